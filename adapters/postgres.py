@@ -1,0 +1,67 @@
+"""Connections to PostgreSQL, and its errors in the domain's words."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, TypeAlias
+
+import asyncpg
+
+from domain.errors import Unavailable
+
+if TYPE_CHECKING:  # asyncpg's classes take a type parameter in its stubs only
+    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+else:
+    Pool = asyncpg.Pool
+    Connection = asyncpg.Connection
+
+_AWAY = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    TimeoutError,
+)
+# Worth another try as it is: the transaction was rolled back whole.
+_TRANSIENT = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turn "the server is away" and "try that transaction again" into `Unavailable`; leave every other error alone."""
+    try:
+        yield
+    except _AWAY as error:
+        raise Unavailable(
+            f"The database does not answer ({type(error).__name__}). It is tried again by itself."
+        ) from error
+    except _TRANSIENT as error:
+        raise Unavailable(f"The database asks to try again ({error}). It is tried again by itself.") from error
+
+
+async def connect_pool(dsn: str, *, min_size: int = 0, max_size: int = 8, application_name: str) -> Pool:
+    """Open a pool; connections beyond `min_size` are made when they are needed.
+
+    Raises:
+        Unavailable: The server cannot be reached. The message holds no password.
+    """
+    with translated_errors():
+        return await asyncpg.create_pool(
+            dsn,
+            min_size=min_size,
+            max_size=max_size,
+            server_settings={"application_name": application_name},
+            command_timeout=None,
+            timeout=10,
+        )
+
+
+@asynccontextmanager
+async def transaction(pool: Pool) -> AsyncIterator[Connection]:
+    """Run a block in one transaction, with errors in the domain's words."""
+    with translated_errors():
+        async with pool.acquire() as connection, connection.transaction():
+            yield connection

@@ -1,0 +1,90 @@
+"""Every setting of this service, read once, in the composition roots only."""
+
+import re
+from datetime import time, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from domain.errors import Misconfigured
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _duration(value: Any) -> Any:
+    """Read `30d`, `12h`, `90m` or `45s`; anything else is left to pydantic (ISO 8601, seconds)."""
+    if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d+)\s*([smhd])\s*", value)):
+        return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+    return value
+
+
+def _key_ring(value: Any) -> Any:
+    """Read keys separated by commas or white space, newest first."""
+    return tuple(re.split(r"[\s,]+", value.strip())) if isinstance(value, str) and value.strip() else value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+
+
+class Settings(BaseSettings):
+    """The service's settings: environment variables with the prefix `SB_TRANSFER_`.
+
+    Where Temporal is comes from Temporal's own configuration (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, profiles, TLS).
+    """
+
+    model_config = SettingsConfigDict(env_prefix="SB_TRANSFER_", frozen=True, extra="ignore")
+
+    database_url: SecretStr = Field(description="postgresql://user:password@host:port/database")
+    smtp_url: SecretStr = Field(description="smtp://, smtps:// or smtp+starttls://, with user:password@ for a login")
+    ticket_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_key_ring)] = Field(
+        min_length=1, description="Fernet keys, newest first; older ones still open tickets"
+    )
+    mail_from: str = "SB <noreply@sb.example>"
+    base_domain: str = Field(default="sb.example", description="an environment lives at https://<host>.<base_domain>/")
+    window_opens: time = time(22, 0)
+    timezone: str = "Europe/Amsterdam"
+    ticket_ttl: Duration = timedelta(days=30)
+    clone_parallelism: int = Field(default=2, ge=1, le=32, description="database connections one clone may keep busy")
+    mail_dir: Path | None = Field(default=None, description="where the embedded stack keeps mail; unused otherwise")
+
+    @field_validator("window_opens")
+    @classmethod
+    def _naive(cls, value: time) -> time:
+        if value.tzinfo is not None:
+            raise ValueError("give a wall-clock time such as 22:00; the zone is SB_TRANSFER_TIMEZONE")
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(
+                f"{value!r} is no time zone of the IANA database; use a name such as Europe/Amsterdam"
+            ) from error
+        return value
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Return the zone whose wall clock rules the evening window."""
+        return ZoneInfo(self.timezone)
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        Misconfigured: One line per unusable setting, without its value: a value may be a secret.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = [
+            f"{Settings.model_config['env_prefix']}{str(problem['loc'][0]).upper()}: {problem['msg']}"
+            for problem in error.errors(include_input=False, include_url=False)
+        ]
+        raise Misconfigured("Unusable settings. Set these and start again:\n  " + "\n  ".join(lines)) from None

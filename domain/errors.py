@@ -1,0 +1,233 @@
+"""Every error this service raises on purpose, in one tree.
+
+A class's first docstring line is its English sentence; `dutch` is what customers read. Both end in what to do next.
+Whether a failed activity is worth another try is decided by type: `activities.boundary` reads `retryable`.
+"""
+
+from typing import ClassVar
+
+
+class TransferError(Exception):
+    """Something went wrong in the transfer. Look in its event log."""
+
+    retryable: ClassVar[bool] = False
+    dutch: ClassVar[str] = "Er ging iets mis bij de verhuizing. Neem contact op met support."
+
+    def __init__(self, english: str | None = None, *, dutch: str | None = None) -> None:
+        self.english = english or type(self).default_english()
+        self.dutch_text = dutch or (type(self).dutch if english is None else english)
+        super().__init__(self.english)
+
+    @classmethod
+    def code(cls) -> str:
+        """Return the stable name by which other systems recognise this error."""
+        return cls.__name__
+
+    @classmethod
+    def default_english(cls) -> str:
+        """Return the class's own sentence: the first paragraph of its docstring."""
+        return " ".join((cls.__doc__ or cls.__name__).strip().split("\n\n")[0].split())
+
+
+class Unavailable(TransferError):
+    """A server that this service needs does not answer. It is tried again by itself."""
+
+    retryable = True
+    dutch = "Een server is even niet bereikbaar. Wij proberen het vanzelf opnieuw."
+
+
+class EnvironmentBusy(Unavailable):
+    """The environment is being written at this moment, so it could not be frozen yet. It is tried again by itself."""
+
+    dutch = "Er wordt op dit moment in de omgeving gewerkt. Wij proberen het vanzelf opnieuw."
+
+
+class Superseded(TransferError):
+    """This attempt has been overtaken: the transfer is being undone, or a newer attempt does its work."""
+
+
+class Misconfigured(TransferError):
+    """A setting is missing or unusable. Correct it and start again."""
+
+
+class Refused(TransferError):
+    """A business rule says no: the caller gets the reason, nothing has changed."""
+
+
+# --- prepare ---------------------------------------------------------------------------------------------------
+
+
+class EnvironmentUnknown(Refused):
+    """There is no such environment. Check the name or the id; `sb-transfer list` shows transfers."""
+
+    dutch = "Deze omgeving bestaat niet. Controleer de naam of het id."
+
+
+class EnvironmentAmbiguous(Refused):
+    """More than one environment has this name. Use the environment id instead."""
+
+    dutch = "Meer dan één omgeving heeft deze naam. Gebruik het id van de omgeving."
+
+
+class EnvironmentNotActive(Refused):
+    """Only an active environment can be transferred. This one is read-only, being built or waiting for release."""
+
+    dutch = "Alleen een actieve omgeving kan worden overgedragen. Deze is alleen-lezen of nog niet vrijgegeven."
+
+
+class AlreadyInTransfer(Refused):
+    """This environment is already being transferred. Finish or cancel that transfer first."""
+
+    dutch = "Deze omgeving wordt al overgedragen. Rond die overdracht eerst af of annuleer haar."
+
+
+class CannotBeCarried(Refused):
+    """The environment holds something that cannot be carried over exactly. Remove it, or ask support."""
+
+    dutch = "De omgeving bevat iets wat niet exact kan worden meegenomen. Verwijder het, of vraag support."
+
+
+class TransferUnknown(Refused):
+    """There is no such transfer. `sb-transfer list` shows those there are."""
+
+    dutch = "Deze overdracht bestaat niet. Controleer de naam of het nummer."
+
+
+class WrongMoment(Refused):
+    """The transfer is not at the point where this can be done. `sb-transfer status` shows what it waits for."""
+
+    dutch = "Dit kan nu niet: de overdracht is in een andere stap. Bekijk de status."
+
+
+# --- upload ----------------------------------------------------------------------------------------------------
+
+
+class UploadRefused(Refused):
+    """The upload is refused; the transfer goes on waiting for a good one."""
+
+    dutch = "De upload is geweigerd. De overdracht blijft wachten op een goede upload."
+
+
+class TicketNotGenuine(UploadRefused):
+    """This is not a genuine transfer ticket. Ask the old side to send the file again, unchanged."""
+
+    dutch = (
+        "Dit is geen echt overdrachtsticket. Vraag de vorige partij om het bestand opnieuw en ongewijzigd te sturen."
+    )
+
+
+class TicketExpired(UploadRefused):
+    """This ticket has expired. Ask the old side to start the transfer again."""
+
+    dutch = "Dit ticket is verlopen. Vraag de vorige partij om de overdracht opnieuw te starten."
+
+
+class TicketUsed(UploadRefused):
+    """This ticket has already been used. A ticket works once; look in your mail for the planned transfer."""
+
+    dutch = "Dit ticket is al gebruikt. Een ticket werkt één keer; zie de e-mail over de geplande verhuizing."
+
+
+class TicketRevoked(UploadRefused):
+    """This ticket is no longer valid: the transfer was undone or a newer ticket was made. Ask for the newest file."""
+
+    dutch = "Dit ticket is niet meer geldig: de overdracht is ongedaan gemaakt of er is een nieuwer ticket."
+
+
+class LicenceUnknown(UploadRefused):
+    """There is no licence with this number. Check the number."""
+
+    dutch = "Er is geen licentie met dit nummer. Controleer het licentienummer."
+
+
+class SameLicence(UploadRefused):
+    """The environment already belongs to this licence. Choose another licence."""
+
+    dutch = "De omgeving hoort al bij deze licentie. Kies een andere licentie."
+
+
+class ScenarioNotOffered(UploadRefused):
+    """A move from one self-managed licence to another is not offered. Move to a firm's licence."""
+
+    dutch = "Een verhuizing van zelfstandig naar zelfstandig wordt niet aangeboden. Kies de licentie van een kantoor."
+
+
+class NameInvalid(UploadRefused):
+    """The name is empty, too long or holds characters that cannot be shown. Choose another name."""
+
+    dutch = "De naam is leeg, te lang of bevat tekens die niet kunnen. Kies een andere naam."
+
+
+class NameTaken(UploadRefused):
+    """This licence already has an environment with that name. Choose another name."""
+
+    dutch = "Deze licentie heeft al een omgeving met deze naam. Kies een andere naam."
+
+
+class UrlInvalid(UploadRefused):
+    """The url may hold a to z, 0 to 9 and hyphens inside, 63 characters at most. Choose another url."""
+
+    dutch = "De url mag a tot z, 0 tot 9 en koppeltekens ertussen bevatten, hooguit 63 tekens. Kies een andere url."
+
+
+class UrlReserved(UploadRefused):
+    """This url is reserved for the platform. Choose another url."""
+
+    dutch = "Deze url is voor het platform gereserveerd. Kies een andere url."
+
+
+class UrlTaken(UploadRefused):
+    """This url is already in use. Choose another url."""
+
+    dutch = "Deze url is al in gebruik. Kies een andere url."
+
+
+class LoginEmailMissing(UploadRefused):
+    """A move to a self-managed licence needs the e-mail address the customer logs in with. Give it."""
+
+    dutch = "Voor zelfstandig gebruik is het e-mailadres nodig waarmee de klant inlogt. Vul het in."
+
+
+class LoginEmailInvalid(UploadRefused):
+    """The login e-mail address is not a valid address. Correct it."""
+
+    dutch = "Het e-mailadres waarmee de klant inlogt, is geen geldig adres. Verbeter het."
+
+
+# --- clone -----------------------------------------------------------------------------------------------------
+
+
+class CloneDiffers(TransferError):
+    """The new environment is not equal to the old one. The transfer is undone; the message names tables and keys."""
+
+
+class ComparisonDiffers(TransferError):
+    """A comparison that the manual asks for shows a difference. The transfer is undone; the report names it."""
+
+
+class AlreadyReleased(Refused):
+    """The environment has been released: nothing can be undone any more."""
+
+    dutch = "De omgeving is al vrijgegeven; er kan niets meer ongedaan worden gemaakt."
+
+
+# --- mail ------------------------------------------------------------------------------------------------------
+
+
+class MailRejected(TransferError):
+    """The mail server refuses this mail for good. Correct the address and send it again."""
+
+
+class MailDelayed(Unavailable):
+    """The mail server does not take the mail now. It is tried again by itself."""
+
+
+def all_errors() -> dict[str, type[TransferError]]:
+    """Return every error class by its code, so that a code from a history or an API can become an error again."""
+    found: dict[str, type[TransferError]] = {}
+    pending: list[type[TransferError]] = [TransferError]
+    while pending:
+        error = pending.pop()
+        found[error.code()] = error
+        pending.extend(error.__subclasses__())
+    return found

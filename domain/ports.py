@@ -1,0 +1,99 @@
+"""The roles that the activities need, as protocols; `adapters` plays them with PostgreSQL, SMTP and Fernet.
+
+Every method is idempotent: Temporal delivers an activity at least once. Every forward method first makes sure that
+the transfer is not being undone (it raises `Superseded`), so that an attempt left over from a lost worker cannot
+redo what a compensation has undone. Refusals raise a `Refused`, servers that are away an `Unavailable`.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from domain import messages as m
+
+ReportProgress = Callable[[m.CloneProgress], None]
+
+
+class EnvironmentGate(Protocol):
+    """Shuts and opens an environment to writers."""
+
+    async def freeze(self, order: m.FreezeEnvironment) -> m.EnvironmentFrozen:
+        """Fence every write and flag the administrations read-only, in one transaction; make the transfer's row."""
+        ...
+
+    async def unfreeze(self, order: m.UnfreezeEnvironment) -> None:
+        """Make the environment writable again, if this transfer froze it."""
+        ...
+
+    async def open_for_inspection(self, order: m.OpenForInspection) -> m.OpenedForInspection:
+        """Let the application read the new environment, and refuse its writes."""
+        ...
+
+    async def release(self, order: m.ReleaseEnvironment) -> m.EnvironmentReleased:
+        """Make the new environment writable, invite its users again and route both mailbox addresses to it."""
+        ...
+
+    async def close_forwarding(self, order: m.CloseMailboxForwarding) -> None:
+        """Let the old mailbox address belong to nobody."""
+        ...
+
+
+class TicketOffice(Protocol):
+    """Issues and revokes the right to take over an environment."""
+
+    async def issue(self, order: m.IssueTicket) -> m.TicketIssued: ...
+
+    async def revoke(self, order: m.RevokeTicket) -> None: ...
+
+
+class Reservations(Protocol):
+    """Takes an upload and holds its name and url under the new licence."""
+
+    async def accept(self, order: m.AcceptUpload) -> m.ReservationMade: ...
+
+    async def release(self, order: m.ReleaseReservation) -> None: ...
+
+
+class CloneEngine(Protocol):
+    """Copies an environment exactly."""
+
+    async def clone(self, order: m.CloneAdministrations, report: ReportProgress) -> m.CloneFinished:
+        """Carry everything in the source schema to the target schema; go on where an earlier attempt stopped."""
+        ...
+
+    async def drop(self, order: m.DropClone) -> None:
+        """Leave nothing of the clone; refused with `AlreadyReleased` once it is released."""
+        ...
+
+
+class Verifier(Protocol):
+    """Proves two environments equal, independently of the engine that copied."""
+
+    async def verify(self, order: m.VerifyClone, report: ReportProgress) -> m.Verification: ...
+
+
+class SuccessorDesk(Protocol):
+    """Brings the new environment into the state that the manual describes."""
+
+    async def reconnect_banks(self, order: m.ReconnectBanks) -> m.BanksReconnected: ...
+
+    async def apply_consequences(self, order: m.ApplyConsequences) -> m.ConsequencesApplied: ...
+
+    async def compare(self, order: m.CompareEnvironments) -> m.ComparisonSummary: ...
+
+
+class Mailroom(Protocol):
+    """Writes and sends mail."""
+
+    async def send(self, order: m.SendMail) -> m.MailSent: ...
+
+
+class TransferLog(Protocol):
+    """The append-only story of a transfer."""
+
+    async def record(self, order: m.RecordEvent) -> None: ...
+
+    async def begin_undo(self, order: m.BeginUndo) -> None:
+        """Bar every forward step of this transfer from now on; raises `AlreadyReleased` after the release."""
+        ...
+
+    async def finish_undo(self, order: m.FinishUndo) -> None: ...

@@ -1,0 +1,49 @@
+"""Servers for the tests: one of each per session, real ones; a fresh database is a copy of a migrated template."""
+
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from adapters.migrations import migrate_control
+from devstack.postgres import EmbeddedPostgres
+
+
+@pytest.fixture(scope="session")
+async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedPostgres]:
+    """A PostgreSQL server whose database `sb` is migrated; tests use copies of it (`dsn`)."""
+    folder: Path = tmp_path_factory.mktemp("postgres")
+    server = EmbeddedPostgres(folder, settings={"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"})
+    await server.start()
+    try:
+        await migrate_control(server.dsn())
+        yield server
+    finally:
+        await server.stop()
+
+
+@pytest.fixture
+async def database_name(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
+    """The name of a database of the test's own, dropped afterwards."""
+    name = f"test_{uuid.uuid4().hex}"
+    connection = await asyncpg.connect(postgres.dsn("sb_owner", "postgres"))
+    try:
+        await connection.execute(f"create database {name} template sb owner sb_owner")
+        yield name
+        await connection.execute(f"drop database {name} with (force)")
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+def dsn(postgres: EmbeddedPostgres, database_name: str) -> str:
+    """The address of the test's own database, as sb_owner."""
+    return postgres.dsn("sb_owner", database_name)
+
+
+@pytest.fixture
+def app_dsn(postgres: EmbeddedPostgres, database_name: str) -> str:
+    """The same database as the bookkeeping application sees it."""
+    return postgres.dsn("sb_app", database_name)
