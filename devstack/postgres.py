@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-import os
 import secrets
+import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -15,20 +14,13 @@ from urllib.parse import quote
 import asyncpg
 import psutil
 
+from devstack import processes
 from devstack.binaries import postgres_bin, unprivileged_prefix
 from domain.errors import Unavailable
 
 _DATABASE = "sb"
 _START_TIMEOUT_SECONDS = 30.0
 _POLL_SECONDS = 0.05
-
-
-def free_port() -> int:
-    """Return a TCP port that was free on loopback a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 class EmbeddedPostgres:
@@ -38,7 +30,7 @@ class EmbeddedPostgres:
         """Prepare a server.
 
         Args:
-            folder: Made when it is missing. Holds `data/`, `log` and `secrets.json` (mode 0600).
+            folder: Made when it is missing. Holds `data/`, `log`, and in mode 0600 `secrets.json` and `ports.json`.
             settings: Server settings beyond the defaults, e.g. `{"fsync": "off"}`.
         """
         self.folder = folder.absolute()
@@ -46,6 +38,7 @@ class EmbeddedPostgres:
         self._secrets_file = self.folder / "secrets.json"
         self._settings = dict(settings or {})
         self._process: subprocess.Popen[bytes] | None = None
+        self._port: int | None = None
 
     @property
     def pid(self) -> int:
@@ -56,7 +49,10 @@ class EmbeddedPostgres:
 
     @property
     def port(self) -> int:
-        return int(self._secrets()["port"])
+        """Return the port of the running server."""
+        if self._port is None:
+            raise RuntimeError("the server has not been started")
+        return self._port
 
     def dsn(self, role: str = "sb_owner", database: str = _DATABASE) -> str:
         """Return the address for a role: `postgres`, `sb_owner` or `sb_app`. It holds the role's password."""
@@ -73,34 +69,32 @@ class EmbeddedPostgres:
         if not (self._data / "PG_VERSION").exists():
             await asyncio.to_thread(self._initialise)
         await asyncio.to_thread(self._stop_leftover)
+        self._port = processes.remembered_ports(self.folder / "ports.json", "port")["port"]
         self._launch()
         await self._until_ready()
         await self._make_roles()
 
     async def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stop the server: SIGINT is PostgreSQL's fast shutdown, SIGQUIT the immediate one, SIGKILL a crash."""
-        if self._process is None or self._process.poll() is not None:
-            return
-        self._process.send_signal(how)
-        await asyncio.to_thread(self._process.wait)
-        self._process = None
+        if self._process is not None:
+            await processes.stop(self._process, how, signal.SIGQUIT, patience_seconds=_START_TIMEOUT_SECONDS)
+            self._process = None
 
     def _secrets(self) -> dict[str, str]:
         found: dict[str, str] = json.loads(self._secrets_file.read_text())
         return found
 
     def _initialise(self) -> None:
+        for abandoned in self.folder.glob("initdb-*"):
+            shutil.rmtree(abandoned)
         made = {role: secrets.token_urlsafe(24) for role in ("postgres", "sb_owner", "sb_app")}
-        made["port"] = str(free_port())
-        descriptor = os.open(self._secrets_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(made, file)
+        processes.write_private(self._secrets_file, json.dumps(made))
         with tempfile.NamedTemporaryFile("w", dir=self.folder) as password_file:
             password_file.write(made["postgres"])
             password_file.flush()
             # A folder next to the final one, renamed when it is whole: a killed initdb leaves nothing to trip over.
             fresh = Path(tempfile.mkdtemp(dir=self.folder, prefix="initdb-"))
-            subprocess.run(
+            done = subprocess.run(
                 [
                     *unprivileged_prefix(),
                     str(postgres_bin() / "initdb"),
@@ -115,22 +109,38 @@ class EmbeddedPostgres:
                     "--no-sync",
                     "--no-instructions",
                 ],
-                check=True,
+                check=False,
                 capture_output=True,
+                text=True,
             )
+            if done.returncode != 0:
+                raise Unavailable(f"PostgreSQL could not make its data folder: {done.stderr.strip()}")
             fresh.rename(self._data)
 
     def _stop_leftover(self) -> None:
-        """End a server that a killed `up` left on this folder; two servers on one folder must never be."""
+        """End what a killed `up` left on this folder; two servers on one folder must never be.
+
+        A server's helpers may outlive it, busy with a long statement, and a new server refuses to start beside them.
+        They rewrite their command line but stay in the data folder.
+        """
+        processes.end(self._running_here(), signal.SIGINT, signal.SIGQUIT)
         pid_file = self._data / "postmaster.pid"
         try:
-            process = psutil.Process(int(pid_file.read_text().splitlines()[0]))
-            if str(self._data) not in process.cmdline():
-                return  # the number has been given to another program since
-            process.send_signal(signal.SIGINT)
-            process.wait(timeout=_START_TIMEOUT_SECONDS)
-        except (FileNotFoundError, IndexError, ValueError, psutil.NoSuchProcess):
+            if psutil.pid_exists(int(pid_file.read_text().splitlines()[0])):
+                # The number has been given to another program since. PostgreSQL would take that for its server.
+                pid_file.unlink()
+        except (FileNotFoundError, IndexError, ValueError):
             return
+
+    def _running_here(self) -> list[psutil.Process]:
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.name() == "postgres" and process.cwd() == str(self._data):
+                    found.append(process)
+            except (psutil.Error, OSError):
+                continue  # it has just ended, or is somebody else's
+        return found
 
     def _launch(self) -> None:
         options = {
@@ -144,14 +154,10 @@ class EmbeddedPostgres:
             **self._settings,
         }
         flags = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [*unprivileged_prefix(), str(postgres_bin() / "postgres"), "-D", str(self._data), *flags],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C in the terminal is for us; we stop the servers in order
-            )
+        self._process = processes.launch(
+            [*unprivileged_prefix(), str(postgres_bin() / "postgres"), "-D", str(self._data), *flags],
+            folder=self.folder,
+        )
 
     async def _until_ready(self) -> None:
         deadline = asyncio.get_running_loop().time() + _START_TIMEOUT_SECONDS
@@ -173,14 +179,16 @@ class EmbeddedPostgres:
         try:
             if await connection.fetchval("select 1 from pg_database where datname = $1", _DATABASE):
                 return
+            # Each part may be there already: an earlier start may have been killed between any two of them.
             for role, options in (("sb_owner", "createdb createrole"), ("sb_app", "")):
-                statement: str = await connection.fetchval(
-                    "select format('create role %I login ' || $3 || ' password %L', $1::text, $2::text)",
-                    role,
-                    known[role],
-                    options,
-                )
-                await connection.execute(statement)
+                if not await connection.fetchval("select 1 from pg_roles where rolname = $1", role):
+                    statement: str = await connection.fetchval(
+                        "select format('create role %I login ' || $3 || ' password %L', $1::text, $2::text)",
+                        role,
+                        known[role],
+                        options,
+                    )
+                    await connection.execute(statement)
             # The service may look at the world as the application does; it never inherits the application's rights.
             await connection.execute("grant sb_app to sb_owner with admin true, inherit false, set true")
             await connection.execute("grant set on parameter session_replication_role to sb_owner")

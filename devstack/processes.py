@@ -1,0 +1,148 @@
+"""Server processes: started with a mark by which the next start recognises those that a killed one left behind."""
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+# Every process that is started here carries its folder in this variable. A process id alone proves nothing: after a
+# crash the number may have been given to somebody else's program.
+_MARK = "SB_TRANSFER_STARTED_FOR"
+_LOG_LIMIT_BYTES = 16 * 1024 * 1024
+_POLL_SECONDS = 0.05
+
+
+def launch(
+    command: Sequence[str], *, folder: Path, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a program that writes to `folder/log` and is recognised by `leftovers(folder)`.
+
+    Args:
+        command: The program and its arguments.
+        folder: An existing folder; its absolute path is the process's mark.
+        environment: All of the program's environment variables; this process's own when it is not given.
+    """
+    log_file = folder / "log"
+    if log_file.exists() and log_file.stat().st_size > _LOG_LIMIT_BYTES:
+        log_file.replace(folder / "log.1")
+    with log_file.open("ab") as log:
+        return subprocess.Popen(
+            command,
+            env={**(os.environ if environment is None else environment), _MARK: str(folder.absolute())},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C in the terminal is for the parent, which stops its servers in order
+        )
+
+
+async def ended(process: subprocess.Popen[bytes]) -> int:
+    """Wait until a process has ended and return its exit code; cancelling leaves no thread waiting."""
+    while (code := process.poll()) is None:  # noqa: ASYNC110 - the operating system sets no asyncio.Event
+        await asyncio.sleep(_POLL_SECONDS)
+    return code
+
+
+async def stop(process: subprocess.Popen[bytes], *signals: signal.Signals, patience_seconds: float = 20.0) -> None:
+    """Ask a process to stop, more urgently each time `patience_seconds` have passed, with SIGKILL as the last word."""
+    for how in (*signals, signal.SIGKILL):
+        if process.poll() is not None:
+            return
+        process.send_signal(how)
+        try:
+            await asyncio.wait_for(ended(process), patience_seconds)
+        except TimeoutError:
+            continue
+    process.wait()
+
+
+def leftovers(folder: Path) -> list[psutil.Process]:
+    """Return the processes that were started for a folder and still run."""
+    mark = str(folder.absolute())
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and process.environ().get(_MARK) == mark:
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue  # it has just ended, or is somebody else's
+    return found
+
+
+def end(processes: Iterable[psutil.Process], *signals: signal.Signals, patience_seconds: float = 20.0) -> None:
+    """End processes that are not our children, more urgently each time, with SIGKILL as the last word."""
+    alive = list(processes)
+    for how in (*signals, signal.SIGKILL):
+        for process in alive:
+            try:
+                process.send_signal(how)
+            except psutil.NoSuchProcess:
+                continue
+        _, alive = psutil.wait_procs(alive, timeout=patience_seconds)
+        if not alive:
+            return
+
+
+def free_port() -> int:
+    """Return a TCP port that was free on loopback a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def is_free(port: int) -> bool:
+    """Tell whether a server could listen on a loopback port now; connections in TIME_WAIT do not count."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+async def answers(host: str, port: int, timeout_seconds: float = 5.0) -> bool:
+    """Tell whether a server accepts a connection."""
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            _, writer = await asyncio.open_connection(host, port)
+            writer.close()
+            await writer.wait_closed()
+    except (OSError, TimeoutError):
+        return False
+    return True
+
+
+def remembered_ports(file: Path, *names: str) -> dict[str, int]:
+    """Return a port for each name: the one it had last time as long as nobody else has taken it meanwhile."""
+    try:
+        known: dict[str, int] = json.loads(file.read_text())
+    except (FileNotFoundError, ValueError):
+        known = {}
+    ports = {name: port if (port := known.get(name)) and is_free(port) else free_port() for name in names}
+    if ports != known:
+        write_private(file, json.dumps(ports))
+    return ports
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write a file that only its owner may read, whole or not at all."""
+    draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        draft.replace(file)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,225 @@
+"""The whole stack on this machine: PostgreSQL, Temporal, mail and the worker, each a real server of its own."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+import asyncpg
+from temporalio.client import Client
+
+from adapters.migrations import migrate_control
+from adapters.temporal import connect_temporal, register_search_attributes
+from devstack import processes
+from devstack.info import DEFAULT_FOLDER, StackInfo, ticket_keys
+from devstack.lock import FolderLock
+from devstack.mailprocess import MailProcess
+from devstack.postgres import EmbeddedPostgres
+from devstack.temporal import EmbeddedTemporal
+from devstack.worker import WorkerProcess
+from domain.errors import Misconfigured, Unavailable
+from workflows import search_attributes
+
+_CONNECT_TIMEOUT_SECONDS = 5.0
+_PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
+_POSTGRES_PORT = 5432
+_DATABASE, _TEMPORAL, _SMTP = "SB_TRANSFER_DATABASE_URL", "TEMPORAL_ADDRESS", "SB_TRANSFER_SMTP_URL"
+
+
+class Stack:
+    """A running stack in a folder. What the environment already names is used instead of the stack's own server.
+
+    `async with Stack(folder) as stack` starts it, and stops it in order at the end. After a crash, of a part or of
+    everything, the next start ends what was left behind and goes on with the same data.
+    """
+
+    def __init__(
+        self, folder: Path = DEFAULT_FOLDER, *, worker: bool = True, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Prepare a stack.
+
+        Args:
+            folder: Made when it is missing; holds all data, logs and secrets.
+            worker: Whether to run the worker too.
+            environment: Settings to honour instead of this process's environment variables.
+        """
+        self.folder = folder.absolute()
+        self._given = dict(os.environ if environment is None else environment)
+        self._wants_worker = worker
+        self._worker = WorkerProcess(self.folder / "worker", self._worker_started)
+        self._postgres = EmbeddedPostgres(self.folder / "postgres") if not self._given.get(_DATABASE) else None
+        self._temporal = EmbeddedTemporal(self.folder / "temporal") if not self._given.get(_TEMPORAL) else None
+        self._mail = MailProcess(self.folder / "mail") if not self._given.get(_SMTP) else None
+        self._info: StackInfo | None = None
+        self._cleanup = AsyncExitStack()
+        self.environment: dict[str, str] = {}
+
+    @property
+    def info(self) -> StackInfo:
+        """Return where everything is, as in `stack.json`."""
+        if self._info is None:
+            raise RuntimeError("the stack has not been started")
+        return self._info
+
+    @property
+    def worker_pid(self) -> int:
+        """Return the process id of the worker; it changes when the worker dies and is started again."""
+        return self._worker.pid
+
+    def process_environment(self) -> dict[str, str]:
+        """Return all variables for a process that is to use this stack: the given ones and `environment`."""
+        given = self._given
+        if self._temporal is not None:  # keys and certificates for another server
+            given = {name: value for name, value in given.items() if not name.startswith("TEMPORAL_")}
+        return {**given, **self.environment}
+
+    async def __aenter__(self) -> Self:
+        """Start everything.
+
+        Raises:
+            Misconfigured: Another stack runs in the folder, or a setting is wrong.
+            Unavailable: A server that the environment names does not answer, or one of ours did not start.
+        """
+        try:
+            await self._start()
+        except BaseException:
+            await self._cleanup.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
+        """Stop everything that was started, the worker first, and leave no process."""
+        await self._cleanup.aclose()
+
+    async def _start(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = FolderLock(self.folder)
+        lock.acquire()
+        self._cleanup.callback(lock.release)
+        self._cleanup.callback(StackInfo.remove, self.folder)
+        StackInfo.remove(self.folder)  # a killed stack's addresses are nobody's
+        # A worker that outlived its servers would take work meant for the new one.
+        await asyncio.to_thread(self._worker.stop_leftover)
+        # All of them, even when one fails: half-started servers must be known to be stopped.
+        outcomes = await asyncio.gather(
+            self._start_postgres(), self._start_temporal(), self._start_mail(), return_exceptions=True
+        )
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        self._collect()
+        _, client = await asyncio.gather(self._migrate(), self._register())
+        self.info.write(self.folder)
+        if self._wants_worker:
+            self._cleanup.push_async_callback(self._worker.stop)
+            await self._worker.start(client, self.process_environment())
+
+    async def _start_postgres(self) -> None:
+        if self._postgres is not None:
+            self._cleanup.push_async_callback(self._postgres.stop)
+            await self._postgres.start()
+
+    async def _start_temporal(self) -> None:
+        if self._temporal is not None:
+            self._cleanup.push_async_callback(self._temporal.stop)
+            await self._temporal.start()
+
+    async def _start_mail(self) -> None:
+        if self._mail is not None:
+            self._cleanup.push_async_callback(self._mail.stop)
+            await self._mail.start()
+            return
+        host, port = _host_and_port(self._given[_SMTP], _SMTP)
+        if not await processes.answers(host, port, _CONNECT_TIMEOUT_SECONDS):
+            raise Unavailable(f"The mail server does not answer at {host}:{port}. Start it, or correct {_SMTP}.")
+
+    def _collect(self) -> None:
+        """Put the addresses where others find them: in `environment` for programs, in `stack.json` for all."""
+        pids = {"up": os.getpid()}
+        for name, server in (("postgres", self._postgres), ("temporal", self._temporal), ("mail", self._mail)):
+            if server is not None:
+                pids[name] = server.pid
+        self._info = StackInfo(
+            database_url=self._postgres.dsn() if self._postgres else self._given[_DATABASE],
+            app_database_url=self._postgres.dsn("sb_app") if self._postgres else None,
+            temporal_address=self._temporal.address if self._temporal else self._given[_TEMPORAL],
+            ui_url=self._temporal.ui_url if self._temporal else None,
+            smtp_url=self._mail.url if self._mail else self._given[_SMTP],
+            mail_dir=self._mail.mail_dir if self._mail else None,
+            pids=pids,
+        )
+        self.environment = self._info.settings(self._given.get("SB_TRANSFER_TICKET_KEYS") or ticket_keys(self.folder))
+
+    async def _migrate(self) -> None:
+        where = "{}:{}".format(*_host_and_port(self.info.database_url, _DATABASE))
+        try:
+            await migrate_control(self.info.database_url)
+        except Unavailable as error:
+            raise Unavailable(f"The database does not answer at {where}. Start it, or correct {_DATABASE}.") from error
+        except (asyncpg.PostgresError, ValueError) as error:
+            raise Misconfigured(f"The database at {where} cannot be used: {error}. Correct {_DATABASE}.") from error
+
+    async def _register(self) -> Client:
+        client = await connect_temporal(
+            environment=self.process_environment(), timeout_seconds=_CONNECT_TIMEOUT_SECONDS
+        )
+        await register_search_attributes(client, search_attributes.ALL)
+        return client
+
+    def _worker_started(self, pid: int) -> None:
+        if self._info is not None:
+            self._info = self._info.model_copy(update={"pids": {**self._info.pids, "worker": pid}})
+            self._info.write(self.folder)
+
+
+def _host_and_port(url: str, setting: str) -> tuple[str, int]:
+    try:
+        parts = urlsplit(url)
+        return parts.hostname or "localhost", parts.port or _PORTS.get(parts.scheme, _POSTGRES_PORT)
+    except ValueError:
+        raise Misconfigured(f"{setting} is no address. Correct it.") from None  # the cause would quote it
+
+
+async def up(folder: Path, announce: Callable[[Stack], None], *, worker: bool = True) -> None:
+    """Run a stack until SIGTERM or Ctrl-C, then stop it in order; what comes during the start stops the start.
+
+    Args:
+        folder: The data folder.
+        announce: Called once, when everything runs.
+        worker: Whether to run the worker too.
+
+    Raises:
+        Misconfigured: Another stack runs in the folder, or a setting is wrong.
+        Unavailable: A server that the environment names does not answer, or one of ours did not start.
+    """
+    loop = asyncio.get_running_loop()
+
+    async def run() -> None:
+        async with Stack(folder, worker=worker) as stack:
+            announce(stack)
+            await loop.create_future()  # until it is cancelled
+
+    running = asyncio.create_task(run(), name="stack")
+    started_to_stop = False
+
+    def stop() -> None:
+        nonlocal started_to_stop
+        if not started_to_stop:  # a second Ctrl-C must not break off an orderly stop half-way
+            started_to_stop = True
+            running.cancel()
+
+    for how in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(how, stop)
+    try:
+        with suppress(asyncio.CancelledError):
+            await running
+    finally:
+        for how in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(how)
