@@ -1,0 +1,52 @@
+"""What the client answers, where no message of the domain says it already."""
+
+from enum import StrEnum
+from uuid import UUID
+
+from pydantic import Field
+
+from domain import messages as m
+
+
+class Source(StrEnum):
+    """Who told where a transfer stands."""
+
+    WORKFLOW = "workflow"
+    DATABASE = "database"
+
+
+class Sight(m.Message):
+    """Where a transfer stands at this moment.
+
+    `told_by` is the database when no worker answered for the workflow: then the steps are left out.
+    """
+
+    status: m.TransferStatus
+    clone: m.CloneProgress | None = Field(default=None, description="the clone or verification under way")
+    told_by: Source = Source.WORKFLOW
+
+
+class PreparedTransfer(m.Message):
+    """A transfer that awaits its upload, and the ticket that the new side needs for it."""
+
+    transfer_id: UUID
+    workflow_id: str
+    ticket_file_name: str
+    # The right to take over an environment: not shown, not logged, not in JSON.
+    ticket: bytes = Field(repr=False, exclude=True)
+    preview: m.Preview
+
+
+class Compared(m.Message):
+    """Two environments compared: every row byte for byte, and the checks that the manual asks for."""
+
+    old: m.EnvironmentSummary
+    new: m.EnvironmentSummary
+    ignored_columns: dict[str, list[str]] = Field(description="by table: what a move changes on purpose")
+    verification: m.Verification
+    report: m.ComparisonReport
+
+    @property
+    def equal(self) -> bool:
+        """Tell whether nothing differs that should not."""
+        return self.verification.equal and all(check.equal for check in self.report.checks)

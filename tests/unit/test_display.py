@@ -1,0 +1,249 @@
+"""The live display: pure functions from messages to what a terminal shows."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from io import StringIO
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+from rich.console import Console, RenderableType
+
+from domain import messages as m
+from domain.steps import STEPS, StepName, StepState
+from domain.vocabulary import CheckKind, LicenceKind, MailKind, Scenario, TransferState, UndoReason
+from starter import display
+
+AMSTERDAM = ZoneInfo("Europe/Amsterdam")
+NOW = datetime(2026, 7, 1, 20, 0, tzinfo=UTC)
+TRANSFER_ID = UUID("00000000-0000-4000-8000-000000000001")
+
+
+def shown(renderable: RenderableType, width: int = 160) -> str:
+    """Return the plain characters that a terminal of this width would show."""
+    console = Console(width=width, record=True, file=StringIO(), legacy_windows=False)
+    console.print(renderable)
+    return console.export_text()
+
+
+def environment(name: str = "Enyoi", licence: str = "10001") -> m.EnvironmentSummary:
+    """Return an environment's summary."""
+    return m.EnvironmentSummary(
+        environment_id=TRANSFER_ID,
+        name=name,
+        url="https://jansen.sb.example/enyoi",
+        licence_number=licence,
+        schema_name="env_1",
+        mailbox_address="enyoi@jansen.mailbox.sb.example",
+    )
+
+
+def status(state: TransferState = TransferState.CLONING, **changes: object) -> m.TransferStatus:
+    """Return a status in the middle of the story: frozen, ticket issued, the rest to come."""
+    steps = [m.StepStatus(step=step.name, state=StepState.PENDING) for step in STEPS]
+    steps[0] = m.StepStatus(
+        step=StepName.FREEZE,
+        state=StepState.DONE,
+        started_at=NOW - timedelta(seconds=90),
+        finished_at=NOW - timedelta(seconds=88),
+        detail="3 administrations, 22 tables fenced",
+    )
+    steps[4] = m.StepStatus(step=StepName.CLONE, state=StepState.RUNNING, started_at=NOW - timedelta(seconds=65))
+    given: dict[str, object] = {
+        "transfer_id": TRANSFER_ID,
+        "workflow_id": f"transfer-{TRANSFER_ID}",
+        "state": state,
+        "scenario": Scenario.SWITCH,
+        "old": environment(),
+        "new": environment("Enyoi BV", "10002"),
+        "steps": steps,
+    }
+    return m.TransferStatus.model_validate(given | changes)
+
+
+def test_a_transfer_shows_its_route_steps_and_times() -> None:
+    """An operator who watches must see from where to where, what is done, and how long the running step takes."""
+    text = shown(display.transfer(status(), now=NOW, zone=AMSTERDAM))
+    assert "switch" in text
+    assert "cloning" in text
+    assert "Enyoi BV" in text
+    assert "licence 10002" in text
+    assert "✔  Freeze the environment" in text
+    assert "2.0 s" in text
+    assert "▶  Clone the administrations" in text
+    assert "1 min 05 s" in text
+    assert "·  Await the release" in text
+
+
+def test_the_clone_line_shows_rows_rate_and_tables() -> None:
+    """Without the rate nobody can tell at 23:00 whether a large clone will be done by morning."""
+    clone = m.CloneProgress(
+        phase="load", rows_done=50_000, rows_total=200_000, tables_done=3, tables_total=22, elapsed_seconds=0.5
+    )
+    text = shown(display.transfer(status(), clone, now=NOW, zone=AMSTERDAM))
+    assert "load" in text
+    assert "50,000 of 200,000 rows" in text
+    assert "100,000 rows/s" in text
+    assert "3 of 22 tables" in text
+
+
+def test_more_rows_than_were_estimated_do_not_break_the_bar() -> None:
+    """The total is an estimate; a bar beyond its end would crash the display in the middle of a move."""
+    clone = m.CloneProgress(phase="load", rows_done=12, rows_total=10, elapsed_seconds=1)
+    assert "12 of 12 rows" in shown(display.clone_line(clone))
+    assert "0 of 0 rows" in shown(display.clone_line(m.CloneProgress(phase="starting")))
+
+
+def test_a_scheduled_transfer_shows_the_start_on_the_amsterdam_clock() -> None:
+    """Planners read the wall clock of the manual's 22:00, not UTC."""
+    scheduled = status(TransferState.SCHEDULED, starts_at=NOW + timedelta(hours=1, minutes=30), waiting_for="evening")
+    text = shown(display.transfer(scheduled, now=NOW, zone=AMSTERDAM))
+    assert "2026-07-01 23:30:00 CEST" in text
+    assert "in 1 h 30 min" in text
+    assert "Waits for: evening" in text
+
+
+def test_an_undone_transfer_says_why_and_a_lost_mail_shows() -> None:
+    """Whoever reads the status of an undone transfer needs the reason, and whom no mail reached."""
+    undone = status(
+        TransferState.UNDONE,
+        undo_reason=UndoReason.REJECTED,
+        undo_detail="the balance is wrong",
+        mail_problems=[m.MailProblem(kind=MailKind.UNDONE, recipient="a@b.example", problem="mailbox full")],
+    )
+    text = shown(display.transfer(undone, now=NOW, zone=AMSTERDAM))
+    assert "Undone because it was rejected: the balance is wrong" in text
+    assert "undone to a@b.example did not arrive: mailbox full" in text
+
+
+@pytest.mark.parametrize("hostile", ["[red]Enyoi[/red]", "[/]", "[link=https://evil.example]klik[/link]", "[blink"])
+def test_customers_text_is_never_markup(hostile: str) -> None:
+    """A customer who calls the environment `[/]` must not crash the display, and no link may hide behind a name."""
+    text = shown(display.transfer(status(old=environment(hostile)), now=NOW, zone=AMSTERDAM))
+    assert hostile in text
+
+
+@pytest.mark.parametrize("hostile", ["\x1b[2J\x1b[31mroot", "a\rb", "a\nb", "\x9b31m", "abc\u202etxt", "\x07"])
+def test_customers_text_cannot_steer_the_terminal(hostile: str) -> None:
+    """A name with an escape sequence must not clear an operator's screen or turn the text around."""
+    made = display.plain(hostile).plain
+    assert not any(ord(character) < 32 or 0x7F <= ord(character) < 0xA0 or character == "\u202e" for character in made)
+    assert len(made) == len(hostile)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-1, "0.0 s"),
+        (0.44, "0.4 s"),
+        (9.99, "10.0 s"),
+        (59.9, "59 s"),
+        (60, "1 min 00 s"),
+        (3_599, "59 min 59 s"),
+        (3_600, "1 h 00 min"),
+        (86_399, "23 h 59 min"),
+        (2_592_000 - 1, "29 d 23 h"),
+    ],
+)
+def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
+    """A wait of 29 days must not be shown in seconds."""
+    assert display.duration(seconds) == text
+
+
+def test_the_preview_tells_what_is_lost() -> None:
+    """The old side decides on this page: a quote that is lost without being named would be a broken promise."""
+    found = m.Preview(
+        environment=environment(),
+        holder_name="Jansen [& Zn]",
+        licence_kind=LicenceKind.FIRM,
+        administrations=["Enyoi Holding"],
+        open_quotes=[
+            m.QuoteLost(administration="Enyoi Holding", number="OFF-7", customer="[bold]Vis", amount=Decimal("12.50"))
+        ],
+        app_connections=["Shopify"],
+        banks_carried=[m.BankToReactivate(administration="Enyoi Holding", bank="rabobank", iban="NL1")],
+        banks_to_reactivate=[m.BankToReactivate(administration="Enyoi Holding", bank="ing", iban="NL2")],
+        users_to_relink=["piet@enyoi.example"],
+        obstacles=[m.Obstacle(what="function env_1.total()", why="It names its own schema. Drop it.")],
+        tables=22,
+        rows_estimate=20_000,
+        bytes_total=3_400_000,
+    )
+    text = shown(display.preview(found))
+    for piece in ("Jansen [& Zn]", "OFF-7 for [bold]Vis, € 12.50", "Shopify", "rabobank NL1", "ing NL2", "piet@"):
+        assert piece in text
+    assert "function env_1.total(): It names its own schema. Drop it." in text
+
+
+def test_a_comparison_spells_out_every_difference() -> None:
+    """A person who compares must see which check differs and where, not only that something does."""
+    checks = [
+        m.Check(
+            administration_id=TRANSFER_ID,
+            administration="Enyoi",
+            check=CheckKind.TRIAL_BALANCE,
+            old="€ 1.00",
+            new="€ 2.00",
+            equal=False,
+            differences=["ledger 8000: 1.00 against 2.00"],
+        ),
+        m.Check(
+            administration_id=TRANSFER_ID,
+            administration="Enyoi",
+            check=CheckKind.RELATIONS,
+            old="4",
+            new="4",
+            equal=True,
+        ),
+    ]
+    text = shown(display.comparison(checks))
+    assert "differs" in text
+    assert "ledger 8000: 1.00 against 2.00" in text
+    assert "equal" in text
+
+
+def test_a_verification_names_tables_and_keys() -> None:
+    """Support must know which row to look at."""
+    found = m.Verification(
+        tables=2,
+        rows=10,
+        seconds=0.1,
+        differences=[m.TableDifference(table="journal_line", problem="1 row differs", keys=["7"])],
+    )
+    text = shown(display.differences(found))
+    assert "journal_line" in text
+    assert "1 row differs" in text
+    assert "7" in text
+    assert "equal" in shown(display.differences(found.model_copy(update={"differences": []})))
+
+
+def test_the_timeline_puts_steps_on_one_scale() -> None:
+    """In the demo's report the step that took longest must have the longest bar."""
+    text = shown(display.timeline(status(), AMSTERDAM))
+    freeze, clone = (line for line in text.splitlines() if "━" in line)
+    assert freeze.startswith("21:58:30.000")
+    assert clone.startswith("21:58:55.000")
+    assert shown(display.timeline(status(steps=[]), AMSTERDAM)).strip() == "Nothing has happened yet."
+
+
+def test_the_list_shows_one_line_for_each_transfer() -> None:
+    """An operator who lists must find the workflow id to act on, and see why a transfer was undone."""
+    record = m.TransferRecord(
+        transfer_id=TRANSFER_ID,
+        workflow_id=f"transfer-{TRANSFER_ID}",
+        environment_id=TRANSFER_ID,
+        environment_name="[i]Enyoi",
+        new_environment_id=None,
+        state=TransferState.UNDONE,
+        scenario=None,
+        source_licence="10001",
+        target_licence=None,
+        starts_at=None,
+        created_at=NOW,
+        undo_reason=UndoReason.EXPIRED,
+    )
+    text = shown(display.transfers([record], AMSTERDAM), width=200)
+    assert "[i]Enyoi" in text
+    assert "undone (expired)" in text
+    assert f"transfer-{TRANSFER_ID}" in text
+    assert shown(display.transfers([], AMSTERDAM)).strip() == "No transfers."
