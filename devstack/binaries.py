@@ -4,14 +4,17 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from domain.errors import Misconfigured
 
-# PostgreSQL refuses to run as root. Inside a user namespace this uid is root outside, so files need no new owner.
-_NAMESPACE_UID = "1000"
+# In a user namespace this uid is root outside, so files need no new owner. Containers often forbid namespaces; there
+# root becomes nobody, who keeps the right to walk through root's folders, for programs and data may lie in /root.
+_ORDINARY, _NOBODY = "1000", 65534
+_KEPT_RIGHTS = "+dac_override"
 
 
 def postgres_bin() -> Path:
@@ -39,19 +42,51 @@ def temporal_cli() -> Path:
     return Path(found)
 
 
+@dataclass(frozen=True, slots=True)
+class Unprivileged:
+    """A way to run a program that refuses to run as root.
+
+    Attributes:
+        prefix: The words to put before the command.
+        owner: The user id, as seen from here, that must own the program's data folder.
+    """
+
+    prefix: tuple[str, ...]
+    owner: int
+
+
+WAYS_FOR_ROOT = (
+    Unprivileged(("unshare", "--user", f"--map-user={_ORDINARY}", f"--map-group={_ORDINARY}"), 0),
+    Unprivileged(
+        (
+            "setpriv",
+            f"--reuid={_NOBODY}",
+            f"--regid={_NOBODY}",
+            "--clear-groups",
+            f"--inh-caps={_KEPT_RIGHTS}",
+            f"--ambient-caps={_KEPT_RIGHTS}",
+        ),
+        _NOBODY,
+    ),
+)
+
+
 @cache
-def unprivileged_prefix() -> tuple[str, ...]:
-    """Return the words to put before a command so that it does not run as root; none for an ordinary user.
+def unprivileged() -> Unprivileged:
+    """Return how to run a program not as root: as it is for an ordinary user, else the first way that works here.
 
     Raises:
-        Misconfigured: This is root, and the kernel allows no user namespace.
+        Misconfigured: This is root, and nothing works.
     """
     if os.geteuid() != 0:
-        return ()
-    unshare = shutil.which("unshare")
-    prefix = (unshare or "unshare", "--user", f"--map-user={_NAMESPACE_UID}", f"--map-group={_NAMESPACE_UID}")
-    if unshare is None or subprocess.run([*prefix, "true"], check=False, capture_output=True).returncode != 0:
-        raise Misconfigured(
-            "PostgreSQL does not run as root and this kernel allows no user namespace. Run this as an ordinary user."
-        )
-    return prefix
+        return Unprivileged((), os.geteuid())
+    for way in WAYS_FOR_ROOT:
+        if (
+            shutil.which(way.prefix[0])
+            and subprocess.run([*way.prefix, "true"], check=False, capture_output=True).returncode == 0
+        ):
+            return way
+    raise Misconfigured(
+        "PostgreSQL does not run as root, and neither unshare nor setpriv (package util-linux) can make this process "
+        "an ordinary user here. Run this as an ordinary user."
+    )

