@@ -1,0 +1,59 @@
+# `make` alone lists the targets.
+VENV ?= .venv
+LOCK := requirements.lock
+STAMP := $(VENV)/.installed
+BIN := $(VENV)/bin
+
+# The first interpreter on the PATH that runs and is new enough; `make PYTHON=/path/to/python3.12` chooses another.
+PYTHON ?= $(shell for candidate in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+	if $$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo $$candidate; break; fi; done)
+
+# Words for the program behind a target, e.g. `make demo ARGS="--scenario switch"`, `make test ARGS=tests/unit`.
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo up test check format lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(STAMP) ## Watch three customer environments move on real servers; ends by itself
+	$(BIN)/sb-transfer demo $(ARGS)
+
+up: $(STAMP) ## Run the stack and the worker until Ctrl-C; data stays in .sb-transfer/
+	$(BIN)/sb-transfer up $(ARGS)
+
+test: $(STAMP) ## Run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMP) ## Run everything that CI runs: format, lint, types, import rules, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest $(ARGS)
+
+format: $(STAMP) ## Format the code and repair what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Isolated from this machine's package sources, so that every hash is of a file that everybody gets.
+lock: $(STAMP) ## Pin the newest dependencies, with hashes, in requirements.lock
+	env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL -u PIP_INDEX_URL PIP_CONFIG_FILE=/dev/null \
+	CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --no-config --upgrade --generate-hashes \
+		--allow-unsafe --strip-extras --no-emit-options --no-emit-index-url --no-emit-find-links \
+		--no-emit-trusted-host --build-deps-for editable --extra devstack --extra dev --output-file $(LOCK) pyproject.toml
+
+clean: ## Remove the virtual environment, builds and caches; data in .sb-transfer/ stays
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Everything is pinned by hash; the project itself is built with the pinned setuptools, so nothing else is fetched.
+$(STAMP): $(LOCK) pyproject.toml
+	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or newer is needed and none is on the PATH. Install it, or: make PYTHON=/path/to/python3" >&2; exit 1; fi
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed; $(PYTHON) is {sys.version.split()[0]}. Choose another: make PYTHON=/path/to/python3")'
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(LOCK)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
