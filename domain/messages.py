@@ -436,6 +436,7 @@ class MailSent(Message):
 
 
 class RecordEvent(Message):
+    event_key: UUID = Field(description="the same for every attempt, so that a retry does not tell the story twice")
     transfer_id: UUID
     actor: str
     kind: str

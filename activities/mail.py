@@ -1,0 +1,18 @@
+"""Sending mail."""
+
+from temporalio import activity
+
+from domain import messages as m
+from domain.ports import Mailroom
+from domain.steps import ActivityName
+
+
+class MailActivities:
+    """Writes and sends mail; who gets it and what it says is read from the database."""
+
+    def __init__(self, mailroom: Mailroom) -> None:
+        self._mailroom = mailroom
+
+    @activity.defn(name=ActivityName.SEND_MAIL)
+    async def send_mail(self, order: m.SendMail) -> m.MailSent:
+        return await self._mailroom.send(order)

@@ -1,0 +1,37 @@
+"""Issuing and revoking tickets; taking an upload and letting its reservation go."""
+
+from temporalio import activity
+
+from domain import messages as m
+from domain.ports import Reservations, TicketOffice
+from domain.steps import ActivityName
+
+
+class TicketActivities:
+    """Issues and revokes the right to take over an environment."""
+
+    def __init__(self, office: TicketOffice) -> None:
+        self._office = office
+
+    @activity.defn(name=ActivityName.ISSUE_TICKET)
+    async def issue_ticket(self, order: m.IssueTicket) -> m.TicketIssued:
+        return await self._office.issue(order)
+
+    @activity.defn(name=ActivityName.REVOKE_TICKET)
+    async def revoke_ticket(self, order: m.RevokeTicket) -> None:
+        await self._office.revoke(order)
+
+
+class UploadActivities:
+    """Takes an upload and holds its name and url."""
+
+    def __init__(self, reservations: Reservations) -> None:
+        self._reservations = reservations
+
+    @activity.defn(name=ActivityName.ACCEPT_UPLOAD)
+    async def accept_upload(self, order: m.AcceptUpload) -> m.ReservationMade:
+        return await self._reservations.accept(order)
+
+    @activity.defn(name=ActivityName.RELEASE_RESERVATION)
+    async def release_reservation(self, order: m.ReleaseReservation) -> None:
+        await self._reservations.release(order)

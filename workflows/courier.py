@@ -1,0 +1,75 @@
+"""Mail beside the story: one that cannot be delivered never holds up or undoes a transfer."""
+
+import asyncio
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+from activities.mail import MailActivities
+from domain import messages as m
+from domain.steps import StepName, StepState
+from domain.vocabulary import MailKind
+from workflows import policies
+from workflows.progress import Progress
+from workflows.saga import root_cause
+from workflows.work import perform
+
+
+class Courier:
+    """Sends a transfer's mail in the background and tells the progress what did not arrive."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        # A list: the order of a set of tasks differs between runs, and a replay must meet the same order.
+        self._runs: list[asyncio.Task[None]] = []
+
+    def send(self, kind: MailKind, step: StepName | None = None) -> None:
+        """Start sending; `step` is shown as running until the server has taken the mail."""
+        self._runs = [run for run in self._runs if not run.done()]
+        self._runs.append(asyncio.create_task(self._deliver(kind, step)))
+
+    async def resend(self, order: m.ResendMail) -> m.MailSent:
+        """Send one kind again while somebody waits for the answer.
+
+        Raises:
+            ActivityError: The server does not take it.
+        """
+        sent = await perform(
+            MailActivities.send_mail,
+            m.SendMail(transfer_id=self._progress.transfer_id, kind=order.kind, only_to=order.to),
+            policies.RESEND,
+            f"{order.kind.value} again",
+        )
+        self._progress.mail_sent(order.kind, sent)
+        return sent
+
+    def recall(self) -> None:
+        """Stop what has not been sent: news of a transfer must not arrive after the news of its undo."""
+        for run in self._runs:
+            run.cancel()
+
+    async def finish(self) -> None:
+        """Wait until every mail is sent or given up."""
+        if self._runs:
+            await workflow.wait(self._runs)
+
+    async def _deliver(self, kind: MailKind, step: StepName | None) -> None:
+        if step:
+            self._progress.mark(step, StepState.RUNNING)
+        try:
+            sent = await perform(
+                MailActivities.send_mail,
+                m.SendMail(transfer_id=self._progress.transfer_id, kind=kind),
+                policies.MAIL,
+                kind.value,
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                return
+            self._progress.mail_failed(m.MailProblem(kind=kind, recipient="", problem=root_cause(error)))
+            arrived = False
+        else:
+            self._progress.mail_sent(kind, sent)
+            arrived = not sent.problems
+        if step:
+            self._progress.mark(step, StepState.DONE if arrived else StepState.FAILED)

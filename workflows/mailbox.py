@@ -1,0 +1,41 @@
+"""The old mailbox address: "Het oude mailbox-adres blijft nog 30 dagen werken" (manual, Let op)."""
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+from activities.gate import GateActivities
+from activities.mail import MailActivities
+from domain import messages as m
+from domain.vocabulary import MailKind
+from workflows import policies
+from workflows.work import perform
+
+
+@workflow.defn
+class MailboxForwardingWorkflow:
+    """Waits out the 30 days after a release, then closes the old mailbox address and says so."""
+
+    @workflow.run
+    async def run(self, order: m.MailboxForwardingInput) -> None:
+        """Sleep, close the address, tell the new side."""
+        workflow.set_current_details(f"The old mailbox address works until {order.forward_until:%Y-%m-%d %H:%M %Z}.")
+        remaining = order.forward_until - workflow.now()
+        if remaining.total_seconds() > 0:
+            await workflow.sleep(remaining, summary="the old mailbox address still works")
+        await perform(
+            GateActivities.close_mailbox_forwarding,
+            m.CloseMailboxForwarding(transfer_id=order.transfer_id, old_mailbox_address=order.old_mailbox_address),
+            policies.RECORD,
+            "close the old address",
+        )
+        workflow.set_current_details("The old mailbox address is closed.")
+        try:
+            await perform(
+                MailActivities.send_mail,
+                m.SendMail(transfer_id=order.transfer_id, kind=MailKind.MAILBOX_CLOSED),
+                policies.MAIL,
+                MailKind.MAILBOX_CLOSED.value,
+            )
+        except ActivityError:
+            # The address is closed all the same; the failed mail stands in control.sent_mail and can be sent again.
+            workflow.set_current_details("The old mailbox address is closed; the mail that says so did not arrive.")

@@ -1,0 +1,112 @@
+"""How long each kind of work may take and how it is tried again: every number in one place, with its reason."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from temporalio.common import RetryPolicy
+from temporalio.workflow import ActivityCancellationType
+
+from workflows.queues import CLONE, TRANSFERS
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Where an activity runs, how long it may take in one attempt and in all, and how it is tried again."""
+
+    task_queue: str
+    start_to_close: timedelta
+    retry: RetryPolicy
+    schedule_to_close: timedelta | None = None
+    heartbeat: timedelta | None = None
+    cancellation: ActivityCancellationType = ActivityCancellationType.TRY_CANCEL
+
+
+# One short transaction. 30 s is far above any healthy run; past it the connection is taken for dead.
+_TRANSACTION_TIMEOUT = timedelta(seconds=30)
+
+# A database that restarts is back in seconds, one that fails over in minutes: soon at first, then patient.
+_SERVER_AWAY = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=2.0,
+    maximum_interval=timedelta(minutes=1),
+)
+
+# A freeze that finds a writer at work tries again at the pace at which people save, and gives up after an hour:
+# somebody waits for the ticket, and a transaction open for longer than that needs a person.
+FREEZE = Policy(
+    task_queue=TRANSFERS,
+    start_to_close=_TRANSACTION_TIMEOUT,
+    schedule_to_close=timedelta(hours=1),
+    retry=RetryPolicy(
+        initial_interval=timedelta(milliseconds=500),
+        backoff_coefficient=1.5,
+        maximum_interval=timedelta(seconds=15),
+    ),
+)
+
+# Forward steps wait a night for a server that is away, not longer: then the old side gets its environment back.
+STEP = Policy(
+    task_queue=TRANSFERS,
+    start_to_close=_TRANSACTION_TIMEOUT,
+    schedule_to_close=timedelta(hours=8),
+    retry=_SERVER_AWAY,
+)
+
+# 22:00 to 06:00. A clone resumes, so an attempt that dies costs one unit of work; beats come every few seconds, and a
+# minute without one means that the worker is gone. 50 attempts outlast any restart and end a clone that cannot succeed.
+HEAVY = Policy(
+    task_queue=CLONE,
+    start_to_close=timedelta(hours=8),
+    schedule_to_close=timedelta(hours=8),
+    heartbeat=timedelta(minutes=1),
+    retry=RetryPolicy(
+        initial_interval=timedelta(seconds=1),
+        backoff_coefficient=2.0,
+        maximum_interval=timedelta(minutes=5),
+        maximum_attempts=50,
+    ),
+    # The compensation must not start while the copier still writes.
+    cancellation=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+)
+
+# What must happen in the end: compensations and everything after the release. Ten attempts of one activity, then the
+# workflow says that an operator is needed and goes on trying by itself (see `PAUSE_BETWEEN_ROUNDS`).
+MUST_HAPPEN = Policy(
+    task_queue=TRANSFERS,
+    # Dropping a large clone is quick (0.07 s for 2M rows), but with thousands of tables it takes its time.
+    start_to_close=timedelta(minutes=10),
+    retry=RetryPolicy(
+        initial_interval=timedelta(seconds=1),
+        backoff_coefficient=2.0,
+        maximum_interval=timedelta(minutes=1),
+        maximum_attempts=10,
+    ),
+)
+PAUSE_BETWEEN_ROUNDS = timedelta(minutes=5)
+
+# Mail waits for three days for a server that is down or greylists: RFC 5321, 4.5.4.1 gives relays 4 to 5 days, but news
+# older than three helps nobody. Then it shows as a problem that can be sent again.
+MAIL = Policy(
+    task_queue=TRANSFERS,
+    start_to_close=timedelta(minutes=5),
+    schedule_to_close=timedelta(days=3),
+    retry=RetryPolicy(
+        initial_interval=timedelta(seconds=5),
+        backoff_coefficient=2.0,
+        maximum_interval=timedelta(minutes=15),
+    ),
+)
+
+# Somebody waits for the answer to `resend`: three tries, then the problem itself is the answer.
+RESEND = Policy(
+    task_queue=TRANSFERS,
+    start_to_close=timedelta(minutes=2),
+    retry=RetryPolicy(initial_interval=timedelta(seconds=2), maximum_attempts=3),
+)
+
+# The event log is part of the promise to the caller, so a refusal waits for its line as long as it takes.
+RECORD = Policy(
+    task_queue=TRANSFERS,
+    start_to_close=_TRANSACTION_TIMEOUT,
+    retry=_SERVER_AWAY,
+)

@@ -1,0 +1,115 @@
+"""Where a transfer stands, as the query, the search attributes and the Temporal UI show it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from temporalio import workflow
+from temporalio.common import SearchAttributeUpdate
+
+from domain import messages as m
+from domain.steps import STEPS, StepName, StepState
+from domain.vocabulary import Scenario, TransferState, UndoReason
+from workflows import search_attributes
+from workflows.console import current_details
+
+
+class Progress:
+    """The transfer's own memory: deterministic, kept by the workflow, shown to people."""
+
+    def __init__(self, transfer_id: UUID) -> None:
+        self.transfer_id = transfer_id
+        self.state = TransferState.PREPARING
+        self.scenario: Scenario | None = None
+        self.old: m.EnvironmentSummary | None = None
+        self.new: m.EnvironmentSummary | None = None
+        self.waiting_for = ""
+        self.ticket_expires_at: datetime | None = None
+        self.starts_at: datetime | None = None
+        self.comparison: m.ComparisonSummary | None = None
+        self.undo_reason: UndoReason | None = None
+        self.undo_detail = ""
+        self._mail_problems: dict[tuple[str, str], m.MailProblem] = {}
+        self._steps = {step.name: m.StepStatus(step=step.name, state=StepState.PENDING) for step in STEPS}
+
+    def status(self) -> m.TransferStatus:
+        """Return everything at once: the answer to the `status` query."""
+        return m.TransferStatus(
+            transfer_id=self.transfer_id,
+            workflow_id=workflow.info().workflow_id,
+            state=self.state,
+            scenario=self.scenario,
+            old=self.old,
+            new=self.new,
+            steps=list(self._steps.values()),
+            waiting_for=self.waiting_for,
+            ticket_expires_at=self.ticket_expires_at,
+            starts_at=self.starts_at,
+            comparison=self.comparison,
+            mail_problems=list(self._mail_problems.values()),
+            undo_reason=self.undo_reason,
+            undo_detail=self.undo_detail,
+        )
+
+    def show(self) -> None:
+        """Refresh the Markdown in the Temporal UI; costs no history event."""
+        workflow.set_current_details(current_details(self.status()))
+
+    def enter(self, state: TransferState, waiting_for: str = "") -> None:
+        """Go to a state and let operators filter by it."""
+        self.state = state
+        self.waiting_for = waiting_for
+        updates: list[SearchAttributeUpdate[Any]] = [search_attributes.TRANSFER_STATE.value_set(state.value)]
+        if state is TransferState.SCHEDULED and self.new is not None:
+            updates.append(search_attributes.TARGET_LICENCE.value_set(self.new.licence_number))
+            if self.scenario is not None:
+                updates.append(search_attributes.TRANSFER_SCENARIO.value_set(self.scenario.value))
+            if self.starts_at is not None:
+                updates.append(search_attributes.STARTS_AT.value_set(self.starts_at))
+        workflow.upsert_search_attributes(updates)
+        self.show()
+
+    @contextmanager
+    def step(self, name: StepName) -> Iterator[None]:
+        """Show a step as running, then as done or failed."""
+        self.mark(name, StepState.RUNNING)
+        try:
+            yield
+        except BaseException:
+            self.mark(name, StepState.FAILED)
+            raise
+        self.mark(name, StepState.DONE)
+
+    def mark(self, name: StepName, state: StepState, detail: str | None = None) -> None:
+        """Note what became of a step."""
+        known = self._steps[name]
+        now = workflow.now()
+        self._steps[name] = known.model_copy(
+            update={
+                "state": state,
+                "started_at": now if state is StepState.RUNNING else known.started_at,
+                "finished_at": None if state in (StepState.RUNNING, StepState.UNDOING) else now,
+                "detail": known.detail if detail is None else detail,
+            }
+        )
+        self.show()
+
+    def detail(self, name: StepName, detail: str) -> None:
+        """Say more about a step: rows copied, what went wrong, who has to do something."""
+        self._steps[name] = self._steps[name].model_copy(update={"detail": detail})
+        self.show()
+
+    def mail_sent(self, kind: str, sent: m.MailSent) -> None:
+        """Take note of what a mail run could not deliver, and forget what it has repaired."""
+        for key in [key for key in self._mail_problems if key[0] == kind]:
+            del self._mail_problems[key]
+        for problem in sent.problems:
+            self.mail_failed(problem)
+        self.show()
+
+    def mail_failed(self, problem: m.MailProblem) -> None:
+        """Take note of a mail that did not arrive."""
+        self._mail_problems[problem.kind.value, problem.recipient] = problem
+        self.show()

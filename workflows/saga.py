@@ -1,0 +1,131 @@
+"""Undoing and persisting: what makes a transfer end whole, whatever happens on the way."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+from uuid import UUID
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
+
+from activities.log import LogActivities
+from domain import messages as m
+from domain.steps import STEPS, StepName, StepState
+from domain.vocabulary import TransferState, UndoReason
+from workflows import policies
+from workflows.progress import Progress
+from workflows.work import perform
+
+_Answer = TypeVar("_Answer")
+_TITLES = {step.name: step.title for step in STEPS}
+_Compensation = Callable[[], Awaitable[None]]
+
+
+class Undo(Exception):
+    """The story turns back: why, and on whose word."""
+
+    def __init__(self, reason: UndoReason, detail: str = "", requested_by: str = "") -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+        self.requested_by = requested_by
+
+    @classmethod
+    def because_of(cls, error: BaseException) -> "Undo":
+        """Return why an exception ends the transfer."""
+        if isinstance(error, Undo):
+            return error
+        if is_cancelled_exception(error):
+            return cls(UndoReason.CANCELLED, workflow.cancellation_reason() or "")
+        return cls(UndoReason.FAILED, root_cause(error))
+
+
+def root_cause(error: BaseException) -> str:
+    """Return the innermost message: what went wrong, without the wrapping."""
+    while isinstance(error, FailureError) and error.cause is not None:
+        error = error.cause
+    return error.message if isinstance(error, FailureError) else str(error)
+
+
+class Saga:
+    """The compensations of one transfer, and the patience to see them through."""
+
+    def __init__(self, progress: Progress, environment_id: UUID) -> None:
+        self._progress = progress
+        self._environment_id = environment_id
+        self._compensations: list[tuple[StepName, _Compensation]] = []
+
+    def undo_with(self, step: StepName, compensation: _Compensation) -> None:
+        """Register what undoes a step before the step runs: it may half-run and never tell."""
+        self._compensations.append((step, compensation))
+
+    async def undo(self, undo: Undo) -> None:
+        """Bar every forward step, then run the compensations in reverse."""
+        progress = self._progress
+        progress.undo_reason = undo.reason
+        progress.undo_detail = undo.detail
+        progress.enter(TransferState.UNDOING, "the undo")
+        begin = m.BeginUndo(
+            transfer_id=progress.transfer_id,
+            environment_id=self._environment_id,
+            workflow_id=workflow.info().workflow_id,
+            reason=undo.reason,
+            detail=undo.detail,
+            requested_by=undo.requested_by,
+        )
+        await self.until_it_works(
+            StepName.FREEZE,
+            lambda: perform(LogActivities.begin_undo, begin, policies.MUST_HAPPEN, "bar every forward step"),
+        )
+        while self._compensations:
+            step, compensation = self._compensations.pop()
+            progress.mark(step, StepState.UNDOING)
+            await self.until_it_works(step, compensation)
+            progress.mark(step, StepState.UNDONE)
+        finish = m.FinishUndo(transfer_id=progress.transfer_id)
+        await self.until_it_works(
+            StepName.FREEZE,
+            lambda: perform(LogActivities.finish_undo, finish, policies.MUST_HAPPEN, "all undone"),
+        )
+        progress.enter(TransferState.UNDONE)
+
+    async def until_it_works(self, step: StepName, act: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        """Run what must happen in the end; between rounds say that an operator has to look, then go on by itself."""
+        progress = self._progress
+        waited_for = progress.waiting_for
+        while True:
+            try:
+                answer = await act()
+            except ActivityError as error:
+                progress.waiting_for = f"an operator: {_TITLES[step]} does not succeed"
+                progress.detail(step, f"needs an operator, is tried again by itself: {root_cause(error)}")
+            else:
+                progress.waiting_for = waited_for
+                return answer
+            await workflow.sleep(policies.PAUSE_BETWEEN_ROUNDS, summary=f"before {step.value} is tried again")
+
+    async def whatever_comes(self, work: Coroutine[Any, Any, None]) -> None:
+        """Finish work that a cancel may not stop: an undo that runs, or everything after the release."""
+        task = asyncio.create_task(work)
+        while not task.done():
+            try:
+                await asyncio.shield(task)
+            except asyncio.CancelledError:
+                if not task.done():
+                    await self.refuse("cancel", "", f"the transfer is {self._progress.state.value} and goes on")
+        await task
+
+    async def refuse(self, kind: str, actor: str, why: str) -> None:
+        """Write a signal that came at the wrong moment into the story; it is not remembered for later."""
+        await self.record(actor or "unknown", f"{kind}_refused", why)
+
+    async def record(self, actor: str, kind: str, reason: str = "") -> None:
+        """Write a line into the story."""
+        event = m.RecordEvent(
+            event_key=workflow.uuid4(),
+            transfer_id=self._progress.transfer_id,
+            actor=actor,
+            kind=kind,
+            reason=reason,
+        )
+        await perform(LogActivities.record_event, event, policies.RECORD, kind)

@@ -1,0 +1,464 @@
+"""Moving a customer environment: the manual's story as a durable workflow.
+
+Read `run` first. Each verb is a step of `domain.steps.STEPS`; whatever fails before the release is undone completely,
+after it work only goes forward.
+"""
+
+import asyncio
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
+
+from activities.clone import CloneActivities
+from activities.gate import GateActivities
+from activities.successor import SuccessorActivities
+from activities.tickets import TicketActivities, UploadActivities
+from domain import messages as m
+from domain.errors import CloneDiffers, ComparisonDiffers, TicketExpired, TicketRevoked, TicketUsed, TransferError
+from domain.naming import mailbox_workflow_id_of
+from domain.steps import StepName, StepState
+from domain.vocabulary import MailKind, TransferState, UndoReason
+from workflows import policies
+from workflows.courier import Courier
+from workflows.mailbox import MailboxForwardingWorkflow
+from workflows.progress import Progress
+from workflows.saga import Saga, Undo, root_cause
+from workflows.work import perform
+
+
+def _refusal(error: TransferError) -> ApplicationError:
+    """Return a business refusal as the answer to an update's caller; the workflow goes on."""
+    return ApplicationError(str(error), error.english, error.dutch_text, type=error.code(), non_retryable=True)
+
+
+@workflow.defn
+class TransferWorkflow:
+    """Moves one customer environment from one licence to another."""
+
+    @workflow.init
+    def __init__(self, order: m.TransferInput) -> None:
+        self._order = order
+        self._transfer_id = order.transfer_id or workflow.uuid4()
+        self._progress = Progress(self._transfer_id)
+        self._saga = Saga(self._progress, order.environment_id)
+        self._courier = Courier(self._progress)
+        self._uploading = asyncio.Lock()
+        self._reservation: m.ReservationMade | None = None
+        self._start_now: m.StartNow | None = None
+        self._decision: m.Release | m.Reject | None = None
+        self._cloned: m.CloneFinished | None = None
+        self._verified: m.Verification | None = None
+
+    @workflow.run
+    async def run(self, order: m.TransferInput) -> m.TransferResult:  # noqa: ARG002 - `workflow.init` has taken it
+        """Freeze, ticket, await upload, sleep until 22:00, clone, banks, notify, await the release, release."""
+        try:
+            await self._freeze()
+            await self._issue_ticket()
+            await self._wait_for_upload()
+            await self._sleep_until_evening()
+            await self._clone_administrations()
+            await self._verify_every_row()
+            await self._reactivate_rabobank_and_flag_the_others()
+            await self._apply_consequences()
+            await self._compare_and_open()
+            self._notify()
+            release = await self._wait_for_release()
+        except (Undo, asyncio.CancelledError, FailureError) as error:
+            await self._saga.whatever_comes(self._undo(Undo.because_of(error)))
+        else:
+            await self._saga.whatever_comes(self._release(release))
+        await self._saga.whatever_comes(self._finish_open_ends())
+        return self._result()
+
+    # --- the steps ---------------------------------------------------------------------------------------------
+
+    async def _freeze(self) -> None:
+        """The manual: "Alle administraties binnen deze klantomgeving krijgen het kenmerk alleen-lezen"."""
+        self._progress.enter(TransferState.PREPARING, "the freeze of the environment")
+        order = m.UnfreezeEnvironment(transfer_id=self._transfer_id, environment_id=self._order.environment_id)
+        self._saga.undo_with(
+            StepName.FREEZE,
+            lambda: perform(GateActivities.unfreeze_environment, order, policies.MUST_HAPPEN, "unfreeze"),
+        )
+        with self._progress.step(StepName.FREEZE):
+            frozen = await perform(
+                GateActivities.freeze_environment,
+                m.FreezeEnvironment(
+                    transfer_id=self._transfer_id,
+                    environment_id=self._order.environment_id,
+                    workflow_id=workflow.info().workflow_id,
+                    requested_by=self._order.requested_by,
+                ),
+                policies.FREEZE,
+                "fence every write",
+            )
+            self._progress.old = frozen.environment
+            self._progress.detail(
+                StepName.FREEZE, f"{frozen.administrations} administrations, {frozen.tables} tables fenced"
+            )
+
+    async def _issue_ticket(self) -> None:
+        """The manual: "SB slaat een bestand met de naam url-overdracht-ticket.avr op"."""
+        self._saga.undo_with(
+            StepName.TICKET,
+            lambda: perform(
+                TicketActivities.revoke_ticket,
+                m.RevokeTicket(transfer_id=self._transfer_id),
+                policies.MUST_HAPPEN,
+                "revoke the ticket",
+            ),
+        )
+        with self._progress.step(StepName.TICKET):
+            ticket = await perform(
+                TicketActivities.issue_ticket,
+                m.IssueTicket(transfer_id=self._transfer_id, issued_at=workflow.now()),
+                policies.STEP,
+                "issue the ticket",
+            )
+            self._progress.ticket_expires_at = ticket.expires_at
+            self._progress.detail(StepName.TICKET, ticket.file_name)
+        self._courier.send(MailKind.TICKET_ISSUED)
+
+    async def _wait_for_upload(self) -> None:
+        """The manual: "Deze acties moeten worden uitgevoerd door het nieuwe accountants- of administratiekantoor"."""
+        expires_at = self._progress.ticket_expires_at
+        if expires_at is None:
+            raise AssertionError("the ticket comes before the wait")
+        self._saga.undo_with(
+            StepName.AWAIT_UPLOAD,
+            lambda: perform(
+                UploadActivities.release_reservation,
+                m.ReleaseReservation(transfer_id=self._transfer_id),
+                policies.MUST_HAPPEN,
+                "let name and url go",
+            ),
+        )
+        with self._progress.step(StepName.AWAIT_UPLOAD):
+            self._progress.enter(
+                TransferState.AWAITING_UPLOAD, f"the upload of the ticket, until {expires_at:%Y-%m-%d %H:%M}"
+            )
+            try:
+                await workflow.wait_condition(
+                    lambda: self._reservation is not None,
+                    timeout=max((expires_at - workflow.now()).total_seconds(), 0.001),
+                    timeout_summary="the ticket expires",
+                )
+            except TimeoutError:
+                async with self._uploading:  # an upload that came in time may still be on its way to the database
+                    if self._reservation is None:
+                        raise Undo(UndoReason.EXPIRED, TicketExpired.default_english()) from None
+
+    async def _sleep_until_evening(self) -> None:
+        """The manual: "Dit proces starten wij 's avonds om 22:00"."""
+        starts_at = self._progress.starts_at
+        if starts_at is None:
+            raise AssertionError("the upload sets the start")
+        with self._progress.step(StepName.WAIT_FOR_EVENING):
+            remaining = (starts_at - workflow.now()).total_seconds()
+            if remaining > 0 and self._start_now is None:
+                try:
+                    await workflow.wait_condition(
+                        lambda: self._start_now is not None,
+                        timeout=remaining,
+                        timeout_summary=f"sleep until {starts_at:%Y-%m-%d %H:%M %Z}",
+                    )
+                except TimeoutError:
+                    self._progress.detail(StepName.WAIT_FOR_EVENING, "the evening window opened")
+
+    async def _clone_administrations(self) -> None:
+        """The manual: "toegevoegd, inclusief alle administraties met alle gegevens"."""
+        self._saga.undo_with(
+            StepName.CLONE,
+            lambda: perform(
+                CloneActivities.drop_clone,
+                m.DropClone(transfer_id=self._transfer_id),
+                policies.MUST_HAPPEN,
+                "drop the clone",
+            ),
+        )
+        self._progress.enter(TransferState.CLONING, "the clone")
+        old, new = self._both()
+        with self._progress.step(StepName.CLONE):
+            self._cloned = await perform(
+                CloneActivities.clone_administrations,
+                m.CloneAdministrations(
+                    transfer_id=self._transfer_id, source_schema=old.schema_name, target_schema=new.schema_name
+                ),
+                policies.HEAVY,
+                "clone every administration",
+            )
+            self._progress.detail(
+                StepName.CLONE,
+                f"{self._cloned.tables} tables, {self._cloned.rows} rows in {self._cloned.seconds:.1f} s",
+            )
+
+    async def _verify_every_row(self) -> None:
+        """The manual: "met precies dezelfde administraties en gegevens als voor de verhuizing"."""
+        old, new = self._both()
+        with self._progress.step(StepName.VERIFY):
+            self._verified = await perform(
+                CloneActivities.verify_clone,
+                m.VerifyClone(
+                    transfer_id=self._transfer_id, source_schema=old.schema_name, target_schema=new.schema_name
+                ),
+                policies.HEAVY,
+                "compare every row, byte for byte",
+            )
+            if not self._verified.equal:
+                differences = "; ".join(f"{d.table}: {d.problem}" for d in self._verified.differences[:5])
+                raise Undo(UndoReason.FAILED, f"{CloneDiffers.default_english()} {differences}")
+            self._progress.detail(
+                StepName.VERIFY, f"{self._verified.rows} rows equal on both sides in {self._verified.seconds:.1f} s"
+            )
+
+    async def _reactivate_rabobank_and_flag_the_others(self) -> None:
+        """The manual: "De Rabobank koppelingen worden meeverhuisd, maar de overige … opnieuw"."""
+        with self._progress.step(StepName.BANKS):
+            done = await perform(
+                SuccessorActivities.reconnect_banks,
+                m.ReconnectBanks(transfer_id=self._transfer_id),
+                policies.STEP,
+                "Rabobank active, others to be activated again",
+            )
+            self._progress.detail(StepName.BANKS, ", ".join(f"{b.bank} {b.new} ({b.count})" for b in done.banks))
+
+    async def _apply_consequences(self) -> None:
+        """The manual's "Let op: het verhuizen van een klantomgeving heeft de volgende gevolgen"."""
+        with self._progress.step(StepName.CONSEQUENCES):
+            done = await perform(
+                SuccessorActivities.apply_consequences,
+                m.ApplyConsequences(transfer_id=self._transfer_id),
+                policies.STEP,
+                "quotes, apps, AFAS Link, mailbox, becon number",
+            )
+            self._progress.detail(
+                StepName.CONSEQUENCES, ", ".join(f"{c.kind.value} {c.count}" for c in done.consequences)
+            )
+
+    async def _compare_and_open(self) -> None:
+        """Make the comparison of "Administraties controleren", then let people look."""
+        with self._progress.step(StepName.COMPARE):
+            compared = await perform(
+                SuccessorActivities.compare_environments,
+                m.CompareEnvironments(transfer_id=self._transfer_id),
+                policies.HEAVY,
+                "the comparisons that the manual asks for",
+            )
+            self._progress.comparison = compared
+            if compared.unequal:
+                raise Undo(
+                    UndoReason.FAILED, f"{ComparisonDiffers.default_english()} {compared.unequal} checks differ."
+                )
+            await perform(
+                GateActivities.open_for_inspection,
+                m.OpenForInspection(transfer_id=self._transfer_id),
+                policies.STEP,
+                "readable, not yet writable",
+            )
+
+    def _notify(self) -> None:
+        """The manual: "Je ontvangt een e-mail zodra de nieuwe klantomgeving gereed is"."""
+        self._progress.enter(TransferState.AWAITING_RELEASE, "the new side's comparison and release")
+        self._courier.send(MailKind.READY, step=StepName.NOTIFY)
+
+    async def _wait_for_release(self) -> m.Release:
+        """The manual: "Deze omgeving moet nog worden vrijgegeven voordat je in de administraties kunt werken"."""
+        with self._progress.step(StepName.AWAIT_RELEASE):
+            try:
+                await workflow.wait_condition(lambda: self._decision is not None)
+            except asyncio.CancelledError:
+                if not isinstance(self._decision, m.Release):
+                    raise
+                # Release and cancel came together, and the release was first: it has won, and the story says so.
+                await self._saga.refuse("cancel", "", "the environment has just been released")
+            if isinstance(self._decision, m.Reject):
+                raise Undo(UndoReason.REJECTED, self._decision.reason, self._decision.rejected_by)
+            if self._decision is None:
+                raise AssertionError("the wait ends with a decision")
+            return self._decision
+
+    async def _release(self, release: m.Release) -> None:
+        """The manual: "Als alle controles zijn gedaan". Forward only from here."""
+        self._progress.waiting_for = ""
+        self._progress.mark(StepName.RELEASE, StepState.RUNNING)
+        order = m.ReleaseEnvironment(
+            transfer_id=self._transfer_id,
+            released_by=release.released_by,
+            note=release.note,
+            released_at=workflow.now(),
+        )
+        released = await self._saga.until_it_works(
+            StepName.RELEASE,
+            lambda: perform(GateActivities.release_environment, order, policies.MUST_HAPPEN, "writable, for good"),
+        )
+        self._progress.enter(TransferState.RELEASED)
+        self._progress.mark(StepName.RELEASE, StepState.DONE, f"{released.users_invited} users invited again")
+        await workflow.start_child_workflow(
+            MailboxForwardingWorkflow.run,
+            m.MailboxForwardingInput(
+                transfer_id=self._transfer_id,
+                old_mailbox_address=released.old_mailbox_address,
+                forward_until=released.forward_until,
+            ),
+            id=mailbox_workflow_id_of(self._transfer_id),
+            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+            static_summary=f"the old mailbox address works until {released.forward_until:%Y-%m-%d}",
+        )
+        self._courier.send(MailKind.RELEASED)
+        self._courier.send(MailKind.INVITATION)
+
+    # --- signals, update, query --------------------------------------------------------------------------------
+
+    @workflow.update(description="The new side uploads the ticket with the licence, a unique name and url.")
+    async def upload(self, upload: m.Upload) -> m.UploadAccepted:
+        """Take an upload, or refuse it with a reason and go on waiting.
+
+        Raises:
+            ApplicationError: The refusal: its type is the error's code, its details the English and Dutch sentences.
+        """
+        # The moment of acceptance decides which evening it will be, however long the database takes.
+        accepted_at = workflow.now()
+        async with self._uploading:
+            self._require_open_for_upload()
+            new_environment_id = workflow.uuid4()
+            try:
+                reservation = await perform(
+                    UploadActivities.accept_upload,
+                    m.AcceptUpload(
+                        transfer_id=self._transfer_id,
+                        upload=upload,
+                        accepted_at=accepted_at,
+                        new_environment_id=new_environment_id,
+                    ),
+                    policies.STEP,
+                    "check the ticket, reserve name and url",
+                )
+            except ActivityError as error:
+                raise self._answer_for(error) from error
+            self._require_open_for_upload()  # it may have been cancelled meanwhile; then the reservation is let go
+            self._reservation = reservation
+            self._progress.new = reservation.new
+            self._progress.scenario = reservation.accepted.scenario
+            self._progress.starts_at = reservation.accepted.starts_at
+            self._progress.enter(
+                TransferState.SCHEDULED, f"the evening window, {reservation.accepted.starts_at:%Y-%m-%d %H:%M %Z}"
+            )
+            self._courier.send(MailKind.UPLOAD_ACCEPTED)
+            return reservation.accepted
+
+    @upload.validator
+    def _check_upload(self, upload: m.Upload) -> None:  # noqa: ARG002 - the content is the database's to judge
+        self._require_open_for_upload()
+
+    @workflow.signal(
+        description='Do not wait for 22:00: clone now. {"requested_by": "<name>"}. Only while it is scheduled.'
+    )
+    async def start_now(self, signal: m.StartNow) -> None:
+        """Skip the wait for the evening."""
+        if self._progress.state is not TransferState.SCHEDULED or self._start_now is not None:
+            await self._saga.refuse("start_now", signal.requested_by, f"the transfer is {self._progress.state.value}")
+        elif not signal.requested_by.strip():
+            await self._saga.refuse("start_now", "", "requested_by is missing")
+        else:
+            self._start_now = signal
+            self._progress.detail(StepName.WAIT_FOR_EVENING, f"started early by {signal.requested_by}")
+            await self._saga.record(signal.requested_by, "start_now")
+
+    @workflow.signal(
+        description='Open the new environment for good. {"released_by": "<name>", "note": ""}. '
+        "Only while it awaits the release; there is no way back."
+    )
+    async def release(self, signal: m.Release) -> None:
+        """Decide that the new environment is opened."""
+        await self._decide("release", signal.released_by, "released_by", signal)
+
+    @workflow.signal(
+        description='Undo the transfer after comparing. {"rejected_by": "<name>", "reason": "<why>"}. '
+        "Only while it awaits the release."
+    )
+    async def reject(self, signal: m.Reject) -> None:
+        """Decide that everything is undone."""
+        await self._decide("reject", signal.rejected_by, "rejected_by", signal)
+
+    @workflow.update(description="Send one kind of mail again, to those it did not reach or to one other address.")
+    async def resend_mail(self, order: m.ResendMail) -> m.MailSent:
+        """Send a mail again and answer with what could not be delivered."""
+        await self._saga.record(order.requested_by or "unknown", "mail_resend_requested", order.kind.value)
+        try:
+            return await self._courier.resend(order)
+        except ActivityError as error:
+            raise self._answer_for(error) from error
+
+    @workflow.query(description="Where the transfer stands, what it waits for and what came before.")
+    def status(self) -> m.TransferStatus:
+        """Return everything there is to know."""
+        return self._progress.status()
+
+    # --- how it is done ----------------------------------------------------------------------------------------
+
+    async def _undo(self, undo: Undo) -> None:
+        """Undo everything, then tell those who were told."""
+        self._courier.recall()
+        await self._saga.undo(undo)
+        self._courier.send(MailKind.UNDONE)
+
+    async def _decide(self, kind: str, actor: str, field: str, signal: m.Release | m.Reject) -> None:
+        """Take the first decision while the transfer awaits one; refuse and record every other."""
+        if self._progress.state is not TransferState.AWAITING_RELEASE:
+            await self._saga.refuse(kind, actor, f"the transfer is {self._progress.state.value}")
+        elif self._decision is not None:
+            taken = "released" if isinstance(self._decision, m.Release) else "rejected"
+            await self._saga.refuse(kind, actor, f"the transfer has already been {taken}")
+        elif not actor.strip():
+            await self._saga.refuse(kind, "", f"{field} is missing")
+        else:
+            self._decision = signal
+
+    async def _finish_open_ends(self) -> None:
+        """Let mail and callers get their answers before the workflow closes."""
+        await self._courier.finish()
+        await workflow.wait_condition(workflow.all_handlers_finished)
+
+    def _require_open_for_upload(self) -> None:
+        """Refuse an upload that is too early, too late or the second one.
+
+        Raises:
+            ApplicationError: The refusal.
+        """
+        state = self._progress.state
+        if state is TransferState.AWAITING_UPLOAD and self._reservation is None:
+            return
+        if state in (TransferState.UNDOING, TransferState.UNDONE, TransferState.PREPARING):
+            raise _refusal(TicketRevoked())
+        raise _refusal(TicketUsed())
+
+    def _answer_for(self, error: ActivityError) -> ApplicationError:
+        """Return what the caller of an update hears about a failed activity."""
+        cause = error.cause
+        if isinstance(cause, ApplicationError):
+            return ApplicationError(cause.message, *cause.details, type=cause.type, non_retryable=True)
+        return ApplicationError(root_cause(error), type=type(cause or error).__name__, non_retryable=True)
+
+    def _both(self) -> tuple[m.EnvironmentSummary, m.EnvironmentSummary]:
+        if self._progress.old is None or self._progress.new is None:
+            raise AssertionError("the freeze and the upload come before the clone")
+        return self._progress.old, self._progress.new
+
+    def _result(self) -> m.TransferResult:
+        progress = self._progress
+        return m.TransferResult(
+            transfer_id=self._transfer_id,
+            state=progress.state,
+            scenario=progress.scenario,
+            undo_reason=progress.undo_reason,
+            undo_detail=progress.undo_detail,
+            old_environment_id=self._order.environment_id,
+            new_environment_id=progress.new.environment_id if progress.new else None,
+            new_url=progress.new.url if progress.new else None,
+            tables=self._verified.tables if self._verified else 0,
+            rows=self._verified.rows if self._verified else 0,
+            mismatches=len(self._verified.differences) if self._verified else 0,
+            clone_seconds=self._cloned.seconds if self._cloned else 0.0,
+            verify_seconds=self._verified.seconds if self._verified else 0.0,
+        )
