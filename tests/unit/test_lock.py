@@ -17,7 +17,7 @@ def _normalised(requirement: str) -> str:
 
 
 def test_the_lock_names_no_place() -> None:
-    """A lock that names an index fails for everybody who reaches packages in another way, and tells where we get them."""
+    """A lock that names an index fails for everybody who reaches packages in another way."""
     assert re.findall(r"://|^\s*--(?!hash=)|^-[a-z]|@ ", LOCK, re.MULTILINE) == []
 
 
