@@ -1,0 +1,243 @@
+"""Mail over SMTP: one message to one recipient, and what the server's answer means for another try."""
+
+import asyncio
+import hashlib
+import re
+import socket
+import ssl
+import unicodedata
+from contextlib import suppress
+from dataclasses import dataclass
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP as SMTP_POLICY
+from email.utils import format_datetime, localtime, parseaddr
+from ipaddress import ip_address
+from urllib.parse import unquote, urlsplit
+
+import aiosmtplib
+from pydantic import SecretStr
+
+from domain.errors import LoginEmailInvalid, MailDelayed, MailRejected, Misconfigured
+from domain.naming import checked_email
+
+_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+_REPLY_TIMEOUT_SECONDS = 20.0
+# A server that answers every command just in time must not hold a worker for ever.
+_MAIL_TIMEOUT_SECONDS = 60.0
+# RFC 4954: authentication required, too weak, refused, encryption needed. Our login is at fault, not the recipient.
+_LOGIN_CODES = frozenset({530, 534, 535, 538})
+_URL_FORMS = (
+    "SB_TRANSFER_SMTP_URL must be smtp://host:port (no encryption), smtp+starttls://user:password@host:port or "
+    "smtps://user:password@host:port, with special characters in the login percent-encoded"
+)
+
+
+class MailServerAway(MailDelayed):
+    """The mail server takes no mail from us at all now, whoever it is for. It is tried again by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A mail to one recipient, ready but for the sender's own headers."""
+
+    recipient: str
+    message_id: str
+    language: str
+    subject: str
+    text: str
+    html: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    host: str
+    port: int
+    scheme: str
+    user: str | None
+    password: SecretStr | None
+
+
+class SmtpMailer:
+    """Sends mail through one SMTP server, a connection per mail.
+
+    `smtp://` never encrypts and is for a server on the same machine or private network; a login over it is taken for a
+    loopback address only. `smtp+starttls://` sends nothing before STARTTLS succeeded; `smtps://` is TLS from the
+    first byte. Certificates are checked.
+    """
+
+    def __init__(self, url: SecretStr, mail_from: str, *, tls: ssl.SSLContext | None = None) -> None:
+        """Read the configuration; nothing is connected yet.
+
+        Args:
+            url: See the class; the login is percent-decoded.
+            mail_from: `Name <address>` or an address.
+            tls: Whom to trust; the system's certificate authorities when left out.
+
+        Raises:
+            Misconfigured: The url or the sender is unusable. The message holds neither.
+        """
+        self._server = _server_of(url)
+        self._sender = _sender_of(mail_from)
+        self._tls = tls
+        self._client_name: str | None = None
+
+    def message_id(self, *parts: str) -> str:
+        """Return the Message-ID that follows from the parts: the same parts, the same id, on every attempt."""
+        digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        return f"<{digest[:40]}@{self._sender.domain}>"
+
+    def compose(self, mail: Outgoing) -> EmailMessage:
+        """Return the message as it goes over the line.
+
+        Raises:
+            MailRejected: The recipient is not one plain address.
+        """
+        recipient = _checked_recipient(mail.recipient)
+        message = EmailMessage(policy=SMTP_POLICY)
+        message["From"] = self._sender
+        message["To"] = Address(addr_spec=recipient)
+        message["Subject"] = mail.subject
+        message["Date"] = format_datetime(localtime())
+        message["Message-ID"] = mail.message_id
+        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies, please
+        # Quoted-printable keeps lines short and ASCII, so a server without 8BITMIME changes nothing.
+        message.set_content(mail.text, cte="quoted-printable")
+        message.add_alternative(mail.html, subtype="html", cte="quoted-printable")
+        message["Content-Language"] = mail.language  # last: making a part takes the Content headers there are with it
+        return message
+
+    async def send(self, mail: Outgoing) -> None:
+        """Hand a mail to the server; returning means that the server has taken it.
+
+        Raises:
+            MailRejected: The server refuses this mail for good, or the address is none.
+            MailDelayed: The server asks to try later.
+            MailServerAway: (a MailDelayed) No server, no connection, no login: other mail would fare no better.
+        """
+        message = self.compose(mail)
+        if self._client_name is None:
+            self._client_name = await asyncio.to_thread(socket.getfqdn)
+        server = self._server
+        client = aiosmtplib.SMTP(
+            hostname=server.host,
+            port=server.port,
+            use_tls=server.scheme == "smtps",
+            start_tls=server.scheme == "smtp+starttls",
+            username=server.user,
+            password=server.password.get_secret_value() if server.password else None,
+            tls_context=None if server.scheme == "smtp" else self._tls,
+            local_hostname=self._client_name,
+            timeout=_REPLY_TIMEOUT_SECONDS,
+        )
+        try:
+            async with asyncio.timeout(_MAIL_TIMEOUT_SECONDS):
+                await client.connect()
+                await client.send_message(
+                    message, sender=self._sender.addr_spec, recipients=[_checked_recipient(mail.recipient)]
+                )
+        except (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError) as error:
+            raise self._meaning_of(error) from None  # the cause may quote what was sent
+        else:
+            # The mail is accepted; a server that says goodbye badly must not make us send it again.
+            with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
+                await client.quit(timeout=2)
+        finally:
+            client.close()
+
+    def _meaning_of(self, error: Exception) -> MailRejected | MailDelayed:
+        match error:
+            case aiosmtplib.SMTPRecipientsRefused(recipients=[first, *_]):
+                return _verdict(first.code, first.message)
+            case aiosmtplib.SMTPResponseException() if not self._is_about_us(error):
+                return _verdict(error.code, error.message)
+            case ValueError() if not isinstance(error, OSError):
+                return MailRejected(f"The mail cannot be sent as it is ({type(error).__name__}). Correct the address.")
+        where = f"{self._server.host}:{self._server.port}"
+        return MailServerAway(f"The mail server {where} {_trouble(error)}. The mail is tried again by itself.")
+
+    @staticmethod
+    def _is_about_us(error: aiosmtplib.SMTPResponseException) -> bool:
+        """Tell whether the server turns this service away, whatever the mail."""
+        return error.code in _LOGIN_CODES or isinstance(
+            error,
+            aiosmtplib.SMTPConnectResponseError | aiosmtplib.SMTPHeloError | aiosmtplib.SMTPAuthenticationError,
+        )
+
+
+def _trouble(error: Exception) -> str:
+    match error:
+        case aiosmtplib.SMTPAuthenticationError() | aiosmtplib.SMTPResponseException(code=530 | 534 | 535 | 538):
+            return "does not accept our login; correct SB_TRANSFER_SMTP_URL"
+        case ssl.SSLCertVerificationError():
+            return f"has a certificate that is not trusted ({error.verify_message}); correct it or the host's name"
+    return f"cannot be used now: {_one_line(error)}"
+
+
+def _verdict(code: int, reply: str) -> MailRejected | MailDelayed:
+    said = f"{code} {_one_line(reply)}".strip()
+    if code == 421:  # noqa: PLR2004 - RFC 5321, 4.2.1: service not available, closing transmission channel
+        return MailServerAway(f"The mail server is closing: {said}. Tried again by itself.")
+    if 500 <= code <= 599:  # noqa: PLR2004 - RFC 5321, 4.2.1: permanent
+        return MailRejected(f"The mail server refuses this mail: {said}. Correct the address and send it again.")
+    return MailDelayed(f"The mail server does not take this mail yet: {said}. Tried again by itself.")
+
+
+def _one_line(said: object) -> str:
+    """Return a server's words as one short line: they end up in a status, a log and a terminal."""
+    printable = "".join(" " if unicodedata.category(character)[0] in "CZ" else character for character in str(said))
+    return " ".join(printable.split())[:300] or type(said).__name__
+
+
+def _checked_recipient(address: str) -> str:
+    """Return an address that can be written on an envelope; a domain with other letters in its encoded form."""
+    local, at, domain = address.strip().rpartition("@")
+    with suppress(UnicodeError):
+        domain = domain if domain.isascii() else domain.encode("idna").decode("ascii")
+    try:
+        return checked_email(f"{local}{at}{domain}")
+    except LoginEmailInvalid:
+        raise MailRejected("This is not a usable e-mail address. Correct the address and send it again.") from None
+
+
+def _sender_of(mail_from: str) -> Address:
+    name, address = parseaddr(mail_from)
+    if re.search(r"[\r\n\0]", mail_from):
+        raise Misconfigured("SB_TRANSFER_MAIL_FROM must be one line.")
+    try:
+        return Address(display_name=name, addr_spec=checked_email(address))
+    except LoginEmailInvalid:
+        raise Misconfigured("SB_TRANSFER_MAIL_FROM must be an address such as SB <noreply@sb.example>.") from None
+
+
+def _server_of(url: SecretStr) -> _Server:
+    try:
+        parts = urlsplit(url.get_secret_value().strip())
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise Misconfigured(f"{_URL_FORMS}: this one cannot be read.") from None
+    if parts.scheme not in _PORTS:
+        raise Misconfigured(f"{_URL_FORMS}: this one begins differently.")
+    if not host or port == 0 or re.search(r"[\s\0]", url.get_secret_value().strip()):
+        raise Misconfigured(f"{_URL_FORMS}: this one names no usable host and port.")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise Misconfigured(f"{_URL_FORMS}: this one has more behind the port; is a / in the password not encoded?")
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if bool(user) != bool(password):
+        raise Misconfigured(f"{_URL_FORMS}: a login needs both a user and a password.")
+    if user and parts.scheme == "smtp" and not _is_loopback(host):
+        raise Misconfigured(f"{_URL_FORMS}: a login over smtp:// would cross the network readable by everyone.")
+    return _Server(
+        host,
+        port or _PORTS[parts.scheme],
+        parts.scheme,
+        user or None,
+        SecretStr(password) if password else None,
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

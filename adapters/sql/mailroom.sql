@@ -1,0 +1,136 @@
+-- What a mail says and whom it was sent to. Every text that a mail shows comes out of these statements.
+
+-- name: story
+-- One transfer with both environments, both licences, its ticket and the old address's last day, as one JSON object.
+-- $1 transfer. What an undo has dropped is read from what the reservation wrote in the transfer itself.
+with place as (
+    select t.transfer_id,
+           coalesce(to_jsonb(old), '{}') as old,
+           jsonb_strip_nulls(coalesce(t.new_environment, '{}'))
+               || jsonb_strip_nulls(coalesce(to_jsonb(new), '{}')) as new,
+           coalesce(t.source_licence, old.licence_number) as old_number,
+           coalesce(t.target_licence, new.licence_number, t.new_environment ->> 'licence_number') as new_number
+    from control.transfer t
+    left join control.environment old on old.environment_id = t.environment_id
+    left join control.environment new on new.environment_id = t.new_environment_id
+    where t.transfer_id = $1
+)
+select jsonb_build_object(
+    'transfer', to_jsonb(t) - array['report', 'banks', 'consequences', 'clone_result', 'verification',
+                                    'new_environment'],
+    'old', jsonb_build_object('name', t.environment_name) || jsonb_strip_nulls(place.old)
+           || coalesce(jsonb_strip_nulls(to_jsonb(old_licence)), '{}'),
+    'new', place.new || coalesce(jsonb_strip_nulls(to_jsonb(new_licence)), '{}'),
+    'ticket', (select to_jsonb(ticket) - array['digest'] from control.ticket where ticket.transfer_id = $1),
+    'forward_until', (select route.valid_until from control.mailbox_route route
+                      where route.address = place.old ->> 'mailbox_address'
+                      and route.environment_id = t.new_environment_id),
+    'report', t.report,
+    'banks', t.banks -> 'banks',
+    'consequences', t.consequences -> 'consequences'
+) as story
+from control.transfer t
+join place on place.transfer_id = t.transfer_id
+left join control.licence old_licence on old_licence.licence_number = place.old_number
+left join control.licence new_licence on new_licence.licence_number = place.new_number
+where t.transfer_id = $1
+
+-- name: look_into
+-- For the rest of the transaction read from one environment's schema; the catalog comes first, so that nothing in
+-- there can stand in for a built-in function. $1 schema.
+select set_config('search_path', format('pg_catalog, %I', $1::text), true)
+
+-- name: contents
+-- What the environment that was looked into holds that a mail speaks of, as one JSON object. No portal token and no
+-- consent reference is read.
+select jsonb_build_object(
+    'administrations', (select coalesce(jsonb_agg(name order by name), '[]') from administration),
+    'quotes', (select coalesce(jsonb_agg(jsonb_build_object(
+                   'administration', administration.name, 'number', quote.number, 'customer', relation.name,
+                   'amount', quote.amount::text) order by administration.name, quote.number), '[]')
+               from quote
+               join administration on administration.id = quote.administration_id
+               join relation on relation.administration_id = quote.administration_id
+                            and relation.id = quote.relation_id
+               where quote.status = 'open'),
+    'apps', (select coalesce(jsonb_agg(name order by name), '[]') from app_connection),
+    'users', (select coalesce(jsonb_agg(jsonb_build_object(
+                  'email', email, 'full_name', full_name, 'language', language) order by email), '[]')
+              from app_user),
+    'connections', (select coalesce(jsonb_agg(jsonb_build_object(
+                        'administration', administration.name, 'bank', bank, 'iban', iban, 'status', status)
+                        order by administration.name, bank, iban), '[]')
+                    from bank_connection
+                    join administration on administration.id = bank_connection.administration_id)
+) as contents
+
+-- name: hold
+-- Let one sender at a time work on one kind of mail of one transfer; kept until the connection gives it back.
+-- $1 transfer, $2 kind.
+select pg_advisory_lock(hashtextextended('mail ' || $1::uuid || ' ' || $2::text, 0))
+
+-- name: let_go
+-- Give the lock of `hold` back. $1 transfer, $2 kind.
+select pg_advisory_unlock(hashtextextended('mail ' || $1::uuid || ' ' || $2::text, 0))
+
+-- name: plan
+-- Note that a mail is to be sent; one that is noted already keeps its status and follows the newest wording.
+-- $1 transfer, $2 kind, $3 recipient, $4 message id, $5 language, $6 subject.
+insert into control.sent_mail (transfer_id, kind, recipient, message_id, language, subject, status)
+values ($1, $2, $3, $4, $5, $6, 'pending')
+on conflict (transfer_id, kind, recipient) do update
+set message_id = excluded.message_id, language = excluded.language, subject = excluded.subject
+returning status
+
+-- name: known
+-- Every mail of a transfer that was ever planned. $1 transfer.
+select kind, recipient, language, status, attempts, problem
+from control.sent_mail
+where transfer_id = $1
+order by kind, recipient
+
+-- name: begin_attempt
+-- Count an attempt before the server gets the mail, unless the transfer has meanwhile turned around.
+-- $1 transfer, $2 kind, $3 recipient. No row: it turned around.
+update control.sent_mail
+set attempts = attempts + 1, attempted_at = clock_timestamp(), problem = null
+from control.transfer
+where sent_mail.transfer_id = $1 and sent_mail.kind = $2 and sent_mail.recipient = $3
+  and transfer.transfer_id = $1
+  and (transfer.state in ('undoing', 'undone')) = ($2::text = 'undone')
+returning sent_mail.attempts
+
+-- name: mark_sent
+-- The server has taken the mail: say so here and in the log, together. A mail that was sent once stays sent.
+-- $1 transfer, $2 kind, $3 recipient, $4 actor.
+with marked as (
+    update control.sent_mail
+    set status = 'sent', problem = null, sent_at = clock_timestamp()
+    where transfer_id = $1 and kind = $2 and recipient = $3
+    returning kind, recipient
+)
+insert into control.transfer_event (transfer_id, actor, kind, detail)
+select $1, $4, 'mail_sent', jsonb_build_object('mail', marked.kind, 'recipient', marked.recipient)
+from marked
+
+-- name: mark_failed
+-- The mail cannot be delivered: say why, and log it when that is news. A mail that was sent once stays sent.
+-- $1 transfer, $2 kind, $3 recipient, $4 problem, $5 actor.
+with before as (
+    select status, kind, recipient from control.sent_mail
+    where transfer_id = $1 and kind = $2 and recipient = $3
+), marked as (
+    update control.sent_mail
+    set status = case when status = 'sent' then status else 'failed' end, problem = $4
+    where transfer_id = $1 and kind = $2 and recipient = $3
+)
+insert into control.transfer_event (transfer_id, actor, kind, reason, detail)
+select $1, $5, 'mail_failed', $4, jsonb_build_object('mail', before.kind, 'recipient', before.recipient)
+from before
+where before.status <> 'failed'
+
+-- name: mark_delayed
+-- The server does not take the mail yet: it stays to be sent. $1 transfer, $2 kind, $3 recipient, $4 problem.
+update control.sent_mail
+set status = case when status = 'sent' then status else 'pending' end, problem = $4
+where transfer_id = $1 and kind = $2 and recipient = $3
