@@ -91,7 +91,7 @@ class MailCatcher:
     @property
     def url(self) -> str:
         """Return the address as in SB_TRANSFER_SMTP_URL; it holds the password when a login is needed."""
-        login = "{}:{}@".format(*map(quote, self._login)) if self._login else ""
+        login = "{}:{}@".format(*(quote(word, safe="") for word in self._login)) if self._login else ""
         return f"{_SCHEMES[self._security]}://{login}{self._host}:{self.port}"
 
     def mails(self) -> list[EmailMessage]:

@@ -59,7 +59,7 @@ class EmbeddedPostgres:
 
     def dsn(self, role: str = "sb_owner", database: str = _DATABASE) -> str:
         """Return the address for a role: `postgres`, `sb_owner` or `sb_app`. It holds the role's password."""
-        password = quote(self._secrets()[role])
+        password = quote(self._secrets()[role], safe="")
         return f"postgresql://{role}:{password}@127.0.0.1:{self.port}/{database}"
 
     async def start(self) -> None:
