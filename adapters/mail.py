@@ -8,11 +8,14 @@ import ssl
 import unicodedata
 from contextlib import suppress
 from dataclasses import dataclass
-from email.headerregistry import Address
+from email.header import Header
+from email.headerregistry import Address, HeaderRegistry, UniqueUnstructuredHeader
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
+from email.policy import Policy
 from email.utils import format_datetime, localtime, parseaddr
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
@@ -31,6 +34,32 @@ _URL_FORMS = (
     "SB_TRANSFER_SMTP_URL must be smtp://host:port (no encryption), smtp+starttls://user:password@host:port or "
     "smtps://user:password@host:port, with special characters in the login percent-encoded"
 )
+
+
+class _Subject(UniqueUnstructuredHeader):
+    """A subject that comes back as it was: the standard folding loses spaces next to letters beyond ASCII."""
+
+    @classmethod
+    def parse(cls, string: str, kwds: dict[str, Any]) -> None:
+        """Take the text as it is: a name that looks like an encoded word is no encoded word."""
+        super().parse(string, kwds)
+        kwds["decoded"] = string
+
+    def fold(self, *, policy: Policy) -> str:
+        """Return the header's lines; what could be taken for an encoded word is encoded itself."""
+        text = str(self)
+        charset = "us-ascii" if text.isascii() and "=?" not in text else "utf-8"
+        encoded = Header(text, charset, maxlinelen=76, header_name="Subject").encode(linesep=policy.linesep)
+        return f"Subject: {encoded}{policy.linesep}"
+
+
+def _policy() -> Policy:
+    registry = HeaderRegistry()
+    registry.map_to_type("subject", _Subject)  # type: ignore[arg-type] # mixed into BaseHeader by the registry
+    return SMTP_POLICY.clone(header_factory=registry)
+
+
+_POLICY = _policy()
 
 
 class MailServerAway(MailDelayed):
@@ -94,7 +123,7 @@ class SmtpMailer:
             MailRejected: The recipient is not one plain address.
         """
         recipient = _checked_recipient(mail.recipient)
-        message = EmailMessage(policy=SMTP_POLICY)
+        message = EmailMessage(policy=_POLICY)
         message["From"] = self._sender
         message["To"] = Address(addr_spec=recipient)
         message["Subject"] = mail.subject
@@ -166,11 +195,12 @@ class SmtpMailer:
 
 
 def _trouble(error: Exception) -> str:
-    match error:
+    cause = error.__cause__ if isinstance(error.__cause__, ssl.SSLCertVerificationError) else error
+    match cause:
         case aiosmtplib.SMTPAuthenticationError() | aiosmtplib.SMTPResponseException(code=530 | 534 | 535 | 538):
             return "does not accept our login; correct SB_TRANSFER_SMTP_URL"
         case ssl.SSLCertVerificationError():
-            return f"has a certificate that is not trusted ({error.verify_message}); correct it or the host's name"
+            return f"has a certificate that is not trusted ({cause.verify_message}); correct it or the host's name"
     return f"cannot be used now: {_one_line(error)}"
 
 

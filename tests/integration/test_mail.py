@@ -1,0 +1,312 @@
+"""The SMTP mailer against real servers: plain, STARTTLS, TLS, with a login, and servers that say no."""
+
+import asyncio
+import logging
+import traceback
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from email import message_from_bytes, policy
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from adapters import mail as mail_module
+from adapters.mail import MailServerAway, Outgoing, SmtpMailer
+from devstack.certificates import Certificates, make_certificates
+from devstack.mail import MailCatcher
+from devstack.processes import free_port
+from domain.errors import MailDelayed, MailRejected, Misconfigured
+
+_PASSWORD = "p@ss:/w%rd €"
+_ENCODED = "p%40ss%3A%2Fw%25rd%20%E2%82%AC"
+_MAIL = Outgoing(
+    recipient="jan@bedrijf.example",
+    message_id="<abc@sb.example>",
+    language="nl",
+    subject="Gereed: Café Ünïcode & Zn. — " + "een lange naam, " * 8 + "einde",
+    text="Beste Jan,\n\n" + "Een zin met € en één accent. " * 60 + "\n.\nEinde\n",
+    html="<!DOCTYPE html><html><body>" + "<p>€ &amp; één</p>" * 200 + "</body></html>",
+)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+def _mailer(url: str, certificates: Certificates | None = None) -> SmtpMailer:
+    tls = certificates.client_context() if certificates else None
+    return SmtpMailer(SecretStr(url), "Ünïted SB <noreply@sb.example>", tls=tls)
+
+
+async def test_a_mail_arrives_as_it_was_written(tmp_path: Path) -> None:
+    """Accents, the euro sign, long lines and a lone full stop must reach the customer unchanged."""
+    async with MailCatcher(tmp_path) as catcher:
+        await _mailer(catcher.url).send(_MAIL)
+        (got,) = catcher.mails()
+    assert got["Return-Path"] == "<noreply@sb.example>"
+    assert got["Delivered-To"] == "jan@bedrijf.example"
+    assert got["From"] == "Ünïted SB <noreply@sb.example>"
+    assert got["To"] == "jan@bedrijf.example"
+    assert got["Subject"] == _MAIL.subject
+    assert got["Message-ID"] == "<abc@sb.example>"
+    assert got["Auto-Submitted"] == "auto-generated"
+    assert got["Content-Language"] == "nl"
+    assert parsedate_to_datetime(str(got["Date"])).tzinfo is not None
+    assert got.get_content_type() == "multipart/alternative"
+    text, html = got.get_body(("plain",)), got.get_body(("html",))
+    assert text is not None
+    assert html is not None
+    assert text.get_content().splitlines() == _MAIL.text.splitlines()
+    assert str(html.get_content()).strip() == _MAIL.html
+    assert list(got.iter_attachments()) == []
+    assert got.defects == []
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+async def test_encrypted_with_a_login(tmp_path: Path, certificates: Certificates, security: str) -> None:
+    """A real mail server wants TLS and a login; the password may hold any character."""
+    async with MailCatcher(
+        tmp_path,
+        security="starttls" if security == "starttls" else "tls",
+        tls=certificates.server_context(),
+        login=("sb", _PASSWORD),
+    ) as catcher:
+        scheme = "smtp+starttls" if security == "starttls" else "smtps"
+        await _mailer(f"{scheme}://sb:{_ENCODED}@localhost:{catcher.port}", certificates).send(_MAIL)
+        assert len(catcher.mails()) == 1
+        with pytest.raises(MailServerAway, match="certificate that is not trusted"):
+            await _mailer(f"{scheme}://sb:{_ENCODED}@localhost:{catcher.port}").send(_MAIL)
+        with pytest.raises(MailServerAway, match="does not accept our login"):
+            await _mailer(f"{scheme}://localhost:{catcher.port}", certificates).send(_MAIL)
+        assert len(catcher.mails()) == 1
+
+
+async def test_a_wrong_password_is_told_without_the_password(
+    tmp_path: Path, certificates: Certificates, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A mistyped password must be found by the operator, and by nobody who reads logs or histories."""
+    caplog.set_level(logging.DEBUG)
+    async with MailCatcher(
+        tmp_path, security="tls", tls=certificates.server_context(), login=("sb", _PASSWORD)
+    ) as catcher:
+        mailer = _mailer(f"smtps://sb:verkeerd-geheim@localhost:{catcher.port}", certificates)
+        with pytest.raises(MailServerAway, match="does not accept our login; correct SB_TRANSFER_SMTP_URL") as caught:
+            await mailer.send(_MAIL)
+    told = "".join(traceback.format_exception(caught.value)) + caplog.text + repr(mailer) + repr(vars(mailer))
+    assert "verkeerd-geheim" not in told
+    assert catcher.mails() == []
+
+
+async def test_starttls_is_required_when_it_is_asked_for(tmp_path: Path, certificates: Certificates) -> None:
+    """Somebody in between who hides STARTTLS must get neither the mail nor the login."""
+    async with MailCatcher(tmp_path) as catcher:
+        mailer = _mailer(f"smtp+starttls://sb:geheim@localhost:{catcher.port}", certificates)
+        with pytest.raises(MailDelayed, match="cannot be used now"):
+            await mailer.send(_MAIL)
+        assert catcher.mails() == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict", "away"),
+    [
+        ("550 5.1.1 No such user", MailRejected, False),
+        ("553 5.1.3 Bad address", MailRejected, False),
+        ("450 4.2.0 Greylisted", MailDelayed, False),
+        ("452 4.2.2 Mailbox full", MailDelayed, False),
+        ("421 4.3.2 Shutting down", MailDelayed, True),
+    ],
+)
+@pytest.mark.parametrize("moment", ["recipient", "content"])
+async def test_a_refusal_means_what_its_code_means(
+    tmp_path: Path, moment: str, answer: str, verdict: type[Exception], *, away: bool
+) -> None:
+    """5xx is for good and must be shown; 4xx is for now and must be tried again."""
+    async with MailCatcher(tmp_path) as catcher:
+        if moment == "recipient":
+            catcher.answers[_MAIL.recipient] = answer
+        else:
+            catcher.answer_to_data = answer
+        with pytest.raises(verdict, match=answer[4:]) as caught:
+            await _mailer(catcher.url).send(_MAIL)
+        assert isinstance(caught.value, MailServerAway) is away
+        assert catcher.mails() == []
+
+
+async def test_a_server_that_is_not_there_is_tried_again() -> None:
+    """Maintenance of the mail server must read as "later", with the server's place in it."""
+    port = free_port()
+    with pytest.raises(MailServerAway, match=f"127.0.0.1:{port}"):
+        await _mailer(f"smtp://127.0.0.1:{port}").send(_MAIL)
+
+
+@asynccontextmanager
+async def _scripted(*answers: str | None, closes: bool = False) -> AsyncIterator[int]:
+    """A server that greets with the first answer and gives the next one to each command; None stays silent."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for answer in answers:
+            if answer is None:
+                await reader.read()
+                break
+            writer.write(answer.encode() + b"\r\n")
+            await writer.drain()
+            line = await reader.readline()
+            if not line:
+                break
+            if answer.startswith("354"):
+                while line not in {b".\r\n", b""}:
+                    line = await reader.readline()
+        if not closes:
+            await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+async def test_a_silent_server_does_not_hold_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that takes the connection and says nothing must not keep an activity for ever."""
+    monkeypatch.setattr(mail_module, "_REPLY_TIMEOUT_SECONDS", 0.2)
+    async with _scripted(None) as port:
+        with pytest.raises(MailServerAway):
+            await _mailer(f"smtp://127.0.0.1:{port}").send(_MAIL)
+
+
+async def test_a_server_that_turns_us_away_says_nothing_about_the_recipient() -> None:
+    """A 5xx greeting is about this service: the recipient's address must not be marked as bad."""
+    async with _scripted("554 5.7.1 Your network is not welcome") as port:
+        with pytest.raises(MailServerAway, match="not welcome"):
+            await _mailer(f"smtp://127.0.0.1:{port}").send(_MAIL)
+
+
+async def test_an_accepted_mail_is_accepted_although_the_goodbye_fails() -> None:
+    """A connection that breaks after the acceptance must not make the customer get the mail twice."""
+    script = ("220 hello", "250 hello", "250 sender", "250 recipient", "354 go", "250 taken")
+    async with _scripted(*script, closes=True) as port:
+        await _mailer(f"smtp://127.0.0.1:{port}").send(_MAIL)
+
+
+async def test_a_connection_that_breaks_before_the_acceptance_is_tried_again() -> None:
+    """Without the server's yes nothing is known to have arrived."""
+    script = ("220 hello", "250 hello", "250 sender", "250 recipient", "354 go")
+    async with _scripted(*script, closes=True) as port:
+        with pytest.raises(MailServerAway):
+            await _mailer(f"smtp://127.0.0.1:{port}").send(_MAIL)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("", "jan", "jan@", "@bedrijf.example", "jan@bedrijf", "a@b.example, c@d.example", "Jan <jan@b.example>"),
+        *("jan@b.example\r\nBcc: dief@c.example", "jan@b.example\nRCPT TO:<dief@c.example>", "jan piet@b.example"),
+        *('"jan piet"@b.example', "jän@b.example", "jan@[127.0.0.1]", "jan@b..example", "jan\0@b.example"),
+    ],
+)
+def test_only_one_plain_address_is_written_to(address: str) -> None:
+    """What is no single address must never reach a header or an SMTP command."""
+    with pytest.raises(MailRejected, match="not a usable e-mail address"):
+        _mailer("smtp://localhost").compose(_with(recipient=address))
+
+
+def test_a_domain_with_accents_is_written_in_its_encoded_form() -> None:
+    """A customer with such a domain must be reached by servers that know ASCII only."""
+    assert _mailer("smtp://localhost").compose(_with(recipient="info@café.example"))["To"] == "info@xn--caf-dma.example"
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@example("=?utf-8?q?nep?=")
+@example("0000000¡¡¡¡¡¡ࠀ ¡")
+@given(st.text(st.characters(exclude_categories=["C", "Z"]) | st.just(" "), min_size=1, max_size=120))
+def test_any_name_survives_in_a_subject(name: str) -> None:
+    """A name in any script, however long, must come out of the folded and encoded header as it went in."""
+    subject = " ".join(f"Klaar om te controleren: {name}".split())
+    raw = bytes(_mailer("smtp://localhost").compose(_with(subject=subject)))
+    assert max(map(len, raw.split(b"\r\n"))) <= 78
+    head = raw.split(b"\r\n\r\n")[0]
+    assert head.isascii()
+    assert len(head.split(b"\r\nSubject:")) == 2
+    back = message_from_bytes(raw, policy=policy.default)
+    assert back["Subject"] == subject
+    assert back["To"] == _MAIL.recipient
+
+
+def test_a_subject_with_a_line_end_is_refused() -> None:
+    """Should a name ever get here with its line ends, no header may come of it."""
+    with pytest.raises(ValueError, match="linefeed"):
+        _mailer("smtp://localhost").compose(_with(subject="x\r\nBcc: dief@example.com"))
+
+
+def test_the_message_id_follows_from_its_parts() -> None:
+    """A retry from another process must make the same id; another kind or recipient another one."""
+    mailer, other = _mailer("smtp://localhost"), _mailer("smtps://elsewhere.example")
+    first = mailer.message_id("t", "ready", "a@b.example")
+    assert first == other.message_id("t", "ready", "a@b.example")
+    assert first.startswith("<")
+    assert first.endswith("@sb.example>")
+    assert (
+        len({first, mailer.message_id("t", "ready", "c@b.example"), mailer.message_id("t", "rea", "dya@b.example")})
+        == 3
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        *(("", "begins differently"), ("localhost:25", "begins differently"), ("http://x:25", "begins differently")),
+        *(("smtp://", "no usable host"), ("smtp://:25", "no usable host"), ("smtp://x:0", "no usable host")),
+        *(
+            ("smtp://x:99999", "cannot be read"),
+            ("smtp://x:geheim", "cannot be read"),
+            ("smtp://[::1", "cannot be read"),
+        ),
+        *(("smtps://u:geheim/x@host:465", "cannot be read"), ("smtps://host/geheim", "not encoded")),
+        *(("smtps://u:geheim#x@host", "cannot be read"), ("smtps://host?geheim=1", "not encoded")),
+        *(("smtps://u@host", "both a user and a password"), ("smtps://:geheim@host", "both a user and a password")),
+        *(("smtp://u:geheim@mail.example", "readable by everyone"), ("smtps://ho st:465", "no usable host")),
+    ],
+)
+def test_an_unusable_url_is_told_at_once_and_without_its_secret(url: str, why: str) -> None:
+    """The operator must hear of it at the start and not at the first mail, and the log must not hold the password."""
+    with pytest.raises(Misconfigured, match=why) as caught:
+        _mailer(url)
+    assert "geheim" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("mail_from", ["", "geen adres", "SB <>", "SB <noreply@sb.example>\r\nBcc: x@y.example"])
+def test_an_unusable_sender_is_told_at_once(mail_from: str) -> None:
+    """A sender that no server accepts must stop the start, not every mail."""
+    with pytest.raises(Misconfigured, match="SB_TRANSFER_MAIL_FROM"):
+        SmtpMailer(SecretStr("smtp://localhost"), mail_from)
+
+
+@pytest.mark.parametrize(
+    ("url", "port"),
+    [("smtp://127.0.0.1", 25), ("smtp+starttls://mail.example", 587), ("SMTPS://mail.example/", 465)],
+)
+def test_a_url_without_a_port_means_the_usual_one(url: str, port: int) -> None:
+    """Operators write addresses as their provider gives them."""
+    assert _mailer(url)._server.port == port
+
+
+def _with(**changes: str) -> Outgoing:
+    made: Callable[..., Outgoing] = Outgoing
+    return made(
+        **{
+            "recipient": _MAIL.recipient,
+            "message_id": _MAIL.message_id,
+            "language": _MAIL.language,
+            "subject": _MAIL.subject,
+            "text": _MAIL.text,
+            "html": _MAIL.html,
+        }
+        | changes
+    )
