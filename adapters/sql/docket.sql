@@ -1,0 +1,36 @@
+-- name: lock_transfer
+-- The transfer's row, held until the transaction ends: attempts of one transfer follow one another.
+select transfer_id, workflow_id, environment_id, state, scenario, source_licence, target_licence, new_environment_id,
+       new_environment, requested_by, uploaded_by, released_by, frozen_at, accepted_at, starts_at, released_at
+from control.transfer where transfer_id = $1 for update
+
+-- name: add_event
+-- One line of the story. A key that was told before is not told again.
+insert into control.transfer_event (transfer_id, actor, kind, reason, detail, event_key)
+values ($1, $2, $3, $4, $5::jsonb, $6)
+on conflict (event_key) do nothing
+
+-- name: environment
+-- An environment by id.
+select environment_id, licence_number, name, url_part, url, schema_name, status, mailbox_address, login_email,
+       schema_version
+from control.environment where environment_id = $1
+
+-- name: lock_environment
+-- An environment by id, held until the transaction ends.
+select environment_id, licence_number, name, url_part, url, schema_name, status, mailbox_address, login_email,
+       schema_version
+from control.environment where environment_id = $1 for update
+
+-- name: live_transfer_of
+-- The live transfer of an environment, if there is one.
+select transfer_id from control.transfer where environment_id = $1 and state not in ('released', 'undone')
+
+-- name: enter_schema
+-- Let unqualified names mean the environment's tables until the transaction ends. The catalog comes first, so that
+-- nothing in a customer's schema can pose as a function of the server.
+select set_config('search_path', format('pg_catalog, %I', $1::text), true)
+
+-- name: leave_schema
+-- Let unqualified names mean the catalog only.
+select set_config('search_path', 'pg_catalog', true)

@@ -1,0 +1,118 @@
+-- name: bound_waits
+-- How long to wait for one lock, for one statement, and (so the server) for this service's next statement.
+select set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true),
+       set_config('idle_in_transaction_session_timeout', $3, true)
+
+-- name: lock_tables
+-- Keep vacuum away from every table of a schema, or hold its writers.
+select control.lock_tables($1, $2)
+
+-- name: make_transfer
+-- The transfer's row, unless it is there (an earlier attempt, or the tombstone of an undo) or another one is live.
+insert into control.transfer (transfer_id, workflow_id, environment_id, environment_name, state, source_licence,
+                              requested_by)
+values ($1, $2, $3, $4, 'preparing', $5, $6)
+on conflict do nothing
+
+-- name: freeze_schema
+-- Flag the administrations and fence every table; writers are held from here until the commit.
+select administrations, administration_count, table_count from control.freeze_schema($1)
+
+-- name: take_sequence_grants
+-- Take the right to draw numbers from others than the owner.
+select control.take_sequence_grants($1)
+
+-- name: give_sequence_grants
+-- Give back what a freeze took.
+select control.give_sequence_grants($1, $2::jsonb)
+
+-- name: keep_fence
+-- Remember what the freeze changed.
+insert into control.fence (transfer_id, environment_id, schema_name, administrations, administration_count,
+                           table_count, sequence_grants, raised_at)
+values ($1, $2, $3, $4, $5, $6, $7::jsonb, $8)
+
+-- name: fence_of
+-- What a transfer's freeze changed.
+select environment_id, schema_name, administrations, administration_count, table_count, sequence_grants, raised_at,
+       lifted_at
+from control.fence where transfer_id = $1
+
+-- name: mark_lifted
+-- Remember that an undo opened the old environment.
+update control.fence set lifted_at = now() where transfer_id = $1
+
+-- name: set_status
+-- Change what an environment is good for.
+update control.environment set status = $2 where environment_id = $1
+
+-- name: mark_frozen
+-- The transfer's environment is shut.
+update control.transfer set frozen_at = $2 where transfer_id = $1
+
+-- name: raise_fence
+-- Refuse every write in a schema; says how many tables were fenced.
+select control.raise_fence($1, $2)
+
+-- name: lift_fence
+-- Let writes pass in a schema again and make these administrations writable.
+select control.lift_fence($1, $2)
+
+-- name: unfenced_tables
+-- Tables whose fence is missing or does not fire always.
+select f.quoted from control.fenceable_tables($1) f
+where not exists (select from pg_trigger t
+                  where t.tgrelid = f.relation and t.tgname = 'sb_transfer_fence' and t.tgenabled = 'A')
+order by f.quoted
+
+-- name: fence_drops
+-- One statement for each lifted fence that is still to be dropped.
+select format('drop trigger if exists sb_transfer_fence on %s', f.quoted) from control.fenceable_tables($1) f
+join pg_trigger t on t.tgrelid = f.relation and t.tgname = 'sb_transfer_fence' and t.tgenabled = 'D'
+
+-- name: mark_opened
+-- The new environment can be inspected.
+update control.transfer set state = 'awaiting_release' where transfer_id = $1
+
+-- name: opened_at
+-- When the new environment was opened for inspection.
+select at from control.transfer_event where transfer_id = $1 and kind = 'opened_for_inspection'
+order by event_id limit 1
+
+-- name: mark_released
+-- The point of no return.
+update control.transfer set state = 'released', released_by = $2, released_at = $3, ended_at = $3 where transfer_id = $1
+
+-- name: released
+-- What the release said.
+select detail ->> 'users_invited' from control.transfer_event where transfer_id = $1 and kind = 'environment_released'
+order by event_id limit 1
+
+-- name: forward_moved_addresses
+-- Addresses that still forward to the old environment follow it to the new one, for as long as they had.
+update control.mailbox_route set environment_id = $2 where environment_id = $1 and valid_until is not null
+and closed_at is null
+
+-- name: route_mailbox
+-- Who gets mail for an address from now on, and until when.
+insert into control.mailbox_route (address, environment_id, valid_until) values ($1, $2, $3)
+on conflict (address) do update
+set environment_id = excluded.environment_id, valid_until = excluded.valid_until, closed_at = null
+
+-- name: close_route
+-- Mail for an address goes to nobody. The row stays, so that no one else is ever given the address.
+update control.mailbox_route set environment_id = null, closed_at = now() where address = $1 and closed_at is null
+
+-- name: add_owner
+-- The customer's own login; unqualified, so that it means the environment's table.
+insert into app_user (email, role, invitation_status, mobile_link_status)
+values ($1, 'owner', 'not_invited', 'needs_relink')
+on conflict ((lower(email))) do update set role = 'owner'
+
+-- name: invite_users
+-- Every user is asked in again; unqualified, so that it means the environment's table.
+update app_user set invitation_status = 'invited'
+
+-- name: mute_triggers
+-- Keep a customer's own triggers from reacting to what this service writes.
+select control.mute_triggers()
