@@ -1,0 +1,20 @@
+-- name: ticket_of
+-- A transfer's ticket, held until the transaction ends.
+select ticket_id, digest, file_name, issued_at, expires_at, sealed_at, used_at, revoked_at
+from control.ticket where transfer_id = $1 for update
+
+-- name: issue
+-- The right to take over an environment, once, until it expires.
+insert into control.ticket (ticket_id, transfer_id, file_name, issued_at, expires_at) values ($1, $2, $3, $4, $5)
+
+-- name: await_upload
+-- The transfer waits for its upload.
+update control.transfer set state = 'awaiting_upload' where transfer_id = $1 and state = 'preparing'
+
+-- name: keep_digest
+-- The only file that is good from now on; one that was made before is not any more.
+update control.ticket set digest = $2, sealed_at = now() where ticket_id = $1
+
+-- name: revoke
+-- The ticket is good for nothing.
+update control.ticket set revoked_at = now() where transfer_id = $1 and revoked_at is null
