@@ -1,0 +1,89 @@
+"""The append-only story of a transfer, and the bar that an undo puts before every step forward."""
+
+import asyncpg
+
+from adapters.docket import SERVICE, hold_backward, live_transfer_of, plain, tell
+from adapters.postgres import Connection, Pool, transaction
+from adapters.statements import load
+from domain import messages as m
+from domain.errors import TransferUnknown
+from domain.vocabulary import TransferState
+
+_SQL = load("log")
+
+
+class PostgresTransferLog:
+    """Plays `domain.ports.TransferLog`."""
+
+    def __init__(self, pool: Pool) -> None:
+        """Take a pool that is connected as sb_owner."""
+        self._pool = pool
+
+    async def record(self, order: m.RecordEvent) -> None:
+        """Append an event, once for each key. The transfer itself need not exist (yet)."""
+        async with transaction(self._pool) as connection:
+            await tell(
+                connection,
+                order.transfer_id,
+                order.kind,
+                actor=order.actor,
+                reason=order.reason,
+                event_key=order.event_key,
+            )
+
+    async def begin_undo(self, order: m.BeginUndo) -> None:
+        """Bar every forward step of this transfer from now on; the first reason stays.
+
+        Raises:
+            AlreadyReleased: There is no way back any more.
+        """
+        async with transaction(self._pool) as connection:
+            begun = await self._bar(connection, order)
+            await hold_backward(connection, order.transfer_id)
+            if begun:
+                await tell(
+                    connection,
+                    order.transfer_id,
+                    "undo_begun",
+                    actor=order.requested_by or SERVICE,
+                    reason=order.detail,
+                    detail={"reason": order.reason},
+                )
+
+    async def _bar(self, connection: Connection, order: m.BeginUndo) -> bool:
+        try:
+            async with connection.transaction():
+                return await self._begin(connection, order, TransferState.UNDOING)
+        except asyncpg.UniqueViolationError:
+            if await live_transfer_of(connection, order.environment_id) == order.transfer_id:
+                raise  # not the clash that is meant below
+            # Another transfer of this environment is live, so this one never did anything: it is undone as it stands.
+            return await self._begin(connection, order, TransferState.UNDONE)
+
+    async def _begin(self, connection: Connection, order: m.BeginUndo, state: TransferState) -> bool:
+        told: str = await connection.execute(
+            _SQL["begin_undo"],
+            order.transfer_id,
+            order.workflow_id,
+            order.environment_id,
+            state,
+            plain(order.requested_by),
+            order.reason,
+            plain(order.detail, 2000),
+        )
+        return told.endswith(" 1")
+
+    async def finish_undo(self, order: m.FinishUndo) -> None:
+        """Close the books of a transfer of which nothing is left.
+
+        Raises:
+            TransferUnknown: There is no such transfer.
+            AlreadyReleased, WrongMoment: It is not being undone.
+        """
+        async with transaction(self._pool) as connection:
+            transfer = await hold_backward(connection, order.transfer_id)
+            if transfer is None:
+                raise TransferUnknown
+            if transfer["state"] == TransferState.UNDOING:
+                await connection.execute(_SQL["finish_undo"], order.transfer_id)
+                await tell(connection, order.transfer_id, "undo_finished")

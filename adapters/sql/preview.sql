@@ -1,0 +1,39 @@
+-- name: licence_of
+-- Who holds the licence that an environment hangs under.
+select l.holder_name, l.kind from control.licence l
+join control.environment e using (licence_number) where e.environment_id = $1
+
+-- name: administrations
+-- The sets of books, by name.
+select name from administration order by name, id
+
+-- name: open_quotes
+-- Quotes that a move loses, with the customer's name.
+select a.name as administration, q.number, r.name as customer, q.total as amount
+from quote q join administration a on a.id = q.administration_id
+join relation r on r.administration_id = q.administration_id and r.id = q.relation_id
+where q.status = 'open' order by a.name, q.number
+
+-- name: app_connections
+-- Programs of others that are connected now.
+select name from app_connection where status = 'active' order by name
+
+-- name: bank_connections
+-- Every bank connection.
+select a.name as administration, b.bank, b.iban
+from bank_connection b join administration a on a.id = b.administration_id
+order by a.name, b.bank, b.iban
+
+-- name: linked_users
+-- Users whose telephone is linked now.
+select email from app_user where mobile_link_status = 'linked' order by lower(email)
+
+-- name: size_of_schema
+-- Tables, rows as the server estimates them, and bytes with their indexes. A parent's rows are in its partitions.
+select count(*)::integer as tables,
+       coalesce(sum(case when c.reltuples >= 0 then c.reltuples else coalesce(s.n_live_tup, 0) end)
+                filter (where c.relkind = 'r'), 0)::bigint as rows_estimate,
+       coalesce(sum(pg_total_relation_size(c.oid)) filter (where c.relkind = 'r'), 0)::bigint as bytes_total
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+left join pg_stat_all_tables s on s.relid = c.oid
+where n.nspname = $1 and c.relkind in ('r', 'p')

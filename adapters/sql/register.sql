@@ -1,0 +1,69 @@
+-- name: environment
+-- An environment by id.
+select environment_id, licence_number, name, url_part, url, schema_name, status, mailbox_address, login_email,
+       schema_version, created_at
+from control.environment where environment_id = $1
+
+-- name: environments_named
+-- Environments of this name, whatever its capitals.
+select environment_id, licence_number, name, url_part, url, schema_name, status, mailbox_address, login_email,
+       schema_version, created_at
+from control.environment where lower(name) = lower($1) order by created_at, environment_id
+
+-- name: environments
+-- Every environment.
+select environment_id, licence_number, name, url_part, url, schema_name, status, mailbox_address, login_email,
+       schema_version, created_at
+from control.environment order by licence_number, lower(name)
+
+-- name: transfer
+-- A transfer by id.
+select transfer_id, workflow_id, environment_id, coalesce(environment_name, '') as environment_name,
+       new_environment_id, state, scenario, source_licence, target_licence, starts_at, created_at, undo_reason
+from control.transfer where transfer_id = $1
+
+-- name: transfers_of_workflow
+-- An environment's transfers, the live one first, then from new to old.
+select transfer_id, workflow_id, environment_id, coalesce(environment_name, '') as environment_name,
+       new_environment_id, state, scenario, source_licence, target_licence, starts_at, created_at, undo_reason
+from control.transfer where workflow_id = $1
+order by state in ('released', 'undone'), created_at desc, transfer_id
+
+-- name: transfers_of_environment
+-- Transfers from or to an environment, live ones first, then from new to old.
+select transfer_id, workflow_id, environment_id, coalesce(environment_name, '') as environment_name,
+       new_environment_id, state, scenario, source_licence, target_licence, starts_at, created_at, undo_reason
+from control.transfer where environment_id = $1 or new_environment_id = $1
+order by state in ('released', 'undone'), created_at desc, transfer_id
+
+-- name: transfers_named
+-- Transfers of environments that have, had or were to get this name; live ones first, then from new to old.
+select transfer_id, workflow_id, environment_id, coalesce(environment_name, '') as environment_name,
+       new_environment_id, state, scenario, source_licence, target_licence, starts_at, created_at, undo_reason
+from control.transfer where lower(environment_name) = lower($1) or lower(new_environment ->> 'name') = lower($1)
+order by state in ('released', 'undone'), created_at desc, transfer_id
+
+-- name: transfers
+-- The newest transfers, in these states when any are given.
+select transfer_id, workflow_id, environment_id, coalesce(environment_name, '') as environment_name,
+       new_environment_id, state, scenario, source_licence, target_licence, starts_at, created_at, undo_reason
+from control.transfer where cardinality($2::text[]) = 0 or state = any ($2)
+order by created_at desc, transfer_id limit $1
+
+-- name: events
+-- The story of a transfer so far, from an event on.
+select event_id, at, actor, kind, reason, detail from control.transfer_event
+where transfer_id = $1 and event_id > $2 order by event_id
+
+-- name: results
+-- What the steps of a transfer left behind, and when it passed them.
+select t.requested_by, t.uploaded_by, t.released_by, t.undo_detail, t.frozen_at, t.accepted_at, t.released_at,
+       t.ended_at, t.new_environment, t.clone_result, t.verification, t.banks, t.consequences, t.report,
+       k.file_name as ticket_file_name, k.expires_at as ticket_expires_at
+from control.transfer t left join control.ticket k using (transfer_id) where t.transfer_id = $1
+
+-- name: mails
+-- What was or could not be sent for a transfer.
+select kind, recipient, message_id, language, subject, status, attempts, problem, attempted_at, sent_at
+from control.sent_mail where transfer_id = $1 order by attempted_at nulls last, kind, recipient
+
