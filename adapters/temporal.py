@@ -175,5 +175,7 @@ def _type_name(kind: "IndexedValueType.ValueType") -> str:
 def _one_line(error: BaseException) -> str:
     """Return what a person can use of an error of the SDK, which wraps its cause in the names of its own types."""
     words = " ".join(str(error).split())
+    if refused := re.search(r"InvalidCertificate\((\w+)", words):
+        return f"its certificate is not accepted: {refused[1]}"
     innermost = re.findall(r'(?:message|error): "([^"]+)"', words)
     return innermost[-1] if innermost else words

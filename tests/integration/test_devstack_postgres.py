@@ -1,0 +1,200 @@
+"""The embedded PostgreSQL starts after every way of ending, as root or not, and harms nobody else's process."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from devstack import postgres as module
+from devstack import processes
+from devstack.binaries import WAYS_FOR_ROOT, Unprivileged, unprivileged
+from devstack.postgres import EmbeddedPostgres
+
+WAYS = WAYS_FOR_ROOT if os.geteuid() == 0 else (unprivileged(),)
+
+SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
+
+
+def server_in(folder: Path) -> EmbeddedPostgres:
+    return EmbeddedPostgres(folder, settings={"fsync": "off", "shared_buffers": "16MB"})
+
+
+async def test_a_crash_loses_nothing_that_was_committed(tmp_path: Path) -> None:
+    """A kill -9 must cost no row, and leave the server at the address that other programs know."""
+    server = server_in(tmp_path)
+    await server.start()
+    try:
+        address = server.dsn()
+        connection = await asyncpg.connect(address)
+        await connection.execute("create table public.kept as select 42 as value")
+        await server.stop(signal.SIGKILL)
+        connection.terminate()
+        await server.start()
+        assert server.dsn() == address
+        connection = await asyncpg.connect(address)
+        assert await connection.fetchval("select value from public.kept") == 42
+        await connection.close()
+    finally:
+        await server.stop()
+
+
+async def test_a_server_that_was_left_behind_is_ended(tmp_path: Path) -> None:
+    """After kill -9 of `up` its server still runs; the next `up` must not fail on it."""
+    left_behind, successor = server_in(tmp_path), server_in(tmp_path)
+    await left_behind.start()
+    await successor.start()
+    try:
+        assert left_behind._process is not None
+        assert left_behind._process.poll() is not None
+        assert await connects(successor)
+    finally:
+        await successor.stop()
+    assert successor._running_here() == []
+
+
+async def test_helpers_of_a_killed_server_are_ended(tmp_path: Path) -> None:
+    """A clone's long statement outlives its server, and PostgreSQL refuses to start beside it."""
+    server = server_in(tmp_path)
+    await server.start()
+    try:
+        connection = await asyncpg.connect(server.dsn())
+        busy = asyncio.create_task(connection.execute("do $$ begin loop end loop; end $$"))
+        pid = connection.get_server_pid()
+        await asyncio.sleep(0.2)
+        await server.stop(signal.SIGKILL)
+        assert pid in {process.pid for process in server._running_here()}
+        await server.start()
+        assert pid not in {process.pid for process in server._running_here()}
+        with pytest.raises((asyncpg.PostgresError, OSError)):
+            await busy
+        assert await connects(server)
+    finally:
+        await server.stop()
+
+
+async def test_a_number_that_now_belongs_to_somebody_else_is_no_server(tmp_path: Path) -> None:
+    """After a restart of a container its process numbers are given out anew; that program must live, and we start."""
+    server = server_in(tmp_path)
+    await server.start()
+    await server.stop(signal.SIGKILL)
+    bystander = start_bystander()
+    try:
+        claim_pid_file(server, bystander.pid)
+        await server.start()
+        assert await connects(server)
+        assert bystander.poll() is None
+    finally:
+        await server.stop()
+        bystander.kill()
+        bystander.wait()
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.prefix[0] if way.prefix else "ordinary user")
+async def test_it_runs_for_everybody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: Unprivileged) -> None:
+    """A container's root may have no namespaces, and a laptop's user is not root; PostgreSQL must run for both."""
+    server = server_in(tmp_path / "private")
+    for chosen in (way, unprivileged(), way):  # a folder also moves between machines
+        monkeypatch.setattr(module, "unprivileged", lambda chosen=chosen: chosen)
+        await server.start()
+        try:
+            assert await connects(server)
+        finally:
+            await server.stop()
+    assert server._running_here() == []
+
+
+async def test_a_start_that_was_cut_off_is_repeated(tmp_path: Path) -> None:
+    """A kill -9 in the first second leaves half a data folder, or some of the roles; the next start completes them."""
+    abandoned = tmp_path / "initdb-half"
+    abandoned.mkdir()
+    server = server_in(tmp_path)
+    await server.start()
+    try:
+        assert not abandoned.exists()
+        connection = await asyncpg.connect(server.dsn("postgres", "postgres"))
+        await connection.execute("drop database sb")
+        await connection.execute("drop owned by sb_owner")
+        await connection.execute("drop role sb_app")
+        await connection.close()
+        await server.stop(signal.SIGKILL)
+        await server.start()
+        assert await connects(server)
+        assert await connects(server, "sb_app")
+    finally:
+        await server.stop()
+
+
+async def test_a_port_that_was_taken_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    """Another program may have got our port while we were down; it must not be disturbed, nor stop us."""
+    server = server_in(tmp_path)
+    await server.start()
+    port = server.port
+    await server.stop()
+    other = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", port)
+    async with other:
+        await server.start()
+        try:
+            assert server.port != port
+            assert await connects(server)
+        finally:
+            await server.stop()
+
+
+async def test_passwords_are_for_the_owner_only(tmp_path: Path) -> None:
+    """Other users of the machine must not read the books of a demo."""
+    server = server_in(tmp_path)
+    await server.start()
+    try:
+        assert oct(mode_of(tmp_path / "secrets.json")) == oct(0o600)
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            await asyncpg.connect(server.dsn().replace("sb_owner:", "sb_owner:x"))
+        words = [word for process in server._running_here() for word in process.cmdline()]
+        assert server._secrets()["sb_owner"] not in " ".join(words)
+    finally:
+        await server.stop()
+
+
+async def connects(server: EmbeddedPostgres, role: str = "sb_owner") -> bool:
+    connection = await asyncpg.connect(server.dsn(role))
+    try:
+        return bool(await connection.fetchval("select current_user = $1", role))
+    finally:
+        await connection.close()
+
+
+def start_bystander() -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(SLEEP)
+
+
+def claim_pid_file(server: EmbeddedPostgres, pid: int) -> None:
+    file = server.folder / "data" / "postmaster.pid"
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join([str(pid), *lines[1:]]) + "\n")
+
+
+def mode_of(file: Path) -> int:
+    return file.stat().st_mode & 0o777
+
+
+def test_a_mark_is_not_mistaken(tmp_path: Path) -> None:
+    """A process of another folder's stack, or of none, must never be ended as a leftover of this one."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one more").mkdir()
+    ours = processes.launch(SLEEP, folder=tmp_path / "one")
+    other = processes.launch(SLEEP, folder=tmp_path / "one more")
+    bystander = start_bystander()
+    try:
+        assert [found.pid for found in processes.leftovers(tmp_path / "one")] == [ours.pid]
+        processes.end(processes.leftovers(tmp_path / "one"), signal.SIGTERM)
+        assert processes.leftovers(tmp_path / "one") == []
+        assert other.poll() is None
+        assert bystander.poll() is None
+    finally:
+        for process in (ours, other, bystander):
+            process.kill()
+            process.wait()

@@ -1,0 +1,176 @@
+"""The embedded Temporal server keeps its state, and the connection to any Temporal server fails in clear words."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+import pytest
+from temporalio.client import Client
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+
+from adapters.temporal import connect_temporal, register_search_attributes
+from devstack import processes
+from devstack.certificates import make_certificates
+from devstack.temporal import EmbeddedTemporal
+from domain.errors import Misconfigured, TransferError, Unavailable
+from workflows import search_attributes
+
+
+@pytest.fixture(scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedTemporal]:
+    """A server that the tests which harm none share."""
+    running = EmbeddedTemporal(tmp_path_factory.mktemp("temporal"))
+    await running.start()
+    yield running
+    await running.stop()
+
+
+async def start_waiting_workflow(client: Client, name: str) -> None:
+    """Start a workflow that no worker takes, with every search attribute of a transfer."""
+    attributes: list[SearchAttributePair[str] | SearchAttributePair[datetime]] = [
+        SearchAttributePair(search_attributes.TRANSFER_STATE, "scheduled"),
+        SearchAttributePair(search_attributes.TRANSFER_SCENARIO, "switch"),
+        SearchAttributePair(search_attributes.SOURCE_LICENCE, "10001"),
+        SearchAttributePair(search_attributes.TARGET_LICENCE, "10002"),
+        SearchAttributePair(search_attributes.STARTS_AT, datetime(2026, 11, 24, 21, tzinfo=UTC)),
+    ]
+    await client.start_workflow(
+        "Nobody", id=name, task_queue="nobody", search_attributes=TypedSearchAttributes(attributes)
+    )
+
+
+async def test_attributes_can_be_used_at_once_and_registered_again(tmp_path: Path) -> None:
+    """The first transfer starts a moment after `setup`; and `setup` runs at every deployment, by two at once too."""
+    server = EmbeddedTemporal(tmp_path)
+    await server.start()
+    try:
+        client = await server.connect()
+        new = await asyncio.gather(*(register_search_attributes(client, search_attributes.ALL) for _ in range(4)))
+        assert {name for names in new for name in names} == {key.name for key in search_attributes.ALL}
+        await start_waiting_workflow(client, "transfer-1")
+        assert await register_search_attributes(client, search_attributes.ALL) == []
+        query = "TransferState = 'scheduled' AND StartsAt < '2026-11-25T00:00:00Z' AND TargetLicence = '10002'"
+        for _ in range(100):  # the list follows the workflow a moment later
+            if found := (await client.count_workflows(query)).count:
+                break
+            await asyncio.sleep(0.1)
+        assert found == 1
+    finally:
+        await server.stop()
+
+
+async def test_an_attribute_of_another_type_is_refused(server: EmbeddedTemporal) -> None:
+    """An operator who once registered StartsAt as text must be told, or every later query fails in strange words."""
+    client = await server.connect()
+    await register_search_attributes(client, [SearchAttributeKey.for_text("Taken")])
+    with pytest.raises(Misconfigured, match=r"Taken exists .* as Text, not as Keyword"):
+        await register_search_attributes(client, [SearchAttributeKey.for_keyword("Taken")])
+
+
+async def test_workflows_survive_a_crash_of_the_server(tmp_path: Path) -> None:
+    """A transfer that waits for 22:00 must still be there after kill -9, and found at the same address."""
+    server = EmbeddedTemporal(tmp_path)
+    await server.start()
+    try:
+        client = await server.connect()
+        await register_search_attributes(client, search_attributes.ALL)
+        await start_waiting_workflow(client, "transfer-1")
+        address, ui_url = server.address, server.ui_url
+        await server.stop(signal.SIGKILL)
+        await server.start()
+        assert (server.address, server.ui_url) == (address, ui_url)
+        description = await (await server.connect()).get_workflow_handle("transfer-1").describe()
+        assert description.typed_search_attributes[search_attributes.TRANSFER_STATE] == "scheduled"
+    finally:
+        await server.stop()
+
+
+async def test_a_server_that_was_left_behind_is_ended(tmp_path: Path) -> None:
+    """After kill -9 of `up` its server still runs; two on one file would spoil it."""
+    left_behind, successor = EmbeddedTemporal(tmp_path), EmbeddedTemporal(tmp_path)
+    await left_behind.start()
+    pid = left_behind.pid
+    try:
+        await successor.start()
+        assert successor.address == left_behind.address
+        assert left_behind._process is not None
+        assert left_behind._process.poll() is not None
+        assert processes.leftovers(tmp_path) == [psutil.Process(successor.pid)]
+        assert successor.pid != pid
+    finally:
+        await successor.stop()
+    assert processes.leftovers(tmp_path) == []
+
+
+async def test_a_port_that_was_taken_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    """Another program may have got our port while we were down; it must not be disturbed, nor stop us."""
+    server = EmbeddedTemporal(tmp_path)
+    await server.start()
+    address = server.address
+    await server.stop()
+    host, port = address.split(":")
+    other = await asyncio.start_server(lambda _, writer: writer.close(), host, int(port))
+    async with other:
+        await server.start()
+        try:
+            assert server.address != address
+            await server.connect()
+        finally:
+            await server.stop()
+        assert await processes.answers(host, int(port))
+
+
+@pytest.mark.parametrize(
+    ("environment", "error", "words"),
+    [
+        ({"TEMPORAL_ADDRESS": "127.0.0.1:1"}, Unavailable, r"not answer at 127\.0\.0\.1:1 \(Connection refused\)\."),
+        ({"TEMPORAL_ADDRESS": "nowhere.invalid:7233"}, Unavailable, r"not answer at nowhere\.invalid:7233 \("),
+        ({"TEMPORAL_ADDRESS": "no address"}, Misconfigured, "no address is no address of a Temporal server"),
+        ({"TEMPORAL_PROFILE": "missing"}, Misconfigured, "configuration cannot be used: Profile 'missing' not found"),
+        (
+            {"TEMPORAL_ADDRESS": "h:1", "TEMPORAL_TLS_CLIENT_CERT_PATH": "/no/cert.pem"},
+            Misconfigured,
+            "cannot be used: .*/no/cert.pem",
+        ),
+    ],
+)
+async def test_no_server_is_one_clear_line(environment: dict[str, str], error: type[TransferError], words: str) -> None:
+    """An operator must read what to correct, soon, and not a traceback of another program's insides."""
+    started = time.monotonic()
+    with pytest.raises(error, match=words) as raised:
+        await connect_temporal(environment=environment, timeout_seconds=0.5)
+    assert time.monotonic() - started < 5
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 250
+
+
+async def test_a_silent_server_is_not_waited_for(tmp_path: Path) -> None:
+    """A firewall that drops packets, or a program of another kind on the port, must not hang `sb-transfer`."""
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    async with silent:
+        address = "{}:{}".format(*silent.sockets[0].getsockname())
+        with pytest.raises(Unavailable, match=address):
+            await connect_temporal(environment={"TEMPORAL_ADDRESS": address}, timeout_seconds=0.5)
+    certificates = make_certificates(tmp_path)
+    encrypted = await asyncio.start_server(say_nothing, "127.0.0.1", 0, ssl=certificates.server_context())
+    async with encrypted:
+        address = "{}:{}".format(*encrypted.sockets[0].getsockname())
+        environment = {"TEMPORAL_ADDRESS": address, "TEMPORAL_TLS": "true"}
+        with pytest.raises(Unavailable, match=f"{address} .*certificate is not accepted: UnknownIssuer"):
+            await connect_temporal(environment=environment, timeout_seconds=0.5)
+
+
+async def test_an_unknown_namespace_is_told_apart(server: EmbeddedTemporal) -> None:
+    """A typing error in TEMPORAL_NAMESPACE would otherwise show up much later, as a workflow that is not found."""
+    environment = {"TEMPORAL_ADDRESS": server.address, "TEMPORAL_NAMESPACE": "boekhouding"}
+    with pytest.raises(Misconfigured, match=r"has no namespace boekhouding\..*TEMPORAL_NAMESPACE"):
+        await connect_temporal(environment=environment)
