@@ -20,6 +20,7 @@ from adapters.wording import Wording
 from domain.errors import TransferUnknown
 from domain.messages import BankOutcome, Check, Consequence
 from domain.vocabulary import (
+    Bank,
     ConnectionStatus,
     ConsequenceKind,
     EnvironmentStatus,
@@ -251,6 +252,7 @@ class LetterWriter:
             "words": words,
             "comparison": _comparison(facts, words),
             "banks_to_activate": _banks_to_activate(facts, words),
+            "rabobank": _has_rabobank(facts),
         }
         template = self._text.get_template(name)
         subject = "".join(template.blocks["subject"](template.new_context(values)))
@@ -291,6 +293,14 @@ def _banks_to_activate(facts: Facts, words: Wording) -> list[str]:
     else:
         names = [line.bank for line in facts.contents.connections if line.status is waiting]
     return sorted({words.bank(str(_one_line(name))) for name in names})
+
+
+def _has_rabobank(facts: Facts) -> bool:
+    """Tell whether connections of Rabobank came along, or may have: nothing is known of the banks."""
+    if facts.banks is None and not facts.contents.connections:
+        return True
+    named = {outcome.bank for outcome in facts.banks or ()} | {line.bank for line in facts.contents.connections}
+    return Bank.RABOBANK.value in named
 
 
 def _filled(text: object, first: str = "", rest: str = "") -> str:
