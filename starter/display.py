@@ -4,7 +4,7 @@ Whatever a customer typed becomes a `Text`, never markup, and loses the characte
 """
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -18,6 +18,7 @@ from rich.text import Text
 from domain import messages as m
 from domain.steps import STEPS, StepName, StepState
 from domain.vocabulary import TransferState
+from starter.answers import Sight, Source
 
 _TITLES = {step.name: step.title for step in STEPS}
 _MARKS = {
@@ -28,7 +29,7 @@ _MARKS = {
     StepState.UNDOING: ("↺", "bold yellow"),
     StepState.UNDONE: ("↩", "yellow"),
 }
-_STATES = {
+STATE_STYLES = {
     TransferState.RELEASED: "bold green",
     TransferState.UNDOING: "bold yellow",
     TransferState.UNDONE: "bold yellow",
@@ -80,7 +81,7 @@ def transfer(
     if clone is not None:
         parts.append(Padding(clone_line(clone), (0, 0, 1, 0)))
     parts.extend(_remarks(status, now, zone))
-    title = Text(f" {status.state.value} ", style=_STATES.get(status.state, "bold cyan"))
+    title = Text(f" {status.state.value} ", style=STATE_STYLES.get(status.state, "bold cyan"))
     if status.scenario:
         title = Text.assemble(Text(f" {status.scenario.value} ·"), title)
     return Panel(Group(*parts), title=title, title_align="left", padding=(1, 2), border_style="dim")
@@ -208,47 +209,12 @@ def _bank(connection: m.BankToReactivate) -> str:
     return f"{connection.bank} {connection.iban} ({connection.administration})"
 
 
-def comparison(checks: Sequence[m.Check]) -> RenderableType:
-    """Return the manual's comparisons, old beside new, with every difference spelled out."""
-    table = _table("administration", "check", "old", "new", "")
-    for check in checks:
-        verdict = Text("equal", style="green") if check.equal else Text("differs", style="bold red")
-        table.add_row(
-            plain(check.administration), plain(check.check.value), plain(check.old), plain(check.new), verdict
-        )
-        for difference in check.differences:
-            table.add_row("", "", "", plain(difference, "red"), "")
-    return table
-
-
-def differences(found: m.Verification) -> RenderableType:
-    """Return the verdict of a byte-exact comparison, with the tables and keys that differ."""
-    head = f"{found.tables} tables, {found.rows:,} rows compared byte for byte in {duration(found.seconds)}: "
-    if found.equal:
-        return Text(f"{head}equal.", style="green")
-    table = _table("table", "difference", "keys")
-    for one in found.differences:
-        table.add_row(plain(one.table), plain(one.problem), plain(", ".join(one.keys)))
-    return Group(Text(f"{head}{len(found.differences)} differences.", style="bold red"), table)
-
-
-def transfers(records: Sequence[m.TransferRecord], zone: ZoneInfo) -> RenderableType:
-    """Return a list of transfers, one line each."""
-    if not records:
-        return Text("No transfers.", style="dim")
-    table = _table("environment", "state", "scenario", "licences", "starts at", "made at", "workflow")
-    for record in records:
-        state = record.state.value + (f" ({record.undo_reason.value})" if record.undo_reason else "")
-        table.add_row(
-            plain(record.environment_name),
-            Text(state, style=_STATES.get(record.state, "cyan")),
-            record.scenario.value if record.scenario else "",
-            plain(f"{record.source_licence or '?'} → {record.target_licence or '?'}"),
-            moment(record.starts_at, zone),
-            moment(record.created_at, zone),
-            plain(record.workflow_id, "dim"),
-        )
-    return table
+def sight(seen: Sight, *, now: datetime, zone: ZoneInfo) -> RenderableType:
+    """Return a transfer as it was seen; with a remark when no worker answered and only the database told."""
+    picture = transfer(seen.status, seen.clone, now=now, zone=zone)
+    if seen.told_by is Source.WORKFLOW:
+        return picture
+    return Group(picture, Text("No worker answered; this is what the database knows.", style="yellow"))
 
 
 def timeline(status: m.TransferStatus, zone: ZoneInfo) -> RenderableType:
@@ -259,7 +225,7 @@ def timeline(status: m.TransferStatus, zone: ZoneInfo) -> RenderableType:
     first = min(step.started_at for step in begun if step.started_at is not None)
     last = max(step.finished_at or step.started_at or first for step in begun)
     whole = max((last - first).total_seconds(), 1e-9)
-    table = _table("began", "step", "took", "")
+    table = columns("began", "step", "took", "")
     for step in begun:
         started = step.started_at or first
         ended = step.finished_at or last
@@ -280,8 +246,9 @@ def _bar_style(step: StepName) -> str:
     return "dim" if step in waits else "cyan"
 
 
-def _table(*columns: str) -> Table:
+def columns(*titles: str) -> Table:
+    """Return a plain table to fill; cells must be `Text`, or strings of our own making."""
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for title in titles:
+        table.add_column(title, overflow="fold")
     return table

@@ -9,8 +9,10 @@ import sys
 from collections.abc import Coroutine
 from enum import IntEnum
 from typing import Any, NoReturn
+from zoneinfo import ZoneInfo
 
 import asyncpg
+import typer
 from pydantic_core import to_json
 from rich.console import Console, RenderableType
 from rich.text import Text
@@ -40,6 +42,7 @@ _BY_KIND: tuple[tuple[type[TransferError], ExitCode], ...] = (
     (Unavailable, ExitCode.UNAVAILABLE),
     (Misconfigured, ExitCode.MISCONFIGURED),
 )
+_MANUALS_ZONE = ZoneInfo("Europe/Amsterdam")
 # What PostgreSQL says when the address, the login or the schema is not what the settings and `setup` should have made.
 _NOT_SET_UP = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.InvalidSchemaNameError)
 _NO_ENTRY = (
@@ -52,8 +55,10 @@ _NO_ENTRY = (
 class Output:
     """Writes a command's answer; with `as_json` nothing but one document reaches standard output."""
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, *, as_json: bool, zone: ZoneInfo = _MANUALS_ZONE) -> None:
+        """Write to this process's streams; moments are shown on the wall clock of `zone`."""
         self.as_json = as_json
+        self.zone = zone
         self.people = Console(stderr=as_json, quiet=as_json, highlight=False)
 
     def say(self, *things: RenderableType) -> None:
@@ -87,6 +92,18 @@ def report(error: BaseException, *, as_json: bool) -> ExitCode:
         line = f"{known.dutch_text} ({known.english})"
     complain(line)
     return code
+
+
+def report_usage(error: typer.TyperException, *, as_json: bool) -> ExitCode:
+    """Report a command line that cannot be understood, with where to read how it should be."""
+    context = getattr(error, "ctx", None)
+    message = " ".join(error.format_message().split())
+    if as_json:
+        write_json({"error": {"code": "Usage", "message": message, "message_nl": message}})
+    else:
+        path = context.command_path if context is not None else "sb-transfer"
+        complain(f"{message} `{path} --help` tells more.")
+    return ExitCode.REFUSED
 
 
 def complain(line: str) -> None:
@@ -130,6 +147,8 @@ def run(work: Coroutine[Any, Any, ExitCode]) -> ExitCode:
         return asyncio.run(guarded())
     except asyncio.CancelledError:
         return ExitCode.TERMINATED
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
 
 
 def leave(code: int) -> NoReturn:

@@ -181,10 +181,10 @@ class RemoteTransfer:
         with domain_errors():
             await self._handle.signal(TransferWorkflow.start_now, signal, rpc_timeout=_RPC_TIMEOUT)
 
-    async def cancel(self) -> None:
+    async def cancel(self, reason: str) -> None:
         """Ask for everything to be undone; whether it still can shows later."""
         with domain_errors():
-            await self._handle.cancel(rpc_timeout=_RPC_TIMEOUT)
+            await self._handle.cancel(reason=reason, rpc_timeout=_RPC_TIMEOUT)
 
 
 @contextmanager

@@ -1,0 +1,401 @@
+"""The `sb-transfer` command line: what each command takes, does and answers."""
+
+import getpass
+import os
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.text import Text
+
+from domain.errors import Misconfigured, WrongMoment
+from domain.naming import ticket_file_name
+from domain.vocabulary import MailKind, Scenario, TransferState
+from starter import display, tables
+from starter.answers import Sight
+from starter.client import TransferClient
+from starter.operations import seed_books, set_up
+from starter.output import EXIT_CODES, ExitCode, Output, leave, report, report_usage, run
+from starter.services import connect, surroundings
+from starter.ticketfile import TicketFile
+from starter.watching import is_over, screen, watch_until
+
+app = typer.Typer(
+    name="sb-transfer",
+    help="Moves a customer environment, with all its administrations, from one licence to another.",
+    epilog=EXIT_CODES,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Answer with one JSON document on standard output.")]
+By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who does this, for the event log; you, if left out.")]
+Which = Annotated[
+    str, typer.Argument(metavar="T", help="A workflow id, a transfer id, an environment id or an environment's name.")
+]
+Folder = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the ticket file goes.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a ticket file that is there.")]
+Work = Callable[[TransferClient, Output], Awaitable[ExitCode]]
+
+
+def _me(given: str) -> str:
+    """Return who does this: who was named, else who is logged in (a container may have no name for its user)."""
+    if given.strip():
+        return given
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def _through_client(work: Work, *, as_json: bool) -> ExitCode:
+    """Connect, do the work, and close everything."""
+
+    async def session() -> ExitCode:
+        here = surroundings()
+        async with connect(here.settings, environment=here.environment) as client:
+            return await work(client, Output(as_json=as_json, zone=here.settings.zone))
+
+    return run(session())
+
+
+def _show(output: Output, sight: Sight) -> ExitCode:
+    """Answer with where a transfer stands; the exit code tells a script whether it was undone."""
+    output.answer(sight, display.sight(sight, now=datetime.now(UTC), zone=output.zone))
+    return _code_of(sight)
+
+
+def _show_undo(output: Output, sight: Sight) -> ExitCode:
+    """Answer with a transfer that was asked to be undone, which is what happens to it."""
+    _show(output, sight)
+    return ExitCode.OK
+
+
+def _code_of(sight: Sight) -> ExitCode:
+    undone = sight.status.state in (TransferState.UNDOING, TransferState.UNDONE)
+    return ExitCode.DIFFERENT if undone else ExitCode.OK
+
+
+@contextmanager
+def _extra() -> Iterator[None]:
+    """Say which extra a command needs; production installs without the embedded stack."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise Misconfigured(
+            f"The embedded stack is not installed ({error.name} is missing). Run: pip install 'sb-transfer[devstack]'"
+        ) from error
+
+
+# --- the stack ---------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def demo(
+    scenario: Annotated[Scenario | None, typer.Option(help="One scenario only.")] = None,
+    journal_lines: Annotated[int, typer.Option(min=1, help="Journal lines of the largest environment.")] = 20_000,
+    keep: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep the stack's data here; else it is removed.")
+    ] = None,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Move real environments in all three scenarios, on a stack of its own that is gone afterwards."""
+    with _extra():
+        from starter.demo import demo as play  # noqa: PLC0415 - see `_extra`
+    return run(play(Output(as_json=as_json), scenario=scenario, journal_lines=journal_lines, keep=keep))
+
+
+@app.command()
+def up(
+    folder: Annotated[Path, typer.Option("--dir", metavar="DIR", help="Where its data is kept.")] = Path(
+        ".sb-transfer"
+    ),
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Run PostgreSQL, Temporal, a mail catcher and the worker here until Ctrl-C; everything is kept."""
+    with _extra():
+        from starter.embedded import stay_up  # noqa: PLC0415 - see `_extra`
+    return run(stay_up(folder, Output(as_json=as_json)))
+
+
+@app.command()
+def setup(as_json: AsJson = False) -> ExitCode:
+    """Migrate the database and register the search attributes; may be repeated."""
+    return run(set_up(surroundings(), Output(as_json=as_json)))
+
+
+@app.command()
+def seed(
+    value: Annotated[int, typer.Option(help="Another value makes other books, the same value the same.")] = 1,
+    journal_lines: Annotated[int, typer.Option(min=1, help="Journal lines of the largest environment.")] = 20_000,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Make licences and environments with believable books; what is there already is left as it is."""
+    return run(seed_books(surroundings(), Output(as_json=as_json), value=value, journal_lines=journal_lines))
+
+
+@app.command()
+def worker() -> NoReturn:
+    """Become the worker: it does the work until SIGTERM or Ctrl-C, and then stops in order."""
+    here = surroundings()
+    # Safe path: a `worker.py` in the current folder is not the worker.
+    os.execve(sys.executable, [sys.executable, "-P", "-m", "worker"], here.environment)  # noqa: S606 - our own module
+
+
+# --- the old side ------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def prepare(  # noqa: PLR0917 - typer names them on the command line
+    environment: Annotated[str, typer.Argument(metavar="ENV", help="An environment's id, or its name.")],
+    folder: Folder = Path(),
+    overwrite: Overwrite = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would happen.")] = False,
+    by: By = "",
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Freeze an environment and get its ticket: "Omgeving overdragen".
+
+    Tells first what the move will do. When it is refused, nothing has changed.
+    """
+
+    async def work(client: TransferClient, output: Output) -> ExitCode:
+        found = await client.environment(environment)
+        preview = await client.preview(str(found.environment_id))
+        output.say(display.preview(preview))
+        if dry_run:
+            output.answer(preview)
+            return ExitCode.DIFFERENT if preview.obstacles else ExitCode.OK
+        file = TicketFile(folder, ticket_file_name(found.url_part), overwrite=overwrite)
+        with screen(output.people, output.zone) as show:
+            prepared = await client.prepare(
+                str(found.environment_id),
+                requested_by=_me(by),
+                on_progress=lambda status: show(Sight(status=status)),
+            )
+        file.write(prepared.ticket)
+        output.answer(
+            {**prepared.model_dump(mode="json"), "ticket_file": str(file.path)},
+            Text.assemble(("The environment is read-only now. Its ticket: ", "green"), str(file.path)),
+            Text("Send that file to the new side. It works once, for whoever has it."),
+        )
+        return ExitCode.OK
+
+    return _through_client(work, as_json=as_json)
+
+
+@app.command()
+def ticket(
+    which: Which, folder: Folder = Path(), overwrite: Overwrite = False, by: By = "", as_json: AsJson = False
+) -> ExitCode:
+    """Get the ticket file once more while the upload is awaited; an earlier file stops working."""
+
+    async def work(client: TransferClient, output: Output) -> ExitCode:
+        results = await client.results(which)
+        if results.ticket_file_name is None:
+            raise WrongMoment
+        file = TicketFile(folder, results.ticket_file_name, overwrite=overwrite)
+        name, content = await client.download_ticket(which, requested_by=_me(by))
+        file.write(content)
+        output.answer(
+            {"ticket_file_name": name, "ticket_file": str(file.path)},
+            Text.assemble(("The ticket: ", "green"), str(file.path)),
+        )
+        return ExitCode.OK
+
+    return _through_client(work, as_json=as_json)
+
+
+# --- the new side ------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def upload(  # noqa: PLR0917 - typer names them on the command line
+    file: Annotated[Path, typer.Argument(metavar="TICKET", help="The .avr file from the old side.")],
+    licence: Annotated[str, typer.Option(help="The number of the licence that takes the environment over.")],
+    name: Annotated[str, typer.Option(help="The new name, unique under that licence.")],
+    url: Annotated[str | None, typer.Option(help="The customer's part of the url; the name in lower case.")] = None,
+    login_email: Annotated[
+        str | None, typer.Option(help="What the customer logs in with; needed for a self-managed licence.")
+    ] = None,
+    by: By = "",
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Upload a ticket: "Omgeving overdracht uploaden"."""
+
+    async def work(client: TransferClient, output: Output) -> ExitCode:
+        accepted = await client.upload(
+            file.read_bytes(), licence=licence, name=name, url_part=url, login_email=login_email, uploaded_by=_me(by)
+        )
+        output.answer(
+            accepted,
+            Text.assemble(("Accepted: ", "green"), display.plain(accepted.name), " at ", display.plain(accepted.url)),
+            Text(f"The move starts at {display.moment(accepted.starts_at, output.zone)}."),
+        )
+        return ExitCode.OK
+
+    return _through_client(work, as_json=as_json)
+
+
+@app.command()
+def release(
+    which: Which,
+    note: Annotated[str, typer.Option(help="A remark for the event log.")] = "",
+    by: By = "",
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Open the new environment for good: "Vrijgeven". There is no way back."""
+
+    async def work(client: TransferClient, output: Output) -> ExitCode:
+        return _show(output, await client.release(which, by=_me(by), note=note))
+
+    return _through_client(work, as_json=as_json)
+
+
+@app.command()
+def reject(
+    which: Which,
+    reason: Annotated[str, typer.Option(help="Why, for the event log and the mail to both sides.")],
+    by: By = "",
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Undo a transfer after comparing: the old environment becomes writable again."""
+
+    async def work(client: TransferClient, output: Output) -> ExitCode:
+        return _show_undo(output, await client.reject(which, by=_me(by), reason=reason))
+
+    return _through_client(work, as_json=as_json)
+
+
+# --- anybody -----------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def status(which: Which, as_json: AsJson = False) -> ExitCode:
+    """Tell where a transfer stands and what it waits for. Exit code 1 when it was undone."""
+
+    async def work(client: TransferClient, output: Output) -> ExitCode:
+        return _show(output, await client.status(which))
+
+    return _through_client(work, as_json=as_json)
+
+
+@app.command("list")
+def list_transfers(
+    state: Annotated[list[TransferState] | None, typer.Option(help="In this state only; may be repeated.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most, the newest first.")] = 100,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """List transfers, the newest first."""
+
+    async def work(client: TransferClient, output: Output) -> ExitCode:
+        found = await client.transfers(states=state or (), limit=limit)
+        output.answer(found, tables.transfers(found, output.zone))
+        return ExitCode.OK
+
+    return _through_client(work, as_json=as_json)
+
+
+@app.command()
+def watch(
+    which: Which,
+    until: Annotated[TransferState | None, typer.Option(help="Stop at this state; at the end, if left out.")] = None,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Show a transfer live until it has ended. Exit code 1 when it was undone."""
+
+    async def work(client: TransferClient, output: Output) -> ExitCode:
+        sight = await watch_until(
+            client, which, output.people, output.zone, lambda seen: is_over(seen) or seen.state is until
+        )
+        output.answer(sight)
+        return _code_of(sight)
+
+    return _through_client(work, as_json=as_json)
+
+
+@app.command("start-now")
+def start_now(which: Which, by: By = "", as_json: AsJson = False) -> ExitCode:
+    """Do not wait for 22:00: clone now."""
+
+    async def work(client: TransferClient, output: Output) -> ExitCode:
+        return _show(output, await client.start_now(which, by=_me(by)))
+
+    return _through_client(work, as_json=as_json)
+
+
+@app.command()
+def cancel(
+    which: Which,
+    reason: Annotated[str, typer.Option(help="Why, for the event log.")] = "",
+    by: By = "",
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Undo a transfer at any moment before its release: the old environment becomes writable again."""
+
+    async def work(client: TransferClient, output: Output) -> ExitCode:
+        return _show_undo(output, await client.cancel(which, by=_me(by), reason=reason))
+
+    return _through_client(work, as_json=as_json)
+
+
+@app.command()
+def events(which: Which, as_json: AsJson = False) -> ExitCode:
+    """Tell the whole story of a transfer: who, what, when, why."""
+
+    async def work(client: TransferClient, output: Output) -> ExitCode:
+        story = await client.events(which)
+        output.answer(story, tables.events(story, output.zone))
+        return ExitCode.OK
+
+    return _through_client(work, as_json=as_json)
+
+
+@app.command()
+def resend(
+    which: Which,
+    kind: Annotated[MailKind, typer.Option(help="Which mail.")],
+    to: Annotated[str | None, typer.Option(help="One other address; those it did not reach, if left out.")] = None,
+    by: By = "",
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Send one kind of mail again. Exit code 1 when it still did not reach somebody."""
+
+    async def work(client: TransferClient, output: Output) -> ExitCode:
+        sent = await client.resend_mail(which, kind=kind, to=to, by=_me(by))
+        problems = [display.plain(f"{problem.recipient}: {problem.problem}", "red") for problem in sent.problems]
+        output.answer(sent, Text(f"{sent.sent} sent."), *problems)
+        return ExitCode.DIFFERENT if sent.problems else ExitCode.OK
+
+    return _through_client(work, as_json=as_json)
+
+
+# --- how it begins and ends --------------------------------------------------------------------------------------
+
+
+def execute(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; every error becomes one line, or one document with `--json`."""
+    as_json = "--json" in arguments
+    try:
+        answer = typer.main.get_command(app).main(
+            list(arguments) or ["--help"], prog_name="sb-transfer", standalone_mode=False
+        )
+    except typer.Abort:
+        return ExitCode.INTERRUPTED
+    except SystemExit as stop:  # whoever read our output has gone
+        return stop.code if isinstance(stop.code, int) else ExitCode.FAILED
+    except typer.TyperException as error:
+        return report_usage(error, as_json=as_json)
+    except Exception as error:  # noqa: BLE001 - nobody gets a traceback
+        return report(error, as_json=as_json)
+    return answer if isinstance(answer, int) else ExitCode.OK
+
+
+def main() -> NoReturn:
+    """Run the command line of this process."""
+    leave(execute(sys.argv[1:]))

@@ -1,0 +1,300 @@
+"""The typed client that the platform's backend imports: every button of the manual, as one method each."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Collection
+
+from temporalio.client import Client
+
+from adapters.preview import PostgresPreviewReader
+from adapters.register import EnvironmentRecord, MailRecord, PostgresRegister, TransferEvent, TransferResults
+from adapters.tickets import PostgresTicketOffice, TicketSeal
+from domain import messages as m
+from domain.errors import (
+    CannotBeCarried,
+    EnvironmentBusy,
+    Refused,
+    TicketExpired,
+    TicketRevoked,
+    TicketUsed,
+    TransferUnknown,
+    UploadRefused,
+    WrongMoment,
+    all_errors,
+)
+from domain.vocabulary import MailKind, TransferState, UndoReason
+from starter.answers import PreparedTransfer, Sight
+from starter.decisions import Decision, decide
+from starter.remote import RemoteTransfer
+from starter.whereabouts import Whereabouts
+
+_FIRST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 1.0
+_PREPARE_PATIENCE_SECONDS = 120.0
+
+OnProgress = Callable[[m.TransferStatus], None]
+
+
+class TransferClient:
+    """Moves environments. One instance serves a whole process; `starter.services.connect` opens it.
+
+    `which`, where a method takes it, is a workflow id, a transfer id, an environment id or an environment's name. Every
+    method raises a `Refused` for a business no, and an `Unavailable` when a server or the worker does not answer.
+    """
+
+    def __init__(
+        self,
+        temporal: Client,
+        *,
+        register: PostgresRegister,
+        previews: PostgresPreviewReader,
+        tickets: PostgresTicketOffice,
+        seal: TicketSeal,
+    ) -> None:
+        self._temporal = temporal
+        self._register = register
+        self._previews = previews
+        self._tickets = tickets
+        self._seal = seal
+        self._whereabouts = Whereabouts(temporal, register)
+
+    # --- the old side --------------------------------------------------------------------------------------------
+
+    async def environment(self, which: str) -> EnvironmentRecord:
+        """Return the environment that an id, a name, or `<licence number>/<name>` means.
+
+        Raises:
+            EnvironmentUnknown, EnvironmentAmbiguous: None, or more than one, is meant.
+        """
+        return await self._whereabouts.environment(which)
+
+    async def preview(self, environment: str) -> m.Preview:
+        """Tell what a move of this environment will do, without doing anything.
+
+        Raises:
+            EnvironmentUnknown, EnvironmentAmbiguous: None, or more than one, is meant.
+        """
+        return await self._previews.preview((await self.environment(environment)).environment_id)
+
+    async def prepare(
+        self, environment: str, *, requested_by: str, on_progress: OnProgress | None = None
+    ) -> PreparedTransfer:
+        """Freeze an environment and make its ticket: "Omgeving overdragen" (manual, Overdragen voorbereiden).
+
+        Returns when the ticket is there. When the caller gives up earlier the transfer goes on, and `download_ticket`
+        gets the ticket later.
+
+        Args:
+            environment: The environment's id or name.
+            requested_by: Who asks, for the event log.
+            on_progress: Called with each status that is seen meanwhile.
+
+        Raises:
+            EnvironmentUnknown, EnvironmentAmbiguous, EnvironmentNotActive, AlreadyInTransfer: Nothing has changed.
+            CannotBeCarried: The message lists what and why; nothing has changed.
+            EnvironmentBusy: Somebody writes in it all the time; the freeze goes on trying.
+        """
+        preview = await self.preview(environment)
+        environment_id = preview.environment.environment_id
+        await self._register.require_movable(environment_id)
+        if preview.obstacles:
+            raise _cannot_be_carried(preview.obstacles)
+        order = m.TransferInput(environment_id=environment_id, requested_by=requested_by, transfer_id=uuid.uuid4())
+        remote = await RemoteTransfer.start(self._temporal, order, preview)
+        status = await _until_ticket(remote, on_progress)
+        file_name, ticket = await self._tickets.download(status.transfer_id, actor=requested_by)
+        return PreparedTransfer(
+            transfer_id=status.transfer_id,
+            workflow_id=remote.workflow_id,
+            ticket_file_name=file_name,
+            ticket=ticket,
+            preview=preview,
+        )
+
+    async def download_ticket(self, which: str, *, requested_by: str = "") -> tuple[str, bytes]:
+        """Return the ticket's file name and bytes while the upload is awaited; an earlier file stops working.
+
+        Raises:
+            WrongMoment: There is no ticket yet.
+            TicketUsed, TicketExpired, TicketRevoked: There is none any more.
+        """
+        record = await self._register.find_transfer(which)
+        return await self._tickets.download(record.transfer_id, actor=requested_by)
+
+    # --- the new side --------------------------------------------------------------------------------------------
+
+    async def upload(
+        self,
+        ticket: bytes,
+        *,
+        licence: str,
+        name: str,
+        url_part: str | None = None,
+        login_email: str | None = None,
+        uploaded_by: str,
+    ) -> m.UploadAccepted:
+        """Upload a ticket: "Omgeving overdracht uploaden" (manual, Overdragen afronden).
+
+        Args:
+            ticket: The file's bytes.
+            licence: The number of the licence that takes the environment over.
+            name: The environment's new name, unique under that licence.
+            url_part: "Unieke klantdeel url"; the name made lower-case when it is left out.
+            login_email: What the customer logs in with; needed for a move to a self-managed licence.
+            uploaded_by: Who asks, for the event log.
+
+        Returns:
+            The new url and the exact start of the move.
+
+        Raises:
+            UploadRefused: The subclass says why; the transfer goes on waiting for a good upload.
+            NoWorker: Nobody took the upload; try again later.
+        """
+        claims = self._seal.open(ticket)
+        upload = m.Upload(
+            sealed_ticket=self._seal.wrap(ticket),
+            licence_number=licence,
+            name=name,
+            url_part=url_part,
+            login_email=login_email,
+            uploaded_by=uploaded_by,
+        )
+        try:
+            remote = await RemoteTransfer.newest(self._temporal, claims.workflow_id)
+            if (await remote.status()).transfer_id == claims.transfer_id:
+                return await remote.upload(upload)
+        except (WrongMoment, TransferUnknown):
+            pass  # its workflow has ended, now or so long ago that Temporal has forgotten it
+        raise _too_late(await self._register.transfer(claims.transfer_id))
+
+    # --- anybody -------------------------------------------------------------------------------------------------
+
+    async def status(self, which: str) -> Sight:
+        """Tell where a transfer stands; also after its end, and without a worker as far as the database knows.
+
+        Raises:
+            TransferUnknown, EnvironmentAmbiguous: None, or more than one, is meant.
+        """
+        return await self._whereabouts.sight(which)
+
+    async def result(self, which: str) -> m.TransferResult:
+        """Wait until a transfer has ended, mails and all, and return how."""
+        return await (await self._whereabouts.live(which))[0].result()
+
+    async def history_events(self, which: str) -> int:
+        """Return how many events the workflow's history holds."""
+        return await (await self._whereabouts.live(which))[0].history_events()
+
+    async def transfers(self, *, states: Collection[TransferState] = (), limit: int = 100) -> list[m.TransferRecord]:
+        """Return the newest transfers, in these states when any are given."""
+        return await self._register.transfers(limit=limit, states=states)
+
+    async def events(self, which: str, *, after: int = 0) -> list[TransferEvent]:
+        """Return a transfer's story in order, or what came after an event's id."""
+        return await self._register.events((await self._register.find_transfer(which)).transfer_id, after=after)
+
+    async def results(self, which: str) -> TransferResults:
+        """Return what the steps of a transfer left behind: figures, banks, consequences, the comparison."""
+        return await self._register.results((await self._register.find_transfer(which)).transfer_id)
+
+    async def mails(self, which: str) -> list[MailRecord]:
+        """Return the mails of a transfer, in the order in which they were tried."""
+        return await self._register.mails((await self._register.find_transfer(which)).transfer_id)
+
+    async def release(self, which: str, *, by: str, note: str = "") -> Sight:
+        """Open the new environment for good: "Vrijgeven" (manual, Klantomgeving vrijgeven).
+
+        Raises:
+            WrongMoment: It was refused; the message says why.
+            Unavailable: It is delivered, and it is not clear yet whether it was taken.
+        """
+        signal = m.Release(released_by=by, note=note)
+        return await self._decide(which, "release", by, lambda remote: remote.release(signal), "environment_released")
+
+    async def reject(self, which: str, *, by: str, reason: str) -> Sight:
+        """Undo a transfer after comparing; raises as `release` does."""
+        signal = m.Reject(rejected_by=by, reason=reason)
+        return await self._decide(which, "reject", by, lambda remote: remote.reject(signal), "undo_begun")
+
+    async def start_now(self, which: str, *, by: str) -> Sight:
+        """Do not wait for 22:00; raises as `release` does."""
+        signal = m.StartNow(requested_by=by)
+        return await self._decide(which, "start_now", by, lambda remote: remote.start_now(signal), "start_now")
+
+    async def cancel(self, which: str, *, by: str, reason: str = "") -> Sight:
+        """Undo a transfer at any moment before its release; raises as `release` does."""
+        why = f"{reason} (by {by})" if reason else f"by {by}"
+        return await self._decide(
+            which, "cancel", by, lambda remote: remote.cancel(why), "undo_begun", tells_actor=False
+        )
+
+    async def resend_mail(self, which: str, *, kind: MailKind, to: str | None = None, by: str) -> m.MailSent:
+        """Send one kind of mail again, to those it did not reach or to one other address.
+
+        Raises:
+            WrongMoment: The transfer has ended.
+            MailRejected, MailDelayed: The mail server says no.
+        """
+        remote, _ = await self._whereabouts.live(which)
+        return await remote.resend_mail(m.ResendMail(kind=kind, to=to, requested_by=by))
+
+    async def _decide(
+        self,
+        which: str,
+        kind: str,
+        actor: str,
+        send: Callable[[RemoteTransfer], Awaitable[None]],
+        event: str,
+        *,
+        tells_actor: bool = True,
+    ) -> Sight:
+        remote, before = await self._whereabouts.live(which)
+        decision = Decision(kind=kind, actor=actor, send=send, event=event, tells_actor=tells_actor)
+        return Sight(status=await decide(decision, before, remote, self._register))
+
+
+async def _until_ticket(remote: RemoteTransfer, on_progress: OnProgress | None) -> m.TransferStatus:
+    """Wait until the ticket is there, or the transfer turned back before that.
+
+    Raises:
+        Refused: The reason for which it turned back.
+        EnvironmentBusy: It is still trying.
+    """
+    pause = _FIRST_PAUSE_SECONDS
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + _PREPARE_PATIENCE_SECONDS
+    while clock() < deadline:
+        status = await remote.status()
+        if on_progress:
+            on_progress(status)
+        if status.state is TransferState.AWAITING_UPLOAD:
+            return status
+        if status.state not in (TransferState.PREPARING, TransferState.UNDOING):
+            raise _turned_back(status)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+    raise EnvironmentBusy(
+        "The environment could not be frozen yet, because somebody writes in it. The transfer goes on trying: "
+        "`sb-transfer ticket` gets the ticket later, `sb-transfer cancel` gives up."
+    )
+
+
+def _turned_back(status: m.TransferStatus) -> Refused:
+    """Return why a transfer was undone before its ticket, as the class of refusal it was."""
+    for kind in all_errors().values():
+        if issubclass(kind, Refused) and status.undo_detail.startswith(kind.default_english()):
+            return kind()
+    return Refused(f"The transfer was undone: {status.undo_detail or status.undo_reason}. Nothing has changed.")
+
+
+def _cannot_be_carried(obstacles: "list[m.Obstacle]") -> CannotBeCarried:
+    listed = "; ".join(f"{obstacle.what}: {obstacle.why}" for obstacle in obstacles)
+    return CannotBeCarried(f"{CannotBeCarried.default_english()} {listed}", dutch=f"{CannotBeCarried.dutch} {listed}")
+
+
+def _too_late(record: m.TransferRecord | None) -> UploadRefused:
+    """Return why a genuine ticket is worth nothing now that its workflow takes no uploads."""
+    if record is None or record.state in (TransferState.UNDOING, TransferState.UNDONE):
+        expired = record is not None and record.undo_reason is UndoReason.EXPIRED
+        return TicketExpired() if expired else TicketRevoked()
+    return TicketUsed()

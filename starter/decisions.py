@@ -1,0 +1,68 @@
+"""Signals answer nothing, so the truth about one is read from the event log: who did it, or that it was refused."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from adapters.register import PostgresRegister
+from domain import messages as m
+from domain.errors import Unavailable, WrongMoment
+from starter.remote import RemoteTransfer
+
+_FIRST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 1.0
+_PATIENCE_SECONDS = 30.0
+_NOBODY = "unknown"  # as the workflow writes the refusal of a signal that names nobody
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What somebody decides about a transfer, and by which event of the log it shows that it was taken."""
+
+    kind: str
+    """`release`, `reject`, `start_now` or `cancel`; the log has a refusal as `<kind>_refused`."""
+
+    actor: str
+    send: Callable[[RemoteTransfer], Awaitable[None]]
+    event: str
+    tells_actor: bool = True
+    """Whether the event names who decided. Of two who decide at once, only one is taken."""
+
+
+async def decide(
+    decision: Decision, before: m.TransferStatus, remote: RemoteTransfer, register: PostgresRegister
+) -> m.TransferStatus:
+    """Send a decision and wait until it is clear whether it was taken.
+
+    Raises:
+        WrongMoment: It was refused; the message says why, as the event log does.
+        Unavailable: Nothing shows after half a minute: it is delivered, and will be taken or refused later.
+    """
+    transfer_id = before.transfer_id
+    seen = max((event.event_id for event in await register.events(transfer_id)), default=0)
+    try:
+        await decision.send(remote)
+    except WrongMoment:
+        raise _refused(f"the transfer is {before.state.value}") from None
+    pause = _FIRST_PAUSE_SECONDS
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + _PATIENCE_SECONDS
+    while clock() < deadline:
+        for event in await register.events(transfer_id, after=seen):
+            if event.kind == decision.event and (event.actor == decision.actor or not decision.tells_actor):
+                return await remote.status()
+            if event.kind == f"{decision.kind}_refused" and event.actor in (decision.actor, _NOBODY):
+                raise _refused(event.reason)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+    raise Unavailable(
+        f"The {decision.kind} is delivered, and nothing shows of it yet. Look with `sb-transfer status` before you "
+        "send it again."
+    )
+
+
+def _refused(why: str) -> WrongMoment:
+    return WrongMoment(
+        f"This cannot be done now: {why}. `sb-transfer status` shows what the transfer waits for.",
+        dutch=WrongMoment.dutch,
+    )

@@ -1,0 +1,45 @@
+"""The embedded stack from the command line; needs the extra `devstack`."""
+
+from pathlib import Path
+
+from rich.text import Text
+
+from devstack.info import StackInfo, environment_of
+from devstack.stack import Stack, up
+from starter.output import ExitCode, Output
+
+
+def running_stack(folder: Path) -> dict[str, str] | None:
+    """Return the settings of the stack that runs in a folder, with its ticket keys, or `None` when none runs."""
+    return environment_of(folder)
+
+
+async def stay_up(folder: Path, output: Output) -> ExitCode:
+    """Run the stack until it is told to stop, after saying where everything is."""
+
+    def announce(stack: Stack) -> None:
+        info = stack.info
+        output.answer(_addresses(info), *_places(info, stack.folder))
+
+    await up(folder, announce)
+    return ExitCode.OK
+
+
+def _addresses(info: StackInfo) -> dict[str, object]:
+    """Return what may be printed: the addresses with a password in them stand in `stack.json`, mode 0600."""
+    return info.model_dump(mode="json", exclude={"database_url", "app_database_url", "smtp_url"})
+
+
+def _places(info: StackInfo, folder: Path) -> list[Text]:
+    rows = {
+        "Temporal UI": info.ui_url,
+        "Temporal": info.temporal_address,
+        "Database": f"{folder / 'stack.json'} (database_url; app_database_url for the application)",
+        "Mails": info.mail_dir,
+        "API": info.api_url,
+        "Logs": folder,
+    }
+    lines = [Text("The stack runs. Other commands in this folder use it by themselves.", style="green")]
+    lines += [Text.assemble((f"{title:<12} ", "bold"), str(place)) for title, place in rows.items() if place]
+    lines.append(Text("Ctrl-C stops it; everything is kept.", style="dim"))
+    return lines

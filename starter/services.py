@@ -1,0 +1,102 @@
+"""Composition for callers: settings → adapters → client; and where the settings come from on the command line."""
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from adapters.postgres import Pool, connect_pool, translated_errors
+from adapters.preview import PostgresPreviewReader
+from adapters.register import PostgresRegister
+from adapters.settings import Settings, load_settings
+from adapters.temporal import connect_temporal
+from adapters.tickets import PostgresTicketOffice, TicketSeal
+from domain.errors import Unavailable
+from starter.client import TransferClient
+
+_STACK_FILE = Path(".sb-transfer") / "stack.json"
+# Naming a server means: not the stack in this folder. Half of one system and half of another would lose transfers.
+_SERVERS = ("SB_TRANSFER_DATABASE_URL", "TEMPORAL_ADDRESS", "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where a command works."""
+
+    settings: Settings
+    environment: dict[str, str]
+    """All variables, for programs that are started from here and for Temporal's own configuration."""
+
+
+def surroundings(environment: Mapping[str, str] | None = None) -> Surroundings:
+    """Read the settings; when no server is named, those of the stack that `sb-transfer up` runs in this folder.
+
+    Raises:
+        Misconfigured: A setting is missing or unusable.
+    """
+    variables = dict(os.environ if environment is None else environment)
+    if not any(variables.get(name) for name in _SERVERS) and _STACK_FILE.exists():
+        from starter.embedded import running_stack  # noqa: PLC0415 - an extra that production does without
+
+        variables |= running_stack(_STACK_FILE.parent) or {}
+    return Surroundings(settings=settings_of(variables), environment=variables)
+
+
+def settings_of(variables: Mapping[str, str]) -> Settings:
+    """Return the settings in these variables, whatever the process's own say.
+
+    Raises:
+        Misconfigured: A setting is missing or unusable.
+    """
+    prefix = Settings.model_config.get("env_prefix", "")
+    given = {
+        name: variables[f"{prefix}{name.upper()}"]
+        for name in Settings.model_fields
+        if variables.get(f"{prefix}{name.upper()}")
+    }
+    return load_settings(**given)
+
+
+@asynccontextmanager
+async def connect(settings: Settings, *, environment: Mapping[str, str] | None = None) -> AsyncIterator[TransferClient]:
+    """Open a client: the database and Temporal answer, or this fails.
+
+    Args:
+        settings: Where the database is, the key ring, the clock.
+        environment: Variables in which Temporal's own configuration is, instead of this process's.
+
+    Raises:
+        Unavailable: A server does not answer; the message names it.
+        Misconfigured: Temporal's profile, certificate or namespace is wrong.
+    """
+    pool = await connect_pool(
+        settings.database_url.get_secret_value(), max_size=4, application_name="sb-transfer client"
+    )
+    try:
+        await _prove(pool, settings)
+        seal = TicketSeal(settings.ticket_keys)
+        yield TransferClient(
+            await connect_temporal(environment=environment),
+            register=PostgresRegister(pool),
+            previews=PostgresPreviewReader(pool),
+            tickets=PostgresTicketOffice(pool, seal, settings.ticket_ttl),
+            seal=seal,
+        )
+    finally:
+        await pool.close()
+
+
+async def _prove(pool: Pool, settings: Settings) -> None:
+    """Make sure that the database is there: a pool alone connects to nothing."""
+    url = settings.database_url.get_secret_value()
+    try:
+        with translated_errors():
+            await pool.fetchval("select 1")
+    except Unavailable as error:
+        parts = urlsplit(url)
+        raise Unavailable(
+            f"The database does not answer at {parts.hostname or 'localhost'}:{parts.port or 5432}. "
+            "Start it, or correct SB_TRANSFER_DATABASE_URL."
+        ) from error
