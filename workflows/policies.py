@@ -21,6 +21,10 @@ class Policy:
     cancellation: ActivityCancellationType = ActivityCancellationType.TRY_CANCEL
 
 
+# The SDK passes on a beat at most this often: a cancel and fresh progress travel with it. Its default, 80% of the
+# heartbeat time-out, would let a copier run on for 48 s after a cancel.
+BEAT = timedelta(seconds=3)
+
 # One short transaction. 30 s is far above any healthy run; past it the connection is taken for dead.
 _TRANSACTION_TIMEOUT = timedelta(seconds=30)
 

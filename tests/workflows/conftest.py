@@ -1,0 +1,49 @@
+"""Workflows on skipped time: a real server, the real workflow, and activities whose ports are played in memory."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+
+from devstack.binaries import temporal_cli
+from domain import messages as m
+from domain.naming import workflow_id_of
+from tests.workflows.story import Transfer
+from tests.workflows.world import Gate, workers
+from workflows import queues, search_attributes
+from workflows.transfer import TransferWorkflow
+
+
+@pytest.fixture(scope="session")
+async def skipping() -> AsyncIterator[WorkflowEnvironment]:
+    """The real server with time that can be skipped."""
+    environment = await WorkflowEnvironment.start_time_skipping_v2(
+        data_converter=pydantic_data_converter,
+        dev_server_existing_path=str(temporal_cli()),
+        dev_server_extra_args=["--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"],
+        search_attributes=search_attributes.ALL,
+    )
+    async with environment:
+        yield environment
+
+
+@pytest.fixture
+async def world(skipping: WorkflowEnvironment) -> AsyncIterator[Gate]:
+    """A fresh world with workers at work."""
+    world = Gate()
+    transfers, heavy = workers(skipping.client, world)
+    async with transfers, heavy:
+        yield world
+
+
+@pytest.fixture
+async def transfer(skipping: WorkflowEnvironment, world: Gate) -> Transfer:
+    """A transfer that has just been started."""
+    with skipping.with_time_skipping_disabled():
+        return await skipping.client.start_workflow(
+            TransferWorkflow.run,
+            m.TransferInput(environment_id=world.old_id, requested_by="old side"),
+            id=workflow_id_of(world.old_id),
+            task_queue=queues.TRANSFERS,
+        )

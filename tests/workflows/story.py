@@ -1,0 +1,49 @@
+"""Moves that many tests make."""
+
+import asyncio
+from datetime import timedelta
+
+from temporalio.client import WorkflowHandle
+from temporalio.service import RPCError
+from temporalio.testing import WorkflowEnvironment
+
+from domain import messages as m
+from domain.vocabulary import TransferState
+from workflows.transfer import TransferWorkflow
+
+Transfer = WorkflowHandle[TransferWorkflow, m.TransferResult]
+UPLOAD = m.Upload(sealed_ticket="sealed", licence_number="10002", name="Enyoi", uploaded_by="new side")
+
+
+async def reach(transfer: Transfer, state: TransferState, *, patience_seconds: float = 15.0) -> m.TransferStatus:
+    """Wait until the transfer is in a state, and return its status."""
+    deadline = asyncio.get_running_loop().time() + patience_seconds
+    while True:
+        try:
+            status = await transfer.query(TransferWorkflow.status)
+        except RPCError:
+            status = None
+        if status is not None and status.state is state:
+            return status
+        if asyncio.get_running_loop().time() > deadline:
+            raise AssertionError(f"not {state.value} but {status.state.value if status else 'no answer'}")
+        await asyncio.sleep(0.02)
+
+
+async def upload(transfer: Transfer, order: m.Upload = UPLOAD) -> m.UploadAccepted:
+    """Upload once the transfer waits for it."""
+    await reach(transfer, TransferState.AWAITING_UPLOAD)
+    accepted: m.UploadAccepted = await transfer.execute_update("upload", order, result_type=m.UploadAccepted)
+    return accepted
+
+
+async def to_inspection(transfer: Transfer) -> m.TransferStatus:
+    """Bring a fresh transfer to where the new side compares."""
+    await upload(transfer)
+    await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
+    return await reach(transfer, TransferState.AWAITING_RELEASE)
+
+
+async def skip(environment: WorkflowEnvironment, transfer: Transfer, duration: timedelta) -> None:
+    """Let a waiting workflow's own clock jump; it may well end on the way."""
+    await environment.fast_forward(transfer, duration)

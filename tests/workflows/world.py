@@ -1,0 +1,214 @@
+"""A world in memory behind the activities' ports, for the workflow on skipped time."""
+
+import uuid
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.boundary import ErrorBoundary
+from activities.clone import CloneActivities
+from activities.gate import GateActivities
+from activities.log import LogActivities
+from activities.mail import MailActivities
+from activities.successor import SuccessorActivities
+from activities.tickets import TicketActivities, UploadActivities
+from domain import messages as m
+from domain.errors import TransferError
+from domain.ports import ReportProgress
+from domain.vocabulary import CheckKind, ConsequenceKind, MailKind, Scenario
+from domain.window import next_opening
+from workflows import policies, queues
+from workflows.mailbox import MailboxForwardingWorkflow
+from workflows.transfer import TransferWorkflow
+
+TTL = timedelta(days=30)
+AMSTERDAM = ZoneInfo("Europe/Amsterdam")
+
+
+class World:
+    """All ports at once: remembers what was asked, and fails or waits where a test says so."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.orders: list[Any] = []
+        self.events: list[m.RecordEvent] = []
+        self.failures: dict[str, list[TransferError | Exception]] = {}
+        self.hooks: dict[str, Callable[[], Awaitable[None]]] = {}
+        self.differences: list[m.TableDifference] = []
+        self.unequal = 0
+        self.old_id = uuid.uuid4()
+
+    async def _did(self, name: str, order: Any) -> None:
+        self.calls.append(name)
+        self.orders.append(order)
+        if hook := self.hooks.get(name):
+            await hook()
+        if waiting := self.failures.get(name):
+            raise waiting.pop(0)
+
+    def count(self) -> Counter[str]:
+        return Counter(self.calls)
+
+    def mails(self) -> list[MailKind]:
+        return [order.kind for order in self.orders if isinstance(order, m.SendMail)]
+
+    def _summary(self, environment_id: uuid.UUID, licence: str) -> m.EnvironmentSummary:
+        return m.EnvironmentSummary(
+            environment_id=environment_id,
+            name="enyoi",
+            url=f"https://{licence}.sb.example/enyoi",
+            licence_number=licence,
+            schema_name=f"env_{environment_id.hex}",
+            mailbox_address=f"enyoi@{licence}.mailbox.sb.example",
+        )
+
+    async def freeze(self, order: m.FreezeEnvironment) -> m.EnvironmentFrozen:
+        await self._did("freeze", order)
+        return m.EnvironmentFrozen(
+            environment=self._summary(order.environment_id, "10001"),
+            frozen_at=datetime.now(UTC),
+            administrations=3,
+            tables=19,
+        )
+
+    async def unfreeze(self, order: m.UnfreezeEnvironment) -> None:
+        await self._did("unfreeze", order)
+
+    async def open_for_inspection(self, order: m.OpenForInspection) -> m.OpenedForInspection:
+        await self._did("open_for_inspection", order)
+        return m.OpenedForInspection(opened_at=datetime.now(UTC))
+
+    async def close_forwarding(self, order: m.CloseMailboxForwarding) -> None:
+        await self._did("close_forwarding", order)
+
+    async def issue(self, order: m.IssueTicket) -> m.TicketIssued:
+        await self._did("issue", order)
+        return m.TicketIssued(
+            ticket_id=uuid.uuid4(), file_name="enyoi-overdracht-ticket.avr", expires_at=order.issued_at + TTL
+        )
+
+    async def revoke(self, order: m.RevokeTicket) -> None:
+        await self._did("revoke", order)
+
+    async def accept(self, order: m.AcceptUpload) -> m.ReservationMade:
+        await self._did("accept", order)
+        new = self._summary(order.new_environment_id, order.upload.licence_number)
+        return m.ReservationMade(
+            accepted=m.UploadAccepted(
+                scenario=Scenario.SWITCH,
+                new_environment_id=order.new_environment_id,
+                name=order.upload.name,
+                url=new.url,
+                starts_at=next_opening(order.accepted_at, time(22, 0), AMSTERDAM),
+            ),
+            new=new,
+        )
+
+    async def clone(self, order: m.CloneAdministrations, report: ReportProgress) -> m.CloneFinished:
+        await self._did("clone", order)
+        report(m.CloneProgress(phase="load", rows_done=1, rows_total=2))
+        return m.CloneFinished(tables=19, rows=1234, bytes=5678, seconds=0.5)
+
+    async def drop(self, order: m.DropClone) -> None:
+        await self._did("drop", order)
+
+    async def verify(self, order: m.VerifyClone, report: ReportProgress) -> m.Verification:
+        await self._did("verify", order)
+        report(m.CloneProgress(phase="verify"))
+        return m.Verification(tables=19, rows=1234, seconds=0.25, differences=self.differences)
+
+    async def reconnect_banks(self, order: m.ReconnectBanks) -> m.BanksReconnected:
+        await self._did("reconnect_banks", order)
+        return m.BanksReconnected(banks=[m.BankOutcome(bank="rabobank", old="active", new="active", count=2)])
+
+    async def apply_consequences(self, order: m.ApplyConsequences) -> m.ConsequencesApplied:
+        await self._did("apply_consequences", order)
+        return m.ConsequencesApplied(consequences=[m.Consequence(kind=ConsequenceKind.QUOTES_EXPIRED, count=1)])
+
+    async def compare(self, order: m.CompareEnvironments) -> m.ComparisonSummary:
+        await self._did("compare", order)
+        return m.ComparisonSummary(checks=len(CheckKind) * 3, unequal=self.unequal, administrations=3)
+
+    async def send(self, order: m.SendMail) -> m.MailSent:
+        await self._did(f"send {order.kind.value}", order)
+        return m.MailSent(sent=1)
+
+    async def record(self, order: m.RecordEvent) -> None:
+        await self._did("record", order)
+        self.events.append(order)
+
+    async def begin_undo(self, order: m.BeginUndo) -> None:
+        await self._did("begin_undo", order)
+
+    async def finish_undo(self, order: m.FinishUndo) -> None:
+        await self._did("finish_undo", order)
+
+
+class Gate(World):
+    """`release` means two things: here the environment's."""
+
+    async def release(self, order: m.ReleaseEnvironment) -> m.EnvironmentReleased:
+        await self._did("release", order)
+        return m.EnvironmentReleased(
+            old_mailbox_address="enyoi@10001.mailbox.sb.example",
+            new_mailbox_address="enyoi@10002.mailbox.sb.example",
+            forward_until=order.released_at + timedelta(days=30),
+            users_invited=4,
+        )
+
+
+class ReservationBook:
+    """… and here the reservation's."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def accept(self, order: m.AcceptUpload) -> m.ReservationMade:
+        return await self._world.accept(order)
+
+    async def release(self, order: m.ReleaseReservation) -> None:
+        await self._world._did("release_reservation", order)
+
+
+def workers(client: Client, world: Gate) -> tuple[Worker, Worker]:
+    """The two workers, wired as `worker.py` does, with the world in place of PostgreSQL and SMTP."""
+    gate, tickets = GateActivities(world), TicketActivities(world)
+    uploads, clone = UploadActivities(ReservationBook(world)), CloneActivities(world, world)
+    successor, mail, log = SuccessorActivities(world), MailActivities(world), LogActivities(world)
+    transfers = Worker(
+        client,
+        task_queue=queues.TRANSFERS,
+        workflows=[TransferWorkflow, MailboxForwardingWorkflow],
+        activities=[
+            gate.freeze_environment,
+            gate.unfreeze_environment,
+            gate.open_for_inspection,
+            gate.release_environment,
+            gate.close_mailbox_forwarding,
+            tickets.issue_ticket,
+            tickets.revoke_ticket,
+            uploads.accept_upload,
+            uploads.release_reservation,
+            clone.drop_clone,
+            successor.reconnect_banks,
+            successor.apply_consequences,
+            mail.send_mail,
+            log.record_event,
+            log.begin_undo,
+            log.finish_undo,
+        ],
+        interceptors=[ErrorBoundary()],
+    )
+    heavy = Worker(
+        client,
+        task_queue=queues.CLONE,
+        activities=[clone.clone_administrations, clone.verify_clone, successor.compare_environments],
+        interceptors=[ErrorBoundary()],
+        max_heartbeat_throttle_interval=policies.BEAT,
+    )
+    return transfers, heavy

@@ -1,0 +1,160 @@
+"""The worker: settings in, adapters wired to activities, two queues served until SIGTERM.
+
+Run it with `python -m worker` or `sb-transfer worker`. It reads its settings from the environment (see `.env.example`),
+finishes what it can on SIGTERM or SIGINT, and leaves the rest to the next worker.
+"""
+
+import asyncio
+import gc
+import logging
+import signal
+import sys
+import time
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+from adapters.clone import PostgresCloneEngine
+from adapters.successor import PostgresSuccessorDesk
+from adapters.verifier import PostgresVerifier
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.boundary import ErrorBoundary
+from activities.clone import CloneActivities
+from activities.gate import GateActivities
+from activities.log import LogActivities
+from activities.mail import MailActivities
+from activities.successor import SuccessorActivities
+from activities.tickets import TicketActivities, UploadActivities
+from adapters.gate import PostgresEnvironmentGate
+from adapters.log import PostgresTransferLog
+from adapters.mail import SmtpMailer
+from adapters.mailroom import PostgresMailroom
+from adapters.postgres import Pool, connect_pool
+from adapters.reservations import PostgresReservations
+from adapters.settings import Settings, load_settings
+from adapters.temporal import connect_temporal
+from adapters.tickets import PostgresTicketOffice, TicketSeal
+from domain.errors import TransferError
+from workflows import policies, queues
+from workflows.mailbox import MailboxForwardingWorkflow
+from workflows.transfer import TransferWorkflow
+
+_log = logging.getLogger("sb_transfer.worker")
+
+# A clone keeps `clone_parallelism` connections busy: two at once already fill a small server, the others wait.
+_CLONES_AT_ONCE = 2
+# Short transactions: as many as the pool has connections for.
+_TRANSACTIONS_AT_ONCE = 16
+# Long enough for every short transaction to end by itself; a clone is stopped then and resumes on the next worker.
+_GRACE = timedelta(seconds=10)
+
+
+def build_workers(client: Client, settings: Settings, *, quick: Pool, heavy: Pool) -> tuple[Worker, Worker]:
+    """Wire the adapters to the activities and return the workers for `transfers` and `clone`.
+
+    Raises:
+        Misconfigured: A ticket key or the SMTP url is unusable.
+    """
+    seal = TicketSeal(settings.ticket_keys)
+    engine = PostgresCloneEngine(heavy, parallelism=settings.clone_parallelism)
+    clone = CloneActivities(engine, PostgresVerifier(heavy, parallelism=settings.clone_parallelism))
+    gate = GateActivities(PostgresEnvironmentGate(quick))
+    tickets = TicketActivities(PostgresTicketOffice(quick, settings.ticket_ttl))
+    uploads = UploadActivities(
+        PostgresReservations(
+            quick, seal, base_domain=settings.base_domain, opens=settings.window_opens, zone=settings.zone
+        )
+    )
+    mailer = SmtpMailer(settings.smtp_url, settings.mail_from)
+    mail = MailActivities(PostgresMailroom(quick, mailer, settings.zone))
+    log = LogActivities(PostgresTransferLog(quick))
+    successor = SuccessorActivities(PostgresSuccessorDesk(quick))
+    boundary = ErrorBoundary()
+    transfers = Worker(
+        client,
+        task_queue=queues.TRANSFERS,
+        workflows=[TransferWorkflow, MailboxForwardingWorkflow],
+        activities=[
+            gate.freeze_environment,
+            gate.unfreeze_environment,
+            gate.open_for_inspection,
+            gate.release_environment,
+            gate.close_mailbox_forwarding,
+            tickets.issue_ticket,
+            tickets.revoke_ticket,
+            uploads.accept_upload,
+            uploads.release_reservation,
+            clone.drop_clone,
+            successor.reconnect_banks,
+            successor.apply_consequences,
+            mail.send_mail,
+            log.record_event,
+            log.begin_undo,
+            log.finish_undo,
+        ],
+        interceptors=[boundary],
+        max_concurrent_activities=_TRANSACTIONS_AT_ONCE,
+        graceful_shutdown_timeout=_GRACE,
+    )
+    heavy_work = Worker(
+        client,
+        task_queue=queues.CLONE,
+        activities=[clone.clone_administrations, clone.verify_clone, successor.compare_environments],
+        interceptors=[boundary],
+        max_concurrent_activities=_CLONES_AT_ONCE,
+        max_heartbeat_throttle_interval=policies.BEAT,
+        graceful_shutdown_timeout=_GRACE,
+    )
+    return transfers, heavy_work
+
+
+async def serve(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT.
+
+    Raises:
+        Unavailable: A server cannot be reached at the start; later interruptions are waited out.
+        Misconfigured: A setting is unusable.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    async with AsyncExitStack() as resources:
+        dsn = settings.database_url.get_secret_value()
+        quick = await connect_pool(
+            dsn, min_size=1, max_size=_TRANSACTIONS_AT_ONCE, application_name="sb-transfer worker"
+        )
+        resources.push_async_callback(quick.close)
+        heavy = await connect_pool(
+            dsn,
+            # Each clone also holds one connection for its bookkeeping.
+            max_size=_CLONES_AT_ONCE * (settings.clone_parallelism + 1),
+            application_name="sb-transfer clone",
+        )
+        resources.push_async_callback(heavy.close)
+        client = await connect_temporal()
+        for worker in build_workers(client, settings, quick=quick, heavy=heavy):
+            await resources.enter_async_context(worker)
+        _log.info("serving %s and %s of namespace %s", queues.TRANSFERS, queues.CLONE, client.namespace)
+        await stop.wait()
+        _log.info("stopping: finishing short work, leaving the rest to the next worker")
+
+
+def main() -> int:
+    """Run the worker; return the exit code: 0 after a signal, 3 without a server, 4 with unusable settings."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    try:
+        asyncio.run(serve(load_settings()))
+    except TransferError as error:
+        _log.error("%s", error)
+        return 3 if error.retryable else 4
+    finally:
+        # The SDK's threads may outlive the interpreter and abort it (exit 134): let them end first.
+        gc.collect()
+        time.sleep(0.2)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
