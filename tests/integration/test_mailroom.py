@@ -13,10 +13,12 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
+from adapters import mailroom as mailroom_module
 from adapters.mail import SmtpMailer
 from adapters.mailroom import PostgresMailroom
 from adapters.migrations import migrate_environment
 from adapters.postgres import Connection, Pool, connect_pool
+from adapters.statements import load
 from devstack.mail import MailCatcher
 from devstack.processes import free_port
 from domain.errors import MailDelayed, Superseded, TransferUnknown, Unavailable, WrongMoment
@@ -222,6 +224,50 @@ async def test_two_senders_at_once_send_once(pool: Pool, mailroom: PostgresMailr
     assert _to(catcher) == ["ann@bedrijf.example", "jan@bedrijf.example"]
     assert "Koppel AFAS Link op je telefoon opnieuw." in _text(catcher, "jan@bedrijf.example")
     assert "Link AFAS Link on your telephone again." in _text(catcher, "ann@bedrijf.example")
+
+
+async def test_many_mails_are_spread_over_attempts(
+    pool: Pool, mailroom: PostgresMailroom, catcher: MailCatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow mail server must not let an attempt run out of time and begin again from the first user."""
+    monkeypatch.setattr(mailroom_module, "_BUDGET_SECONDS", 0.0)
+    case = await Case(pool).build(state="released")
+    with pytest.raises(MailDelayed, match="Mails left: 1"):
+        await mailroom.send(case.order(MailKind.INVITATION))
+    assert len(catcher.mails()) == 1
+    assert (await mailroom.send(case.order(MailKind.INVITATION))).sent == 2
+    assert _to(catcher) == ["ann@bedrijf.example", "jan@bedrijf.example"]
+
+
+async def test_a_sender_that_is_busy_is_waited_for_briefly(
+    pool: Pool, mailroom: PostgresMailroom, catcher: MailCatcher, monkeypatch: pytest.MonkeyPatch, dsn: str
+) -> None:
+    """A predecessor that hangs must not make its successors pile up; they come back later."""
+    monkeypatch.setattr(mailroom_module, "_PATIENCE", "50ms")
+    case = await Case(pool).build()
+    busy = await asyncpg.connect(dsn)
+    await busy.execute(load("mailroom")["hold"], case.transfer_id, MailKind.READY)
+    with pytest.raises(Unavailable):
+        await mailroom.send(case.order(MailKind.READY))
+    assert catcher.mails() == []
+    await busy.close()  # as when its worker dies
+    monkeypatch.undo()
+    assert (await mailroom.send(case.order(MailKind.READY))).sent == 1
+
+
+async def test_a_send_leaves_no_lock_and_no_setting_behind(dsn: str, catcher: MailCatcher) -> None:
+    """The next user of the pooled connection must find it as it was."""
+    one = await connect_pool(dsn, max_size=1, application_name="mailroom tests")
+    try:
+        case = await Case(one).build()
+        catcher.answers[_NEW_MAIL] = "451 4.7.1 Greylisted"
+        with pytest.raises(MailDelayed):
+            await _mailroom(one, catcher.url).send(case.order(MailKind.READY))
+        assert await one.fetchval("select count(*) from pg_locks where locktype = 'advisory'") == 0
+        assert await one.fetchval("show lock_timeout") == "0"
+        assert "env_" not in await one.fetchval("show search_path")
+    finally:
+        await one.close()
 
 
 async def test_one_refused_recipient_stops_nobody_else(
