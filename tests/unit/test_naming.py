@@ -1,0 +1,160 @@
+"""Names, url parts and addresses as people type them."""
+
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.errors import LoginEmailInvalid, NameInvalid, UrlInvalid, UrlReserved, UrlTaken
+from domain.naming import (
+    RESERVED_URL_PARTS,
+    checked_email,
+    checked_url_part,
+    default_url_part,
+    mailbox_address_of,
+    mailbox_workflow_id_of,
+    normalised_name,
+    schema_name_of,
+    ticket_file_name,
+    url_of,
+    workflow_id_of,
+)
+
+ID = UUID("0f8fad5b-d9cb-469f-a165-70867728950e")
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("Enyoi", "Enyoi"),
+        ("  Enyoi \t Beheer  ", "Enyoi Beheer"),
+        ("Cafe\u0301", "Caf\u00e9"),
+        ("a" * 100, "a" * 100),
+        ("'t Hoekje & Zn.", "'t Hoekje & Zn."),
+    ],
+)
+def test_a_name_is_kept_as_people_see_it(typed: str, kept: str) -> None:
+    """Two names that look the same would be two customers."""
+    assert normalised_name(typed) == kept
+
+
+@pytest.mark.parametrize("typed", ["", "  ", "a" * 101, "a\x00b", "a\u200bb", "a\u202eb", "a\ud800b", "a\x1bb"])
+def test_a_name_that_cannot_be_shown_is_refused(typed: str) -> None:
+    """A name could hide characters, or break a page and a mail."""
+    with pytest.raises(NameInvalid):
+        normalised_name(typed)
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("Enyoi", "enyoi"),
+        ("ENYOI Beheer B.V.", "enyoi-beheer-b-v"),
+        ("Café Ærø", "cafe-r"),
+        ("Straße", "strasse"),
+        ("--Jansen--", "jansen"),
+        ("x" * 80, "x" * 63),
+    ],
+)
+def test_the_default_url_is_the_name_in_lower_case(name: str, part: str) -> None:
+    """The manual promises it: "Dit is standaard de Naam, maar met kleine letters"."""
+    assert default_url_part(name) == part
+    assert checked_url_part(None, name=name) == part
+    assert checked_url_part("  ", name=name) == part
+
+
+@pytest.mark.parametrize("part", ["a", "enyoi", "a-b", "2b", "a" * 63, " Enyoi ", "a\n"])
+def test_a_url_that_is_asked_for_is_taken(part: str) -> None:
+    """A good url would be refused."""
+    assert checked_url_part(part, name="x") == part.strip().lower()
+
+
+@pytest.mark.parametrize("part", ["-a", "a-", "a_b", "a.b", "a/b", "a b", "a" * 64, "é", "a\nb", "../x", "a%2f"])
+def test_a_url_that_is_no_label_is_refused(part: str) -> None:
+    """A url could lead to another page, or to no page."""
+    with pytest.raises(UrlInvalid):
+        checked_url_part(part, name="x")
+
+
+@pytest.mark.parametrize("name", ["!!!", "日本"])
+def test_a_name_that_gives_no_url_asks_for_one(name: str) -> None:
+    """A customer would get an empty url."""
+    with pytest.raises(UrlInvalid):
+        checked_url_part(None, name=name)
+
+
+@pytest.mark.parametrize("part", [*sorted(RESERVED_URL_PARTS), "Admin", "xn--caf-dma"])
+def test_words_of_the_platform_are_refused(part: str) -> None:
+    """A customer would sit on the platform's own address."""
+    with pytest.raises(UrlReserved):
+        checked_url_part(part, name="x")
+
+
+@given(st.text(max_size=120))
+def test_whatever_is_typed_gives_a_label_or_a_refusal(text: str) -> None:
+    """Some input would crash the upload, or get past the rules."""
+    try:
+        part = checked_url_part(text, name=text)
+    except (UrlInvalid, UrlReserved):
+        return
+    assert 1 <= len(part) <= 63
+    assert part == part.lower()
+    assert set(part) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+    assert not part.startswith("-")
+    assert not part.endswith("-")
+
+
+@given(st.text(max_size=120))
+def test_a_name_that_was_accepted_stays_as_it_is(text: str) -> None:
+    """A name would change when it is saved a second time."""
+    try:
+        name = normalised_name(text)
+    except NameInvalid:
+        return
+    assert normalised_name(name) == name
+
+
+@pytest.mark.parametrize("address", ["a@b.nl", "Jan.Jansen+sb@mail.example.com", " a@b.nl "])
+def test_an_address_is_taken(address: str) -> None:
+    """A customer with a good address would be refused."""
+    assert checked_email(address) == address.strip()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "a",
+        "a@b",
+        "a@@b.nl",
+        "a b@c.nl",
+        "a@b..nl",
+        "a@-b.nl",
+        "a@b.nl, c@d.nl",
+        "A <a@b.nl>",
+        "a@b.nl\r\nBcc: x@y.nl",
+    ],
+)
+def test_what_is_no_address_is_refused(address: str) -> None:
+    """The customer could never log in, or a mail could get headers of somebody else's making."""
+    with pytest.raises(LoginEmailInvalid):
+        checked_email(address)
+
+
+def test_names_that_other_systems_call() -> None:
+    """Operators and other programs would look for names that are not there."""
+    assert ticket_file_name("enyoi") == "enyoi-overdracht-ticket.avr"
+    assert schema_name_of(ID) == "env_0f8fad5bd9cb469fa16570867728950e"
+    assert workflow_id_of(ID) == f"transfer-{ID}"
+    assert mailbox_workflow_id_of(ID) == f"mailbox-{ID}"
+    assert url_of(host="zuid", base_domain="sb.example", url_part="enyoi") == "https://zuid.sb.example/enyoi"
+    assert (
+        mailbox_address_of(host="zuid", base_domain="sb.example", url_part="enyoi") == "enyoi@zuid.mailbox.sb.example"
+    )
+
+
+def test_refusals_say_what_to_do() -> None:
+    """A customer would be told no and not what to do next."""
+    assert "Choose another url" in str(UrlTaken())
+    assert "Kies een andere url" in UrlTaken().dutch_text

@@ -1,0 +1,131 @@
+"""The evening window: "Dit proces starten wij 's avonds om 22:00"."""
+
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from domain.window import next_opening
+
+AMSTERDAM = ZoneInfo("Europe/Amsterdam")
+OPENS = time(22, 0)
+
+
+def amsterdam(text: str) -> datetime:
+    """Return a wall-clock moment in Amsterdam."""
+    return datetime.fromisoformat(text).replace(tzinfo=AMSTERDAM)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "starts"),
+    [
+        ("2026-05-12T09:00", "2026-05-12T22:00"),
+        ("2026-05-12T21:59:59.999", "2026-05-12T22:00"),
+        ("2026-05-12T21:59:59.999999", "2026-05-12T22:00"),
+        ("2026-05-12T22:00:00.000", "2026-05-13T22:00"),
+        ("2026-05-12T22:00:00.000001", "2026-05-13T22:00"),
+        ("2026-05-12T23:59", "2026-05-13T22:00"),
+        ("2026-12-31T22:00", "2027-01-01T22:00"),
+        ("2028-02-28T22:30", "2028-02-29T22:00"),
+    ],
+)
+def test_the_next_evening_on_the_clock(accepted: str, starts: str) -> None:
+    """A customer would be told another evening than the one at which the move starts."""
+    assert next_opening(amsterdam(accepted), OPENS, AMSTERDAM) == amsterdam(starts)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "hours"),
+    [
+        ("2026-03-28T22:00", 23),  # the clock goes forward in the night to Sunday 29 March
+        ("2026-10-24T22:00", 25),  # and back in the night to Sunday 25 October
+        ("2026-05-12T22:00", 24),
+    ],
+)
+def test_the_wall_clock_rules_when_it_changes(accepted: str, hours: int) -> None:
+    """Twice a year every move would start at 21:00 or at 23:00."""
+    begin = amsterdam(accepted)
+    opening = next_opening(begin, OPENS, AMSTERDAM)
+    assert opening.astimezone(UTC) - begin.astimezone(UTC) == timedelta(hours=hours)
+    assert opening.time() == OPENS
+
+
+@pytest.mark.parametrize(("day", "utc_hour"), [("2026-03-29", 20), ("2026-10-25", 21), ("2026-03-28", 21)])
+def test_uploads_on_the_days_of_the_change(day: str, utc_hour: int) -> None:
+    """An upload on the very Sunday would be planned by the clock of the day before."""
+    for accepted in (f"{day}T00:30", f"{day}T12:00", f"{day}T21:59:59.999"):
+        opening = next_opening(amsterdam(accepted), OPENS, AMSTERDAM)
+        assert opening.astimezone(UTC) == datetime.fromisoformat(f"{day}T{utc_hour}:00:00+00:00")
+
+
+def test_an_opening_that_the_clock_skips_is_taken_as_it_jumps() -> None:
+    """A window set to 02:30 would not open at all on one night of the year."""
+    opening = next_opening(amsterdam("2026-03-29T01:00"), time(2, 30), AMSTERDAM)
+    assert opening.astimezone(UTC) == datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
+
+
+def test_an_opening_that_the_clock_shows_twice_is_taken_the_first_time() -> None:
+    """A window set to 02:30 would open twice, or an hour late, on one night of the year."""
+    opening = next_opening(amsterdam("2026-10-25T01:00"), time(2, 30), AMSTERDAM)
+    assert opening.astimezone(UTC) == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kathmandu", "Pacific/Auckland", "UTC"])
+def test_the_callers_zone_does_not_matter(zone: str) -> None:
+    """A worker in another data centre would plan other evenings."""
+    accepted = amsterdam("2026-05-12T21:30")
+    assert next_opening(accepted.astimezone(ZoneInfo(zone)), OPENS, AMSTERDAM) == amsterdam("2026-05-12T22:00")
+
+
+def test_moments_without_a_zone_are_refused() -> None:
+    """A forgotten zone would plan a move an hour or more off without a word."""
+    with pytest.raises(ValueError, match="aware"):
+        next_opening(datetime(2026, 5, 12, 9, 0), OPENS, AMSTERDAM)  # noqa: DTZ001 - what is refused
+    with pytest.raises(ValueError, match="naive"):
+        next_opening(amsterdam("2026-05-12T09:00"), time(22, 0, tzinfo=UTC), AMSTERDAM)
+
+
+MICROSECONDS_OF_A_YEAR = 366 * 86_400 * 1_000_000
+NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def since_new_year(moment: datetime) -> int:
+    """Return microseconds."""
+    return (moment.astimezone(UTC) - NEW_YEAR) // timedelta(microseconds=1)
+
+
+@given(st.integers(min_value=0, max_value=MICROSECONDS_OF_A_YEAR))
+@example(since_new_year(amsterdam("2026-03-28T21:59:59.999")))
+@example(since_new_year(amsterdam("2026-03-28T22:00:00.000")))
+@example(since_new_year(amsterdam("2026-03-29T21:59:59.999")))
+@example(since_new_year(amsterdam("2026-03-29T22:00:00.000")))
+@example(since_new_year(amsterdam("2026-10-24T22:00:00.000")))
+@example(since_new_year(amsterdam("2026-10-25T21:59:59.999")))
+@example(since_new_year(amsterdam("2026-10-25T22:00:00.000")))
+def test_every_moment_of_a_year_has_its_evening(offset: int) -> None:
+    """Some upload in the year would be planned for the wrong evening."""
+    accepted = NEW_YEAR + timedelta(microseconds=offset)
+    opening = next_opening(accepted, OPENS, AMSTERDAM)
+    assert opening.time() == OPENS
+    assert opening.tzinfo is AMSTERDAM
+    wait = opening.astimezone(UTC) - accepted
+    assert timedelta(0) < wait <= timedelta(hours=25)
+    # No evening lies between: the clock of the day of acceptance is before 22:00, or the opening is on the next day.
+    local = accepted.astimezone(AMSTERDAM)
+    expected_day = local.date() if local.time() < OPENS else local.date() + timedelta(days=1)
+    assert opening.date() == expected_day
+
+
+def test_every_evening_of_a_year_follows_the_one_before() -> None:
+    """A night would be skipped, or come twice, somewhere in the year."""
+    opening = next_opening(amsterdam("2025-12-31T22:00"), OPENS, AMSTERDAM)
+    lengths = []
+    for _ in range(365):
+        following = next_opening(opening, OPENS, AMSTERDAM)
+        assert following.date() - opening.date() == timedelta(days=1)
+        lengths.append((following.astimezone(UTC) - opening.astimezone(UTC)) // timedelta(hours=1))
+        opening = following
+    assert sorted(set(lengths)) == [23, 24, 25]
+    assert (lengths.count(23), lengths.count(25)) == (1, 1)
