@@ -90,7 +90,7 @@ def report(error: BaseException, *, as_json: bool) -> ExitCode:
     line = known.english
     if isinstance(known, Refused) and known.dutch_text != known.english:
         line = f"{known.dutch_text} ({known.english})"
-    complain(line)
+    complain(" ".join(line.split()))
     return code
 
 

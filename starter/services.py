@@ -13,7 +13,7 @@ from adapters.register import PostgresRegister
 from adapters.settings import Settings, load_settings
 from adapters.temporal import connect_temporal
 from adapters.tickets import PostgresTicketOffice, TicketSeal
-from domain.errors import Unavailable
+from domain.errors import Misconfigured, Unavailable
 from starter.client import TransferClient
 
 _STACK_FILE = Path(".sb-transfer") / "stack.json"
@@ -37,11 +37,28 @@ def surroundings(environment: Mapping[str, str] | None = None) -> Surroundings:
         Misconfigured: A setting is missing or unusable.
     """
     variables = dict(os.environ if environment is None else environment)
-    if not any(variables.get(name) for name in _SERVERS) and _STACK_FILE.exists():
+    if not any(variables.get(name) for name in _SERVERS):
+        variables |= _running_stack()
+    return Surroundings(settings=settings_of(variables), environment=variables)
+
+
+def _running_stack() -> dict[str, str]:
+    """Return the settings of the stack that runs in the current folder.
+
+    Raises:
+        Misconfigured: None does.
+    """
+    found = None
+    if _STACK_FILE.exists():
         from starter.embedded import running_stack  # noqa: PLC0415 - an extra that production does without
 
-        variables |= running_stack(_STACK_FILE.parent) or {}
-    return Surroundings(settings=settings_of(variables), environment=variables)
+        found = running_stack(_STACK_FILE.parent)
+    if found is None:
+        raise Misconfigured(
+            "No server is named and no stack runs in this folder. Run `sb-transfer up` here, or set "
+            "SB_TRANSFER_DATABASE_URL, SB_TRANSFER_SMTP_URL, SB_TRANSFER_TICKET_KEYS and TEMPORAL_ADDRESS."
+        )
+    return found
 
 
 def settings_of(variables: Mapping[str, str]) -> Settings:

@@ -1,0 +1,204 @@
+"""What the command line answers when something is wrong: one line or one document, and an exit code."""
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from domain.errors import (
+    CannotBeCarried,
+    Misconfigured,
+    NameTaken,
+    TransferError,
+    Unavailable,
+    UrlTaken,
+    WrongMoment,
+    all_errors,
+)
+from starter.cli import execute
+from starter.output import ExitCode, Output, report, run
+from starter.remote import NoWorker
+
+SETTINGS = ("SB_TRANSFER_DATABASE_URL", "SB_TRANSFER_SMTP_URL", "SB_TRANSFER_TICKET_KEYS", "TEMPORAL_ADDRESS")
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder without a stack, in a process without settings."""
+    for name in SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (NameTaken(), ExitCode.REFUSED),
+        (WrongMoment(), ExitCode.REFUSED),
+        (Unavailable(), ExitCode.UNAVAILABLE),
+        (NoWorker(), ExitCode.UNAVAILABLE),
+        (Misconfigured(), ExitCode.MISCONFIGURED),
+        (asyncpg.UndefinedTableError("relation control.transfer does not exist"), ExitCode.MISCONFIGURED),
+        (asyncpg.InvalidPasswordError("password authentication failed"), ExitCode.MISCONFIGURED),
+        (PermissionError(13, "Permission denied", "ticket.avr"), ExitCode.MISCONFIGURED),
+        (TransferError(), ExitCode.FAILED),
+        (ZeroDivisionError("division by zero\nsecond line"), ExitCode.FAILED),
+    ],
+)
+def test_each_kind_of_error_has_its_exit_code_and_one_line(
+    error: Exception, code: ExitCode, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A script that retries on 3 and gives up on 2 must be able to tell them apart; nobody reads tracebacks."""
+    assert report(error, as_json=False) is code
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert len(told.err.splitlines()) == 1
+    assert "Traceback" not in told.err
+
+
+@pytest.mark.parametrize("kind", all_errors().values(), ids=lambda kind: kind.__name__)
+def test_every_error_can_be_reported_both_ways(kind: type[TransferError], capsys: pytest.CaptureFixture[str]) -> None:
+    """A new class of error must not come out of the command line as an empty line or broken JSON."""
+    by_line = report(kind(), as_json=False)
+    assert capsys.readouterr().err.strip()
+    assert report(kind(), as_json=True) is by_line
+    told = capsys.readouterr()
+    assert told.err == ""
+    document = json.loads(told.out)
+    assert document["error"]["code"] == kind.__name__
+    assert document["error"]["message"]
+    assert document["error"]["message_nl"]
+
+
+def test_a_refusal_is_in_dutch_with_the_english_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """A support colleague reads the line out to a Dutch customer."""
+    report(UrlTaken(), as_json=False)
+    line = capsys.readouterr().err
+    assert line.startswith("Deze url is al in gebruik. Kies een andere url. (This url is already in use.")
+
+
+def test_a_refusal_with_details_keeps_them(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever may not move an environment must read which object stands in the way."""
+    report(CannotBeCarried("It holds [x]. Remove it.", dutch="Er staat [x] in. Verwijder het."), as_json=False)
+    assert capsys.readouterr().err == "Er staat [x] in. Verwijder het. (It holds [x]. Remove it.)\n"
+
+
+@pytest.mark.parametrize("arguments", [["status", "x"], ["list"], ["setup"], ["prepare", "x"], ["seed"], ["worker"]])
+def test_without_settings_one_line_says_what_to_do(
+    nowhere: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A newcomer who forgets `up` must be told so, not shown a stack trace."""
+    assert nowhere == Path.cwd()
+    assert execute(arguments) == ExitCode.MISCONFIGURED
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "sb-transfer up" in told.err
+    assert len(told.err.splitlines()) == 1
+
+
+def test_a_half_configured_process_does_not_use_the_stack(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One system's database with another's Temporal would lose transfers, so the missing settings are named."""
+    assert nowhere == Path.cwd()
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
+    assert execute(["list"]) == ExitCode.MISCONFIGURED
+    assert "SB_TRANSFER_DATABASE_URL" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_a_database_that_is_away_is_named_without_its_password(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flags: list[str]
+) -> None:
+    """The line ends up in a ticket system, where a password must not be."""
+    assert nowhere == Path.cwd()
+    monkeypatch.setenv("SB_TRANSFER_DATABASE_URL", "postgresql://sb_owner:geheim@127.0.0.1:1/sb")
+    monkeypatch.setenv("SB_TRANSFER_SMTP_URL", "smtp://127.0.0.1:1")
+    monkeypatch.setenv("SB_TRANSFER_TICKET_KEYS", "bm90LWEtcmVhbC1rZXktYnV0LTMyLWJ5dGVzLWxvbmc=")
+    assert execute(["status", "x", *flags]) == ExitCode.UNAVAILABLE
+    told = capsys.readouterr()
+    assert "127.0.0.1:1" in (told.out if flags else told.err)
+    assert "geheim" not in told.out + told.err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["upload"], ["reject", "x"], ["list", "--state", "asleep"], ["watch"]]
+)
+def test_a_wrong_command_line_is_refused_both_ways(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A script with a typing error must get exit code 2, and valid JSON if it asked for that."""
+    assert execute(arguments) == ExitCode.REFUSED
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "--help" in told.err
+    assert execute([*arguments, "--json"]) == ExitCode.REFUSED
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "Usage"
+
+
+def test_every_command_of_the_contract_is_there_with_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """Operators' scripts call these names; losing one breaks them."""
+    commands = [
+        "demo",
+        "up",
+        "setup",
+        "seed",
+        "worker",
+        "prepare",
+        "upload",
+        "status",
+        "list",
+        "watch",
+        "start-now",
+        "release",
+        "reject",
+        "cancel",
+        "events",
+        "resend",
+        "ticket",
+    ]
+    for command in commands:
+        assert execute([command, "--help"]) == ExitCode.OK
+        helped = capsys.readouterr().out
+        assert command == "worker" or "--json" in helped, command
+
+
+def test_no_arguments_show_the_commands_and_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    """Somebody who types only the name wants to know what there is."""
+    assert execute([]) == ExitCode.OK
+    shown = capsys.readouterr().out
+    assert "prepare" in shown
+    assert "Exit codes" in shown
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_cancels_a_command_so_that_it_can_clean_up(number: signal.Signals) -> None:
+    """A demo in a terminal that is closed must stop its servers, not leave them behind."""
+    cleaned = []
+
+    async def work() -> ExitCode:
+        try:
+            os.kill(os.getpid(), number)
+            await asyncio.sleep(10)
+        finally:
+            cleaned.append(number)
+        return ExitCode.OK
+
+    assert run(work()) is ExitCode.TERMINATED
+    assert cleaned == [number]
+
+
+def test_with_json_people_hear_nothing_and_programs_one_document(capsys: pytest.CaptureFixture[str]) -> None:
+    """A progress line in front of the document would break every parser."""
+    output = Output(as_json=True)
+    output.say("progress")
+    output.answer({"done": True}, "Done.")
+    told = capsys.readouterr()
+    assert json.loads(told.out) == {"done": True}
+    assert told.err == ""
+    output = Output(as_json=False)
+    output.answer({"done": True}, "Done.")
+    assert capsys.readouterr().out == "Done.\n"
