@@ -3,12 +3,13 @@
 import asyncio
 import re
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.enums.v1 import IndexedValueType, TaskQueueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, DescribeTaskQueueRequest
 from temporalio.client import Client, Interceptor
 from temporalio.common import SearchAttributeKey
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -112,6 +113,26 @@ async def register_search_attributes(client: Client, keys: Iterable[SearchAttrib
             "Run this again."
         ) from error
     return sorted(missing)
+
+
+async def pollers(client: Client, task_queue: str) -> dict[str, datetime]:
+    """Return who asked a queue for work in the last minutes, and when last: by identity, `pid@host` unless chosen.
+
+    Activity and workflow workers are both in it. One that has ended stays in it for some minutes.
+    """
+    found: dict[str, datetime] = {}
+    for kind in (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY):
+        answer = await client.workflow_service.describe_task_queue(
+            DescribeTaskQueueRequest(
+                namespace=client.namespace, task_queue=TaskQueue(name=task_queue), task_queue_type=kind
+            ),
+            timeout=_RPC_TIMEOUT,
+            retry=True,
+        )
+        for poller in answer.pollers:
+            last = poller.last_access_time.ToDatetime(tzinfo=UTC)
+            found[poller.identity] = max(last, found.get(poller.identity, last))
+    return found
 
 
 def _connect_config(environment: Mapping[str, str] | None) -> dict[str, Any]:

@@ -9,14 +9,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 
+from adapters.temporal import pollers
 from devstack import processes
 from domain.errors import Unavailable
-from workflows.queues import TRANSFERS
+from workflows.queues import CLONE, TRANSFERS
 
 _log = logging.getLogger(__name__)
 _FIRST_PAUSE_SECONDS = 0.25
@@ -63,7 +61,7 @@ class WorkerProcess:
         failure = f"The worker did not start. Its log says why: {self.folder / 'log'}"
         try:
             async with asyncio.timeout(_READY_TIMEOUT_SECONDS):
-                while process.pid not in await polling_pids(client):
+                while not await self._is_at_work(client, process.pid):
                     if process.poll() is not None:
                         raise Unavailable(failure)
                     await asyncio.sleep(_POLL_SECONDS)
@@ -85,6 +83,10 @@ class WorkerProcess:
         """End a worker that a killed `up` left behind: it has the addresses of servers that are no more."""
         processes.end(processes.leftovers(self.folder), signal.SIGTERM, patience_seconds=5)
 
+    async def _is_at_work(self, client: Client, pid: int) -> bool:
+        heard = [await pollers(client, queue) for queue in (TRANSFERS, CLONE)]
+        return all(any(identity.partition("@")[0] == str(pid) for identity in identities) for identities in heard)
+
     def _launch(self) -> subprocess.Popen[bytes]:
         self._process = processes.launch(COMMAND, folder=self.folder, environment=self._environment)
         self._on_start(self._process.pid)
@@ -103,19 +105,3 @@ class WorkerProcess:
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             started = clock()
             self._launch()
-
-
-async def polling_pids(client: Client, task_queue: str = TRANSFERS) -> set[int]:
-    """Return the process ids of the workers on this machine that ask a queue for workflow tasks.
-
-    The server remembers a worker for some minutes after its last question, so an id may be of one that has ended.
-    """
-    answer = await client.workflow_service.describe_task_queue(
-        DescribeTaskQueueRequest(
-            namespace=client.namespace,
-            task_queue=TaskQueue(name=task_queue),
-            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-        )
-    )
-    heads = (poller.identity.partition("@")[0] for poller in answer.pollers)
-    return {int(head) for head in heads if head.isdigit()}

@@ -1,0 +1,20 @@
+-- Run once by the PostgreSQL image on an empty data folder, as its superuser: who may do what, and which databases.
+-- The passwords come from the environment, so that they stand in no file and no process list.
+\set ON_ERROR_STOP on
+\getenv owner_password SB_OWNER_PASSWORD
+\getenv app_password SB_APP_PASSWORD
+\getenv temporal_password TEMPORAL_DB_PASSWORD
+
+-- This service: makes and owns the environments' schemas.
+create role sb_owner login createrole password :'owner_password';
+-- The bookkeeping application: sees only what it is granted.
+create role sb_app login password :'app_password';
+-- The service may look at the world as the application does; it never inherits the application's rights.
+grant sb_app to sb_owner with admin true, inherit false, set true;
+-- A clone loads rows without firing the customers' triggers.
+grant set on parameter session_replication_role to sb_owner;
+create database sb owner sb_owner;
+
+create role temporal login password :'temporal_password';
+create database temporal owner temporal;
+create database temporal_visibility owner temporal;
