@@ -36,12 +36,8 @@ from domain.vocabulary import LicenceKind, Scenario, TransferState
 from domain.window import next_opening
 
 _SQL = load("tickets") | load("reservations")
-# Which of the unique indexes of control.environment says what to the one who loses.
-_TAKEN: dict[str | None, type[UploadRefused]] = {
-    "environment_name_per_licence": NameTaken,
-    "environment_url_key": UrlTaken,
-    "environment_mailbox_address_key": UrlTaken,
-}
+# The unique indexes of control.environment that somebody else's name or url can be in the way of.
+_NAME_OR_URL = ("environment_name_per_licence", "environment_url_key", "environment_mailbox_address_key")
 
 
 class PostgresReservations:
@@ -167,10 +163,11 @@ class PostgresReservations:
                     schema_version,
                 )
         except asyncpg.UniqueViolationError as error:
-            taken = _TAKEN.get(error.constraint_name)
-            if taken is None:
+            if error.constraint_name not in _NAME_OR_URL:
                 raise
-            raise taken from error
+            # A name that is taken mostly takes its url along: then the name is what has to be changed.
+            name_taken = await connection.fetchval(_SQL["name_taken"], new["licence_number"], new["name"])
+            raise (NameTaken if name_taken else UrlTaken) from error
         if await connection.fetchval(_SQL["address_given_before"], new["mailbox_address"]):
             raise UrlTaken
 

@@ -12,6 +12,10 @@ insert into control.environment (environment_id, licence_number, name, url_part,
                                  mailbox_address, login_email, schema_version)
 values ($1, $2, $3, $4, $5, $6, 'building', $7, $8, $9)
 
+-- name: name_taken
+-- Whether a licence has an environment of this name, as its unique index sees it.
+select exists (select from control.environment where licence_number = $1 and lower(name) = lower($2))
+
 -- name: use_ticket
 -- A ticket works once.
 update control.ticket set used_at = $2 where ticket_id = $1
