@@ -1,0 +1,318 @@
+"""The whole stack as people run it: killed in every way, started again, stopped, and put on servers of their own."""
+
+import asyncio
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+import psutil
+import pytest
+
+from adapters.temporal import connect_temporal
+from devstack import processes
+from devstack.info import StackInfo, environment_of
+from devstack.mail import MailCatcher
+from devstack.postgres import EmbeddedPostgres
+from devstack.stack import Stack
+from devstack.temporal import EmbeddedTemporal
+from domain.errors import Misconfigured, TransferError, Unavailable
+
+# What the command line does, without its words.
+_UP = """
+import asyncio, sys
+from pathlib import Path
+from devstack.stack import up
+from domain.errors import TransferError
+try:
+    asyncio.run(up(Path(sys.argv[1]), lambda stack: print("ready", flush=True), worker=sys.argv[2] == "worker"))
+except TransferError as error:
+    sys.exit(f"{type(error).__name__}: {error}")
+"""
+_PARTS = ("mail", "temporal", "worker")
+_BLANK: dict[str, str] = {}
+
+
+class Up:
+    """`up` in a process of its own."""
+
+    def __init__(self, folder: Path, *, worker: bool = False) -> None:
+        self.folder = folder
+        clean = {
+            name: value for name, value in os.environ.items() if not name.startswith(("SB_TRANSFER_", "TEMPORAL_"))
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _UP, str(folder), "worker" if worker else "alone"],
+            env=clean,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    async def ready(self) -> StackInfo:
+        assert self.process.stdout is not None
+        line = await asyncio.wait_for(asyncio.to_thread(self.process.stdout.readline), 90)
+        assert line == "ready\n", self.end(signal.SIGKILL)
+        info = StackInfo.read(self.folder)
+        assert info is not None
+        assert info.pids["up"] == self.process.pid
+        return info
+
+    def end(self, how: signal.Signals) -> tuple[int, str]:
+        """Send a signal; return the exit code and what was written to standard error."""
+        self.process.send_signal(how)
+        _, errors = self.process.communicate(timeout=60)
+        return self.process.returncode, errors
+
+
+def alive(folder: Path) -> list[str]:
+    """Return the names of the servers of a folder that run, each as often as it runs."""
+    found = [name for name in _PARTS for _ in processes.leftovers(folder / name)]
+    postmasters = [p for p in EmbeddedPostgres(folder / "postgres")._running_here() if "-D" in p.cmdline()]
+    return sorted([*found, *("postgres" for _ in postmasters)])
+
+
+def kill_all(folder: Path) -> None:
+    """End everything that a failed test left behind."""
+    for name in _PARTS:
+        processes.end(processes.leftovers(folder / name))
+    processes.end(EmbeddedPostgres(folder / "postgres")._running_here())
+
+
+@pytest.fixture
+async def folder(tmp_path: Path) -> AsyncIterator[Path]:
+    """A folder for a stack; nothing of it runs after the test."""
+    yield tmp_path / "stack"
+    await asyncio.to_thread(kill_all, tmp_path / "stack")
+
+
+def mode(file: Path) -> int:
+    return stat.S_IMODE(file.stat().st_mode)
+
+
+async def leave_traces(info: StackInfo) -> None:
+    """Put something durable into the database and into Temporal."""
+    connection = await asyncpg.connect(info.database_url)
+    await connection.execute("create table public.trace as select 42 as value")
+    await connection.close()
+    client = await connect_temporal(environment={"TEMPORAL_ADDRESS": info.temporal_address})
+    await client.start_workflow("Nobody", id="transfer-1", task_queue="nobody")
+
+
+async def assert_traces(info: StackInfo) -> None:
+    connection = await asyncpg.connect(info.database_url)
+    assert await connection.fetchval("select value from public.trace") == 42
+    await connection.close()
+    client = await connect_temporal(environment={"TEMPORAL_ADDRESS": info.temporal_address})
+    assert (await client.get_workflow_handle("transfer-1").describe()).id == "transfer-1"
+
+
+def kill_everything(info: StackInfo) -> None:
+    """Kill -9 as a power cut does: all at once, helpers of PostgreSQL included."""
+    victims = [psutil.Process(pid) for pid in info.pids.values()]
+    victims += [child for victim in victims for child in victim.children(recursive=True)]
+    for victim in victims:
+        victim.suspend()
+    for victim in victims:
+        victim.kill()
+
+
+@pytest.mark.parametrize("crash", ["the parent alone", "everything"])
+async def test_a_new_start_takes_over_after_kill_9(folder: Path, crash: str) -> None:
+    """A transfer that waits for 22:00 must survive whatever happens to the machine, and nothing may run twice."""
+    first = Up(folder)
+    info = await first.ready()
+    await leave_traces(info)
+    keys = (folder / "ticket-keys").read_text()
+    if crash == "everything":
+        kill_everything(info)
+        first.process.communicate(timeout=30)
+    else:
+        first.end(signal.SIGKILL)
+        assert alive(folder) == ["mail", "postgres", "temporal"]
+    assert environment_of(folder) is None, "a killed stack's addresses must not be given to anybody"
+
+    second = Up(folder)
+    again = await second.ready()
+    assert alive(folder) == ["mail", "postgres", "temporal"]
+    assert set(again.pids.values()).isdisjoint(info.pids.values())
+    await assert_traces(again)
+    assert again.model_copy(update={"pids": info.pids}) == info, "other programs know these addresses"
+    assert (folder / "ticket-keys").read_text() == keys, "tickets on their way must stay good"
+    assert second.end(signal.SIGTERM) == (0, "")
+    assert alive(folder) == []
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+async def test_a_stop_leaves_nothing(folder: Path, how: signal.Signals) -> None:
+    """Ctrl-C must end every process and say so to other programs; the data stays."""
+    up = Up(folder)
+    await up.ready()
+    assert mode(folder / "stack.json") == mode(folder / "ticket-keys") == 0o600
+    assert mode(folder) == 0o700
+    assert up.end(how) == (0, "")
+    assert alive(folder) == []
+    assert not (folder / "stack.json").exists()
+    assert environment_of(folder) is None
+    assert (folder / "postgres" / "data").is_dir()
+
+
+@pytest.mark.parametrize("seconds", [0.4, 0.8, 1.2])
+async def test_a_stop_in_the_middle_of_the_start_leaves_nothing(folder: Path, seconds: float) -> None:
+    """Somebody who types Ctrl-C at once must not be left with servers that he does not know of; and can start again."""
+    up = Up(folder)
+    await asyncio.to_thread(wait_for, folder)
+    await asyncio.sleep(seconds)
+    assert up.end(signal.SIGTERM) == (0, "")
+    assert alive(folder) == []
+    async with Stack(folder, worker=False, environment=_BLANK) as stack:
+        assert alive(folder) == ["mail", "postgres", "temporal"]
+        assert await processes.answers(*address_of(stack.info.smtp_url))
+    assert alive(folder) == []
+
+
+def wait_for(file: Path) -> None:
+    while not file.exists():
+        time.sleep(0.01)
+
+
+def address_of(url: str) -> tuple[str, int]:
+    host, _, port = url.rpartition("/")[2].partition(":")
+    return host, int(port)
+
+
+async def test_a_second_start_is_refused_and_harms_nothing(folder: Path) -> None:
+    """Two stacks on one folder would spoil the data; who tries is told which process has it."""
+    first = Up(folder)
+    info = await first.ready()
+    second = Up(folder)
+    _, errors = second.process.communicate(timeout=30)
+    assert second.process.returncode == 1
+    assert errors.count("\n") == 1
+    assert f"Misconfigured: A stack already runs in {folder} (process {first.process.pid}). Stop it first" in errors
+    assert StackInfo.read(folder) == info
+    assert alive(folder) == ["mail", "postgres", "temporal"]
+    assert first.end(signal.SIGTERM) == (0, "")
+
+
+@asynccontextmanager
+async def own_servers(folder: Path) -> AsyncIterator[dict[str, str]]:
+    """One of each server that the stack knows nothing of, as in production."""
+    postgres, temporal = EmbeddedPostgres(folder / "pg"), EmbeddedTemporal(folder / "t")
+    async with MailCatcher(folder / "m") as mail:
+        try:
+            await asyncio.gather(postgres.start(), temporal.start())
+            yield {
+                "SB_TRANSFER_DATABASE_URL": postgres.dsn(),
+                "TEMPORAL_ADDRESS": temporal.address,
+                "SB_TRANSFER_SMTP_URL": mail.url,
+            }
+        finally:
+            await asyncio.gather(postgres.stop(), temporal.stop())
+
+
+async def test_real_servers_take_the_place_of_ours(folder: Path, tmp_path: Path) -> None:
+    """Whoever has a server sets one variable; the stack must use it, prepare it, and start none of its own."""
+    async with own_servers(tmp_path) as given:
+        async with Stack(folder, worker=False, environment={**given, "SB_TRANSFER_TICKET_KEYS": "own"}) as stack:
+            assert alive(folder) == []
+            assert stack.environment == {**given, "SB_TRANSFER_TICKET_KEYS": "own"}
+            assert stack.info.model_dump(exclude_none=True).keys() == {
+                "database_url",
+                "temporal_address",
+                "smtp_url",
+                "pids",
+            }
+            connection = await asyncpg.connect(given["SB_TRANSFER_DATABASE_URL"])
+            assert await connection.fetchval("select count(*) from control.migration") > 0
+            await connection.close()
+        for variable in given:
+            async with Stack(folder, worker=False, environment={variable: given[variable]}) as stack:
+                assert stack.environment[variable] == given[variable]
+                assert len(alive(folder)) == 2
+
+
+@pytest.mark.parametrize(
+    ("environment", "error", "words"),
+    [
+        (
+            {"SB_TRANSFER_DATABASE_URL": "postgresql://sb_owner:geheim@127.0.0.1:1/sb"},
+            Unavailable,
+            "The database does not answer at 127.0.0.1:1.",
+        ),
+        ({"SB_TRANSFER_DATABASE_URL": "postgresql://sb_owner:geheim@h:geheim/sb"}, Misconfigured, "is no address"),
+        ({"TEMPORAL_ADDRESS": "127.0.0.1:1"}, Unavailable, "Temporal does not answer at 127.0.0.1:1"),
+        (
+            {"SB_TRANSFER_SMTP_URL": "smtps://sb:geheim@127.0.0.1:1"},
+            Unavailable,
+            "The mail server does not answer at 127.0.0.1:1.",
+        ),
+    ],
+)
+async def test_a_server_that_is_away_is_one_clear_line(
+    folder: Path, environment: dict[str, str], error: type[TransferError], words: str
+) -> None:
+    """An operator must read which server to start; no password may be in it, and our other servers must be stopped."""
+    with pytest.raises(error, match=words.replace(".", r"\.")) as raised:
+        async with Stack(folder, worker=False, environment=environment):
+            raise AssertionError("it started")
+    assert "\n" not in str(raised.value)
+    assert "geheim" not in str(raised.value)
+    assert alive(folder) == []
+    assert not (folder / "stack.json").exists()
+
+
+async def test_a_wrong_password_is_one_clear_line(folder: Path, postgres: EmbeddedPostgres) -> None:
+    """A login that was mistyped must be told apart from a server that is away."""
+    wrong = postgres.dsn().replace("sb_owner:", "sb_owner:x")
+    with pytest.raises(Misconfigured, match="cannot be used: password authentication failed"):
+        async with Stack(folder, worker=False, environment={"SB_TRANSFER_DATABASE_URL": wrong}):
+            raise AssertionError("it started")
+    assert alive(folder) == []
+
+
+async def test_the_worker_works_and_is_started_again_when_it_dies(folder: Path) -> None:
+    """A worker that is killed at 22:00 must be back before anybody notices."""
+    up = Up(folder, worker=True)
+    info = await up.ready()
+    assert alive(folder) == ["mail", "postgres", "temporal", "worker"]
+    psutil.Process(info.pids["worker"]).kill()
+    deadline = time.monotonic() + 30
+    again = info
+    while again.pids["worker"] == info.pids["worker"] and time.monotonic() < deadline:
+        await asyncio.sleep(0.1)
+        again = StackInfo.read(folder) or again
+    assert again.pids["worker"] != info.pids["worker"]
+    assert alive(folder) == ["mail", "postgres", "temporal", "worker"]
+    code, errors = up.end(signal.SIGTERM)
+    assert code == 0
+    assert "The worker ended (exit code -9)" in errors
+    assert alive(folder) == []
+
+
+async def test_an_orphaned_worker_is_ended_by_the_next_start(folder: Path) -> None:
+    """A worker that outlived its stack knows nothing of the new one and would fight over the same work."""
+    first = Up(folder, worker=True)
+    info = await first.ready()
+    first.end(signal.SIGKILL)
+    assert psutil.pid_exists(info.pids["worker"])
+    async with Stack(folder, environment=_BLANK) as stack:
+        assert not psutil.pid_exists(info.pids["worker"])
+        assert alive(folder) == ["mail", "postgres", "temporal", "worker"]
+        assert stack.worker_pid == stack.info.pids["worker"]
+    assert alive(folder) == []
+
+
+async def test_a_worker_that_cannot_start_says_where_to_look(folder: Path) -> None:
+    """Without this, `up` would look well and do no work."""
+    with pytest.raises(Unavailable, match=r"The worker did not start\. Its log says why: .*/worker/log"):
+        async with Stack(folder, environment={"SB_TRANSFER_TICKET_KEYS": "no key"}):
+            raise AssertionError("it started")
+    assert alive(folder) == []
