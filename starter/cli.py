@@ -169,8 +169,10 @@ def prepare(  # noqa: PLR0917 - typer names them on the command line
         preview = await client.preview(str(found.environment_id))
         output.say(display.preview(preview))
         if dry_run:
+            if not (output.as_json and preview.obstacles):  # programs read the obstacles from the document
+                await client.require_movable(str(found.environment_id))
             output.answer(preview)
-            return ExitCode.DIFFERENT if preview.obstacles else ExitCode.OK
+            return ExitCode.REFUSED if preview.obstacles else ExitCode.OK
         file = TicketFile(folder, ticket_file_name(found.url_part), overwrite=overwrite)
         with screen(output.people, output.zone) as show:
             prepared = await client.prepare(

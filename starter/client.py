@@ -11,13 +11,13 @@ from adapters.register import EnvironmentRecord, MailRecord, PostgresRegister, T
 from adapters.tickets import PostgresTicketOffice, TicketSeal
 from domain import messages as m
 from domain.errors import (
-    CannotBeCarried,
     EnvironmentBusy,
     Refused,
     TicketExpired,
     TicketRevoked,
     TicketUsed,
     TransferUnknown,
+    Unavailable,
     UploadRefused,
     WrongMoment,
     all_errors,
@@ -25,12 +25,14 @@ from domain.errors import (
 from domain.vocabulary import MailKind, TransferState, UndoReason
 from starter.answers import PreparedTransfer, Sight
 from starter.decisions import Decision, decide
-from starter.remote import RemoteTransfer
+from starter.remote import NoWorker, RemoteTransfer
 from starter.whereabouts import Whereabouts
 
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
 _PREPARE_PATIENCE_SECONDS = 120.0
+_SILENCE_PATIENCE_SECONDS = 15.0
+_LATER = "Later `sb-transfer ticket` gets the ticket; `sb-transfer cancel` gives up."
 
 OnProgress = Callable[[m.TransferStatus], None]
 
@@ -76,6 +78,14 @@ class TransferClient:
         """
         return await self._previews.preview((await self.environment(environment)).environment_id)
 
+    async def require_movable(self, environment: str) -> None:
+        """Raise what `prepare` would refuse now; return when it would begin.
+
+        Raises:
+            EnvironmentUnknown, EnvironmentAmbiguous, EnvironmentNotActive, AlreadyInTransfer, CannotBeCarried: So it is.
+        """
+        await self._previews.refusal((await self.environment(environment)).environment_id)
+
     async def prepare(
         self, environment: str, *, requested_by: str, on_progress: OnProgress | None = None
     ) -> PreparedTransfer:
@@ -96,9 +106,7 @@ class TransferClient:
         """
         preview = await self.preview(environment)
         environment_id = preview.environment.environment_id
-        await self._register.require_movable(environment_id)
-        if preview.obstacles:
-            raise _cannot_be_carried(preview.obstacles)
+        await self._previews.refusal(environment_id)
         order = m.TransferInput(environment_id=environment_id, requested_by=requested_by, transfer_id=uuid.uuid4())
         remote = await RemoteTransfer.start(self._temporal, order, preview)
         status = await _until_ticket(remote, on_progress)
@@ -259,12 +267,19 @@ async def _until_ticket(remote: RemoteTransfer, on_progress: OnProgress | None) 
     Raises:
         Refused: The reason for which it turned back.
         EnvironmentBusy: It is still trying.
+        NoWorker: It is started, and nobody works on it.
     """
     pause = _FIRST_PAUSE_SECONDS
     clock = asyncio.get_running_loop().time
-    deadline = clock() + _PREPARE_PATIENCE_SECONDS
-    while clock() < deadline:
-        status = await remote.status()
+    began = answered_at = clock()
+    while clock() < began + _PREPARE_PATIENCE_SECONDS:
+        try:
+            status = await remote.status()
+        except Unavailable as error:  # a worker that is started again is back in seconds
+            if clock() > answered_at + _SILENCE_PATIENCE_SECONDS:
+                raise NoWorker(f"The transfer is started, but no worker answers for it. {_LATER}") from error
+            continue
+        answered_at = clock()
         if on_progress:
             on_progress(status)
         if status.state is TransferState.AWAITING_UPLOAD:
@@ -273,10 +288,7 @@ async def _until_ticket(remote: RemoteTransfer, on_progress: OnProgress | None) 
             raise _turned_back(status)
         await asyncio.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-    raise EnvironmentBusy(
-        "The environment could not be frozen yet, because somebody writes in it. The transfer goes on trying: "
-        "`sb-transfer ticket` gets the ticket later, `sb-transfer cancel` gives up."
-    )
+    raise EnvironmentBusy(f"The environment is in use, so the freeze goes on trying. {_LATER}")
 
 
 def _turned_back(status: m.TransferStatus) -> Refused:
@@ -285,11 +297,6 @@ def _turned_back(status: m.TransferStatus) -> Refused:
         if issubclass(kind, Refused) and status.undo_detail.startswith(kind.default_english()):
             return kind()
     return Refused(f"The transfer was undone: {status.undo_detail or status.undo_reason}. Nothing has changed.")
-
-
-def _cannot_be_carried(obstacles: "list[m.Obstacle]") -> CannotBeCarried:
-    listed = "; ".join(f"{obstacle.what}: {obstacle.why}" for obstacle in obstacles)
-    return CannotBeCarried(f"{CannotBeCarried.default_english()} {listed}", dutch=f"{CannotBeCarried.dutch} {listed}")
 
 
 def _too_late(record: m.TransferRecord | None) -> UploadRefused:
