@@ -15,6 +15,14 @@ class Source(StrEnum):
     DATABASE = "database"
 
 
+class Trouble(m.Message):
+    """Something that failed and is tried again by itself."""
+
+    activity: str
+    attempt: int = Field(description="the attempt that runs or comes next, counted from 1")
+    problem: str
+
+
 class Sight(m.Message):
     """Where a transfer stands at this moment.
 
@@ -23,6 +31,7 @@ class Sight(m.Message):
 
     status: m.TransferStatus
     clone: m.CloneProgress | None = Field(default=None, description="the clone or verification under way")
+    troubles: list[Trouble] = Field(default=[], description="what is being tried again by itself")
     told_by: Source = Source.WORKFLOW
 
 

@@ -82,7 +82,7 @@ class TransferClient:
         """Raise what `prepare` would refuse now; return when it would begin.
 
         Raises:
-            EnvironmentUnknown, EnvironmentAmbiguous, EnvironmentNotActive, AlreadyInTransfer, CannotBeCarried: So it is.
+            EnvironmentUnknown, EnvironmentNotActive, AlreadyInTransfer, CannotBeCarried: As `prepare` does.
         """
         await self._previews.refusal((await self.environment(environment)).environment_id)
 

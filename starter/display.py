@@ -212,9 +212,13 @@ def _bank(connection: m.BankToReactivate) -> str:
 def sight(seen: Sight, *, now: datetime, zone: ZoneInfo) -> RenderableType:
     """Return a transfer as it was seen; with a remark when no worker answered and only the database told."""
     picture = transfer(seen.status, seen.clone, now=now, zone=zone)
-    if seen.told_by is Source.WORKFLOW:
-        return picture
-    return Group(picture, Text("No worker answered; this is what the database knows.", style="yellow"))
+    remarks = [
+        plain(f"{trouble.activity} is tried again (attempt {trouble.attempt}): {trouble.problem}", "yellow")
+        for trouble in seen.troubles
+    ]
+    if seen.told_by is Source.DATABASE:
+        remarks.append(Text("No worker answered; this is what the database knows.", style="yellow"))
+    return Group(picture, *remarks) if remarks else picture
 
 
 def timeline(status: m.TransferStatus, zone: ZoneInfo) -> RenderableType:

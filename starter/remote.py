@@ -36,6 +36,7 @@ from domain.errors import (
 from domain.naming import workflow_id_of
 from domain.steps import ActivityName
 from domain.vocabulary import TransferState
+from starter.answers import Trouble
 from workflows.queues import TRANSFERS
 from workflows.search_attributes import SOURCE_LICENCE, TRANSFER_STATE
 from workflows.transfer import TransferWorkflow
@@ -125,17 +126,20 @@ class RemoteTransfer:
         with domain_errors():
             return await self._handle.describe(rpc_timeout=_RPC_TIMEOUT)
 
-    async def clone_progress(self) -> m.CloneProgress | None:
-        """Return the newest heartbeat of the clone or the verification, when one is running."""
+    async def work_in_hand(self) -> tuple[m.CloneProgress | None, list[Trouble]]:
+        """Return the newest heartbeat of a clone or verification that runs, and what is being tried again and why."""
         described = await self.describe()
+        clone: m.CloneProgress | None = None
+        troubles = []
         for pending in described.raw_description.pending_activities:
-            if pending.activity_type.name in _HEAVY and pending.heartbeat_details.payloads:
-                decoded = await self._client.data_converter.decode(
-                    pending.heartbeat_details.payloads, [m.CloneProgress]
-                )
-                progress: m.CloneProgress = decoded[0]
-                return progress
-        return None
+            name = pending.activity_type.name
+            if name in _HEAVY and pending.heartbeat_details.payloads:
+                payloads = pending.heartbeat_details.payloads
+                clone = (await self._client.data_converter.decode(payloads, [m.CloneProgress]))[0]
+            if pending.attempt > 1 and pending.HasField("last_failure"):
+                failure = await self._client.data_converter.decode_failure(pending.last_failure)
+                troubles.append(Trouble(activity=name, attempt=pending.attempt, problem=_innermost(failure)))
+        return clone, troubles
 
     async def history_events(self) -> int:
         """Return how many events the history holds."""
@@ -215,6 +219,13 @@ def as_domain_error(cause: BaseException) -> TransferError:
     kind = all_errors().get(cause.type or "", TransferError)
     words = [str(detail) for detail in cause.details]
     return kind(words[0] if words else cause.message, dutch=words[1] if len(words) > 1 else None)
+
+
+def _innermost(failure: BaseException) -> str:
+    """Return what went wrong in the end, without the wrapping."""
+    while isinstance(failure, FailureError) and failure.cause is not None and not isinstance(failure, ApplicationError):
+        failure = failure.cause
+    return failure.message if isinstance(failure, FailureError) else str(failure)
 
 
 def _meaning_of(error: RPCError) -> TransferError:

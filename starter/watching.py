@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 from rich.console import Console
 from rich.live import Live
-from rich.text import Text
 
 from domain import messages as m
 from domain.errors import Unavailable
@@ -85,12 +84,14 @@ class _Log:
         for step in status.steps:
             if step.state not in (StepState.PENDING, StepState.RUNNING):
                 self._tell(f"{step.state.value}: {_TITLES[step.step]}" + (f" · {step.detail}" if step.detail else ""))
+        for trouble in sight.troubles:
+            self._tell(f"tried again: {trouble.activity} · {trouble.problem}")
         self._tell(f"{status.state.value}" + (f", waits for {status.waiting_for}" if status.waiting_for else ""))
 
     def _tell(self, line: str) -> None:
         if line not in self._told:
             self._told.add(line)
-            self._console.print(display.plain(line) if line else Text(), soft_wrap=True)
+            self._console.print(display.plain(line), soft_wrap=True)
 
 
 async def watch_until(

@@ -9,7 +9,6 @@ from adapters.register import EnvironmentRecord, PostgresRegister, TransferResul
 from domain import messages as m
 from domain.errors import EnvironmentUnknown, TransferUnknown, WrongMoment
 from domain.naming import workflow_id_of
-from domain.vocabulary import TransferState
 from starter.answers import Sight, Source
 from starter.remote import NoWorker, RemoteTransfer
 
@@ -83,8 +82,8 @@ class Whereabouts:
             return await self._as_the_database_knows(located.record)
         if located.record is not None and located.is_another(status):
             return await self._as_the_database_knows(located.record)
-        clone = await remote.clone_progress() if status.state is TransferState.CLONING else None
-        return Sight(status=status, clone=clone)
+        clone, troubles = (None, []) if status.state.is_final else await remote.work_in_hand()
+        return Sight(status=status, clone=clone, troubles=troubles)
 
     async def _locate(self, which: str) -> _Located:
         try:

@@ -12,7 +12,8 @@ from rich.console import Console, RenderableType
 from domain import messages as m
 from domain.steps import STEPS, StepName, StepState
 from domain.vocabulary import CheckKind, LicenceKind, MailKind, Scenario, TransferState, UndoReason
-from starter import display
+from starter import display, tables
+from starter.answers import Sight, Source, Trouble
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 NOW = datetime(2026, 7, 1, 20, 0, tzinfo=UTC)
@@ -116,6 +117,16 @@ def test_an_undone_transfer_says_why_and_a_lost_mail_shows() -> None:
     assert "undone to a@b.example did not arrive: mailbox full" in text
 
 
+def test_what_is_tried_again_and_a_silent_worker_show() -> None:
+    """An operator who watches a transfer that does not move must read why, without opening a log."""
+    trouble = Trouble(activity="send_mail", attempt=4, problem="[421] closing")
+    seen = Sight(status=status(), troubles=[trouble], told_by=Source.DATABASE)
+    text = shown(display.sight(seen, now=NOW, zone=AMSTERDAM))
+    assert "send_mail is tried again (attempt 4): [421] closing" in text
+    assert "No worker answered" in text
+    assert "tried again" not in shown(display.sight(Sight(status=status()), now=NOW, zone=AMSTERDAM))
+
+
 @pytest.mark.parametrize("hostile", ["[red]Enyoi[/red]", "[/]", "[link=https://evil.example]klik[/link]", "[blink"])
 def test_customers_text_is_never_markup(hostile: str) -> None:
     """A customer who calls the environment `[/]` must not crash the display, and no link may hide behind a name."""
@@ -196,7 +207,7 @@ def test_a_comparison_spells_out_every_difference() -> None:
             equal=True,
         ),
     ]
-    text = shown(display.comparison(checks))
+    text = shown(tables.comparison(checks))
     assert "differs" in text
     assert "ledger 8000: 1.00 against 2.00" in text
     assert "equal" in text
@@ -210,11 +221,11 @@ def test_a_verification_names_tables_and_keys() -> None:
         seconds=0.1,
         differences=[m.TableDifference(table="journal_line", problem="1 row differs", keys=["7"])],
     )
-    text = shown(display.differences(found))
+    text = shown(tables.differences(found))
     assert "journal_line" in text
     assert "1 row differs" in text
     assert "7" in text
-    assert "equal" in shown(display.differences(found.model_copy(update={"differences": []})))
+    assert "equal" in shown(tables.differences(found.model_copy(update={"differences": []})))
 
 
 def test_the_timeline_puts_steps_on_one_scale() -> None:
@@ -242,8 +253,8 @@ def test_the_list_shows_one_line_for_each_transfer() -> None:
         created_at=NOW,
         undo_reason=UndoReason.EXPIRED,
     )
-    text = shown(display.transfers([record], AMSTERDAM), width=200)
+    text = shown(tables.transfers([record], AMSTERDAM), width=200)
     assert "[i]Enyoi" in text
     assert "undone (expired)" in text
     assert f"transfer-{TRANSFER_ID}" in text
-    assert shown(display.transfers([], AMSTERDAM)).strip() == "No transfers."
+    assert shown(tables.transfers([], AMSTERDAM)).strip() == "No transfers."
