@@ -48,11 +48,15 @@ async def decide(
     clock = asyncio.get_running_loop().time
     deadline = clock() + _PATIENCE_SECONDS
     while clock() < deadline:
+        # Asked first: what a workflow has done is in the log before it closes. A cancel of a closed one says nothing.
+        closed = await remote.is_closed()
         for event in await register.events(transfer_id, after=seen):
             if event.kind == decision.event and (event.actor == decision.actor or not decision.tells_actor):
                 return await remote.status()
             if event.kind == f"{decision.kind}_refused" and event.actor in (decision.actor, _NOBODY):
                 raise _refused(event.reason)
+        if closed:
+            raise _refused("the transfer has ended")
         await asyncio.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
     raise Unavailable(

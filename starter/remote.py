@@ -8,6 +8,7 @@ from datetime import timedelta
 from temporalio.client import (
     Client,
     WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
     WorkflowFailureError,
     WorkflowHandle,
     WorkflowQueryFailedError,
@@ -140,6 +141,10 @@ class RemoteTransfer:
                 failure = await self._client.data_converter.decode_failure(pending.last_failure)
                 troubles.append(Trouble(activity=name, attempt=pending.attempt, problem=_innermost(failure)))
         return clone, troubles
+
+    async def is_closed(self) -> bool:
+        """Tell whether the workflow has ended: nothing that is sent reaches it any more."""
+        return (await self.describe()).status is not WorkflowExecutionStatus.RUNNING
 
     async def history_events(self) -> int:
         """Return how many events the history holds."""
