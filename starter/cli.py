@@ -22,7 +22,7 @@ from starter.operations import seed_books, set_up
 from starter.output import EXIT_CODES, ExitCode, Output, leave, report, report_usage, run
 from starter.services import connect, surroundings
 from starter.ticketfile import TicketFile
-from starter.watching import is_over, screen, watch_until
+from starter.watching import comparing, is_over, screen, watch_until
 
 app = typer.Typer(
     name="sb-transfer",
@@ -240,6 +240,26 @@ def upload(  # noqa: PLR0917 - typer names them on the command line
             Text(f"The move starts at {display.moment(accepted.starts_at, output.zone)}."),
         )
         return ExitCode.OK
+
+    return _through_client(work, as_json=as_json)
+
+
+@app.command()
+def compare(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="An environment's id, name, or <licence number>/<name>.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Likewise, the other one.")],
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Compare two environments, every row and every figure. Exit code 1 when they differ.
+
+    Leaves out what a move changes on purpose. Work done after the release is a difference too.
+    """
+
+    async def work(client: TransferClient, output: Output) -> ExitCode:
+        with comparing(output.people) as on_progress:
+            found = await client.compare(old, new, on_progress=on_progress)
+        output.answer(found, tables.comparison(found.report.checks), tables.differences(found.verification))
+        return ExitCode.OK if found.equal else ExitCode.DIFFERENT
 
     return _through_client(work, as_json=as_json)
 

@@ -23,7 +23,8 @@ from domain.errors import (
     all_errors,
 )
 from domain.vocabulary import MailKind, TransferState, UndoReason
-from starter.answers import PreparedTransfer, Sight
+from starter.answers import Compared, PreparedTransfer, Sight
+from starter.comparing import Comparer, OnComparison
 from starter.decisions import Decision, decide
 from starter.remote import NoWorker, RemoteTransfer
 from starter.whereabouts import Whereabouts
@@ -52,12 +53,14 @@ class TransferClient:
         previews: PostgresPreviewReader,
         tickets: PostgresTicketOffice,
         seal: TicketSeal,
+        comparer: Comparer,
     ) -> None:
         self._temporal = temporal
         self._register = register
         self._previews = previews
         self._tickets = tickets
         self._seal = seal
+        self._comparer = comparer
         self._whereabouts = Whereabouts(temporal, register)
 
     # --- the old side --------------------------------------------------------------------------------------------
@@ -208,6 +211,14 @@ class TransferClient:
     async def mails(self, which: str) -> list[MailRecord]:
         """Return the mails of a transfer, in the order in which they were tried."""
         return await self._register.mails((await self._register.find_transfer(which)).transfer_id)
+
+    async def compare(self, old: str, new: str, *, on_progress: OnComparison | None = None) -> Compared:
+        """Compare two environments, each an id, a name or `<licence number>/<name>`; see `Comparer.compare`.
+
+        Raises:
+            EnvironmentUnknown, EnvironmentAmbiguous: One of them is not there, or more than one is meant.
+        """
+        return await self._comparer.compare(await self.environment(old), await self.environment(new), on_progress)
 
     async def release(self, which: str, *, by: str, note: str = "") -> Sight:
         """Open the new environment for good: "Vrijgeven" (manual, Klantomgeving vrijgeven).

@@ -13,8 +13,10 @@ from adapters.register import PostgresRegister
 from adapters.settings import Settings, load_settings
 from adapters.temporal import connect_temporal
 from adapters.tickets import PostgresTicketOffice, TicketSeal
+from adapters.verifier import PostgresVerifier
 from domain.errors import Misconfigured, Unavailable
 from starter.client import TransferClient
+from starter.comparing import Comparer
 
 _STACK_FILE = Path(".sb-transfer") / "stack.json"
 # Naming a server means: not the stack in this folder. Half of one system and half of another would lose transfers.
@@ -89,7 +91,9 @@ async def connect(settings: Settings, *, environment: Mapping[str, str] | None =
         Misconfigured: Temporal's profile, certificate or namespace is wrong.
     """
     pool = await connect_pool(
-        settings.database_url.get_secret_value(), max_size=4, application_name="sb-transfer client"
+        settings.database_url.get_secret_value(),
+        max_size=4 + settings.clone_parallelism,
+        application_name="sb-transfer client",
     )
     try:
         await _prove(pool, settings)
@@ -100,6 +104,7 @@ async def connect(settings: Settings, *, environment: Mapping[str, str] | None =
             previews=PostgresPreviewReader(pool),
             tickets=PostgresTicketOffice(pool, seal, settings.ticket_ttl),
             seal=seal,
+            comparer=Comparer(pool, PostgresVerifier(pool, parallelism=settings.clone_parallelism)),
         )
     finally:
         await pool.close()

@@ -16,6 +16,7 @@ from domain.vocabulary import TransferState
 from starter import display
 from starter.answers import Sight
 from starter.client import TransferClient
+from starter.comparing import OnComparison
 
 _POLL_SECONDS = 0.25
 _IDLE_POLL_SECONDS = 2.0
@@ -70,6 +71,16 @@ def screen(console: Console, zone: ZoneInfo) -> Iterator[Show]:
             live.update(display.sight(sight, now=datetime.now(UTC), zone=zone), refresh=True)
 
         yield show
+
+
+@contextmanager
+def comparing(console: Console) -> Iterator[OnComparison]:
+    """Give a function that shows how far a comparison is, on a terminal; elsewhere it says nothing."""
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        yield lambda progress: live.update(display.clone_line(progress), refresh=True)
 
 
 class _Log:

@@ -149,6 +149,7 @@ def test_every_command_of_the_contract_is_there_with_json(capsys: pytest.Capture
         "worker",
         "prepare",
         "upload",
+        "compare",
         "status",
         "list",
         "watch",
