@@ -1,0 +1,50 @@
+"""Two environments compared on demand: the proof of the clone once more, and the comparisons of the manual."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from adapters.comparison import comparison_report
+from adapters.postgres import Pool, translated_errors
+from adapters.register import EnvironmentRecord
+from adapters.verifier import PostgresVerifier
+from domain import messages as m
+from domain.consequences import CHANGED_ON_PURPOSE
+from starter.answers import Compared
+
+OnComparison = Callable[[m.CloneProgress], None]
+
+
+class Comparer:
+    """Compares environments of one database; changes nothing."""
+
+    def __init__(self, pool: Pool, verifier: PostgresVerifier) -> None:
+        """Take a pool that is connected as sb_owner, and the verifier."""
+        self._pool = pool
+        self._verifier = verifier
+
+    async def compare(
+        self, old: EnvironmentRecord, new: EnvironmentRecord, on_progress: OnComparison | None = None
+    ) -> Compared:
+        """Compare every row byte for byte, but for what a move changes on purpose, and make the manual's comparisons.
+
+        Work that was done in the new environment after its release is a difference too.
+
+        Raises:
+            EnvironmentUnknown: One of the two has gone meanwhile.
+            Unavailable: The database does not answer.
+        """
+        verification = await self._verifier.compare_schemas(
+            old.schema_name, new.schema_name, CHANGED_ON_PURPOSE, on_progress or (lambda _: None)
+        )
+        with translated_errors():
+            async with self._pool.acquire() as connection:
+                report = await comparison_report(
+                    connection, old.schema_name, new.schema_name, made_at=datetime.now(UTC)
+                )
+        return Compared(
+            old=m.EnvironmentSummary.model_validate(old.model_dump()),
+            new=m.EnvironmentSummary.model_validate(new.model_dump()),
+            ignored_columns={table: sorted(columns) for table, columns in sorted(CHANGED_ON_PURPOSE.items())},
+            verification=verification,
+            report=report,
+        )
