@@ -1,0 +1,154 @@
+"""What a schema holds: measured, checked for what cannot be carried, and written out as statements.
+
+The statements come from `pg_catalog` with names deparsed relative to the schema; see `adapters/sql/catalog.sql`.
+"""
+
+from dataclasses import dataclass
+
+from adapters.postgres import Connection
+from adapters.statements import load
+from domain.messages import Obstacle
+
+_SQL = load("catalog")
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index of a table and what has to follow once it is built."""
+
+    table: str
+    name: str
+    partitioned: bool
+    statement: str
+    constraint: str | None
+    afterwards: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """A check or a foreign key."""
+
+    unit: str
+    statement: str
+    foreign_key: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A table with rows of its own; sizes in bytes, `pages` of the main fork."""
+
+    table: str
+    name: str
+    pages: int
+    bytes: int
+    rows_estimate: int
+    columns: str
+    expressions: str
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """Everything that makes a schema again, in the order in which it is run."""
+
+    types: list[str]
+    sequences: list[str]
+    functions: list[str]
+    tables: list[str]
+    attachments: list[str]
+    columns: list[str]
+    loads: list[Load]
+    indexes: list[Index]
+    constraints: list[Constraint]
+    views: list[str]
+    attached: list[str]
+    positions: list[str]
+    comments: list[str]
+    owners: list[str]
+    grants: list[str]
+
+
+async def enter(connection: Connection, schema: str) -> None:
+    """Let the current transaction see the schema's names unqualified, and every value rendered the same way."""
+    await connection.execute(_SQL["enter"], schema)
+
+
+async def inspect_schema(connection: Connection, schema: str) -> list[Obstacle]:
+    """Return everything in the schema that could not be carried exactly; an empty list means that all of it can."""
+    async with connection.transaction():
+        await enter(connection, schema)
+        return [Obstacle(what=row["what"], why=row["why"]) for row in await connection.fetch(_SQL["obstacles"], schema)]
+
+
+async def measure_schema(connection: Connection, schema: str) -> tuple[int, int, int]:
+    """Return the number of tables, the planner's estimate of the rows, and the size in bytes with indexes."""
+    row = await connection.fetchrow(_SQL["measure"], schema)
+    assert row is not None, "an aggregate always has a row"  # noqa: S101 - tells the type checker what SQL guarantees
+    return row["tables"], row["rows_estimate"], row["bytes_total"]
+
+
+async def schema_exists(connection: Connection, schema: str) -> bool:
+    """Tell whether the schema is there."""
+    found: bool = await connection.fetchval(_SQL["environment_exists"], schema)
+    return found
+
+
+async def schema_comment(connection: Connection, schema: str) -> str | None:
+    """Return the comment on the schema itself."""
+    comment: str | None = await connection.fetchval(_SQL["schema_comment"], schema)
+    return comment
+
+
+async def schema_grants(connection: Connection, source: str, target: str) -> list[str]:
+    """Return the source schema's own rights as statements for the target schema."""
+    return [row["statement"] for row in await connection.fetch(_SQL["schema_grants"], source, target)]
+
+
+async def draw_blueprint(connection: Connection, schema: str) -> Blueprint:
+    """Read the whole schema from the catalog; the caller keeps it from changing meanwhile."""
+
+    async def statements(name: str) -> list[str]:
+        return [row["statement"] for row in await connection.fetch(_SQL[name], schema)]
+
+    async with connection.transaction(readonly=True):
+        await enter(connection, schema)
+        return Blueprint(
+            types=await statements("types"),
+            sequences=await statements("sequences"),
+            functions=await statements("functions"),
+            tables=await statements("tables"),
+            attachments=await statements("attachments"),
+            columns=await statements("columns"),
+            loads=[
+                Load(
+                    table=row["table_name"],
+                    name=row["relname"],
+                    pages=row["pages"],
+                    bytes=row["bytes"],
+                    rows_estimate=row["rows_estimate"],
+                    columns=row["columns"] or "",
+                    expressions=row["expressions"] or "",
+                )
+                for row in await connection.fetch(_SQL["loads"], schema)
+            ],
+            indexes=[
+                Index(
+                    table=row["table_name"],
+                    name=row["index_name"],
+                    partitioned=row["partitioned"],
+                    statement=row["statement"],
+                    constraint=row["constraint_of"],
+                    afterwards=list(row["afterwards"]),
+                )
+                for row in await connection.fetch(_SQL["indexes"], schema)
+            ],
+            constraints=[
+                Constraint(unit=row["unit"], statement=row["statement"], foreign_key=row["foreign_key"])
+                for row in await connection.fetch(_SQL["constraints"], schema)
+            ],
+            views=await statements("views"),
+            attached=await statements("attached"),
+            positions=[row["sequence_name"] for row in await connection.fetch(_SQL["positions"], schema)],
+            comments=await statements("comments"),
+            owners=await statements("owners"),
+            grants=await statements("grants"),
+        )

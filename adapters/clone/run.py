@@ -1,0 +1,78 @@
+"""One attempt at a clone: units of work that commit together with the line that says they are done."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from adapters.docket import hold_forward
+from adapters.postgres import Connection, Pool, translated_errors
+from adapters.statements import load
+from domain.errors import Superseded
+
+_SQL = load("clone")
+
+
+@dataclass(slots=True)
+class Finished:
+    """Rows and bytes of a unit, set by the work itself before it commits."""
+
+    rows: int = 0
+    bytes: int = 0
+
+
+@dataclass(slots=True)
+class Run:
+    """The right of one attempt to write into a target schema."""
+
+    pool: Pool
+    transfer_id: UUID
+    source: str
+    target: str
+    attempt: int
+    done: dict[str, Finished] = field(default_factory=dict)
+
+    @classmethod
+    async def begin(cls, pool: Pool, transfer_id: UUID, source: str, target: str) -> "Run":
+        """Bar every older attempt and read what they have finished.
+
+        Raises:
+            Superseded: The transfer is being undone, or the clone has been dropped.
+        """
+        with translated_errors():
+            async with pool.acquire() as connection, connection.transaction():
+                await hold_forward(connection, transfer_id)
+                await connection.execute(_SQL["begin_cloning"], transfer_id)
+                attempt = await connection.fetchval(_SQL["open_run"], target, source, transfer_id)
+                if attempt is None:
+                    raise Superseded
+                rows = await connection.fetch(_SQL["done_units"], target)
+        return cls(
+            pool,
+            transfer_id,
+            source,
+            target,
+            attempt,
+            {row["unit"]: Finished(row["rows"], row["bytes"]) for row in rows},
+        )
+
+    @asynccontextmanager
+    async def unit(self, name: str, connection: Connection) -> AsyncIterator[Finished]:
+        """Run one unit of work in a transaction that also writes its line.
+
+        Raises:
+            Superseded: A newer attempt has begun or the clone has been dropped; nothing of the unit stays.
+        """
+        finished = Finished()
+        async with connection.transaction():
+            await connection.execute("select set_config('application_name', $1, true)", leftover_name(self.transfer_id))
+            if not await connection.fetchval(_SQL["hold_run"], self.target, self.attempt):
+                raise Superseded
+            yield finished
+            await connection.execute(_SQL["finish_unit"], self.target, name, finished.rows, finished.bytes)
+        self.done[name] = finished
+
+
+def leftover_name(transfer_id: UUID) -> str:
+    """Return the application name by which a drop finds what an attempt left running in the server."""
+    return f"sb-transfer clone {transfer_id.hex}"

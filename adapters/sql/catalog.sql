@@ -1,0 +1,468 @@
+-- What a schema holds, as the statements that make it again.
+--
+-- Every query runs with search_path set to the source schema ($1 is its name), so the server deparses names in it without
+-- the schema; the statements run with search_path set to the target. Nothing replaces text inside a definition. Where the
+-- server always writes the schema before the object's own name, at a fixed place in front, that prefix is cut off.
+
+-- name: enter
+-- Let the server deparse names of this schema unqualified, and render values the same way whoever connects.
+select set_config('search_path', quote_ident($1), true),
+       set_config('check_function_bodies', 'off', true),
+       set_config('datestyle', 'ISO, YMD', true),
+       set_config('intervalstyle', 'postgres', true),
+       set_config('extra_float_digits', '3', true),
+       set_config('xmloption', 'content', true),
+       set_config('bytea_output', 'hex', true)
+
+-- name: types
+-- Enums, domains, composite types and ranges.
+with ns as (select oid from pg_namespace where nspname = $1)
+select case t.typtype
+    when 'e' then format('create type %I as enum (%s)', t.typname,
+        (select coalesce(string_agg(quote_literal(e.enumlabel), ', ' order by e.enumsortorder), '')
+           from pg_enum e where e.enumtypid = t.oid))
+    when 'd' then format('create domain %I as %s%s%s%s%s', t.typname, format_type(t.typbasetype, t.typtypmod),
+        (select format(' collate %s', c.oid::regcollation) from pg_collation c, pg_type b
+          where c.oid = t.typcollation and b.oid = t.typbasetype and b.typcollation <> t.typcollation),
+        ' default ' || pg_get_expr(t.typdefaultbin, 0),
+        case when t.typnotnull then ' not null' end,
+        (select string_agg(format(' constraint %I %s', c.conname, pg_get_constraintdef(c.oid)), '' order by c.conname)
+           from pg_constraint c where c.contypid = t.oid and c.contype = 'c'))
+    when 'c' then format('create type %I as (%s)', t.typname,
+        (select string_agg(format('%I %s%s', a.attname, format_type(a.atttypid, a.atttypmod),
+                    case when a.attcollation <> at.typcollation then format(' collate %s', a.attcollation::regcollation) end),
+                    ', ' order by a.attnum)
+           from pg_attribute a join pg_type at on at.oid = a.atttypid
+          where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped))
+    when 'r' then (select format('create type %I as range (subtype = %s, multirange_type_name = %I%s%s%s)', t.typname,
+            format_type(r.rngsubtype, null), m.typname,
+            case when not o.opcdefault then format(', subtype_opclass = %s', format('%I.%I', opn.nspname, o.opcname)) end,
+            case when r.rngcollation <> 0 then format(', collation = %s', r.rngcollation::regcollation) end,
+            case when r.rngsubdiff <> 0 then format(', subtype_diff = %s', r.rngsubdiff::regproc) end)
+        from pg_range r join pg_type m on m.oid = r.rngmultitypid
+        join pg_opclass o on o.oid = r.rngsubopc join pg_namespace opn on opn.oid = o.opcnamespace
+        where r.rngtypid = t.oid)
+    end as statement
+from pg_type t
+left join pg_class c on c.oid = t.typrelid
+where t.typnamespace = (select oid from ns)
+  and (t.typtype in ('e', 'd', 'r') or t.typtype = 'c' and c.relkind = 'c')
+order by t.typtype = 'e' desc, t.oid
+
+-- name: sequences
+-- Sequences that stand alone or belong to a serial column; an identity's comes with its column.
+select format('create %s sequence %I as %s increment by %s minvalue %s maxvalue %s start with %s cache %s %s',
+    case c.relpersistence when 'u' then 'unlogged' end, c.relname, format_type(s.seqtypid, null), s.seqincrement,
+    s.seqmin, s.seqmax, s.seqstart, s.seqcache, case when s.seqcycle then 'cycle' else 'no cycle' end) as statement
+from pg_class c join pg_sequence s on s.seqrelid = c.oid
+where c.relnamespace = (select oid from pg_namespace where nspname = $1)
+  and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'i')
+order by c.oid
+
+-- name: functions
+-- Functions and procedures; aggregates are refused before anything is frozen.
+select format('create or replace %s %I', w.word, p.proname)
+       || substr(d.def, length(format('CREATE OR REPLACE %s %I.%I', upper(w.word), $1::text, p.proname)) + 1) as statement
+from pg_proc p
+cross join lateral (select case p.prokind when 'p' then 'procedure' else 'function' end as word) w
+cross join lateral (select pg_get_functiondef(p.oid) as def) d
+where p.pronamespace = (select oid from pg_namespace where nspname = $1) and p.prokind in ('f', 'p', 'w')
+  -- a range type brings its own constructors
+  and not exists (select from pg_depend i where i.classid = 'pg_proc'::regclass and i.objid = p.oid and i.deptype = 'i')
+order by p.oid
+
+-- name: tables
+-- Bare tables: columns, identity, generated columns and inheritance; no index, no default, nothing that slows a load.
+select format('create %s table %I (%s)%s%s%s%s',
+    case c.relpersistence when 'u' then 'unlogged' end, c.relname,
+    concat_ws(', ',
+        (select string_agg(format('%I %s%s%s', a.attname, format_type(a.atttypid, a.atttypmod),
+            case when a.attcollation <> t.typcollation then format(' collate %s', a.attcollation::regcollation) end,
+            case
+                when a.attgenerated <> '' then format(' generated always as (%s) %s', pg_get_expr(ad.adbin, ad.adrelid),
+                    case a.attgenerated when 's' then 'stored' else 'virtual' end)
+                when a.attidentity <> '' and not c.relispartition then (
+                    select format(' generated %s as identity (sequence name %I increment by %s minvalue %s maxvalue %s start with %s cache %s %s)',
+                        case a.attidentity when 'a' then 'always' else 'by default' end, sc.relname, s.seqincrement,
+                        s.seqmin, s.seqmax, s.seqstart, s.seqcache, case when s.seqcycle then 'cycle' else 'no cycle' end)
+                    from pg_depend d join pg_class sc on sc.oid = d.objid and sc.relkind = 'S' join pg_sequence s on s.seqrelid = sc.oid
+                    where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass
+                      and d.refobjid = c.oid and d.refobjsubid = a.attnum and d.deptype = 'i')
+            end
+            || case when a.attnotnull and current_setting('server_version_num')::int < 180000 then ' not null' else '' end),
+            ', ' order by a.attnum)
+         from pg_attribute a
+         join pg_type t on t.oid = a.atttypid
+         left join pg_attrdef ad on ad.adrelid = a.attrelid and ad.adnum = a.attnum
+         where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and (a.attislocal or c.relispartition)),
+        (select string_agg(format('constraint %I %s', k.conname, pg_get_constraintdef(k.oid)), ', ' order by k.conkey)
+         from pg_constraint k
+         where k.conrelid = c.oid and k.contype = 'n' and k.convalidated and (k.conislocal or c.relispartition))),
+    (select ' inherits (' || string_agg(i.inhparent::regclass::text, ', ' order by i.inhseqno) || ')'
+       from pg_inherits i where i.inhrelid = c.oid and not c.relispartition),
+    case c.relkind when 'p' then ' partition by ' || pg_get_partkeydef(c.oid) end,
+    case when am.amname <> 'heap' then format(' using %I', am.amname) end,
+    (select ' with (' || string_agg(format('%s=%L', o.name, o.value), ', ') || ')'
+       from (select split_part(x, '=', 1) as name, substr(x, strpos(x, '=') + 1) as value from unnest(c.reloptions) x
+             union all
+             select 'toast.' || split_part(x, '=', 1), substr(x, strpos(x, '=') + 1)
+             from pg_class tc, unnest(tc.reloptions) x where tc.oid = c.reltoastrelid) o
+      where c.relkind = 'r')) as statement
+from pg_class c left join pg_am am on am.oid = c.relam
+where c.relnamespace = (select oid from pg_namespace where nspname = $1) and c.relkind in ('r', 'p')
+order by c.oid
+
+-- name: attachments
+-- Partitions find their parents while they are empty: nothing is scanned then.
+select format('alter table only %s attach partition %s %s', i.inhparent::regclass, c.oid::regclass,
+    pg_get_expr(c.relpartbound, c.oid)) as statement
+from pg_class c join pg_inherits i on i.inhrelid = c.oid
+where c.relnamespace = (select oid from pg_namespace where nspname = $1) and c.relispartition and c.relkind in ('r', 'p')
+order by c.oid
+
+-- name: columns
+-- Defaults, and the settings of single columns.
+select format('alter table only %s alter column %I %s', c.oid::regclass, a.attname, s.setting) as statement
+from pg_class c
+join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+join pg_type t on t.oid = a.atttypid
+left join pg_attrdef ad on ad.adrelid = c.oid and ad.adnum = a.attnum and a.attgenerated = ''
+cross join lateral (values
+    ('set default ' || pg_get_expr(ad.adbin, ad.adrelid)),
+    (case when a.attstorage <> t.typstorage then 'set storage '
+        || case a.attstorage when 'p' then 'plain' when 'e' then 'external' when 'm' then 'main' else 'extended' end end),
+    (case when a.attcompression <> '' then 'set compression ' || case a.attcompression when 'l' then 'lz4' else 'pglz' end end),
+    (case when a.attstattarget >= 0 then 'set statistics ' || a.attstattarget end),
+    ((select 'set (' || string_agg(format('%s=%L', split_part(x, '=', 1), substr(x, strpos(x, '=') + 1)), ', ') || ')'
+        from unnest(a.attoptions) x))) s(setting)
+where c.relnamespace = (select oid from pg_namespace where nspname = $1) and c.relkind in ('r', 'p') and s.setting is not null
+order by c.oid, a.attnum
+
+-- name: indexes
+-- Every index by itself, so that they can be built side by side; `constraint_of` puts one under its constraint.
+select c.oid::regclass::text as table_name, i.relname as index_name, c.relkind = 'p' as partitioned,
+    case when k.oid is not null and (c.relkind = 'p' or k.contype = 'x' or k.conperiod)
+        then format('alter table only %s add constraint %I %s', c.oid::regclass, k.conname, pg_get_constraintdef(k.oid))
+        else pg_get_indexdef(x.indexrelid, 0, true) end as statement,
+    case when k.oid is not null and c.relkind <> 'p' and k.contype in ('p', 'u') and not k.conperiod
+        then format('alter table only %s add constraint %I %s using index %I%s%s', c.oid::regclass, k.conname,
+            case k.contype when 'p' then 'primary key' else 'unique' end, i.relname,
+            case when k.condeferrable then ' deferrable' end, case when k.condeferred then ' initially deferred' end)
+        end as constraint_of,
+    pg_relation_size(c.oid) as bytes,
+    array_remove(array[
+        (select format('alter index %s attach partition %s', h.inhparent::regclass, i.oid::regclass)
+           from pg_inherits h where h.inhrelid = i.oid),
+        case when x.indisreplident then format('alter table only %s replica identity using index %I', c.oid::regclass, i.relname) end,
+        case when x.indisclustered then format('alter table only %s cluster on %I', c.oid::regclass, i.relname) end
+    ] || array(select format('alter index %s alter column %s set statistics %s', i.oid::regclass, a.attnum, a.attstattarget)
+        from pg_attribute a where a.attrelid = i.oid and a.attnum > 0 and a.attstattarget >= 0 order by a.attnum), null) as afterwards
+from pg_index x
+join pg_class i on i.oid = x.indexrelid
+join pg_class c on c.oid = x.indrelid
+left join (select oid, conindid, conname, contype, condeferrable, condeferred,
+                  coalesce((to_jsonb(pg_constraint) ->> 'conperiod')::boolean, false) as conperiod
+             from pg_constraint where contype in ('p', 'u', 'x')) k on k.conindid = i.oid
+where c.relnamespace = (select oid from pg_namespace where nspname = $1) and c.relkind in ('r', 'p')
+order by c.relkind = 'p' desc, pg_relation_size(c.oid) desc, i.oid
+
+-- name: constraints
+-- Checks, constraint triggers' kin and foreign keys, after the rows and the keys they refer to.
+select format('alter table %s add constraint %I %s', c.oid::regclass, k.conname, pg_get_constraintdef(k.oid)) as statement,
+    format('%s.%s', c.relname, k.conname) as unit, k.contype = 'f' as foreign_key
+from pg_constraint k join pg_class c on c.oid = k.conrelid
+where c.relnamespace = (select oid from pg_namespace where nspname = $1) and c.relkind in ('r', 'p')
+  and (k.contype = 'c' and k.conislocal or k.contype = 'f' and k.conparentid = 0
+       or k.contype = 'n' and not k.convalidated and k.conislocal)
+-- A parent's check reaches its children: theirs of the same name come first, so that the two merge.
+order by k.contype, c.relispartition desc, exists (select from pg_inherits i where i.inhrelid = c.oid) desc, c.oid, k.oid
+
+-- name: views
+-- Views and materialised views; rules on tables.
+select case c.relkind
+        when 'v' then format('create view %I%s as %s', c.relname,
+            (select ' with (' || string_agg(format('%s=%L', split_part(x, '=', 1), substr(x, strpos(x, '=') + 1)), ', ') || ')'
+               from unnest(c.reloptions) x), pg_get_viewdef(c.oid))
+        else format('create materialized view %I%s as %s%s', c.relname,
+            (select ' with (' || string_agg(format('%s=%L', split_part(x, '=', 1), substr(x, strpos(x, '=') + 1)), ', ') || ')'
+               from unnest(c.reloptions) x), rtrim(pg_get_viewdef(c.oid), ';'),
+            case when c.relispopulated then ' with data' else ' with no data' end)
+    end as statement
+from pg_class c
+where c.relnamespace = (select oid from pg_namespace where nspname = $1) and c.relkind in ('v', 'm')
+order by c.oid
+
+-- name: attached
+-- Indexes of materialised views, rules, triggers, policies, statistics, row security, replica identity, view defaults.
+with ns as (select oid from pg_namespace where nspname = $1),
+rel as (select * from pg_class where relnamespace = (select oid from ns))
+select statement from (
+    select 1 as place, i.oid, pg_get_indexdef(x.indexrelid, 0, true) as statement
+    from pg_index x join rel c on c.oid = x.indrelid and c.relkind = 'm' join pg_class i on i.oid = x.indexrelid
+    union all
+    select 2, r.oid, pg_get_ruledef(r.oid, true) from pg_rewrite r join rel c on c.oid = r.ev_class where r.rulename <> '_RETURN'
+    union all
+    select 3, r.oid, format('alter table %s %s rule %I', c.oid::regclass,
+        case r.ev_enabled when 'D' then 'disable' when 'A' then 'enable always' else 'enable replica' end, r.rulename)
+    from pg_rewrite r join rel c on c.oid = r.ev_class where r.rulename <> '_RETURN' and r.ev_enabled <> 'O'
+    union all
+    select 4, g.oid, pg_get_triggerdef(g.oid, true)
+    from pg_trigger g join rel c on c.oid = g.tgrelid
+    where not g.tgisinternal and g.tgparentid = 0 and g.tgname <> 'sb_transfer_fence'
+    union all
+    select 5, g.oid, format('alter table only %s %s trigger %I', c.oid::regclass,
+        case g.tgenabled when 'D' then 'disable' when 'A' then 'enable always' when 'O' then 'enable' else 'enable replica' end, g.tgname)
+    from pg_trigger g join rel c on c.oid = g.tgrelid left join pg_trigger up on up.oid = g.tgparentid
+    where not g.tgisinternal and g.tgname <> 'sb_transfer_fence' and g.tgenabled <> coalesce(up.tgenabled, 'O')
+    union all
+    select 6, p.oid, format('create policy %I on %s as %s for %s to %s%s%s', p.polname, c.oid::regclass,
+        case when p.polpermissive then 'permissive' else 'restrictive' end,
+        case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete' else 'all' end,
+        (select string_agg(case when role = 0 then 'public' else role::regrole::text end, ', ') from unnest(p.polroles) role),
+        ' using (' || pg_get_expr(p.polqual, p.polrelid) || ')',
+        ' with check (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')')
+    from pg_policy p join rel c on c.oid = p.polrelid
+    union all
+    select 7, c.oid, format('alter table %s enable row level security', c.oid::regclass) from rel c where c.relrowsecurity
+    union all
+    select 8, c.oid, format('alter table %s force row level security', c.oid::regclass) from rel c where c.relforcerowsecurity
+    union all
+    select 9, s.oid, format('create statistics %I', s.stxname)
+        || substr(pg_get_statisticsobjdef(s.oid), length(format('CREATE STATISTICS %I.%I', $1::text, s.stxname)) + 1)
+    from pg_statistic_ext s where s.stxnamespace = (select oid from ns)
+    union all
+    select 10, s.oid, format('alter statistics %I set statistics %s', s.stxname, s.stxstattarget)
+    from pg_statistic_ext s where s.stxnamespace = (select oid from ns) and s.stxstattarget >= 0
+    union all
+    select 11, c.oid, format('alter table only %s replica identity %s', c.oid::regclass,
+        case c.relreplident when 'n' then 'nothing' else 'full' end)
+    from rel c where c.relreplident in ('n', 'f') and c.relkind in ('r', 'p')
+    union all
+    select 12, ad.oid, format('alter view %s alter column %I set default %s', c.oid::regclass, a.attname, pg_get_expr(ad.adbin, ad.adrelid))
+    from pg_attrdef ad join rel c on c.oid = ad.adrelid and c.relkind = 'v'
+    join pg_attribute a on a.attrelid = c.oid and a.attnum = ad.adnum
+    union all
+    select 13, d.objid, format('alter sequence %s owned by %s.%I', d.objid::regclass, d.refobjid::regclass, a.attname)
+    from pg_depend d join rel s on s.oid = d.objid and s.relkind = 'S'
+    join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
+    where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.deptype = 'a'
+) parts where statement is not null order by place, oid
+
+-- name: positions
+-- Where every sequence stands, identities' included.
+select c.oid::regclass::text as sequence_name from pg_class c
+where c.relnamespace = (select oid from pg_namespace where nspname = $1) and c.relkind = 'S' order by c.oid
+
+-- name: comments
+-- Comments on everything that can carry one.
+with ns as (select oid from pg_namespace where nspname = $1),
+described as (
+    select 'pg_class'::regclass as classid, c.oid as objid, 0 as sub,
+        case c.relkind when 'v' then 'view' when 'm' then 'materialized view' when 'S' then 'sequence'
+            when 'i' then 'index' when 'I' then 'index' when 'c' then 'type' else 'table' end || ' ' || c.oid::regclass as what
+    from pg_class c where c.relnamespace = (select oid from ns)
+    union all
+    select 'pg_class'::regclass, c.oid, a.attnum, format('column %s.%I', c.oid::regclass, a.attname)
+    from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+    where c.relnamespace = (select oid from ns) and c.relkind in ('r', 'p', 'v', 'm', 'c')
+    union all
+    select 'pg_type'::regclass, t.oid, 0, case t.typtype when 'd' then 'domain ' else 'type ' end || format_type(t.oid, null)
+    from pg_type t where t.typnamespace = (select oid from ns)
+    union all
+    select 'pg_proc'::regclass, p.oid, 0, 'routine ' || p.oid::regprocedure from pg_proc p where p.pronamespace = (select oid from ns)
+    union all
+    select 'pg_constraint'::regclass, k.oid, 0, case when k.conrelid <> 0
+        then format('constraint %I on %s', k.conname, k.conrelid::regclass)
+        else format('constraint %I on domain %s', k.conname, format_type(k.contypid, null)) end
+    from pg_constraint k where k.connamespace = (select oid from ns)
+    union all
+    select 'pg_trigger'::regclass, g.oid, 0, format('trigger %I on %s', g.tgname, c.oid::regclass)
+    from pg_trigger g join pg_class c on c.oid = g.tgrelid
+    where c.relnamespace = (select oid from ns) and not g.tgisinternal and g.tgname <> 'sb_transfer_fence'
+    union all
+    select 'pg_policy'::regclass, p.oid, 0, format('policy %I on %s', p.polname, c.oid::regclass)
+    from pg_policy p join pg_class c on c.oid = p.polrelid where c.relnamespace = (select oid from ns)
+    union all
+    select 'pg_rewrite'::regclass, r.oid, 0, format('rule %I on %s', r.rulename, c.oid::regclass)
+    from pg_rewrite r join pg_class c on c.oid = r.ev_class where c.relnamespace = (select oid from ns) and r.rulename <> '_RETURN'
+    union all
+    select 'pg_statistic_ext'::regclass, s.oid, 0, format('statistics %I', s.stxname)
+    from pg_statistic_ext s where s.stxnamespace = (select oid from ns)
+)
+select format('comment on %s is %L', w.what, d.description) as statement
+from described w join pg_description d on d.classoid = w.classid and d.objoid = w.objid and d.objsubid = w.sub
+order by w.what
+
+-- name: schema_comment
+-- The comment on the schema itself.
+select obj_description(oid, 'pg_namespace') from pg_namespace where nspname = $1
+
+-- name: owners
+-- Objects that belong to somebody other than the role that copies.
+select format('alter table %s owner to %s', c.oid::regclass, c.relowner::regrole) as statement
+from pg_class c where c.relnamespace = (select oid from pg_namespace where nspname = $1)
+  and c.relkind in ('r', 'p', 'v', 'm') and c.relowner <> current_user::regrole
+union all
+select format('alter routine %s owner to %s', p.oid::regprocedure, p.proowner::regrole)
+from pg_proc p where p.pronamespace = (select oid from pg_namespace where nspname = $1) and p.proowner <> current_user::regrole
+  and not exists (select from pg_depend i where i.classid = 'pg_proc'::regclass and i.objid = p.oid and i.deptype = 'i')
+union all
+select format('alter type %s owner to %s', format_type(t.oid, null), t.typowner::regrole)
+from pg_type t left join pg_class c on c.oid = t.typrelid
+where t.typnamespace = (select oid from pg_namespace where nspname = $1) and t.typowner <> current_user::regrole
+  and (t.typtype in ('e', 'd', 'r') or c.relkind = 'c')
+
+-- name: grants
+-- Rights on everything in the schema; those on the schema itself come when the new side may look.
+with ns as (select oid from pg_namespace where nspname = $1),
+held as (
+    select c.relowner as owner, c.relacl as acl, null::text as columns,
+        case c.relkind when 'S' then 'sequence ' else 'table ' end || c.oid::regclass as what
+    from pg_class c where c.relnamespace = (select oid from ns) and c.relkind in ('r', 'p', 'v', 'm', 'S') and c.relacl is not null
+    union all
+    select c.relowner, a.attacl, format('(%I)', a.attname), 'table ' || c.oid::regclass
+    from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attacl is not null and a.attnum > 0 and not a.attisdropped
+    where c.relnamespace = (select oid from ns)
+    union all
+    select p.proowner, p.proacl, null, 'routine ' || p.oid::regprocedure
+    from pg_proc p where p.pronamespace = (select oid from ns) and p.proacl is not null
+    union all
+    select t.typowner, t.typacl, null, 'type ' || format_type(t.oid, null)
+    from pg_type t where t.typnamespace = (select oid from ns) and t.typacl is not null
+)
+select statement from (
+    select 1 as place, what, format('revoke all on %s from public, %s', what, owner::regrole) as statement
+    from held where columns is null
+    union all
+    select 2, what, format('grant %s%s on %s to %s%s', e.privilege_type, columns, what,
+        case when e.grantee = 0 then 'public' else e.grantee::regrole::text end,
+        case when e.is_grantable and e.grantee <> owner then ' with grant option' end)
+    from held cross join lateral aclexplode(acl) e
+) rights order by place, what, statement
+
+-- name: schema_grants
+-- Rights on the source schema ($1) as statements for the target ($2).
+select format('grant %s on schema %I to %s%s', e.privilege_type, $2::text,
+    case when e.grantee = 0 then 'public' else e.grantee::regrole::text end,
+    case when e.is_grantable and e.grantee <> n.nspowner then ' with grant option' end) as statement
+from pg_namespace n cross join lateral aclexplode(n.nspacl) e where n.nspname = $1
+
+-- name: loads
+-- Every table that holds rows of its own, with the columns that are stored (not generated), largest first.
+select c.oid::regclass::text as table_name, c.relname,
+    pg_relation_size(c.oid) / current_setting('block_size')::int as pages,
+    pg_relation_size(c.oid) as main_bytes, pg_table_size(c.oid) as bytes, greatest(c.reltuples, 0)::bigint as rows_estimate,
+    (select string_agg(format('%I', a.attname), ', ' order by a.attnum) from pg_attribute a
+      where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '') as columns,
+    -- A value of an environment's own type goes by its text into the copy's type of that name; text is made to be read
+    -- back exactly, under the settings of `enter`.
+    (select string_agg(format(case when t.typnamespace = c.relnamespace then '%1$I::text::%2$s' else '%1$I' end,
+            a.attname, format_type(a.atttypid, a.atttypmod)), ', ' order by a.attnum)
+       from pg_attribute a join pg_type t on t.oid = a.atttypid
+      where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '') as expressions
+from pg_class c
+where c.relnamespace = (select oid from pg_namespace where nspname = $1) and c.relkind = 'r'
+order by pg_table_size(c.oid) desc, c.oid
+
+-- name: measure
+-- Tables, estimated rows and bytes of a schema.
+select count(*) filter (where c.relkind in ('r', 'p')) as tables,
+    coalesce(sum(greatest(c.reltuples, 0)) filter (where c.relkind = 'r'), 0)::bigint as rows_estimate,
+    coalesce(sum(pg_total_relation_size(c.oid)) filter (where c.relkind in ('r', 'm')), 0)::bigint as bytes_total
+from pg_class c where c.relnamespace = (select oid from pg_namespace where nspname = $1)
+
+-- name: obstacles
+-- Everything that the clone could not carry exactly, with the reason and what to do.
+with ns as (select oid, nspname from pg_namespace where nspname = $1),
+rel as (select * from pg_class where relnamespace = (select oid from ns))
+select what, why from (
+    select format('%s %s', case relkind when 'f' then 'foreign table' else 'relation of kind ' || relkind::text end, oid::regclass) as what,
+        'its rows live outside this database; move them into an ordinary table or drop it' as why
+    from rel where relkind not in ('r', 'p', 'v', 'm', 'S', 'i', 'I', 't', 'c')
+    union all
+    select format('table %s', oid::regclass), 'it is temporary; drop it' from rel where relpersistence = 't'
+    union all
+    select format('table %s', oid::regclass), 'it is typed (OF); make it an ordinary table' from rel where reloftype <> 0
+    union all
+    select format('relation %s', oid::regclass), 'it lies in a tablespace of its own; move it to the default tablespace'
+    from rel where reltablespace <> 0
+    union all
+    select format('relation %s', oid::regclass), format('it belongs to %s, for whom this service may not act; change its owner', relowner::regrole)
+    from rel where relkind not in ('t', 'i', 'I') and not pg_has_role(relowner, 'usage')
+    union all
+    select format('index %s', x.indexrelid::regclass), 'it is not valid; rebuild or drop it'
+    from pg_index x join rel c on c.oid = x.indrelid where not x.indisvalid and c.relkind = 'r'
+    union all
+    select format('type %s', format_type(t.oid, null)), 'it is a base type written in C; remove it or ask support'
+    from pg_type t where t.typnamespace = (select oid from ns) and t.typtype in ('b', 'p')
+      and not exists (select from pg_type e where e.typarray = t.oid)
+    union all
+    select format('range type %s', format_type(t.oid, null)), 'it has a canonical function; remove it or ask support'
+    from pg_type t join pg_range r on r.rngtypid = t.oid where t.typnamespace = (select oid from ns) and r.rngcanonical <> 0
+    union all
+    select format('aggregate %s', p.oid::regprocedure), 'aggregates of an environment''s own are not carried; drop it or ask support'
+    from pg_proc p where p.pronamespace = (select oid from ns) and p.prokind = 'a'
+    union all
+    select format('function %s', p.oid::regprocedure), format('it is written in %s; only sql and plpgsql are carried', l.lanname)
+    from pg_proc p join pg_language l on l.oid = p.prolang
+    where p.pronamespace = (select oid from ns) and l.lanname not in ('sql', 'plpgsql') and p.prokind <> 'a'
+      and not exists (select from pg_depend i where i.classid = 'pg_proc'::regclass and i.objid = p.oid and i.deptype = 'i')
+    union all
+    select format('function %s', p.oid::regprocedure),
+        'its text names its own schema, so the copy would still work on the original; use unqualified names'
+    from pg_proc p where p.pronamespace = (select oid from ns)
+      and (strpos(lower(p.prosrc), lower($1::text)) > 0 or strpos(lower(array_to_string(p.proconfig, ' ')), lower($1::text)) > 0)
+    union all
+    select format('trigger %s on %s', quote_ident(g.tgname), c.oid::regclass),
+        'an argument of it names its own schema; use an unqualified name'
+    from pg_trigger g join rel c on c.oid = g.tgrelid
+    where not g.tgisinternal and strpos(lower(encode(g.tgargs, 'escape')), lower($1::text)) > 0
+    union all
+    select format('function %s', p.oid::regprocedure), format('it belongs to %s, for whom this service may not act; change its owner', p.proowner::regrole)
+    from pg_proc p where p.pronamespace = (select oid from ns) and not pg_has_role(p.proowner, 'usage')
+      and not exists (select from pg_depend i where i.classid = 'pg_proc'::regclass and i.objid = p.oid and i.deptype = 'i')
+    union all
+    select pg_describe_object(d.classid, d.objid, d.objsubid), 'it belongs to an extension; install the extension in another schema'
+    from pg_depend d where d.deptype = 'e' and (
+        d.classid = 'pg_class'::regclass and d.objid in (select oid from rel)
+        or d.classid = 'pg_proc'::regclass and d.objid in (select oid from pg_proc where pronamespace = (select oid from ns))
+        or d.classid = 'pg_type'::regclass and d.objid in (select oid from pg_type where typnamespace = (select oid from ns)))
+    union all
+    select format('%s %s', kind, name), 'objects of this kind are not carried; drop it or ask support'
+    from (select 'operator' as kind, oprname::text as name, oprnamespace as home from pg_operator
+          union all select 'operator class', opcname, opcnamespace from pg_opclass
+          union all select 'operator family', opfname, opfnamespace from pg_opfamily
+          union all select 'collation', collname, collnamespace from pg_collation
+          union all select 'conversion', conname, connamespace from pg_conversion
+          union all select 'text search configuration', cfgname, cfgnamespace from pg_ts_config
+          union all select 'text search dictionary', dictname, dictnamespace from pg_ts_dict
+          union all select 'text search parser', prsname, prsnamespace from pg_ts_parser
+          union all select 'text search template', tmplname, tmplnamespace from pg_ts_template) odd
+    where home = (select oid from ns)
+    union all
+    select format('default privileges of %s', defaclrole::regrole), 'they are not carried; drop them'
+    from pg_default_acl where defaclnamespace = (select oid from ns)
+    union all
+    select format('publication %I', p.pubname), format('it publishes %s; take the table out of it', c.oid::regclass)
+    from pg_publication_rel r join pg_publication p on p.oid = r.prpubid join rel c on c.oid = r.prrelid
+    union all
+    select format('security label on %s', l.objoid::regclass), 'security labels are not carried; remove it'
+    from pg_seclabel l join rel c on c.oid = l.objoid and l.classoid = 'pg_class'::regclass
+    union all
+    select format('table %s', i.inhrelid::regclass), format('its parent or child %s lies in another schema; keep a family in one schema', i.inhparent::regclass)
+    from pg_inherits i join pg_class a on a.oid = i.inhrelid join pg_class b on b.oid = i.inhparent
+    where (a.relnamespace = (select oid from ns)) <> (b.relnamespace = (select oid from ns))
+    union all
+    select format('foreign key %I of %s', k.conname, k.conrelid::regclass), 'it refers to this environment from another schema; drop it'
+    from pg_constraint k join pg_class a on a.oid = k.conrelid join rel b on b.oid = k.confrelid
+    where k.contype = 'f' and a.relnamespace <> (select oid from ns)
+    union all
+    select distinct format('view %s', v.oid::regclass), 'it reads this environment from another schema; drop it'
+    from pg_depend d join pg_rewrite r on r.oid = d.objid join pg_class v on v.oid = r.ev_class
+    where d.classid = 'pg_rewrite'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid in (select oid from rel)
+      and v.relnamespace <> (select oid from ns)
+) found order by what, why
+
+-- name: environment_exists
+-- Whether the schema is there at all.
+select exists (select from pg_namespace where nspname = $1)

@@ -1,0 +1,92 @@
+-- The clone's own books, and the statements that carry rows and positions.
+
+-- name: open_run
+-- Begin a new attempt: from its commit on, every older attempt is barred.
+insert into control.clone_run (target_schema, source_schema, transfer_id, attempt)
+values ($1, $2, $3, 1)
+on conflict (target_schema) do update set attempt = control.clone_run.attempt + 1
+where not control.clone_run.closed
+returning attempt
+
+-- name: hold_run
+-- FOR SHARE until the unit commits: a newer attempt or a drop has to wait, and is seen by the next unit.
+select attempt = $2 and not closed from control.clone_run where target_schema = $1 for share
+
+-- name: begin_cloning
+-- The transfer is being cloned from now on.
+update control.transfer set state = 'cloning' where transfer_id = $1 and state = 'scheduled'
+
+-- name: done_units
+-- What earlier attempts have finished.
+select unit, rows, bytes from control.clone_unit where target_schema = $1
+
+-- name: finish_unit
+-- Commits together with the work it stands for.
+insert into control.clone_unit (target_schema, unit, rows, bytes) values ($1, $2, $3, $4)
+
+-- name: create_schema
+-- The empty target, as a statement.
+select format('create schema %I', $1::text)
+
+-- name: comment_schema
+-- The comment on the target, as a statement.
+select format('comment on schema %I is %L', $1::text, $2::text)
+
+-- name: load_range
+-- Copy one range of pages; inside the server, so the worker's memory does not see the rows.
+select format('insert into %I.%I (%s) overriding system value select %s from only %I.%I where ctid >= %L::tid and ctid < %L::tid',
+    $2::text, $3::text, $4::text, $5::text, $1::text, $3::text, format('(%s,0)', $6::bigint), format('(%s,0)', $7::bigint))
+
+-- name: load_empty_rows
+-- A table without stored columns still has rows: as many as the source.
+select format('insert into %I.%I select from only %I.%I where ctid >= %L::tid and ctid < %L::tid',
+    $2::text, $3::text, $1::text, $3::text, format('(%s,0)', $4::bigint), format('(%s,0)', $5::bigint))
+
+-- name: replica_role_allowed
+-- Whether rows may be loaded without firing foreign key checks; the source enforces them and the proof carries them over.
+select coalesce((select rolsuper from pg_roles where rolname = current_user), false)
+    or current_setting('server_version_num')::int >= 150000
+       and coalesce(has_parameter_privilege('session_replication_role', 'set'), false)
+
+-- name: read_position
+-- A sequence's position, as a statement that sets another one to it.
+select format('select last_value, is_called from %I.%s', $1::text, $2::text)
+
+-- name: set_position
+-- Put a sequence of the target where the source's stands.
+select setval(format('%I.%s', $1::text, $2::text)::regclass, $3, $4)
+
+-- name: analyze
+-- Statistics for one table, as a statement.
+select format('analyze %I.%I', $1::text, $2::text)
+
+-- name: add_seconds
+-- Working time, summed over attempts.
+update control.clone_run set seconds = seconds + $2 where target_schema = $1 returning seconds
+
+-- name: finish_run
+-- The clone is whole: its result, once.
+update control.transfer set clone_result = jsonb_build_object('tables', $2::bigint, 'rows', $3::bigint, 'bytes', $4::bigint, 'seconds', $5::double precision)
+where transfer_id = $1
+
+-- name: close_run
+-- Bar every attempt for good, and tell which schema it was.
+update control.clone_run set closed = true where transfer_id = $1 returning target_schema
+
+-- name: reserved_schema
+-- The schema of the reserved environment, for a drop before any attempt began.
+select e.schema_name from control.transfer t join control.environment e on e.environment_id = t.new_environment_id
+where t.transfer_id = $1
+
+-- name: end_leftovers
+-- End what an attempt left running in the server; closing the run comes right after, or waits for none.
+select pg_terminate_backend(pid) from pg_stat_activity
+where application_name = $1 and pid <> pg_backend_pid() and usename = current_user
+
+-- name: drop_schema
+-- Refuses a released environment by itself.
+select control.drop_clone_schema($1, $2)
+
+-- name: forget_run
+-- The units go with it.
+delete from control.clone_run where transfer_id = $1
