@@ -60,7 +60,7 @@ def build_workers(client: Client, settings: Settings, *, quick: Pool, heavy: Poo
     engine = PostgresCloneEngine(heavy, parallelism=settings.clone_parallelism)
     clone = CloneActivities(engine, PostgresVerifier(heavy, parallelism=settings.clone_parallelism))
     gate = GateActivities(PostgresEnvironmentGate(quick))
-    tickets = TicketActivities(PostgresTicketOffice(quick, settings.ticket_ttl))
+    tickets = TicketActivities(PostgresTicketOffice(quick, seal, settings.ticket_ttl))
     uploads = UploadActivities(
         PostgresReservations(
             quick, seal, base_domain=settings.base_domain, opens=settings.window_opens, zone=settings.zone

@@ -160,10 +160,12 @@ class _Copy:
             replica = bool(await connection.fetchval(_SQL["replica_role_allowed"]))
         await self._side_by_side("tables", [("structure", self._structure)])
         await self._side_by_side("rows", self._loads(replica=replica))
-        await self._side_by_side("indexes", self._indexes(partitioned=False))
-        await self._side_by_side("indexes", self._indexes(partitioned=True))
+        await self._side_by_side("indexes", self._indexes())
+        await self._side_by_side("constraints", [("keys", self._statements(self._keys()))])
         await self._side_by_side("constraints", [("checks", self._statements(self._constraints(foreign_key=False)))])
-        await self._side_by_side("constraints", [("foreign keys", self._foreign_keys(replica=replica))])
+        await self._side_by_side(
+            "constraints", [("foreign keys", self._statements(self._constraints(foreign_key=True)))]
+        )
         await self._side_by_side("finish", [("finish", self._hangers_on)])
         await self._side_by_side("statistics", [("statistics", self._analyze)])
 
@@ -297,41 +299,39 @@ class _Copy:
 
     # --- indexes and constraints -------------------------------------------------------------------------------------
 
-    def _indexes(self, *, partitioned: bool) -> list[tuple[str, Work]]:
-        """Make the tables' indexes side by side; a partitioned table's come after its partitions', which it adopts."""
-        chosen = [index for index in self._plan.indexes if index.partitioned is partitioned]
-        units: list[tuple[str, Work]] = []
-        if partitioned:
-            # Parents first, then every attachment, the partitions' ones included: they wait for their parent.
-            made = [index.statement for index in chosen]
-            late = [text for index in self._plan.indexes for text in index.afterwards]
-            return [("indexes of partitioned tables", self._statements([*made, *late]))] if made or late else []
-        for index in chosen:
-            statements = [index.statement, *([index.constraint] if index.constraint else [])]
-            units.append((f"index {index.name}", self._index(statements)))
-        return units
+    def _indexes(self) -> list[tuple[str, Work]]:
+        """Make the tables' indexes side by side."""
+        return [
+            (f"index {index.name}", self._index(index.statement))
+            for index in self._plan.indexes
+            if not index.partitioned
+        ]
 
-    def _index(self, statements: list[str]) -> Work:
+    def _index(self, statement: str) -> Work:
         async def work(connection: Connection) -> None:
             await catalog.enter(connection, self._run.target)
             # The connections already keep the cores busy; a build's own helpers would only get in each other's way.
             await connection.execute("set local max_parallel_maintenance_workers = 0")
             await connection.execute("set local maintenance_work_mem = '256MB'")
-            for statement in statements:
-                await connection.execute(statement)
+            await connection.execute(statement)
 
         return work
+
+    def _keys(self) -> list[str]:
+        """Put indexes under their constraints, then let partitioned tables' indexes adopt their partitions'.
+
+        Not while indexes are built: a transaction that has built one and then wants the whole table for itself would
+        wait for another build on it, and that one for the first.
+        """
+        indexes = self._plan.indexes
+        return [
+            *(index.constraint for index in indexes if index.constraint),
+            *(index.statement for index in indexes if index.partitioned),
+            *(statement for index in indexes for statement in index.afterwards),
+        ]
 
     def _constraints(self, *, foreign_key: bool) -> list[str]:
         return [item.statement for item in self._plan.constraints if item.foreign_key is foreign_key]
-
-    def _foreign_keys(self, *, replica: bool) -> Work:
-        del replica
-
-        async def work(connection: Connection) -> None:
-            await self._make(connection, self._constraints(foreign_key=True))
-
-        return work
 
     # --- the rest ----------------------------------------------------------------------------------------------------
 

@@ -62,8 +62,7 @@ class Move:
         assert found
         role, password, port, database = found.groups()
         dumped = subprocess.run(
-            [str(postgres_bin() / "pg_dump"), "-h", "127.0.0.1", "-p", port, "-U", role, "-d", database]
-            + ["--schema-only", "-n", schema],
+            [str(postgres_bin() / "pg_dump"), "-h127.0.0.1", f"-p{port}", f"-U{role}", "-s", f"-n{schema}", database],
             env={**os.environ, "PGPASSWORD": password},
             check=True,
             capture_output=True,
