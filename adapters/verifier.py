@@ -6,7 +6,7 @@ It shares no code and no statement with the clone engine, so that a mistake in o
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -16,6 +16,7 @@ import asyncpg
 
 from adapters.docket import hold_forward, tell
 from adapters.postgres import Connection, Pool, transaction, translated_errors
+from adapters.sides import Facts, Side, fragment, read_side
 from adapters.statements import load
 from domain.errors import EnvironmentUnknown
 from domain.messages import CloneProgress, TableDifference, Verification, VerifyClone
@@ -32,95 +33,6 @@ _OLD, _NEW = "the old environment", "the new environment"
 _NOTHING: Mapping[str, frozenset[str]] = MappingProxyType({})
 _SQL = load("verify")
 
-Facts = dict[str, dict[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Type:
-    """A type as the rows of one schema use it."""
-
-    kind: str
-    own: bool
-    sendable: bool
-    part: int | None
-    part_quoted: str | None
-    fields: tuple[tuple[str, int], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """One side of a table: names quoted by the server, sizes as they are now."""
-
-    object: str
-    quoted: str
-    readable: bool
-    estimate: int
-    pages: int
-    bytes: int
-    columns: Mapping[str, tuple[str, int]]
-    key: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class _Side:
-    """What is known of one schema."""
-
-    schema: str
-    facts: Facts
-    tables: dict[str, _Table]
-    types: dict[int, _Type]
-
-    def bare(self, table: str, column: str) -> str:
-        """Return the expression of a column's value."""
-        return f"t.{self.tables[table].columns[column][0]}"
-
-    def exact(self, table: str, column: str) -> str:
-        """Return an expression that says everything about a column's value and nothing about this schema's ids."""
-        return self._exact(self.bare(table, column), self.tables[table].columns[column][1])
-
-    def row(self, table: str, columns: tuple[str, ...]) -> str:
-        return ", ".join(self.exact(table, column) for column in columns)
-
-    def _exact(self, value: str, type_id: int, depth: int = 0) -> str:
-        """Take a value apart as far as its types are this schema's own: their ids are part of what the server sends."""
-        found = self.types[type_id]
-        if not found.own:
-            return value if found.sendable else f"({value})::pg_catalog.text"
-        if found.kind == "domain":
-            return self._exact(f"({value})::{found.part_quoted}", self._part(found), depth)
-        if found.kind == "enum":
-            return f"enum_send({value})"
-        pieces = self._pieces(value, found, depth)
-        if pieces is None:
-            return f"({value})::pg_catalog.text"
-        # IS NULL is also true of a row whose every field is null.
-        return f"case when num_nulls({value}) = 0 then row({', '.join(pieces)}) end"
-
-    def _pieces(self, value: str, whole: _Type, depth: int) -> list[str] | None:
-        """Return what a value is made of; None for a base type, which nobody can look into."""
-        match whole.kind:
-            case "composite":
-                return [self._exact(f"({value}).{name}", part, depth) for name, part in whole.fields]
-            case "range":
-                kinds = [f"{kind}({value})" for kind in ("isempty", "lower_inc", "upper_inc", "lower_inf", "upper_inf")]
-                return kinds + [self._exact(f"{end}({value})", self._part(whole), depth) for end in ("lower", "upper")]
-            case "array" | "multirange":
-                # Each level has a name of its own, so that an inner one cannot hide the value it is taken from.
-                element = self._exact(f"e{depth}.x", self._part(whole), depth + 1)
-                elements = _fragment("elements").format(element=element, value=value, alias=f"e{depth}")
-                return [f"array_dims({value})", elements] if whole.kind == "array" else [elements]
-        return None
-
-    def _part(self, whole: _Type) -> int:
-        if whole.part is None:
-            raise AssertionError(f"a {whole.kind} is made of something")
-        return whole.part
-
-
-def _fragment(name: str) -> str:
-    """Return a piece of a statement without its description."""
-    return _SQL[name].split("\n", 1)[1]
-
 
 @dataclass(slots=True)
 class _Pair:
@@ -129,13 +41,13 @@ class _Pair:
     name: str
     columns: tuple[str, ...]
     key: tuple[str, ...] | None
-    sums: dict[str, list[int]] = field(default_factory=dict)
+    sums: tuple[list[int], list[int]] = field(default_factory=lambda: ([0, 0, 0], [0, 0, 0]))
     open_units: int = 0
     unreadable: str = ""
 
     @property
     def equal(self) -> bool:
-        old, new = self.sums.values()
+        old, new = self.sums
         return not self.unreadable and old == new
 
 
@@ -144,7 +56,8 @@ class _Unit:
     """A range of pages of one side of a table."""
 
     pair: _Pair
-    side: _Side
+    side: Side
+    sums: list[int]
     first: int
     last: int
     bytes: int
@@ -163,6 +76,12 @@ class _Course:
     def seconds(self) -> float:
         return time.monotonic() - self._began
 
+    def measure(self, pairs: list[_Pair], units: list[_Unit], old: Side, new: Side) -> None:
+        """Take in how much there is to read; of the two sides, the clone may never have been analysed."""
+        self.tables_total = len(pairs)
+        self.bytes_total = sum(unit.bytes for unit in units)
+        self.rows_total = sum(2 * max(side.tables[pair.name].estimate for side in (old, new)) for pair in pairs)
+
     def tell(self) -> None:
         self._report(
             CloneProgress(
@@ -177,7 +96,18 @@ class _Course:
             )
         )
 
-    async def keep_telling(self) -> None:
+    @asynccontextmanager
+    async def telling(self) -> AsyncIterator[None]:
+        """Report twice a second while a block runs, and at its end."""
+        teller = asyncio.create_task(self._keep_telling())
+        try:
+            yield
+        finally:
+            teller.cancel()
+            await asyncio.wait([teller])
+        self.tell()
+
+    async def _keep_telling(self) -> None:
         while True:
             self.tell()
             await asyncio.sleep(_REPORT_SECONDS)
@@ -207,7 +137,7 @@ class PostgresVerifier:
         await self._hold(order)
         try:
             verification = await self._compare(order.source_schema, order.target_schema, _NOTHING, report)
-        except (EnvironmentUnknown, asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
+        except (EnvironmentUnknown, asyncpg.PostgresError):
             await self._hold(order)  # an undo that began meanwhile drops the clone from under us
             raise
         summary = verification.model_dump(include={"tables", "rows", "seconds"})
@@ -263,74 +193,42 @@ class PostgresVerifier:
         fenced: bool = False,
     ) -> Verification:
         course = _Course(report)
-        course.tell()
-        old, new = await self._side(old_schema), await self._side(new_schema)
-        if fenced:
-            await self._forget_taken_grants(old, new)
-        differences = list(_structure(old.facts, new.facts))
-        pairs = [_pair(old, new, name, ignored_columns) for name in sorted(old.tables.keys() & new.tables.keys())]
-        pairs = [pair for pair in pairs if old.tables[pair.name].readable and new.tables[pair.name].readable]
-        units = sorted(_units(pairs, old, new), key=lambda unit: -unit.bytes)
-        course.tables_total = len(pairs)
-        course.bytes_total = sum(unit.bytes for unit in units)
-        course.rows_total = 2 * sum(max(old.tables[p.name].estimate, new.tables[p.name].estimate) for p in pairs)
-        found: dict[str, TableDifference] = {}
-        await self._together(course, iter(units), iter(pairs), found, (old, new))
-        course.tell()
-        differences += [found[name] for name in sorted(found)]
+        async with course.telling():
+            old, new = [await self._side(schema) for schema in (old_schema, new_schema)]
+            if fenced:
+                await self._forget_taken_grants(old, new)
+            pairs = _pairs(old, new, ignored_columns)
+            units = sorted(_units(pairs, old, new), key=lambda unit: -unit.bytes)
+            course.measure(pairs, units, old, new)
+            await self._together(self._hash_units, course, iter(units))
+            unequal = [pair for pair in pairs if not pair.equal]
+            found: dict[str, TableDifference] = {}
+            await self._together(self._explain, iter(unequal), found, old, new)
         return Verification(
             tables=len(old.tables),
-            rows=sum(pair.sums[old.schema][0] for pair in pairs),
+            rows=sum(pair.sums[0][0] for pair in pairs),
             seconds=round(course.seconds, 3),
-            differences=_limited(differences),
+            differences=_limited([*_structure(old.facts, new.facts), *(found[pair.name] for pair in unequal)]),
         )
 
-    async def _side(self, schema: str) -> _Side:
+    async def _side(self, schema: str) -> Side:
         async with self._reading(schema) as connection:
-            if not await connection.fetchval(_SQL["schema_exists"], schema):
-                raise EnvironmentUnknown(f"There is no schema {schema}. Check the environment's name or id.")
-            facts: Facts = {}
-            rows = [
-                row
-                for name, sql in _SQL.items()
-                if name.startswith("facts_")
-                for row in await connection.fetch(sql, schema)
-            ]
-            for positions in await connection.fetch(_SQL["positions"], schema):
-                rows += await connection.fetch(positions[0])
-            for row in rows:
-                facts.setdefault(row["object"], {})[row["fact"]] = row["definition"]
-            tables = {row["name"]: _table(row) for row in await connection.fetch(_SQL["tables"], schema)}
-            types = {row["id"]: _type(row) for row in await connection.fetch(_SQL["types"], schema)}
-        return _Side(schema, facts, tables, types)
+            return await read_side(connection, schema)
 
-    async def _forget_taken_grants(self, old: _Side, new: _Side) -> None:
+    async def _forget_taken_grants(self, old: Side, new: Side) -> None:
         async with self._reading() as connection:
             for taken in await connection.fetch(_SQL["taken_grants"], old.schema):
                 for side in (old, new):
                     side.facts.get(taken["object"], {}).pop(taken["fact"], None)
 
-    async def _together(
-        self,
-        course: _Course,
-        units: Iterator[_Unit],
-        pairs: Iterator[_Pair],
-        found: dict[str, TableDifference],
-        sides: tuple[_Side, _Side],
-    ) -> None:
-        """Hash every unit, then look for the rows of the tables that differ; always on `parallelism` connections."""
+    async def _together(self, work: Callable[..., Coroutine[None, None, None]], *shared: object) -> None:
+        """Do one work on `parallelism` connections; the workers take from what they share until nothing is left."""
         try:
-            async with asyncio.TaskGroup() as clock:
-                telling = clock.create_task(course.keep_telling())
-                async with asyncio.TaskGroup() as workers:
-                    for _ in range(self._parallelism):
-                        workers.create_task(self._hash_units(course, units))
-                async with asyncio.TaskGroup() as workers:
-                    for _ in range(self._parallelism):
-                        workers.create_task(self._explain(pairs, found, *sides))
-                telling.cancel()
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(self._parallelism):
+                    workers.create_task(work(*shared))
         except ExceptionGroup as group:
-            raise _first(group) from group
+            raise group.exceptions[0] from group  # the first ended the others
 
     async def _hash_units(self, course: _Course, units: Iterator[_Unit]) -> None:
         for unit in units:
@@ -347,24 +245,22 @@ class PostgresVerifier:
         else:
             if row is None:
                 raise AssertionError("an aggregate has one row")
-            sums = pair.sums[side.schema]
             for place, value in enumerate(row):
-                sums[place] += int(value)
+                unit.sums[place] += int(value)
             course.rows_done += row["rows"]
         course.bytes_done += unit.bytes
         pair.open_units -= 1
         course.tables_done += pair.open_units == 0
 
-    async def _explain(self, pairs: Iterator[_Pair], found: dict[str, TableDifference], old: _Side, new: _Side) -> None:
+    async def _explain(self, pairs: Iterator[_Pair], found: dict[str, TableDifference], old: Side, new: Side) -> None:
         for pair in pairs:
-            if not pair.equal:
-                found[pair.name] = await self._explained(pair, old, new)
+            found[pair.name] = await self._explained(pair, old, new)
 
-    async def _explained(self, pair: _Pair, old: _Side, new: _Side) -> TableDifference:
+    async def _explained(self, pair: _Pair, old: Side, new: Side) -> TableDifference:
         table = old.tables[pair.name].object
         if pair.unreadable:
             return TableDifference(table=table, problem=f"its rows could not be read: {pair.unreadable}")
-        counts = [pair.sums[side.schema][0] for side in (old, new)]
+        counts = [sums[0] for sums in pair.sums]
         problem = f"rows differ: {counts[0]} in {_OLD}, {counts[1]} in {_NEW}"
         async with self._reading() as connection:
             keys = await _keys(connection, pair, old, new) if pair.key else []
@@ -374,7 +270,7 @@ class PostgresVerifier:
         return TableDifference(table=table, problem=problem, keys=keys[:MAX_KEYS])
 
 
-async def _keys(connection: Connection, pair: _Pair, old: _Side, new: _Side) -> list[str]:
+async def _keys(connection: Connection, pair: _Pair, old: Side, new: Side) -> list[str]:
     """Name the rows that differ by their primary key, with the columns that differ."""
     key = pair.key or ()
     statement = _SQL["differing_keys"].format(
@@ -392,7 +288,7 @@ async def _keys(connection: Connection, pair: _Pair, old: _Side, new: _Side) -> 
             key=side.row(pair.name, key),
             shown=", ".join(f"left({side.bare(pair.name, column)}::text, 80)" for column in key),
             columns=", ".join(
-                _fragment("column_hash").format(value=side.exact(pair.name, column)) for column in pair.columns
+                fragment("column_hash").format(value=side.exact(pair.name, column)) for column in pair.columns
             ),
             table=side.tables[pair.name].quoted,
         )
@@ -411,7 +307,7 @@ def _named(pair: _Pair, old: asyncpg.Record | None, new: asyncpg.Record | None) 
     return f"{name}: {', '.join(column for column, before, after in cells if before != after)}"
 
 
-async def _rows(connection: Connection, pair: _Pair, old: _Side, new: _Side) -> list[str]:
+async def _rows(connection: Connection, pair: _Pair, old: Side, new: Side) -> list[str]:
     """Name the rows that differ by the beginning of their text, where no primary key does."""
     statement = _SQL["differing_rows"].format(
         old_row=old.row(pair.name, pair.columns),
@@ -459,7 +355,17 @@ def _limited(differences: list[TableDifference]) -> list[TableDifference]:
     return [*differences[: MAX_DIFFERENCES - 1], TableDifference(table="*", problem=f"{left_out} more differences")]
 
 
-def _pair(old: _Side, new: _Side, name: str, ignored_columns: Mapping[str, frozenset[str]]) -> _Pair:
+def _pairs(old: Side, new: Side, ignored_columns: Mapping[str, frozenset[str]]) -> list[_Pair]:
+    """Return the tables that can be read on both sides."""
+    names = sorted(old.tables.keys() & new.tables.keys())
+    return [
+        _pair(old, new, name, ignored_columns)
+        for name in names
+        if old.tables[name].readable and new.tables[name].readable
+    ]
+
+
+def _pair(old: Side, new: Side, name: str, ignored_columns: Mapping[str, frozenset[str]]) -> _Pair:
     """Choose the columns to compare: those of one type on both sides. Others are a difference of structure already."""
     before, after = old.facts[old.tables[name].object], new.facts[new.tables[name].object]
     ignored = ignored_columns.get(name, frozenset())
@@ -472,50 +378,17 @@ def _pair(old: _Side, new: _Side, name: str, ignored_columns: Mapping[str, froze
     )
     key = old.tables[name].key
     usable = bool(key) and key == new.tables[name].key and set(key) <= set(columns)
-    sums = {side.schema: [0, 0, 0] for side in (old, new)}
-    return _Pair(name, columns, key if usable else None, sums)
+    return _Pair(name, columns, key if usable else None)
 
 
-def _units(pairs: list[_Pair], old: _Side, new: _Side) -> Iterator[_Unit]:
+def _units(pairs: list[_Pair], old: Side, new: Side) -> Iterator[_Unit]:
     """Cut both sides of every table into ranges of about 64 MB, values kept out of line counted in."""
     for pair in pairs:
-        for side in (old, new):
+        for side, sums in zip((old, new), pair.sums, strict=True):
             table = side.tables[pair.name]
             step = max(1, table.pages * CHUNK_BYTES // max(table.bytes, 1)) if table.pages else 1
             starts = range(0, max(table.pages, 1), step)
             for start in starts:
                 last = _LAST_BLOCK if start + step >= table.pages else start + step
                 pair.open_units += 1
-                yield _Unit(pair, side, start, last, table.bytes // len(starts))
-
-
-def _table(row: asyncpg.Record) -> _Table:
-    return _Table(
-        object=row["object"],
-        quoted=row["quoted"],
-        readable=row["readable"],
-        estimate=row["estimate"],
-        pages=row["pages"],
-        bytes=row["bytes"],
-        columns={name: (quoted, type_id) for name, quoted, type_id in json.loads(row["columns"])},
-        key=tuple(json.loads(row["key"])),
-    )
-
-
-def _type(row: asyncpg.Record) -> _Type:
-    return _Type(
-        kind=row["kind"],
-        own=row["own"],
-        sendable=row["sendable"],
-        part=row["part"],
-        part_quoted=row["part_quoted"],
-        fields=tuple((name, part) for name, part in json.loads(row["fields"])),
-    )
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first error in a group of groups."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+                yield _Unit(pair, side, sums, start, last, table.bytes // len(starts))

@@ -416,7 +416,7 @@ with recursive part (whole, part) as (
 ), wanted (id) as (
     select a.atttypid from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-    where n.nspname = $1 and c.relkind in ('r', 'm', 'c') and a.attnum > 0 and not a.attisdropped
+    where n.nspname = $1 and a.attnum > 0 and not a.attisdropped
     union
     select t.oid from pg_catalog.pg_type t join pg_catalog.pg_namespace n on n.oid = t.typnamespace where n.nspname = $1
     union

@@ -1,0 +1,155 @@
+"""One side of a comparison of two environments: what the server says of it, and how its rows become bytes.
+
+The bytes of a row are those that the server sends (`record_send`): exact to the last digit and independent of every
+setting. Where a type is the schema's own, its id is among them, and differs between two equal schemas; such values
+are taken apart until nothing of the schema's own is left.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import asyncpg
+
+from adapters.postgres import Connection
+from adapters.statements import load
+from domain.errors import EnvironmentUnknown
+
+_SQL = load("verify")
+
+# Object -> fact -> definition, e.g. ledger_account -> "index ledger_account_pkey" -> "CREATE UNIQUE INDEX …".
+Facts = dict[str, dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """A type as the rows of one schema use it. `part` is what a domain, array, range or multirange is made of."""
+
+    kind: str
+    own: bool
+    sendable: bool
+    part: int
+    part_quoted: str
+    fields: tuple[tuple[str, int], ...]
+
+    @classmethod
+    def of(cls, row: asyncpg.Record) -> Self:
+        return cls(
+            kind=row["kind"],
+            own=row["own"],
+            sendable=row["sendable"],
+            part=row["part"],
+            part_quoted=row["part_quoted"],
+            fields=tuple((name, part) for name, part in json.loads(row["fields"])),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What holds rows: its name as differences call it, and quoted by the server; sizes as they are now.
+
+    `columns` are the live ones in their order, each with its quoted name and its type's id.
+    """
+
+    object: str
+    quoted: str
+    readable: bool
+    estimate: int
+    pages: int
+    bytes: int
+    columns: Mapping[str, tuple[str, int]]
+    key: tuple[str, ...]
+
+    @classmethod
+    def of(cls, row: asyncpg.Record) -> Self:
+        return cls(
+            object=row["object"],
+            quoted=row["quoted"],
+            readable=row["readable"],
+            estimate=row["estimate"],
+            pages=row["pages"],
+            bytes=row["bytes"],
+            columns={name: (quoted, type_id) for name, quoted, type_id in json.loads(row["columns"])},
+            key=tuple(json.loads(row["key"])),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What is known of one schema, and the expressions that read its rows (from a table called t)."""
+
+    schema: str
+    facts: Facts
+    tables: dict[str, Table]
+    types: dict[int, Type]
+
+    def bare(self, table: str, column: str) -> str:
+        """Return the expression of a column's value."""
+        return f"t.{self.tables[table].columns[column][0]}"
+
+    def exact(self, table: str, column: str) -> str:
+        """Return an expression that says everything about a column's value and nothing about this schema's ids."""
+        return self._exact(self.bare(table, column), self.tables[table].columns[column][1])
+
+    def row(self, table: str, columns: tuple[str, ...]) -> str:
+        """Return the exact expressions of several columns."""
+        return ", ".join(self.exact(table, column) for column in columns)
+
+    def _exact(self, value: str, type_id: int, depth: int = 0) -> str:
+        found = self.types[type_id]
+        if not found.own:
+            return value if found.sendable else f"({value})::pg_catalog.text"
+        if found.kind == "domain":
+            return self._exact(f"({value})::{found.part_quoted}", found.part, depth)
+        if found.kind == "enum":
+            return f"enum_send({value})"
+        pieces = self._pieces(value, found, depth)
+        if pieces is None:
+            return f"({value})::pg_catalog.text"
+        # IS NULL is also true of a row whose every field is null.
+        return f"case when num_nulls({value}) = 0 then row({', '.join(pieces)}) end"
+
+    def _pieces(self, value: str, whole: Type, depth: int) -> list[str] | None:
+        """Return what a value is made of; None for a base type, which nobody can look into."""
+        match whole.kind:
+            case "composite":
+                return [self._exact(f"({value}).{name}", part, depth) for name, part in whole.fields]
+            case "range":
+                kinds = [f"{kind}({value})" for kind in ("isempty", "lower_inc", "upper_inc", "lower_inf", "upper_inf")]
+                return kinds + [self._exact(f"{end}({value})", whole.part, depth) for end in ("lower", "upper")]
+            case "array" | "multirange":
+                # Each level has a name of its own, so that an inner one cannot hide the value it is taken from.
+                element = self._exact(f"e{depth}.x", whole.part, depth + 1)
+                elements = fragment("elements").format(element=element, value=value, alias=f"e{depth}")
+                return [f"array_dims({value})", elements] if whole.kind == "array" else [elements]
+        return None
+
+
+async def read_side(connection: Connection, schema: str) -> Side:
+    """Read everything about a schema but its rows. The connection's search_path must be the schema.
+
+    Raises:
+        EnvironmentUnknown: There is no such schema.
+    """
+    if not await connection.fetchval(_SQL["schema_exists"], schema):
+        raise EnvironmentUnknown(f"There is no schema {schema}. Check the environment's name or id.")
+    rows = [
+        row for name, sql in _SQL.items() if name.startswith("facts_") for row in await connection.fetch(sql, schema)
+    ]
+    for positions in await connection.fetch(_SQL["positions"], schema):
+        rows += await connection.fetch(positions[0])
+    facts: Facts = {}
+    for row in rows:
+        facts.setdefault(row["object"], {})[row["fact"]] = row["definition"]
+    return Side(
+        schema,
+        facts,
+        {row["name"]: Table.of(row) for row in await connection.fetch(_SQL["tables"], schema)},
+        {row["id"]: Type.of(row) for row in await connection.fetch(_SQL["types"], schema)},
+    )
+
+
+def fragment(name: str) -> str:
+    """Return a piece of a statement in verify.sql, without its description."""
+    return _SQL[name].split("\n", 1)[1]
