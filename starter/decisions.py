@@ -52,7 +52,7 @@ async def decide(
         closed = await remote.is_closed()
         for event in await register.events(transfer_id, after=seen):
             if event.kind == decision.event and (event.actor == decision.actor or not decision.tells_actor):
-                return await remote.status()
+                return await _moved_on(before, remote, deadline)
             if event.kind == f"{decision.kind}_refused" and event.actor in (decision.actor, _NOBODY):
                 raise _refused(event.reason)
         if closed:
@@ -63,6 +63,15 @@ async def decide(
         f"The {decision.kind} is delivered, and nothing shows of it yet. Look with `sb-transfer status` before you "
         "send it again."
     )
+
+
+async def _moved_on(before: m.TransferStatus, remote: RemoteTransfer, deadline: float) -> m.TransferStatus:
+    """Return the status once the workflow has heard of what the log already tells."""
+    while True:
+        status = await remote.status()
+        if status.state is not before.state or asyncio.get_running_loop().time() > deadline:
+            return status
+        await asyncio.sleep(_FIRST_PAUSE_SECONDS)
 
 
 def _refused(why: str) -> WrongMoment:

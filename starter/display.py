@@ -230,6 +230,7 @@ def timeline(status: m.TransferStatus, zone: ZoneInfo) -> RenderableType:
     last = max(step.finished_at or step.started_at or first for step in begun)
     whole = max((last - first).total_seconds(), 1e-9)
     table = columns("began", "step", "took", "")
+    table.columns[-1].no_wrap = True
     for step in begun:
         started = step.started_at or first
         ended = step.finished_at or last

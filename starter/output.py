@@ -37,6 +37,7 @@ EXIT_CODES = (
     "Exit codes: 0 done · 1 the two sides differ, or the transfer was undone · 2 wrong command line or a refusal · "
     "3 a server or the worker does not answer · 4 misconfigured · 5 anything else · 130 interrupted · 143 terminated."
 )
+_WIDTH_OF_A_FILE = 140  # a log or a pipe has no width of its own
 _BY_KIND: tuple[tuple[type[TransferError], ExitCode], ...] = (
     (Refused, ExitCode.REFUSED),
     (Unavailable, ExitCode.UNAVAILABLE),
@@ -60,6 +61,8 @@ class Output:
         self.as_json = as_json
         self.zone = zone
         self.people = Console(stderr=as_json, quiet=as_json, highlight=False)
+        if not self.people.is_terminal and "COLUMNS" not in os.environ:
+            self.people.width = _WIDTH_OF_A_FILE
 
     def say(self, *things: RenderableType) -> None:
         """Tell people something, now; programs that asked for JSON do not hear it."""

@@ -14,11 +14,13 @@ from starter.display import STATE_STYLES, columns, duration, moment, plain
 def comparison(checks: Sequence[m.Check]) -> RenderableType:
     """Return the manual's comparisons, old beside new, with every difference spelled out."""
     table = columns("administration", "check", "old", "new", "")
+    shown = None
     for check in checks:
         verdict = Text("equal", style="green") if check.equal else Text("differs", style="bold red")
-        table.add_row(
-            plain(check.administration), plain(check.check.value), plain(check.old), plain(check.new), verdict
-        )
+        # The name stands at the first of an administration's checks; below it, it would only be noise.
+        name = plain(check.administration) if check.administration_id != shown else Text()
+        shown = check.administration_id
+        table.add_row(name, check.check.value.replace("_", " "), plain(check.old), plain(check.new), verdict)
         for difference in check.differences:
             table.add_row("", "", "", plain(difference, "red"), "")
     return table
