@@ -1,0 +1,167 @@
+"""The command line as people use it: `up` in one terminal, the move in another, every command a real process."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+COMMAND = str(Path(sys.executable).with_name("sb-transfer"))
+
+
+class Terminal:
+    """A folder in which commands are typed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._variables = {
+            name: value for name, value in os.environ.items() if not name.startswith(("SB_TRANSFER_", "TEMPORAL_"))
+        }
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Type a command and wait for its end."""
+        return subprocess.run(
+            [COMMAND, *words],
+            cwd=self.folder,
+            env=self._variables,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def json(self, *words: str, code: int = 0) -> Any:
+        """Type a command with --json and return its document; it must end with this exit code."""
+        done = self.run(*words, "--json")
+        assert done.returncode == code, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Type a command that stays."""
+        return subprocess.Popen(
+            [COMMAND, *words], cwd=self.folder, env=self._variables, stdout=subprocess.PIPE, text=True
+        )
+
+
+@pytest.fixture(scope="module")
+def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+    """A folder in which `sb-transfer up` runs, with books."""
+    terminal = Terminal(tmp_path_factory.mktemp("journey"))
+    with terminal.start("up") as up:
+        assert up.stdout
+        try:
+            assert "The stack runs" in up.stdout.readline()
+            terminal.json("seed", "--journal-lines", "2000")
+            yield terminal
+        finally:
+            up.send_signal(signal.SIGTERM)
+            assert up.wait(60) == 0
+    assert not (terminal.folder / ".sb-transfer" / "stack.json").exists()
+    mark = str(terminal.folder)
+    for process in psutil.process_iter():
+        try:
+            assert mark not in " ".join(process.cmdline())
+        except psutil.Error:
+            continue
+
+
+def test_a_move_by_hand(terminal: Terminal) -> None:
+    """The README's tour, word for word: if one of these commands breaks, so does every operator's day."""
+    dry = terminal.json("prepare", "enyoi", "--dry-run")
+    assert dry["environment"]["name"] == "enyoi"
+    assert dry["open_quotes"]
+    assert not list(terminal.folder.glob("*.avr"))
+
+    done = terminal.run("prepare", "enyoi")
+    assert done.returncode == 0, done.stderr
+    assert "Quotes lost" in done.stdout
+    ticket = terminal.folder / "enyoi-overdracht-ticket.avr"
+    assert stat.S_IMODE(ticket.stat().st_mode) == 0o600
+    assert terminal.json("status", "enyoi")["status"]["state"] == "awaiting_upload"
+
+    # Lost and fetched once more: the older file is worth nothing.
+    older = ticket.read_bytes()
+    assert terminal.run("ticket", "enyoi").returncode == 4
+    assert ticket.read_bytes() == older
+    terminal.json("ticket", "enyoi", "--overwrite")
+    ticket.with_name("older.avr").write_bytes(older)
+    words = ("--licence", "10002", "--name", "Enyoi Advies")
+    refused = terminal.json("upload", "older.avr", *words, code=2)
+    assert refused["error"]["code"] == "TicketRevoked"
+
+    taken = terminal.run("upload", ticket.name, "--licence", "10002", "--name", "Van Dam Horeca")
+    assert taken.returncode == 2
+    assert taken.stderr.startswith("Deze licentie heeft al een omgeving met deze naam.")
+    assert "(This licence already has an environment with that name." in taken.stderr
+    accepted = terminal.json("upload", ticket.name, *words)
+    assert accepted["url"].endswith("/enyoi-advies")
+    assert accepted["starts_at"]
+
+    early = terminal.run("release", "enyoi", "--by", "early bird")
+    assert early.returncode == 2
+    assert "the transfer is scheduled" in early.stderr
+    assert terminal.run("start-now", "enyoi").returncode == 0
+    seen = terminal.json("watch", "enyoi", "--until", "awaiting_release")
+    assert seen["status"]["state"] == "awaiting_release"
+    new = seen["status"]["new"]["environment_id"]
+    compared = terminal.json("compare", "10001/enyoi", new)
+    assert compared["verification"]["differences"] == []
+    assert compared["verification"]["rows"] > 500
+    assert all(check["equal"] for check in compared["report"]["checks"])
+    assert terminal.run("compare", "10001/enyoi", "Van Dam Horeca").returncode == 1
+    released = terminal.json("release", "enyoi", "--by", "Anna [de] Vries", "--note", "compared")
+    assert released["status"]["state"] == "released"
+    assert terminal.run("watch", "enyoi").returncode == 0
+    story = terminal.run("events", "enyoi")
+    assert "Anna [de] Vries" in story.stdout
+    assert "early bird" in story.stdout
+    assert terminal.json("list", "--state", "released")[0]["environment_name"] == "enyoi"
+
+
+def test_an_undone_move_shows_in_the_exit_code(terminal: Terminal) -> None:
+    """A nightly script must notice that a transfer was undone without reading its text."""
+    started = terminal.json("prepare", "Molenaar Bouw")
+    assert "ticket" not in started
+    assert terminal.json("cancel", started["transfer_id"], "--reason", "asked")["status"]["undo_reason"] == "cancelled"
+    assert terminal.run("watch", started["transfer_id"]).returncode == 1
+    assert terminal.json("status", started["transfer_id"], code=1)["status"]["state"] == "undone"
+    assert terminal.json("cancel", started["transfer_id"], code=2)["error"]["code"] == "WrongMoment"
+
+
+def test_status_is_answered_without_a_worker(terminal: Terminal) -> None:
+    """In the middle of an outage an operator must still see where every transfer stands."""
+    started = terminal.json("prepare", "Linden Tandartsen")
+    stack = json.loads((terminal.folder / ".sb-transfer" / "stack.json").read_text())
+    worker = psutil.Process(stack["pids"]["worker"])
+    worker.send_signal(signal.SIGSTOP)  # there, and deaf: the supervisor does not start another one
+    try:
+        sight = terminal.json("status", started["transfer_id"])
+        assert (sight["told_by"], sight["status"]["state"]) == ("database", "awaiting_upload")
+    finally:
+        worker.send_signal(signal.SIGCONT)
+    deadline = time.monotonic() + 30
+    while terminal.json("status", started["transfer_id"])["told_by"] != "workflow":
+        assert time.monotonic() < deadline
+    assert terminal.run("cancel", started["transfer_id"]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "error"),
+    [
+        (("prepare", "nobody"), 2, "EnvironmentUnknown"),
+        (("status", "nobody"), 2, "TransferUnknown"),
+        (("upload", "nowhere.avr", "--licence", "1", "--name", "x"), 4, "Misconfigured"),
+        (("upload", ".sb-transfer/stack.json", "--licence", "1", "--name", "x"), 2, "TicketNotGenuine"),
+    ],
+)
+def test_what_cannot_be_done_says_why(terminal: Terminal, words: tuple[str, ...], code: int, error: str) -> None:
+    """A program that calls the command line must get the error's code in the same place every time."""
+    assert terminal.json(*words, code=code)["error"]["code"] == error
