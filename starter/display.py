@@ -89,6 +89,8 @@ def transfer(
 
 def clone_line(clone: m.CloneProgress) -> RenderableType:
     """Return the copy's progress on one line: the bar, rows, rows per second, tables."""
+    if not clone.rows_total and not clone.rows_done:
+        return plain(f"{clone.phase} …", "cyan")  # there are no figures yet
     line = Table.grid(padding=(0, 2))
     line.add_row(
         plain(clone.phase, "cyan"),

@@ -92,7 +92,7 @@ def test_more_rows_than_were_estimated_do_not_break_the_bar() -> None:
     """The total is an estimate; a bar beyond its end would crash the display in the middle of a move."""
     clone = m.CloneProgress(phase="load", rows_done=12, rows_total=10, elapsed_seconds=1)
     assert "12 of 12 rows" in shown(display.clone_line(clone))
-    assert "0 of 0 rows" in shown(display.clone_line(m.CloneProgress(phase="starting")))
+    assert shown(display.clone_line(m.CloneProgress(phase="starting"))).strip() == "starting …"
 
 
 def test_a_scheduled_transfer_shows_the_start_on_the_amsterdam_clock() -> None:
