@@ -58,6 +58,12 @@ class MailProcess:
         except TimeoutError as error:
             raise Unavailable(failure) from error
 
+    async def ended(self) -> int:
+        """Wait until the server has ended, by whatever cause, and return its exit code."""
+        if self._process is None:
+            raise RuntimeError("the server has not been started")
+        return await processes.ended(self._process)
+
     async def stop(self) -> None:
         """Stop the server; the mails stay."""
         if self._process is not None:

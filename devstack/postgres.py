@@ -78,6 +78,12 @@ class EmbeddedPostgres:
         await self._until_ready()
         await self._make_roles()
 
+    async def ended(self) -> int:
+        """Wait until the server has ended, by whatever cause, and return its exit code."""
+        if self._process is None:
+            raise RuntimeError("the server has not been started")
+        return await processes.ended(self._process)
+
     async def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stop the server: SIGINT is PostgreSQL's fast shutdown, SIGQUIT the immediate one, SIGKILL a crash."""
         if self._process is not None:

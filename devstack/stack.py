@@ -20,6 +20,7 @@ from devstack.info import DEFAULT_FOLDER, StackInfo, ticket_keys
 from devstack.lock import FolderLock
 from devstack.mailprocess import MailProcess
 from devstack.postgres import EmbeddedPostgres
+from devstack.supervision import Server, Supervision
 from devstack.temporal import EmbeddedTemporal
 from devstack.worker import WorkerProcess
 from domain.errors import Misconfigured, Unavailable
@@ -28,6 +29,8 @@ from workflows import search_attributes
 _CONNECT_TIMEOUT_SECONDS = 5.0
 _PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
 _POSTGRES_PORT = 5432
+# SIGHUP: the terminal was closed.
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _DATABASE, _TEMPORAL, _SMTP = "SB_TRANSFER_DATABASE_URL", "TEMPORAL_ADDRESS", "SB_TRANSFER_SMTP_URL"
 
 
@@ -51,7 +54,7 @@ class Stack:
         self.folder = folder.absolute()
         self._given = dict(os.environ if environment is None else environment)
         self._wants_worker = worker
-        self._worker = WorkerProcess(self.folder / "worker", self._worker_started)
+        self._worker = WorkerProcess(self.folder / "worker")
         self._postgres = EmbeddedPostgres(self.folder / "postgres") if not self._given.get(_DATABASE) else None
         self._temporal = EmbeddedTemporal(self.folder / "temporal") if not self._given.get(_TEMPORAL) else None
         self._mail = MailProcess(self.folder / "mail") if not self._given.get(_SMTP) else None
@@ -118,8 +121,26 @@ class Stack:
         _, client = await asyncio.gather(self._migrate(), self._register())
         self.info.write(self.folder)
         if self._wants_worker:
+            self._worker.configure(self.process_environment())
             self._cleanup.push_async_callback(self._worker.stop)
-            await self._worker.start(client, self.process_environment())
+            await self._worker.start()
+            await self._worker.ready(client)
+            self._started("worker", self._worker.pid)
+        self._supervise()
+
+    def _supervise(self) -> None:
+        """From now on a server that dies is started again; at the end watching stops before anything else does."""
+        servers: dict[str, Server | None] = {
+            "postgres": self._postgres,
+            "temporal": self._temporal,
+            "mail": self._mail,
+            "worker": self._worker if self._wants_worker else None,
+        }
+        for name, server in servers.items():
+            if server is not None:
+                supervision = Supervision(name, server, self._started)
+                self._cleanup.push_async_callback(supervision.end)
+                supervision.begin()
 
     async def _start_postgres(self) -> None:
         if self._postgres is not None:
@@ -173,10 +194,9 @@ class Stack:
         await register_search_attributes(client, search_attributes.ALL)
         return client
 
-    def _worker_started(self, pid: int) -> None:
-        if self._info is not None:
-            self._info = self._info.model_copy(update={"pids": {**self._info.pids, "worker": pid}})
-            self._info.write(self.folder)
+    def _started(self, name: str, pid: int) -> None:
+        self._info = self.info.model_copy(update={"pids": {**self.info.pids, name: pid}})
+        self._info.write(self.folder)
 
 
 def _host_and_port(url: str, setting: str) -> tuple[str, int]:
@@ -188,7 +208,7 @@ def _host_and_port(url: str, setting: str) -> tuple[str, int]:
 
 
 async def up(folder: Path, announce: Callable[[Stack], None], *, worker: bool = True) -> None:
-    """Run a stack until SIGTERM or Ctrl-C, then stop it in order; what comes during the start stops the start.
+    """Run a stack until SIGTERM, Ctrl-C or the end of the terminal, then stop it in order; also during its start.
 
     Args:
         folder: The data folder.
@@ -215,11 +235,11 @@ async def up(folder: Path, announce: Callable[[Stack], None], *, worker: bool = 
             started_to_stop = True
             running.cancel()
 
-    for how in (signal.SIGTERM, signal.SIGINT):
+    for how in _STOP_SIGNALS:
         loop.add_signal_handler(how, stop)
     try:
         with suppress(asyncio.CancelledError):
             await running
     finally:
-        for how in (signal.SIGTERM, signal.SIGINT):
+        for how in _STOP_SIGNALS:
             loop.remove_signal_handler(how)

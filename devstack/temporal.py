@@ -83,6 +83,12 @@ class EmbeddedTemporal:
         """Return a client of this server, whatever this process's environment says."""
         return await connect_temporal(environment={"TEMPORAL_ADDRESS": self.address})
 
+    async def ended(self) -> int:
+        """Wait until the server has ended, by whatever cause, and return its exit code."""
+        if self._process is None:
+            raise RuntimeError("the server has not been started")
+        return await processes.ended(self._process)
+
     async def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """Stop the server; SIGKILL is a crash."""
         if self._process is not None:

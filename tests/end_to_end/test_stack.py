@@ -150,7 +150,7 @@ async def test_a_new_start_takes_over_after_kill_9(folder: Path, crash: str) -> 
     assert alive(folder) == []
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_a_stop_leaves_nothing(folder: Path, how: signal.Signals) -> None:
     """Ctrl-C must end every process and say so to other programs; the data stays."""
     up = Up(folder)
@@ -278,23 +278,47 @@ async def test_a_wrong_password_is_one_clear_line(folder: Path, postgres: Embedd
     assert alive(folder) == []
 
 
+@pytest.mark.parametrize("victim", ["postgres", "temporal", "mail"])
+async def test_a_server_that_dies_is_started_again(folder: Path, victim: str) -> None:
+    """Whatever the machine's memory guard ends at 22:00 must be back before anybody notices, at the same address."""
+    up = Up(folder)
+    info = await up.ready()
+    await leave_traces(info)
+    again = await kill_and_wait(folder, info, victim)
+    assert alive(folder) == ["mail", "postgres", "temporal"]
+    assert again.model_copy(update={"pids": info.pids}) == info
+    await assert_traces(again)
+    assert await processes.answers(*address_of(again.smtp_url))
+    code, errors = up.end(signal.SIGTERM)
+    assert code == 0
+    assert f"{victim} ended (exit code -9) and is started again" in errors
+    assert alive(folder) == []
+
+
 async def test_the_worker_works_and_is_started_again_when_it_dies(folder: Path) -> None:
     """A worker that is killed at 22:00 must be back before anybody notices."""
     up = Up(folder, worker=True)
     info = await up.ready()
     assert alive(folder) == ["mail", "postgres", "temporal", "worker"]
-    psutil.Process(info.pids["worker"]).kill()
-    deadline = time.monotonic() + 30
-    again = info
-    while again.pids["worker"] == info.pids["worker"] and time.monotonic() < deadline:
-        await asyncio.sleep(0.1)
-        again = StackInfo.read(folder) or again
-    assert again.pids["worker"] != info.pids["worker"]
+    await kill_and_wait(folder, info, "worker")
     assert alive(folder) == ["mail", "postgres", "temporal", "worker"]
     code, errors = up.end(signal.SIGTERM)
     assert code == 0
-    assert "The worker ended (exit code -9)" in errors
+    assert "worker ended (exit code -9) and is started again" in errors
     assert alive(folder) == []
+
+
+async def kill_and_wait(folder: Path, info: StackInfo, victim: str) -> StackInfo:
+    """Kill -9 one server and return where everything is when the next one runs."""
+    psutil.Process(info.pids[victim]).kill()
+    deadline = time.monotonic() + 30
+    again = info
+    while again.pids[victim] == info.pids[victim] and time.monotonic() < deadline:
+        await asyncio.sleep(0.1)
+        again = StackInfo.read(folder) or again
+    assert again.pids[victim] != info.pids[victim]
+    assert {**again.pids, victim: 0} == {**info.pids, victim: 0}
+    return again
 
 
 async def test_an_orphaned_worker_is_ended_by_the_next_start(folder: Path) -> None:
