@@ -134,14 +134,12 @@ async def read_side(connection: Connection, schema: str) -> Side:
     """
     if not await connection.fetchval(_SQL["schema_exists"], schema):
         raise EnvironmentUnknown(f"There is no schema {schema}. Check the environment's name or id.")
-    rows = [
-        row for name, sql in _SQL.items() if name.startswith("facts_") for row in await connection.fetch(sql, schema)
-    ]
-    for positions in await connection.fetch(_SQL["positions"], schema):
-        rows += await connection.fetch(positions[0])
     facts: Facts = {}
-    for row in rows:
-        facts.setdefault(row["object"], {})[row["fact"]] = row["definition"]
+    questions = [(sql, [schema]) for name, sql in _SQL.items() if name.startswith("facts_")]
+    questions += [(row[0], []) for row in await connection.fetch(_SQL["positions"], schema)]
+    for sql, arguments in questions:
+        for row in await connection.fetch(sql, *arguments):
+            facts.setdefault(row["object"], {})[row["fact"]] = row["definition"]
     return Side(
         schema,
         facts,

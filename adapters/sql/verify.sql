@@ -33,8 +33,9 @@ cross join lateral (values
     ('persistence', c.relpersistence::text),
     ('access method', a.amname::text),
     ('tablespace', s.spcname::text),
-    ('options', array(select o from pg_catalog.unnest(c.reloptions) o order by o)::text),
-    ('options of its TOAST table', (select array(select o from pg_catalog.unnest(t.reloptions) o order by o)::text
+    ('options', nullif(array(select o from pg_catalog.unnest(c.reloptions) o order by o)::text, '{}')),
+    ('options of its TOAST table', (select nullif(array(select o from pg_catalog.unnest(t.reloptions) o order by o)::text,
+                                                   '{}')
                                     from pg_catalog.pg_class t where t.oid = c.reltoastrelid)),
     ('row security', case when c.relrowsecurity then 'on' else 'off' end
                      || case when c.relforcerowsecurity then ', forced' else '' end),
@@ -56,8 +57,15 @@ cross join lateral (values
 ) as f (fact, definition)
 where n.nspname = $1 and c.relkind in ('r', 'p', 'v', 'm', 'S', 'f', 'c') and f.definition is not null
 
+-- name: facts_schema
+-- The schema's own comment. Who may use it is settled when an environment is opened.
+select 'schema' as object, 'comment' as fact, pg_catalog.obj_description(n.oid, 'pg_namespace') as definition
+from pg_catalog.pg_namespace n
+where n.nspname = $1 and pg_catalog.obj_description(n.oid, 'pg_namespace') is not null
+
 -- name: facts_columns
--- Live columns by name: where dropped ones stood does not matter.
+-- Live columns by name: where dropped ones stood does not matter. What is as usual is left out: an environment may have
+-- tens of thousands of columns.
 select case c.relkind when 'v' then 'view ' when 'm' then 'materialized view ' when 'f' then 'foreign table '
                       when 'c' then 'type ' else '' end || c.relname::text as object,
        'column ' || pg_catalog.quote_ident(a.attname::text) || f.fact as fact, f.definition
@@ -69,17 +77,18 @@ left join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attn
 left join pg_catalog.pg_collation o on o.oid = a.attcollation and a.attcollation <> t.typcollation
 cross join lateral (values
     ('', pg_catalog.format_type(a.atttypid, a.atttypmod)),
-    (': not null', a.attnotnull::text),
+    (': not null', nullif(a.attnotnull, false)::text),
     (': default', case when a.attgenerated = '' then pg_catalog.pg_get_expr(d.adbin, d.adrelid) end),
     (': generated', case when a.attgenerated <> ''
                          then a.attgenerated::text || ' ' || pg_catalog.pg_get_expr(d.adbin, d.adrelid) end),
     (': identity', nullif(a.attidentity::text, '')),
     (': collation', o.oid::pg_catalog.regcollation::text),
-    (': storage', a.attstorage::text),
+    (': storage', case when a.attstorage <> t.typstorage then a.attstorage::text end),
     (': compression', nullif(a.attcompression::text, '')),
-    (': statistics target', a.attstattarget::text),
-    (': options', array(select p from pg_catalog.unnest(a.attoptions) p order by p)::text),
-    (': own or inherited', a.attislocal::text || ', ' || a.attinhcount::text),
+    (': statistics target', case when a.attstattarget >= 0 then a.attstattarget::text end),
+    (': options', nullif(array(select p from pg_catalog.unnest(a.attoptions) p order by p)::text, '{}')),
+    (': inherited', case when a.attinhcount > 0 then a.attinhcount::text
+                              || case when a.attislocal then ', and its own' else '' end end),
     (': comment', pg_catalog.col_description(c.oid, a.attnum))
 ) as f (fact, definition)
 where n.nspname = $1 and c.relkind in ('r', 'p', 'v', 'm', 'f', 'c') and f.definition is not null
@@ -167,8 +176,11 @@ left join pg_catalog.pg_class c on c.oid = k.conrelid
 left join pg_catalog.pg_type d on d.oid = k.contypid
 cross join lateral (values
     ('', pg_catalog.pg_get_constraintdef(k.oid)),
-    (': own or inherited', k.conislocal::text || ', ' || k.coninhcount::text),
-    (': validated', k.convalidated::text),
+    -- A partition's NOT NULL may be its own or not, by the order in which it and the primary key came; it cannot be
+    -- dropped either way.
+    (': inherited', case when k.coninhcount > 0 then k.coninhcount::text || case
+        when k.conislocal and not (k.contype = 'n' and c.relispartition) then ', and its own' else '' end end),
+    (': validated', case when not k.convalidated then 'no' end),
     (': enforcement', case when k.contype = 'f' then
         (select pg_catalog.string_agg(distinct g.tgenabled::text, '') from pg_catalog.pg_trigger g
          where g.tgconstraint = k.oid) end),
@@ -442,9 +454,10 @@ left join unsendable u on u.id = t.oid
 -- Rows of a range of pages as a count and two sums of independent hashes, in whatever order they lie. The bytes are
 -- hashed as one value: a sum of hashes that are linear in the columns would miss two amounts that were swapped.
 select count(*) as rows,
-       coalesce(sum(hash_record_extended(row(x.sent), 1)), 0) as first,
-       coalesce(sum(hash_record_extended(row(x.sent), 2)), 0) as second
-from (select record_send(row({row})) as sent from only {table} t where t.ctid >= $1 and t.ctid < $2 offset 0) x
+       coalesce(sum(hash_record_extended(x.sent, 1)), 0) as first,
+       coalesce(sum(hash_record_extended(x.sent, 2)), 0) as second
+-- OFFSET 0 keeps the server from making the bytes once for each hash.
+from (select row(record_send(row({row}))) as sent from only {table} t where t.ctid >= $1 and t.ctid < $2 offset 0) x
 
 -- name: differing_keys
 -- Keys whose rows differ, or are on one side only.

@@ -128,6 +128,9 @@ async def _build(pool: Pool, schema: str, *, backwards: bool) -> None:
                 await connection.execute("drop table ledger")
                 await connection.execute(_TABLES[1].replace("(admin", "(gone text, admin", 1))
                 await connection.execute("alter table ledger drop column gone")
+        if backwards:  # a partition that joined with its columns in another order
+            await connection.execute("drop table movement_rest; create table movement_rest (bank text, id integer)")
+            await connection.execute("alter table movement attach partition movement_rest default")
         await connection.execute(_ROWS)
         if backwards:  # the same rows in other places
             await connection.execute(
@@ -444,6 +447,20 @@ _STRUCTURE = {
     ),
     "a comment changed": ("comment on table ledger is 'what is owned'", "ledger", "comment: what is owed"),
     "a column's comment missing": ("comment on column ledger.amount is null", "ledger", "column amount: comment"),
+    "a comment on the schema": ("comment on schema env_new is 'new'", "schema", "missing in the old environment"),
+    "columns in another order": (
+        """alter table "Odd ""name"" ;" drop column "a column"; alter table "Odd ""name"" ;" add "a column" integer""",
+        'Odd "name" ;',
+        'order of columns: "a column", "Ünï" in',
+    ),
+    "a constraint that is not validated": (
+        (
+            "alter table ledger drop constraint ledger_positive; "
+            "alter table ledger add constraint ledger_positive check (amount > -1000) not valid"
+        ),
+        "ledger",
+        "constraint ledger_positive: validated: none",
+    ),
     "a default changed": (
         "alter table customer alter column name set default 'x'",
         "customer",
