@@ -340,3 +340,6 @@ async def test_a_worker_that_cannot_start_says_where_to_look(folder: Path) -> No
         async with Stack(folder, environment={"SB_TRANSFER_TICKET_KEYS": "no key"}):
             raise AssertionError("it started")
     assert alive(folder) == []
+    lines = (folder / "worker" / "log").read_text().splitlines()
+    assert len(lines) == 1, "one clear line, not a traceback"
+    assert "SB_TRANSFER_TICKET_KEYS" in lines[0]
