@@ -140,11 +140,11 @@ class PostgresVerifier:
         except (EnvironmentUnknown, asyncpg.PostgresError):
             await self._hold(order)  # an undo that began meanwhile drops the clone from under us
             raise
-        summary = verification.model_dump(include={"tables", "rows", "seconds"})
-        summary["mismatches"] = len(verification.differences)
+        found = verification.model_dump()
+        summary = {**verification.model_dump(exclude={"differences"}), "mismatches": len(verification.differences)}
         async with transaction(self._pool) as connection:
             await hold_forward(connection, order.transfer_id)
-            await connection.execute(_SQL["keep"], order.transfer_id, json.dumps(summary))
+            await connection.execute(_SQL["keep"], order.transfer_id, json.dumps(summary | found))
             await tell(
                 connection,
                 order.transfer_id,
