@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
+from uuid import UUID
 
 import typer
 from rich.text import Text
@@ -68,6 +69,17 @@ def _show(output: Output, sight: Sight) -> ExitCode:
     """Answer with where a transfer stands; the exit code tells a script whether it was undone."""
     output.answer(sight, display.sight(sight, now=datetime.now(UTC), zone=output.zone))
     return _code_of(sight)
+
+
+def _keep(file: TicketFile, ticket: bytes, transfer_id: UUID) -> None:
+    """Write a ticket; when that fails the environment is frozen all the same, so say how to go on."""
+    try:
+        file.write(ticket)
+    except (Misconfigured, OSError) as error:
+        raise Misconfigured(
+            f"The environment is read-only now, but its ticket could not be written: {error} "
+            f"Get it with: sb-transfer ticket {transfer_id} -o DIR"
+        ) from error
 
 
 def _show_undo(output: Output, sight: Sight) -> ExitCode:
@@ -180,7 +192,7 @@ def prepare(  # noqa: PLR0917 - typer names them on the command line
                 requested_by=_me(by),
                 on_progress=lambda status: show(Sight(status=status)),
             )
-        file.write(prepared.ticket)
+        _keep(file, prepared.ticket, prepared.transfer_id)
         output.answer(
             {**prepared.model_dump(mode="json"), "ticket_file": str(file.path)},
             Text.assemble(("The environment is read-only now. Its ticket: ", "green"), str(file.path)),

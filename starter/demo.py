@@ -15,7 +15,7 @@ from adapters.books import SHOW_MOVES, ShowMove
 from adapters.settings import Settings
 from devstack.stack import Stack
 from domain import messages as m
-from domain.errors import TransferError, Unavailable
+from domain.errors import Misconfigured, TransferError, Unavailable
 from domain.vocabulary import Scenario, TransferState
 from starter import display, tables
 from starter.answers import Sight
@@ -83,6 +83,8 @@ async def _stage(keep: Path | None) -> AsyncIterator[tuple[Stack, TransferClient
 @contextmanager
 def _folder(keep: Path | None) -> Iterator[Path]:
     if keep is not None:
+        if keep.exists() and any(keep.iterdir()):
+            raise Misconfigured(f"{keep} is not empty, and a demo begins anew. Choose another folder with --keep.")
         yield keep
         return
     folder = Path(tempfile.mkdtemp(prefix="sb-transfer-demo-"))

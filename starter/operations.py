@@ -4,17 +4,17 @@ from rich.text import Text
 
 from adapters.books import SeedReport, seed
 from adapters.migrations import migrate_control
-from adapters.postgres import connect_pool
 from adapters.settings import Settings
 from adapters.temporal import connect_temporal, register_search_attributes
 from starter.output import ExitCode, Output
-from starter.services import Surroundings
+from starter.services import Surroundings, database
 from workflows import search_attributes
 
 
 async def set_up(here: Surroundings, output: Output) -> ExitCode:
     """Migrate the database and register the search attributes; both may be repeated."""
-    migrations = await migrate_control(here.settings.database_url.get_secret_value())
+    async with database(here.settings):  # says where the database should be when it is not there
+        migrations = await migrate_control(here.settings.database_url.get_secret_value())
     client = await connect_temporal(environment=here.environment)
     attributes = await register_search_attributes(client, search_attributes.ALL)
     output.answer(
@@ -45,8 +45,5 @@ async def seed_books(here: Surroundings, output: Output, *, value: int, journal_
 
 async def make_books(settings: Settings, *, value: int = 1, journal_lines: int) -> SeedReport:
     """Seed the database that the settings name."""
-    pool = await connect_pool(settings.database_url.get_secret_value(), max_size=4, application_name="sb-transfer seed")
-    try:
+    async with database(settings) as pool:
         return await seed(pool, value=value, journal_lines=journal_lines, base_domain=settings.base_domain)
-    finally:
-        await pool.close()

@@ -125,6 +125,8 @@ def in_our_words(error: BaseException) -> TransferError:
             return Misconfigured(
                 f"The database does not let us in: {_first_line(error)}. Correct SB_TRANSFER_DATABASE_URL."
             )
+        case ConnectionError() | TimeoutError():
+            return Unavailable(f"A server does not answer ({type(error).__name__}). Try again.")
         case OSError() if error.filename is not None:
             return Misconfigured(f"{error.filename}: {error.strerror}. Choose another file or correct its permissions.")
     return TransferError(f"Unexpected {type(error).__name__}: {_first_line(error)}. Look in the logs, then try again.")

@@ -90,13 +90,7 @@ async def connect(settings: Settings, *, environment: Mapping[str, str] | None =
         Unavailable: A server does not answer; the message names it.
         Misconfigured: Temporal's profile, certificate or namespace is wrong.
     """
-    pool = await connect_pool(
-        settings.database_url.get_secret_value(),
-        max_size=4 + settings.clone_parallelism,
-        application_name="sb-transfer client",
-    )
-    try:
-        await _prove(pool, settings)
+    async with database(settings, connections=4 + settings.clone_parallelism) as pool:
         seal = TicketSeal(settings.ticket_keys)
         yield TransferClient(
             await connect_temporal(environment=environment),
@@ -106,6 +100,21 @@ async def connect(settings: Settings, *, environment: Mapping[str, str] | None =
             seal=seal,
             comparer=Comparer(pool, PostgresVerifier(pool, parallelism=settings.clone_parallelism)),
         )
+
+
+@asynccontextmanager
+async def database(settings: Settings, *, connections: int = 4) -> AsyncIterator[Pool]:
+    """Open a pool of at most so many connections, and close it.
+
+    Raises:
+        Unavailable: The database does not answer; the message says where, without the password.
+    """
+    pool = await connect_pool(
+        settings.database_url.get_secret_value(), max_size=connections, application_name="sb-transfer client"
+    )
+    try:
+        await _prove(pool, settings)
+        yield pool
     finally:
         await pool.close()
 

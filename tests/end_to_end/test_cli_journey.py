@@ -111,6 +111,8 @@ def test_a_move_by_hand(terminal: Terminal) -> None:
     assert terminal.run("start-now", "enyoi").returncode == 0
     seen = terminal.json("watch", "enyoi", "--until", "awaiting_release")
     assert seen["status"]["state"] == "awaiting_release"
+    again = terminal.json("resend", "enyoi", "--kind", "ready", "--to", "directie@bakker.example")
+    assert (again["sent"], again["problems"]) == (1, [])
     new = seen["status"]["new"]["environment_id"]
     compared = terminal.json("compare", "10001/enyoi", new)
     assert compared["verification"]["differences"] == []
@@ -134,6 +136,20 @@ def test_an_undone_move_shows_in_the_exit_code(terminal: Terminal) -> None:
     assert terminal.run("watch", started["transfer_id"]).returncode == 1
     assert terminal.json("status", started["transfer_id"], code=1)["status"]["state"] == "undone"
     assert terminal.json("cancel", started["transfer_id"], code=2)["error"]["code"] == "WrongMoment"
+
+
+def test_the_worker_command_becomes_the_worker(terminal: Terminal) -> None:
+    """In a container the command is process 1, so it must itself be what gets SIGTERM and stops in order."""
+    with terminal.start("worker") as started:
+        try:
+            deadline = time.monotonic() + 30
+            while psutil.Process(started.pid).cmdline()[-3:] != ["-P", "-m", "worker"]:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            time.sleep(3)  # long enough to have installed its own handlers
+        finally:
+            started.send_signal(signal.SIGTERM)
+        assert started.wait(60) == 0
 
 
 def test_status_is_answered_without_a_worker(terminal: Terminal) -> None:

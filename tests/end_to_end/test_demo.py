@@ -111,6 +111,9 @@ def test_one_scenario_for_people_tells_the_whole_story(tmp_path: Path) -> None:
     ):
         assert words in done.stdout
     assert (tmp_path / "kept" / "postgres").is_dir()
+    again = play(tmp_path, "--keep", "kept")
+    assert again.returncode == 4
+    assert "kept is not empty" in again.stderr
     assert processes_of(tmp_path) == []
 
 

@@ -46,6 +46,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (asyncpg.UndefinedTableError("relation control.transfer does not exist"), ExitCode.MISCONFIGURED),
         (asyncpg.InvalidPasswordError("password authentication failed"), ExitCode.MISCONFIGURED),
         (PermissionError(13, "Permission denied", "ticket.avr"), ExitCode.MISCONFIGURED),
+        (ConnectionResetError(104, "Connection reset by peer"), ExitCode.UNAVAILABLE),
         (TransferError(), ExitCode.FAILED),
         (ZeroDivisionError("division by zero\nsecond line"), ExitCode.FAILED),
     ],
