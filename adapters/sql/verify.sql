@@ -404,8 +404,9 @@ from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamesp
 where n.nspname = $1 and c.relkind in ('r', 'm')
 
 -- name: types
--- The types of a schema's columns, and what the schema's own types are made of. `part` is a domain's base, an array's
--- element, a range's subtype or a multirange's range. `sendable`: the server can write it, and all in it, as bytes.
+-- The types of what holds rows in a schema, and what those of them that are the schema's own are made of. `part` is a
+-- domain's base, an array's element, a range's subtype or a multirange's range. `sendable`: the server can write it,
+-- and all in it, as bytes.
 with recursive part (whole, part) as (
     select oid, typbasetype from pg_catalog.pg_type where typtype = 'd'
     union all
@@ -415,24 +416,22 @@ with recursive part (whole, part) as (
     select rngtypid, rngsubtype from pg_catalog.pg_range
     union all
     select rngmultitypid, rngtypid from pg_catalog.pg_range
-), field as (
-    select t.oid as whole, a.atttypid as part, a.attname, a.attnum
-    from pg_catalog.pg_type t join pg_catalog.pg_attribute a on a.attrelid = t.typrelid
+), component (whole, part) as (
+    select whole, part from part
+    union all
+    select t.oid, a.atttypid from pg_catalog.pg_type t join pg_catalog.pg_attribute a on a.attrelid = t.typrelid
     where t.typtype = 'c' and a.attnum > 0 and not a.attisdropped
       and t.typnamespace <> 'pg_catalog'::pg_catalog.regnamespace
 ), unsendable (id) as (
     select oid from pg_catalog.pg_type where typsend = 0
     union
-    select p.whole from unsendable u join (select whole, part from part union all select whole, part from field) p
-        on p.part = u.id
+    select m.whole from unsendable u join component m on m.part = u.id
 ), wanted (id) as (
     select a.atttypid from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-    where n.nspname = $1 and a.attnum > 0 and not a.attisdropped
+    where n.nspname = $1 and c.relkind in ('r', 'm') and a.attnum > 0 and not a.attisdropped
     union
-    select t.oid from pg_catalog.pg_type t join pg_catalog.pg_namespace n on n.oid = t.typnamespace where n.nspname = $1
-    union
-    select p.part from part p join pg_catalog.pg_type t on t.oid = p.whole
+    select m.part from wanted w join component m on m.whole = w.id join pg_catalog.pg_type t on t.oid = w.id
     join pg_catalog.pg_namespace n on n.oid = t.typnamespace where n.nspname = $1
 )
 select t.oid::bigint as id, n.nspname = $1 as own, p.part::bigint as part, u.id is null as sendable,
@@ -442,8 +441,9 @@ select t.oid::bigint as id, n.nspname = $1 as own, p.part::bigint as part, u.id 
        (select pg_catalog.format('%I.%I', s.nspname, b.typname) from pg_catalog.pg_type b
         join pg_catalog.pg_namespace s on s.oid = b.typnamespace where b.oid = p.part) as part_quoted,
        (select coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(
-                   pg_catalog.quote_ident(f.attname::text), f.part::bigint) order by f.attnum), '[]')
-        from field f where f.whole = t.oid) as fields
+                   pg_catalog.quote_ident(a.attname::text), a.atttypid::bigint) order by a.attnum), '[]')
+        from pg_catalog.pg_attribute a
+        where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped) as fields
 from wanted w
 join pg_catalog.pg_type t on t.oid = w.id
 join pg_catalog.pg_namespace n on n.oid = t.typnamespace

@@ -449,7 +449,7 @@ _STRUCTURE = {
     "a column's comment missing": ("comment on column ledger.amount is null", "ledger", "column amount: comment"),
     "a comment on the schema": ("comment on schema env_new is 'new'", "schema", "missing in the old environment"),
     "columns in another order": (
-        """alter table "Odd ""name"" ;" drop column "a {column} $1"; alter table "Odd ""name"" ;" add "a {column} $1" integer""",
+        """alter table "Odd ""name"" ;" drop column "a {column} $1", add "a {column} $1" integer""",
         'Odd "name" ;',
         'order of columns: "a {column} $1", "Ünï" in',
     ),
