@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from adapters.docket import plain
 from adapters.register import PostgresRegister
 from domain import messages as m
 from domain.errors import Unavailable, WrongMoment
@@ -26,7 +27,7 @@ class Decision:
     send: Callable[[RemoteTransfer], Awaitable[None]]
     event: str
     tells_actor: bool = True
-    """Whether the event names who decided. Of two who decide at once, only one is taken."""
+    """Whether the events name who decided: of two who decide at once, only one is taken."""
 
 
 async def decide(
@@ -44,6 +45,7 @@ async def decide(
         await decision.send(remote)
     except WrongMoment:
         raise _refused(f"the transfer is {before.state.value}") from None
+    ours = plain(decision.actor) or _NOBODY  # as the log writes it
     pause = _FIRST_PAUSE_SECONDS
     clock = asyncio.get_running_loop().time
     deadline = clock() + _PATIENCE_SECONDS
@@ -51,9 +53,11 @@ async def decide(
         # Asked first: what a workflow has done is in the log before it closes. A cancel of a closed one says nothing.
         closed = await remote.is_closed()
         for event in await register.events(transfer_id, after=seen):
-            if event.kind == decision.event and (event.actor == decision.actor or not decision.tells_actor):
+            if decision.tells_actor and event.actor != ours:
+                continue
+            if event.kind == decision.event:
                 return await _moved_on(before, remote, deadline)
-            if event.kind == f"{decision.kind}_refused" and event.actor in (decision.actor, _NOBODY):
+            if event.kind == f"{decision.kind}_refused":
                 raise _refused(event.reason)
         if closed:
             raise _refused("the transfer has ended")
