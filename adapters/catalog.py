@@ -14,11 +14,12 @@ _SQL = load("catalog")
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index of a table and what has to follow once it is built."""
+    """An index of a table and what has to follow once it is built; `bytes` are the table's."""
 
-    table: str
+    family: str
     name: str
     partitioned: bool
+    bytes: int
     statement: str
     constraint: str | None
     afterwards: list[str]
@@ -26,20 +27,26 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """A check or a foreign key."""
+    """A check or a foreign key (`referred` is the family it refers to)."""
 
-    unit: str
+    table: str
+    family: str
+    referred: str | None
     statement: str
+    validation: str | None
     foreign_key: bool
+    at_once: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A table with rows of its own; sizes in bytes, `pages` of the main fork."""
+    """A table with rows of its own; `bytes` with what is kept out of line, `pages` of the main fork."""
 
     table: str
+    family: str
     name: str
     pages: int
+    filenode: int
     bytes: int
     rows_estimate: int
     columns: str
@@ -61,10 +68,26 @@ class Blueprint:
     constraints: list[Constraint]
     views: list[str]
     attached: list[str]
-    positions: list[str]
     comments: list[str]
     owners: list[str]
     grants: list[str]
+
+    def definitions(self) -> list[str]:
+        """Return every statement that must not name its own schema; comments are people's text and may."""
+        return [
+            *self.types,
+            *self.sequences,
+            *self.functions,
+            *self.tables,
+            *self.attachments,
+            *self.columns,
+            *(text for index in self.indexes for text in (index.statement, index.constraint or "", *index.afterwards)),
+            *(constraint.statement for constraint in self.constraints),
+            *self.views,
+            *self.attached,
+            *self.owners,
+            *self.grants,
+        ]
 
 
 async def enter(connection: Connection, schema: str) -> None:
@@ -103,6 +126,11 @@ async def schema_grants(connection: Connection, source: str, target: str) -> lis
     return [row["statement"] for row in await connection.fetch(_SQL["schema_grants"], source, target)]
 
 
+async def position_statements(connection: Connection, source: str, target: str) -> list[str]:
+    """Return statements that put the target's sequences where the source's stand."""
+    return [row["statement"] for row in await connection.fetch(_SQL["positions"], source, target)]
+
+
 async def draw_blueprint(connection: Connection, schema: str) -> Blueprint:
     """Read the whole schema from the catalog; the caller keeps it from changing meanwhile."""
 
@@ -121,8 +149,10 @@ async def draw_blueprint(connection: Connection, schema: str) -> Blueprint:
             loads=[
                 Load(
                     table=row["table_name"],
+                    family=row["family"],
                     name=row["relname"],
                     pages=row["pages"],
+                    filenode=row["filenode"],
                     bytes=row["bytes"],
                     rows_estimate=row["rows_estimate"],
                     columns=row["columns"] or "",
@@ -132,9 +162,10 @@ async def draw_blueprint(connection: Connection, schema: str) -> Blueprint:
             ],
             indexes=[
                 Index(
-                    table=row["table_name"],
+                    family=row["family"],
                     name=row["index_name"],
                     partitioned=row["partitioned"],
+                    bytes=row["bytes"],
                     statement=row["statement"],
                     constraint=row["constraint_of"],
                     afterwards=list(row["afterwards"]),
@@ -142,12 +173,19 @@ async def draw_blueprint(connection: Connection, schema: str) -> Blueprint:
                 for row in await connection.fetch(_SQL["indexes"], schema)
             ],
             constraints=[
-                Constraint(unit=row["unit"], statement=row["statement"], foreign_key=row["foreign_key"])
+                Constraint(
+                    table=row["table_name"],
+                    family=row["family"],
+                    referred=row["referred"],
+                    statement=row["statement"],
+                    validation=row["validation"],
+                    foreign_key=row["foreign_key"],
+                    at_once=row["at_once"],
+                )
                 for row in await connection.fetch(_SQL["constraints"], schema)
             ],
             views=await statements("views"),
             attached=await statements("attached"),
-            positions=[row["sequence_name"] for row in await connection.fetch(_SQL["positions"], schema)],
             comments=await statements("comments"),
             owners=await statements("owners"),
             grants=await statements("grants"),

@@ -1,53 +1,29 @@
 """The clone engine: bare tables, rows, indexes, constraints, and everything that hangs on them.
 
-Each unit of work commits together with its line in `control.clone_unit`: after a kill the next attempt goes on there.
+Each unit of work commits together with its line in `control.clone_unit`; whatever is killed, the next attempt goes on
+there.
 """
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from uuid import uuid5
 
 import asyncpg
 
 from adapters import catalog
+from adapters.clone.copying import Copying, NotCarried
+from adapters.clone.course import Course
+from adapters.clone.division import Division, divide
 from adapters.clone.run import Run, leftover_name
 from adapters.docket import hold_backward, tell
 from adapters.postgres import Connection, Pool, transaction, translated_errors
 from adapters.statements import load
-from domain.errors import AlreadyReleased, Superseded, TransferError, Unavailable
-from domain.messages import CloneAdministrations, CloneFinished, CloneProgress, DropClone
+from domain.errors import AlreadyReleased, Superseded, Unavailable
+from domain.messages import CloneAdministrations, CloneFinished, DropClone
 from domain.ports import ReportProgress
 
 _SQL = load("clone")
-# 64 MB: small enough to redo, large enough that its bookkeeping does not show.
-_RANGE_PAGES = 8192
-# Small tables share a unit: a transaction for each of 500 near-empty tables would cost more than their rows.
-_BATCH_PAGES = 512
-# A definition may need one that comes later (a view on a view, a function on a table): it is tried again then.
-_NOT_YET = (
-    asyncpg.UndefinedTableError,
-    asyncpg.UndefinedFunctionError,
-    asyncpg.UndefinedObjectError,
-    asyncpg.UndefinedColumnError,
-    asyncpg.InvalidForeignKeyError,
-)
-
-Work = Callable[[Connection], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A range of a table's pages, the end not included."""
-
-    load: catalog.Load
-    start: int
-    end: int
-
-
-class NotCarried(TransferError):
-    """A definition of the environment could not be made again. The transfer is undone; the message names it."""
+_SET_ON_PARAMETER = 15  # the PostgreSQL since which the right to set one parameter can be granted
+_DROP_TABLES = 200
 
 
 class PostgresCloneEngine:
@@ -73,11 +49,14 @@ class PostgresCloneEngine:
         """
         began = time.monotonic()
         run = await Run.begin(self._pool, order.transfer_id, order.source_schema, order.target_schema)
+        if run.result is not None:
+            return CloneFinished.model_validate_json(run.result)
         try:
             with translated_errors():
                 async with self._pool.acquire() as connection:
                     plan = await catalog.draw_blueprint(connection, order.source_schema)
-                await _Copy(run, plan, self._parallelism, report, began).everything()
+                    course = Course(plan, await _division(connection, run, plan))
+                await Copying(run, course, self._parallelism, report).everything()
         except asyncpg.PostgresError as error:
             raise NotCarried(f"{error} The transfer is undone; ask support.") from error
         finally:
@@ -99,15 +78,23 @@ class PostgresCloneEngine:
             schema = schema or await connection.fetchval(_SQL["reserved_schema"], order.transfer_id)
         if schema is None:
             return
-        async with transaction(self._pool) as connection:
-            try:
+        try:
+            while await self._drop_some(order, schema):
+                continue
+            async with transaction(self._pool) as connection:
                 await connection.execute(_SQL["drop_schema"], order.transfer_id, schema)
-            except asyncpg.ObjectInUseError as error:
-                raise AlreadyReleased from error
+        except asyncpg.ObjectInUseError as error:
+            raise AlreadyReleased from error
+        async with transaction(self._pool) as connection:
             await connection.execute(_SQL["forget_run"], order.transfer_id)
             await tell(
                 connection, order.transfer_id, "clone_dropped", event_key=uuid5(order.transfer_id, "clone_dropped")
             )
+
+    async def _drop_some(self, order: DropClone, schema: str) -> int:
+        async with transaction(self._pool) as connection:
+            dropped: int = await connection.fetchval(_SQL["drop_tables"], order.transfer_id, schema, _DROP_TABLES)
+            return dropped
 
     async def _add_seconds(self, run: Run, seconds: float) -> None:
         try:
@@ -140,211 +127,14 @@ class PostgresCloneEngine:
         return finished
 
 
-class _Copy:
-    """One attempt's way through a blueprint."""
-
-    def __init__(
-        self, run: Run, plan: catalog.Blueprint, parallelism: int, report: ReportProgress, began: float
-    ) -> None:
-        self._run = run
-        self._plan = plan
-        self._parallelism = parallelism
-        self._report = report
-        self._began = began
-        self._rows_total = sum(load.rows_estimate for load in plan.loads)
-        self._bytes_total = sum(load.bytes for load in plan.loads)
-
-    async def everything(self) -> None:
-        """Run every phase; a phase begins when the one before is whole."""
-        async with self._run.pool.acquire() as connection:
-            replica = bool(await connection.fetchval(_SQL["replica_role_allowed"]))
-        await self._side_by_side("tables", [("structure", self._structure)])
-        await self._side_by_side("rows", self._loads(replica=replica))
-        await self._side_by_side("indexes", self._indexes())
-        await self._side_by_side("constraints", [("keys", self._statements(self._keys()))])
-        await self._side_by_side("constraints", [("checks", self._statements(self._constraints(foreign_key=False)))])
-        await self._side_by_side(
-            "constraints", [("foreign keys", self._statements(self._constraints(foreign_key=True)))]
-        )
-        await self._side_by_side("finish", [("finish", self._hangers_on)])
-        await self._side_by_side("statistics", [("statistics", self._analyze)])
-
-    async def _side_by_side(self, phase: str, units: Iterable[tuple[str, Work]]) -> None:
-        """Run units on up to `parallelism` connections; the first failure stops the others."""
-        waiting = [(name, work) for name, work in units if name not in self._run.done]
-        waiting.reverse()
-
-        async def take_turns() -> None:
-            async with self._run.pool.acquire() as connection:
-                while waiting:
-                    name, work = waiting.pop()
-                    async with self._run.unit(name, connection) as finished:
-                        self._report(self._progress(phase))
-                        await work(connection)
-                        finished.rows = self._counted.pop(name, 0)
-                    self._report(self._progress(phase))
-
-        self._counted: dict[str, int] = {}
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for _ in range(min(self._parallelism, len(waiting))):
-                    tasks.create_task(take_turns())
-        except BaseExceptionGroup as group:
-            raise group.exceptions[0] from None
-
-    def _progress(self, phase: str) -> CloneProgress:
-        rows = sum(unit.rows for unit in self._run.done.values())
-        done = min(1.0, rows / self._rows_total) if self._rows_total else 1.0
-        return CloneProgress(
-            phase=phase,
-            rows_done=rows,
-            rows_total=max(self._rows_total, rows),
-            bytes_done=int(done * self._bytes_total),
-            bytes_total=self._bytes_total,
-            tables_done=sum(1 for name in self._run.done if name.startswith("rows ")),
-            tables_total=len(self._plan.loads),
-            elapsed_seconds=round(time.monotonic() - self._began, 3),
-        )
-
-    # --- structure -------------------------------------------------------------------------------------------------
-
-    async def _structure(self, connection: Connection) -> None:
-        plan = self._plan
-        await connection.execute(await connection.fetchval(_SQL["create_schema"], self._run.target))
-        comment = await catalog.schema_comment(connection, self._run.source)
-        if comment is not None:
-            await connection.execute(await connection.fetchval(_SQL["comment_schema"], self._run.target, comment))
-        await self._make(connection, [*plan.types, *plan.sequences, *plan.functions, *plan.tables])
-        await self._make(connection, [*plan.attachments, *plan.columns])
-
-    async def _make(self, connection: Connection, statements: list[str]) -> None:
-        """Run definitions in the target; those that need another one first are tried again after it."""
-        await catalog.enter(connection, self._run.target)
-        waiting = statements
-        while waiting:
-            postponed: list[str] = []
-            problem: asyncpg.PostgresError | None = None
-            for statement in waiting:
-                try:
-                    async with connection.transaction():
-                        await connection.execute(statement)
-                except _NOT_YET as error:
-                    postponed.append(statement)
-                    problem = error
-            if problem is not None and len(postponed) == len(waiting):
-                raise NotCarried(f"{problem} in: {postponed[0][:200]}. The transfer is undone; ask support.")
-            waiting = postponed
-
-    def _statements(self, statements: list[str]) -> Work:
-        async def work(connection: Connection) -> None:
-            await self._make(connection, statements)
-
-        return work
-
-    # --- rows ------------------------------------------------------------------------------------------------------
-
-    def _loads(self, *, replica: bool) -> list[tuple[str, Work]]:
-        units: list[tuple[str, Work]] = []
-        small: list[_Piece] = []
-        pages = 0
-        for load_ in self._plan.loads:
-            if load_.pages >= _BATCH_PAGES:
-                for start in range(0, load_.pages, _RANGE_PAGES):
-                    piece = _Piece(load_, start, min(start + _RANGE_PAGES, load_.pages))
-                    name = f"rows {load_.table} {start}"
-                    units.append((name, self._load(name, [piece], replica=replica)))
-                continue
-            small.append(_Piece(load_, 0, load_.pages))
-            pages += load_.pages
-            if pages >= _BATCH_PAGES:
-                units.append(self._batch(small, replica=replica))
-                small, pages = [], 0
-        if small:
-            units.append(self._batch(small, replica=replica))
-        return units
-
-    def _batch(self, pieces: list[_Piece], *, replica: bool) -> tuple[str, Work]:
-        name = f"rows {pieces[0].load.table} +{len(pieces) - 1}"
-        return name, self._load(name, pieces, replica=replica)
-
-    def _load(self, name: str, pieces: list[_Piece], *, replica: bool) -> Work:
-        async def work(connection: Connection) -> None:
-            await catalog.enter(connection, self._run.target)
-            if replica:
-                await connection.execute("set local session_replication_role = replica")
-            rows = 0
-            for piece in pieces:
-                if piece.start == piece.end:
-                    continue
-                source, target, load_ = self._run.source, self._run.target, piece.load
-                if load_.columns:
-                    statement = await connection.fetchval(
-                        _SQL["load_range"],
-                        source,
-                        target,
-                        load_.name,
-                        load_.columns,
-                        load_.expressions,
-                        piece.start,
-                        piece.end,
-                    )
-                else:
-                    statement = await connection.fetchval(
-                        _SQL["load_empty_rows"], source, target, load_.name, piece.start, piece.end
-                    )
-                rows += int((await connection.execute(statement)).split()[-1])
-            self._counted[name] = rows
-
-        return work
-
-    # --- indexes and constraints -------------------------------------------------------------------------------------
-
-    def _indexes(self) -> list[tuple[str, Work]]:
-        """Make the tables' indexes side by side."""
-        return [
-            (f"index {index.name}", self._index(index.statement))
-            for index in self._plan.indexes
-            if not index.partitioned
-        ]
-
-    def _index(self, statement: str) -> Work:
-        async def work(connection: Connection) -> None:
-            await catalog.enter(connection, self._run.target)
-            # The connections already keep the cores busy; a build's own helpers would only get in each other's way.
-            await connection.execute("set local max_parallel_maintenance_workers = 0")
-            await connection.execute("set local maintenance_work_mem = '256MB'")
-            await connection.execute(statement)
-
-        return work
-
-    def _keys(self) -> list[str]:
-        """Put indexes under their constraints, then let partitioned tables' indexes adopt their partitions'.
-
-        Not while indexes are built: a transaction that has built one and then wants the whole table for itself would
-        wait for another build on it, and that one for the first.
-        """
-        indexes = self._plan.indexes
-        return [
-            *(index.constraint for index in indexes if index.constraint),
-            *(index.statement for index in indexes if index.partitioned),
-            *(statement for index in indexes for statement in index.afterwards),
-        ]
-
-    def _constraints(self, *, foreign_key: bool) -> list[str]:
-        return [item.statement for item in self._plan.constraints if item.foreign_key is foreign_key]
-
-    # --- the rest ----------------------------------------------------------------------------------------------------
-
-    async def _hangers_on(self, connection: Connection) -> None:
-        plan, run = self._plan, self._run
-        await self._make(connection, [*plan.views, *plan.attached])
-        await self._make(connection, [*plan.comments, *plan.grants, *plan.owners])
-        for sequence in plan.positions:
-            reading = await connection.fetchval(_SQL["read_position"], run.source, sequence)
-            position = await connection.fetchrow(reading)
-            if position is not None:
-                await connection.execute(_SQL["set_position"], run.target, sequence, *position)
-
-    async def _analyze(self, connection: Connection) -> None:
-        for load_ in self._plan.loads:
-            await connection.execute(await connection.fetchval(_SQL["analyze"], self._run.target, load_.name))
+async def _division(connection: Connection, run: Run, plan: catalog.Blueprint) -> Division:
+    """Divide the work, or return how the first attempt has divided it."""
+    replica = bool(await connection.fetchval(_SQL["is_superuser"]))
+    if not replica and connection.get_server_version().major >= _SET_ON_PARAMETER:
+        replica = bool(await connection.fetchval(_SQL["replica_role_allowed"]))
+    families = [*(index.family for index in plan.indexes), *(item.family for item in plan.constraints)]
+    drawn = divide(plan.loads, families, replica=replica)
+    kept = await connection.fetchval(_SQL["keep_plan"], run.target, run.attempt, drawn.to_json())
+    if kept is None:
+        raise Superseded
+    return Division.from_json(kept)

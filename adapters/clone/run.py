@@ -3,12 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from uuid import UUID
+from uuid import UUID, uuid5
 
-from adapters.docket import hold_forward
+from adapters.docket import hold_forward, tell
 from adapters.postgres import Connection, Pool, translated_errors
 from adapters.statements import load
 from domain.errors import Superseded
+from domain.vocabulary import TransferState
 
 _SQL = load("clone")
 
@@ -30,19 +31,25 @@ class Run:
     source: str
     target: str
     attempt: int
+    result: str | None = None
     done: dict[str, Finished] = field(default_factory=dict)
 
     @classmethod
     async def begin(cls, pool: Pool, transfer_id: UUID, source: str, target: str) -> "Run":
-        """Bar every older attempt and read what they have finished.
+        """Bar every older attempt and read what they have finished; `result` is set when that is everything.
 
         Raises:
             Superseded: The transfer is being undone, or the clone has been dropped.
         """
         with translated_errors():
             async with pool.acquire() as connection, connection.transaction():
-                await hold_forward(connection, transfer_id)
-                await connection.execute(_SQL["begin_cloning"], transfer_id)
+                transfer = await hold_forward(connection, transfer_id)
+                result = await connection.fetchval(_SQL["clone_result"], transfer_id)
+                if result is not None:
+                    return cls(pool, transfer_id, source, target, 0, result)
+                if transfer["state"] == TransferState.SCHEDULED:
+                    await connection.execute(_SQL["begin_cloning"], transfer_id)
+                    await tell(connection, transfer_id, "clone_started", event_key=uuid5(transfer_id, "clone_started"))
                 attempt = await connection.fetchval(_SQL["open_run"], target, source, transfer_id)
                 if attempt is None:
                     raise Superseded
@@ -53,7 +60,7 @@ class Run:
             source,
             target,
             attempt,
-            {row["unit"]: Finished(row["rows"], row["bytes"]) for row in rows},
+            done={row["unit"]: Finished(row["rows"], row["bytes"]) for row in rows},
         )
 
     @asynccontextmanager

@@ -140,7 +140,8 @@ order by c.oid, a.attnum
 
 -- name: indexes
 -- Every index by itself, so that they can be built side by side; `constraint_of` puts one under its constraint.
-select c.oid::regclass::text as table_name, i.relname as index_name, c.relkind = 'p' as partitioned,
+select coalesce(pg_partition_root(c.oid), c.oid)::regclass::text as family, i.relname as index_name,
+    c.relkind = 'p' as partitioned,
     case when k.oid is not null and (c.relkind = 'p' or k.contype = 'x' or k.conperiod)
         then format('alter table only %s add constraint %I %s', c.oid::regclass, k.conname, pg_get_constraintdef(k.oid))
         else pg_get_indexdef(x.indexrelid, 0, true) end as statement,
@@ -149,7 +150,7 @@ select c.oid::regclass::text as table_name, i.relname as index_name, c.relkind =
             case k.contype when 'p' then 'primary key' else 'unique' end, i.relname,
             case when k.condeferrable then ' deferrable' end, case when k.condeferred then ' initially deferred' end)
         end as constraint_of,
-    pg_relation_size(c.oid) as bytes,
+    pg_table_size(c.oid) as bytes,
     array_remove(array[
         (select format('alter index %s attach partition %s', h.inhparent::regclass, i.oid::regclass)
            from pg_inherits h where h.inhrelid = i.oid),
@@ -167,15 +168,27 @@ where c.relnamespace = (select oid from pg_namespace where nspname = $1) and c.r
 order by c.relkind = 'p' desc, pg_relation_size(c.oid) desc, i.oid
 
 -- name: constraints
--- Checks, constraint triggers' kin and foreign keys, after the rows and the keys they refer to.
-select format('alter table %s add constraint %I %s', c.oid::regclass, k.conname, pg_get_constraintdef(k.oid)) as statement,
-    format('%s.%s', c.relname, k.conname) as unit, k.contype = 'f' as foreign_key
+-- Checks, foreign keys, and what NOT NULLs are not validated. `at_once` ones may be declared while tables are empty: valid
+-- ones, and of the checks those that call none of the environment's own functions, which may read other tables.
+select c.oid::regclass::text as table_name, coalesce(pg_partition_root(c.oid), c.oid)::regclass::text as family,
+    case when k.contype = 'f' then coalesce(pg_partition_root(k.confrelid), k.confrelid)::regclass::text end as referred,
+    format('alter table %s add constraint %I %s', c.oid::regclass, k.conname, pg_get_constraintdef(k.oid)) as statement,
+    -- Declared without a look at the rows, then validated beside others. Partitioned tables cannot do that everywhere.
+    case when k.contype = 'f' and k.convalidated and c.relkind = 'r'
+              and not exists (select from pg_class r where r.oid = k.confrelid and r.relkind = 'p')
+        then format('alter table %s validate constraint %I', c.oid::regclass, k.conname) end as validation,
+    k.contype = 'f' as foreign_key,
+    k.convalidated and (k.contype = 'f' or k.contype = 'c' and not exists (
+        select from pg_depend d where d.classid = 'pg_constraint'::regclass and d.objid = k.oid
+          and d.refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass))) as at_once
 from pg_constraint k join pg_class c on c.oid = k.conrelid
 where c.relnamespace = (select oid from pg_namespace where nspname = $1) and c.relkind in ('r', 'p')
   and (k.contype = 'c' and k.conislocal or k.contype = 'f' and k.conparentid = 0
        or k.contype = 'n' and not k.convalidated and k.conislocal)
--- A parent's check reaches its children: theirs of the same name come first, so that the two merge.
-order by k.contype, c.relispartition desc, exists (select from pg_inherits i where i.inhrelid = c.oid) desc, c.oid, k.oid
+-- A parent's check reaches its children: theirs of the same name come first, so that the two merge. Foreign keys lock
+-- what they refer to in one order.
+order by k.contype, c.relispartition desc, exists (select from pg_inherits i where i.inhrelid = c.oid) desc,
+    referred, c.oid, k.oid
 
 -- name: views
 -- Views and materialised views; rules on tables.
@@ -249,9 +262,12 @@ select statement from (
 ) parts where statement is not null order by place, oid
 
 -- name: positions
--- Where every sequence stands, identities' included.
-select c.oid::regclass::text as sequence_name from pg_class c
-where c.relnamespace = (select oid from pg_namespace where nspname = $1) and c.relkind = 'S' order by c.oid
+-- Statements that put every sequence of the target ($2) where the source's stands, identities' included.
+select string_agg(format('select setval(%L::regclass, last_value, is_called) from %I.%I',
+                         format('%I.%I', $2::text, part.relname), $1::text, part.relname), ' union all ') as statement
+from (select c.relname, row_number() over (order by c.oid) / 100 as batch
+      from pg_class c where c.relnamespace = (select oid from pg_namespace where nspname = $1) and c.relkind = 'S') part
+group by part.batch order by part.batch
 
 -- name: comments
 -- Comments on everything that can carry one.
@@ -348,10 +364,12 @@ select format('grant %s on schema %I to %s%s', e.privilege_type, $2::text,
 from pg_namespace n cross join lateral aclexplode(n.nspacl) e where n.nspname = $1
 
 -- name: loads
--- Every table that holds rows of its own, with the columns that are stored (not generated), largest first.
+-- Every table that holds rows of its own, with the columns that are stored (not generated), largest first. Its family is
+-- itself, or the partitioned table at the root of which it is a part.
 select c.oid::regclass::text as table_name, c.relname,
-    pg_relation_size(c.oid) / current_setting('block_size')::int as pages,
-    pg_relation_size(c.oid) as main_bytes, pg_table_size(c.oid) as bytes, greatest(c.reltuples, 0)::bigint as rows_estimate,
+    coalesce(pg_partition_root(c.oid), c.oid)::regclass::text as family,
+    pg_relation_size(c.oid) / current_setting('block_size')::int as pages, pg_relation_filenode(c.oid)::bigint as filenode,
+    pg_table_size(c.oid) as bytes, greatest(c.reltuples, 0)::bigint as rows_estimate,
     (select string_agg(format('%I', a.attname), ', ' order by a.attnum) from pg_attribute a
       where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '') as columns,
     -- A value of an environment's own type goes by its text into the copy's type of that name; text is made to be read

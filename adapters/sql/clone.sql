@@ -10,7 +10,9 @@ returning attempt
 
 -- name: hold_run
 -- FOR SHARE until the unit commits: a newer attempt or a drop has to wait, and is seen by the next unit.
-select attempt = $2 and not closed from control.clone_run where target_schema = $1 for share
+select r.attempt = $2 and not r.closed and t.state = 'cloning'
+from control.clone_run r join control.transfer t using (transfer_id)
+where r.target_schema = $1 for share of r
 
 -- name: begin_cloning
 -- The transfer is being cloned from now on.
@@ -32,33 +34,40 @@ select format('create schema %I', $1::text)
 -- The comment on the target, as a statement.
 select format('comment on schema %I is %L', $1::text, $2::text)
 
--- name: load_range
--- Copy one range of pages; inside the server, so the worker's memory does not see the rows.
-select format('insert into %I.%I (%s) overriding system value select %s from only %I.%I where ctid >= %L::tid and ctid < %L::tid',
-    $2::text, $3::text, $4::text, $5::text, $1::text, $3::text, format('(%s,0)', $6::bigint), format('(%s,0)', $7::bigint))
+-- name: copy_rows
+-- Copy ranges of pages; inside the server, so the worker's memory does not see the rows.
+select control.copy_rows($1, $2, $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[])
 
--- name: load_empty_rows
--- A table without stored columns still has rows: as many as the source.
-select format('insert into %I.%I select from only %I.%I where ctid >= %L::tid and ctid < %L::tid',
-    $2::text, $3::text, $1::text, $3::text, format('(%s,0)', $4::bigint), format('(%s,0)', $5::bigint))
+-- name: rewritten
+-- Of the tables just read (and so locked), one whose rows have been moved by a rewrite since they were divided.
+select t.name from unnest($2::text[], $3::bigint[]) as t (name, filenode)
+where pg_relation_filenode(format('%I.%I', $1::text, t.name)::regclass) <> t.filenode::oid limit 1
+
+-- name: index_settings
+-- One process per build, with memory for the sort.
+select set_config('max_parallel_maintenance_workers', '0', true), set_config('maintenance_work_mem', '256MB', true)
+
+-- name: is_superuser
+-- Whether this role may do everything.
+select rolsuper from pg_roles where rolname = current_user
 
 -- name: replica_role_allowed
--- Whether rows may be loaded without firing foreign key checks; the source enforces them and the proof carries them over.
-select coalesce((select rolsuper from pg_roles where rolname = current_user), false)
-    or current_setting('server_version_num')::int >= 150000
-       and coalesce(has_parameter_privilege('session_replication_role', 'set'), false)
-
--- name: read_position
--- A sequence's position, as a statement that sets another one to it.
-select format('select last_value, is_called from %I.%s', $1::text, $2::text)
-
--- name: set_position
--- Put a sequence of the target where the source's stands.
-select setval(format('%I.%s', $1::text, $2::text)::regclass, $3, $4)
+-- Whether rows may be loaded without firing foreign key checks (since PostgreSQL 15 the right can be granted); the source
+-- enforces them and the proof carries them over.
+select has_parameter_privilege('session_replication_role', 'set')
 
 -- name: analyze
--- Statistics for one table, as a statement.
-select format('analyze %I.%I', $1::text, $2::text)
+-- Statistics for some tables, as a statement.
+select 'analyze ' || string_agg(format('%I.%I', $1::text, name), ', ') from unnest($2::text[]) name
+
+-- name: keep_plan
+-- The first attempt's plan stays; returns what counts.
+update control.clone_run set plan = coalesce(plan, $3::jsonb) where target_schema = $1 and attempt = $2 and not closed
+returning plan::text
+
+-- name: clone_result
+-- What an earlier attempt has finished.
+select clone_result::text from control.transfer where transfer_id = $1
 
 -- name: add_seconds
 -- Working time, summed over attempts.
@@ -82,6 +91,10 @@ where t.transfer_id = $1
 -- End what an attempt left running in the server; closing the run comes right after, or waits for none.
 select pg_terminate_backend(pid) from pg_stat_activity
 where application_name = $1 and pid <> pg_backend_pid() and usename = current_user
+
+-- name: drop_tables
+-- Some tables at a time, as many as the server can lock; says how many.
+select control.drop_clone_tables($1, $2, $3)
 
 -- name: drop_schema
 -- Refuses a released environment by itself.

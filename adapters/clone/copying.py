@@ -1,0 +1,288 @@
+"""One attempt's way through a blueprint: the units of work and what each of them runs."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from adapters import catalog
+from adapters.clone.course import Course, Range
+from adapters.clone.run import Run
+from adapters.clone.schedule import Schedule, Unit, Work
+from adapters.postgres import Connection
+from adapters.statements import load
+from domain.errors import TransferError
+from domain.messages import CloneProgress
+from domain.ports import ReportProgress
+
+_SQL = load("clone")
+_REPORT_SECONDS = 0.5
+_ANALYZE_TABLES = 60
+# A definition may need one that comes later (a view on a view, a function on a table): it is tried again after them.
+_NOT_YET = (
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedFunctionError,
+    asyncpg.UndefinedObjectError,
+    asyncpg.UndefinedColumnError,
+    asyncpg.InvalidForeignKeyError,
+)
+_STRUCTURE = "structure"
+
+
+class NotCarried(TransferError):
+    """Something in the environment could not be made again. The transfer is undone; the message names it."""
+
+
+class Copying:
+    """Runs what earlier attempts have not finished."""
+
+    def __init__(self, run: Run, course: Course, parallelism: int, report: ReportProgress) -> None:
+        self._run = run
+        self._course = course
+        self._parallelism = parallelism
+        self._report = report
+        self._began = time.monotonic()
+        self._phase = "tables"
+        loads = course.plan.loads
+        self._rows_total = sum(load_.rows_estimate for load_ in loads)
+        self._bytes_total = sum(load_.bytes for load_ in loads)
+        self._units_of_table: dict[str, list[str]] = {}
+
+    async def everything(self) -> None:
+        """Run every unit of work; report twice a second meanwhile, and at the end.
+
+        Raises:
+            NotCarried: A definition cannot be made again in the target.
+            Superseded: A newer attempt has begun, or the transfer is being undone.
+        """
+        schedule = Schedule(self._units(), self._run.done)
+        async with self._telling():
+            await schedule.run(self._run.pool, self._parallelism, self._take)
+
+    async def _take(self, unit: Unit, connection: Connection) -> None:
+        self._phase = unit.phase
+        async with self._run.unit(unit.name, connection) as finished:
+            finished.rows = await unit.work(connection)
+            finished.bytes = unit.bytes
+
+    # --- what there is to do -----------------------------------------------------------------------------------------
+
+    def _units(self) -> Iterator[Unit]:
+        course = self._course
+        yield Unit(_STRUCTURE, "tables", self._structure)
+        shaped: list[str] = [_STRUCTURE]
+        for number, batch in enumerate(course.division.batches):
+            unit = self._small(number, batch)
+            shaped.append(unit.name)
+            yield unit
+        for family in course.large:
+            yield from self._large(family)
+            shaped.append(f"keys {family}")
+        declared, validations = course.late()
+        yield Unit("constraints", "constraints", self._statements(declared), after=frozenset(shaped))
+        checked = ["constraints"]
+        sizes = {load_.table: load_.bytes for load_ in course.plan.loads}
+        for table, statements in validations.items():
+            checked.append(f"validate {table}")
+            work = self._statements(statements)
+            yield Unit(checked[-1], "constraints", work, sizes.get(table, 0), after=frozenset({"constraints"}))
+        yield Unit("finish", "finish", self._finish, after=frozenset(checked))
+        yield from self._statistics()
+
+    def _small(self, number: int, batch: tuple[str, ...]) -> Unit:
+        """Make everything of some small tables in one transaction."""
+        course = self._course
+        loads = course.loads_of(batch)
+        name = f"small tables {number}"
+        for load_ in loads:
+            self._units_of_table[load_.table] = [name]
+        rows = self._rows([Range(load_, 0, load_.pages) for load_ in loads])
+        rest = [*(index.statement for index in course.indexes_of(batch)), *course.keys_of(batch)]
+
+        async def work(connection: Connection) -> int:
+            copied = await rows(connection)
+            await self._make(connection, rest)
+            return copied
+
+        size = sum(load_.bytes for load_ in loads)
+        return Unit(name, "rows", work, size, size, frozenset({_STRUCTURE}))
+
+    def _large(self, family: str) -> Iterator[Unit]:
+        course = self._course
+        begin = frozenset({_STRUCTURE})
+        references = course.references_of(family)
+        if references:
+            needed = {name for item in references if (name := self._keys_unit(item.referred))}
+            work = self._statements([item.statement for item in references])
+            yield Unit(f"references {family}", "constraints", work, after=begin | needed)
+            begin = frozenset({f"references {family}"})
+        loaded: list[str] = []
+        for load_ in course.loads_of([family]):
+            mine = self._units_of_table.setdefault(load_.table, [])
+            for piece in course.ranges_of(load_):
+                name = f"rows {load_.table} {piece.start}"
+                size = load_.bytes * (piece.end - piece.start) // max(load_.pages, 1)
+                yield Unit(name, "rows", self._rows([piece]), size, size, begin)
+                mine.append(name)
+            loaded += mine
+        built: list[str] = []
+        for index in course.indexes_of([family]):
+            built.append(f"index {index.name}")
+            yield Unit(built[-1], "indexes", self._index(index.statement), index.bytes, after=begin | frozenset(loaded))
+        # Not while indexes are built: a transaction that has built one and then wants the whole table for itself would
+        # wait for another build on it, and that one for the first.
+        keys = self._statements(course.keys_of([family]))
+        yield Unit(f"keys {family}", "constraints", keys, after=begin | frozenset(loaded) | frozenset(built))
+
+    def _keys_unit(self, family: str | None) -> str | None:
+        """Return the unit after which a family can be referred to; None for a table outside the schema."""
+        if family in self._course.small:
+            return f"small tables {self._course.small[family]}"
+        return f"keys {family}" if family in self._course.large else None
+
+    def _statistics(self) -> Iterator[Unit]:
+        loads = [load_ for load_ in self._course.plan.loads if load_.pages]
+        single = [[load_] for load_ in loads if load_.family not in self._course.small]
+        small = [load_ for load_ in loads if load_.family in self._course.small]
+        many = [small[first : first + _ANALYZE_TABLES] for first in range(0, len(small), _ANALYZE_TABLES)]
+        for number, tables in enumerate([*single, *many]):
+            work = self._analyze([load_.name for load_ in tables])
+            size = sum(load_.bytes for load_ in tables)
+            yield Unit(f"statistics {number}", "statistics", work, size, after=frozenset({"finish"}))
+
+    # --- how far it is -----------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _telling(self) -> AsyncIterator[None]:
+        async def keep_telling() -> None:
+            while True:
+                self._report(self._progress())
+                await asyncio.sleep(_REPORT_SECONDS)
+
+        teller = asyncio.create_task(keep_telling())
+        try:
+            yield
+        finally:
+            teller.cancel()
+            await asyncio.wait([teller])
+        self._report(self._progress())
+
+    def _progress(self) -> CloneProgress:
+        done = self._run.done
+        rows = sum(unit.rows for unit in done.values())
+        return CloneProgress(
+            phase=self._phase,
+            rows_done=rows,
+            rows_total=max(self._rows_total, rows),
+            bytes_done=sum(unit.bytes for unit in done.values()),
+            bytes_total=self._bytes_total,
+            tables_done=sum(all(name in done for name in names) for names in self._units_of_table.values()),
+            tables_total=len(self._units_of_table),
+            elapsed_seconds=round(time.monotonic() - self._began, 3),
+        )
+
+    # --- what a unit runs --------------------------------------------------------------------------------------------
+
+    async def _structure(self, connection: Connection) -> int:
+        plan, target = self._course.plan, self._run.target
+        await connection.execute(await connection.fetchval(_SQL["create_schema"], target))
+        comment = await catalog.schema_comment(connection, self._run.source)
+        if comment is not None:
+            await connection.execute(await connection.fetchval(_SQL["comment_schema"], target, comment))
+        await self._make(connection, [*plan.types, *plan.sequences, *plan.functions, *plan.tables])
+        await self._make(connection, [*plan.attachments, *plan.columns, *self._course.checks_before_rows()])
+        return 0
+
+    async def _make(self, connection: Connection, statements: list[str]) -> None:
+        """Run definitions in the target: all at once, or those again that need another one first."""
+        await catalog.enter(connection, self._run.target)
+        if not statements:
+            return
+        try:
+            async with connection.transaction():
+                await connection.execute("\n;\n".join(statements))
+        except _NOT_YET:
+            await self._make_one_by_one(connection, statements)
+
+    async def _make_one_by_one(self, connection: Connection, statements: list[str]) -> None:
+        waiting = statements
+        while waiting:
+            postponed: list[str] = []
+            problem: asyncpg.PostgresError | None = None
+            for statement in waiting:
+                try:
+                    async with connection.transaction():
+                        await connection.execute(statement)
+                except _NOT_YET as error:
+                    postponed.append(statement)
+                    problem = error
+            if problem is not None and len(postponed) == len(waiting):
+                raise NotCarried(f"{problem} in: {postponed[0][:200]}. The transfer is undone; ask support.")
+            waiting = postponed
+
+    def _statements(self, statements: list[str]) -> Work:
+        async def work(connection: Connection) -> int:
+            await self._make(connection, statements)
+            return 0
+
+        return work
+
+    def _rows(self, pieces: Iterable[Range]) -> Work:
+        chosen = [piece for piece in pieces if piece.end > piece.start]
+
+        async def work(connection: Connection) -> int:
+            if not chosen:
+                return 0
+            await catalog.enter(connection, self._run.target)
+            if self._course.division.replica:
+                await connection.execute("set local session_replication_role = replica")
+            names = [piece.load.name for piece in chosen]
+            rows: int = await connection.fetchval(
+                _SQL["copy_rows"],
+                self._run.source,
+                self._run.target,
+                names,
+                [piece.load.columns for piece in chosen],
+                [piece.load.expressions for piece in chosen],
+                [piece.start for piece in chosen],
+                [piece.end for piece in chosen],
+            )
+            files = [self._course.division.filenodes[piece.load.table] for piece in chosen]
+            # Asked while the tables are locked by the reading, so none can be rewritten after the answer.
+            moved = await connection.fetchval(_SQL["rewritten"], self._run.source, names, files)
+            if moved is not None:
+                raise NotCarried(
+                    f"Table {moved} was rewritten while it was copied. The transfer is undone; start again."
+                )
+            if self._course.division.replica:
+                await connection.execute("set local session_replication_role = origin")
+            return rows
+
+        return work
+
+    def _index(self, statement: str) -> Work:
+        async def work(connection: Connection) -> int:
+            await catalog.enter(connection, self._run.target)
+            # The connections already keep the cores busy; a build's own helpers would only get in each other's way.
+            await connection.execute(_SQL["index_settings"])
+            await connection.execute(statement)
+            return 0
+
+        return work
+
+    async def _finish(self, connection: Connection) -> int:
+        plan, run = self._course.plan, self._run
+        await self._make(connection, plan.views)
+        await self._make(connection, [*plan.attached, *plan.comments, *plan.grants, *plan.owners])
+        for statement in await catalog.position_statements(connection, run.source, run.target):
+            await connection.execute(statement)
+        return 0
+
+    def _analyze(self, tables: list[str]) -> Work:
+        async def work(connection: Connection) -> int:
+            await connection.execute(await connection.fetchval(_SQL["analyze"], self._run.target, tables))
+            return 0
+
+        return work

@@ -1,0 +1,102 @@
+"""Units of work in the order that they need, side by side, the longest way to the end first."""
+
+import asyncio
+import heapq
+from collections.abc import Awaitable, Callable, Container, Iterable
+from dataclasses import dataclass
+from functools import cache
+
+from adapters.postgres import Connection, Pool
+
+Work = Callable[[Connection], Awaitable[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One transaction's work. It returns the rows that it has copied."""
+
+    name: str
+    phase: str
+    work: Work
+    cost: int = 0
+    bytes: int = 0
+    after: frozenset[str] = frozenset()
+
+
+class Schedule:
+    """Units that wait for one another, without a circle."""
+
+    def __init__(self, units: Iterable[Unit], done: Container[str]) -> None:
+        """Take the units, in any order, and the names of those that need not run again."""
+        every = {unit.name: unit for unit in units}
+        dependents: dict[str, list[str]] = {name: [] for name in every}
+        for unit in every.values():
+            for needed in unit.after:
+                dependents[needed].append(unit.name)
+
+        @cache
+        def way_to_the_end(name: str) -> int:
+            return every[name].cost + max((way_to_the_end(other) for other in dependents[name]), default=0)
+
+        # From the end, so that a long chain does not recurse deeply: each name's dependents are known before it.
+        for name in _backwards(every):
+            way_to_the_end(name)
+        self._priority = {name: -way_to_the_end(name) for name in every}
+        self._units = {name: unit for name, unit in every.items() if name not in done}
+        self._dependents = dependents
+        self._missing = {
+            name: sum(1 for needed in unit.after if needed in self._units) for name, unit in self._units.items()
+        }
+        self._ready = [(self._priority[name], name) for name, missing in self._missing.items() if not missing]
+        heapq.heapify(self._ready)
+        self._left = len(self._units)
+        self._changed = asyncio.Condition()
+
+    async def run(self, pool: Pool, parallelism: int, take: Callable[[Unit, Connection], Awaitable[None]]) -> None:
+        """Run every unit on up to `parallelism` connections; the first failure stops the others and is raised."""
+
+        async def take_turns() -> None:
+            async with pool.acquire() as connection:
+                while (unit := await self._next()) is not None:
+                    await take(unit, connection)
+                    await self._finished(unit)
+
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(min(parallelism, self._left)):
+                    tasks.create_task(take_turns())
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+
+    async def _next(self) -> Unit | None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._ready or not self._left)
+            return self._units[heapq.heappop(self._ready)[1]] if self._left else None
+
+    async def _finished(self, unit: Unit) -> None:
+        async with self._changed:
+            self._left -= 1
+            for name in self._dependents[unit.name]:
+                if name in self._missing:
+                    self._missing[name] -= 1
+                    if not self._missing[name]:
+                        heapq.heappush(self._ready, (self._priority[name], name))
+            self._changed.notify_all()
+
+
+def _backwards(units: dict[str, Unit]) -> list[str]:
+    """Return the names so that each comes after all that wait for it."""
+    missing = {name: len(unit.after) for name, unit in units.items()}
+    waiting: dict[str, list[str]] = {name: [] for name in units}
+    for unit in units.values():
+        for needed in unit.after:
+            waiting[needed].append(unit.name)
+    order = [name for name, count in missing.items() if not count]
+    for name in order:
+        for other in waiting[name]:
+            missing[other] -= 1
+            if not missing[other]:
+                order.append(other)
+    if len(order) != len(units):
+        raise AssertionError("units wait for one another in a circle")
+    return order[::-1]
