@@ -16,7 +16,7 @@ from domain.errors import CannotBeCarried, EnvironmentBusy
 LOCK_TIMEOUT = timedelta(milliseconds=150)
 # One lock after another may each take the lock timeout; this bounds them together, and so how long writers are held.
 HOLD_TIMEOUT = timedelta(milliseconds=600)
-# Making a fence takes about half a millisecond; with thousands of tables that is what writers wait for.
+# Making a fence takes about an eighth of a millisecond; with thousands of tables that is what writers wait for.
 FENCE_TIMEOUT_PER_TABLE = timedelta(milliseconds=5)
 # Beside writers, or where the application may not write anyway, there is no hurry. Longer than deadlock_timeout (1 s),
 # after which the server ends an automatic vacuum that is in our way.

@@ -344,7 +344,7 @@ async def test_triggers_of_the_customer_do_not_react_to_our_flags(desk: Desk) ->
     await desk.pool.execute(
         f"create table {move.schema}.audit (what text); "
         f"create function {move.schema}.audited() returns trigger language plpgsql as "
-        f"$$ begin insert into {move.schema}.audit values (tg_op); return null; end $$; "
+        "$$ begin execute format('insert into %I.audit values (%L)', tg_table_schema, tg_op); return null; end $$; "
         f"create constraint trigger audited after update on {move.schema}.administration "
         f"deferrable initially deferred for each row execute function {move.schema}.audited()"
     )
