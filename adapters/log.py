@@ -51,14 +51,18 @@ class PostgresTransferLog:
                 )
 
     async def _bar(self, connection: Connection, order: m.BeginUndo) -> bool:
-        try:
-            async with connection.transaction():
-                return await self._begin(connection, order, TransferState.UNDOING)
-        except asyncpg.UniqueViolationError:
-            if await live_transfer_of(connection, order.environment_id) == order.transfer_id:
-                raise  # not the clash that is meant below
-            # Another transfer of this environment is live, so this one never did anything: it is undone as it stands.
-            return await self._begin(connection, order, TransferState.UNDONE)
+        while True:
+            try:
+                async with connection.transaction():
+                    return await self._begin(connection, order, TransferState.UNDOING)
+            except asyncpg.UniqueViolationError as error:
+                if error.constraint_name != "transfer_live_per_environment":
+                    raise
+            live = await live_transfer_of(connection, order.environment_id)
+            if live not in (None, order.transfer_id):
+                # Another transfer of the environment is live, so this one never did anything: it is undone as it stands.
+                return await self._begin(connection, order, TransferState.UNDONE)
+            # Our own freeze made the row at the same moment, or the other transfer ended just now: look again.
 
     async def _begin(self, connection: Connection, order: m.BeginUndo, state: TransferState) -> bool:
         told: str = await connection.execute(

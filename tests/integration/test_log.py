@@ -88,7 +88,7 @@ async def test_a_transfer_without_a_row_gets_a_tombstone(desk: Desk) -> None:
 
 async def test_a_freeze_and_an_undo_at_once(desk: Desk) -> None:
     """An environment would stay shut with nobody to open it."""
-    for index in range(10):
+    for index in range(25):
         move = await desk.move(f"Klant {index}")
         frozen, undone = await asyncio.gather(desk.freeze(move), desk.begin_undo(move), return_exceptions=True)
         assert undone is None
