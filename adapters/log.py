@@ -60,7 +60,7 @@ class PostgresTransferLog:
                     raise
             live = await live_transfer_of(connection, order.environment_id)
             if live not in (None, order.transfer_id):
-                # Another transfer of the environment is live, so this one never did anything: it is undone as it stands.
+                # Another transfer of it is live, so this one never did anything: it is undone as it stands.
                 return await self._begin(connection, order, TransferState.UNDONE)
             # Our own freeze made the row at the same moment, or the other transfer ended just now: look again.
 
