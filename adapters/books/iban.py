@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 _COUNTRY = "NL"
 _ACCOUNT_DIGITS = 10
+_MAX_START = 9_999_999_000
 _IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
 
 
@@ -36,13 +37,13 @@ def dutch_iban(code: str, number: int) -> str:
         number: 0 to 9,999,999,000.
 
     Raises:
-        ValueError: `number` does not fit in ten digits.
+        ValueError: `number` is outside that range.
     """
+    if not 0 <= number <= _MAX_START:
+        raise ValueError(f"An account number has at most {_ACCOUNT_DIGITS} digits: start at {_MAX_START} or before.")
     while not _passes_eleven_test(number):
         number += 1
     account = f"{number:0{_ACCOUNT_DIGITS}d}"
-    if len(account) != _ACCOUNT_DIGITS:
-        raise ValueError(f"An account number has at most {_ACCOUNT_DIGITS} digits.")
     check = 98 - _as_number(f"{code}{account}{_COUNTRY}00") % 97
     return f"{_COUNTRY}{check:02d}{code}{account}"
 

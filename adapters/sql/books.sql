@@ -81,7 +81,7 @@ with thrown as (
 ), sided as (
     select c, a, b, day as sold_on,
            1 + (a >> 3) % $3::bigint as debtor_id,
-           a % 25 = 0 as in_cash,
+           a % 25 = 0 and c <= $2::bigint - 4 as in_cash,
            case when (a >> 7) % 10 < 7 then 'high' when (a >> 7) % 10 < 9 then 'low' else 'zero' end as sale_tariff,
            case when a % 25 = 0 then 500 + (a >> 11) % 5000 else 4000 + (a >> 11) % 250000 end::numeric / 100 as sale_net,
            day + 5 + ((a >> 29) % 40)::integer as received_on,
@@ -104,11 +104,11 @@ with thrown as (
 insert into seed_cycle (c, sold_on, debtor_id, in_cash, sale_tariff, sale_net, sale_vat, received_on, received, bank,
                         bought_on, creditor_id, cost_account, purchase_tariff, purchase_net, purchase_vat, paid_on, paid)
 select c, sold_on, debtor_id, in_cash, sale_tariff, sale_net, sale_vat, received_on,
-       case when in_cash or received_on > $7::date or a % 400 = 1 then 0
+       case when in_cash or received_on > $7::date or a % 400 = 1 or c > $2::bigint - 4 then 0
             when a % 300 = 2 then round((sale_net + sale_vat) / 2, 2)
             else sale_net + sale_vat end,
        bank, bought_on, creditor_id, cost_account, purchase_tariff, purchase_net, purchase_vat, paid_on,
-       case when paid_on > $7::date then 0 else purchase_net + purchase_vat end
+       case when paid_on > $7::date or c > $2::bigint - 4 then 0 else purchase_net + purchase_vat end
 from taxed
 
 -- name: book_cycle_entries

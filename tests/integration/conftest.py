@@ -1,0 +1,109 @@
+"""Seeded books for the tests that need them: made once per session, copied per test."""
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from adapters.books import seed
+from adapters.migrations import migrate_environment
+from adapters.postgres import Pool, connect_pool
+from devstack.postgres import EmbeddedPostgres
+from domain.naming import schema_name_of
+
+SEED_LINES = 3000
+_TEMPLATE = "seeded_template"
+
+
+@dataclass(frozen=True)
+class CopiedEnvironment:
+    """A transfer whose new environment holds every row of the old one; nothing has been changed in it yet."""
+
+    pool: Pool
+    transfer_id: UUID
+    old_schema: str
+    new_schema: str
+
+
+@pytest.fixture(scope="session")
+async def seeded_template(postgres: EmbeddedPostgres) -> str:
+    """The name of a database with seeded environments, to copy from; nobody is connected to it."""
+    connection = await asyncpg.connect(postgres.dsn("sb_owner", "postgres"))
+    await connection.execute(f"create database {_TEMPLATE} template sb owner sb_owner")
+    await connection.close()
+    pool = await connect_pool(postgres.dsn("sb_owner", _TEMPLATE), application_name="seed for tests")
+    await seed(pool, journal_lines=SEED_LINES, base_domain="sb.example")
+    await pool.close()
+    return _TEMPLATE
+
+
+@asynccontextmanager
+async def seeded_database(postgres: EmbeddedPostgres, template: str) -> AsyncIterator[Pool]:
+    """Connect to a copy of the seeded database, as sb_owner; it is dropped afterwards."""
+    name = f"test_{uuid.uuid4().hex}"
+    connection = await asyncpg.connect(postgres.dsn("sb_owner", "postgres"))
+    try:
+        await connection.execute(f"create database {name} template {template} owner sb_owner")
+        pool = await connect_pool(postgres.dsn("sb_owner", name), application_name="test on seeded books")
+        yield pool
+        await pool.close()
+        await connection.execute(f"drop database {name} with (force)")
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+async def seeded(postgres: EmbeddedPostgres, seeded_template: str) -> AsyncIterator[Pool]:
+    """Connections to a seeded database of the test's own, as sb_owner."""
+    async with seeded_database(postgres, seeded_template) as pool:
+        yield pool
+
+
+@pytest.fixture
+async def switch(seeded: Pool) -> CopiedEnvironment:
+    """`enyoi` on its way to another firm."""
+    return await copied(seeded, "enyoi", new_licence="10002", scenario="switch")
+
+
+@pytest.fixture
+async def insource(seeded: Pool) -> CopiedEnvironment:
+    """A firm's customer on its way to a licence of its own."""
+    return await copied(seeded, "Bloemisterij Smit", new_licence="20002", scenario="insource")
+
+
+async def copied(pool: Pool, name: str, *, new_licence: str, scenario: str) -> CopiedEnvironment:
+    """Copy a seeded environment under another licence, as a finished clone would be, and make its transfer's row."""
+    old = await pool.fetchrow("select environment_id, schema_name from control.environment where name = $1", name)
+    assert old is not None
+    new_id, transfer_id = uuid.uuid4(), uuid.uuid4()
+    new_schema = schema_name_of(new_id)
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(f"create schema {new_schema}")
+        await migrate_environment(connection, new_schema)
+        await connection.execute("set local session_replication_role = replica")
+        tables = await connection.fetch(
+            "select relname from pg_class where relnamespace = $1::text::regnamespace and relkind = 'r'", new_schema
+        )
+        for (table,) in tables:
+            await connection.execute(f"insert into {new_schema}.{table} select * from {old['schema_name']}.{table}")
+        await connection.execute(
+            "insert into control.environment (environment_id, licence_number, name, url_part, url, schema_name, "
+            "status, mailbox_address) values ($1, $2, 'Nieuw', 'nieuw', 'https://x.sb.example/nieuw', $3, 'building', "
+            "'nieuw@x.mailbox.sb.example')",
+            new_id,
+            new_licence,
+            new_schema,
+        )
+        await connection.execute(
+            "insert into control.transfer (transfer_id, workflow_id, environment_id, new_environment_id, state, "
+            "scenario) values ($1, 'transfer-x', $2, $3, 'cloning', $4)",
+            transfer_id,
+            old["environment_id"],
+            new_id,
+            scenario,
+        )
+    return CopiedEnvironment(pool, transfer_id, old["schema_name"], new_schema)
