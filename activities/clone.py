@@ -10,7 +10,7 @@ from domain import messages as m
 from domain.ports import CloneEngine, ReportProgress, Verifier
 from domain.steps import ActivityName
 
-# Well inside the heartbeat time-out of a minute, and often enough for people who watch.
+# Well inside the heartbeat time-out, and often enough for people who watch.
 _BEAT_SECONDS = 2.0
 
 

@@ -56,13 +56,13 @@ STEP = Policy(
     retry=_SERVER_AWAY,
 )
 
-# 22:00 to 06:00. A clone resumes, so an attempt that dies costs one unit of work; beats come every few seconds, and a
-# minute without one means that the worker is gone. 50 attempts outlast any restart and end a clone that cannot succeed.
+# 22:00 to 06:00. A clone resumes, so an attempt that dies costs one unit of work; beats come every three seconds, and
+# twenty without one mean that the worker is gone. 50 attempts outlast any restart and end a clone that cannot succeed.
 HEAVY = Policy(
     task_queue=CLONE,
     start_to_close=timedelta(hours=8),
     schedule_to_close=timedelta(hours=8),
-    heartbeat=timedelta(minutes=1),
+    heartbeat=timedelta(seconds=20),
     retry=RetryPolicy(
         initial_interval=timedelta(seconds=1),
         backoff_coefficient=2.0,

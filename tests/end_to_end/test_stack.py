@@ -1,11 +1,8 @@
 """The whole stack as people run it: killed in every way, started again, stopped, and put on servers of their own."""
 
 import asyncio
-import os
 import signal
 import stat
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,67 +20,9 @@ from devstack.postgres import EmbeddedPostgres
 from devstack.stack import Stack
 from devstack.temporal import EmbeddedTemporal
 from domain.errors import Misconfigured, TransferError, Unavailable
+from tests.end_to_end.up import Up, alive, kill_all, kill_everything
 
-# What the command line does, without its words.
-_UP = """
-import asyncio, sys
-from pathlib import Path
-from devstack.stack import up
-from domain.errors import TransferError
-try:
-    asyncio.run(up(Path(sys.argv[1]), lambda stack: print("ready", flush=True), worker=sys.argv[2] == "worker"))
-except TransferError as error:
-    sys.exit(f"{type(error).__name__}: {error}")
-"""
-_PARTS = ("mail", "temporal", "worker")
 _BLANK: dict[str, str] = {}
-
-
-class Up:
-    """`up` in a process of its own."""
-
-    def __init__(self, folder: Path, *, worker: bool = False) -> None:
-        self.folder = folder
-        clean = {
-            name: value for name, value in os.environ.items() if not name.startswith(("SB_TRANSFER_", "TEMPORAL_"))
-        }
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _UP, str(folder), "worker" if worker else "alone"],
-            env=clean,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    async def ready(self) -> StackInfo:
-        assert self.process.stdout is not None
-        line = await asyncio.wait_for(asyncio.to_thread(self.process.stdout.readline), 90)
-        assert line == "ready\n", self.end(signal.SIGKILL)
-        info = StackInfo.read(self.folder)
-        assert info is not None
-        assert info.pids["up"] == self.process.pid
-        return info
-
-    def end(self, how: signal.Signals) -> tuple[int, str]:
-        """Send a signal; return the exit code and what was written to standard error."""
-        self.process.send_signal(how)
-        _, errors = self.process.communicate(timeout=60)
-        return self.process.returncode, errors
-
-
-def alive(folder: Path) -> list[str]:
-    """Return the names of the servers of a folder that run, each as often as it runs."""
-    found = [name for name in _PARTS for _ in processes.leftovers(folder / name)]
-    postmasters = [p for p in EmbeddedPostgres(folder / "postgres")._running_here() if "-D" in p.cmdline()]
-    return sorted([*found, *("postgres" for _ in postmasters)])
-
-
-def kill_all(folder: Path) -> None:
-    """End everything that a failed test left behind."""
-    for name in _PARTS:
-        processes.end(processes.leftovers(folder / name))
-    processes.end(EmbeddedPostgres(folder / "postgres")._running_here())
 
 
 @pytest.fixture
@@ -112,16 +51,6 @@ async def assert_traces(info: StackInfo) -> None:
     await connection.close()
     client = await connect_temporal(environment={"TEMPORAL_ADDRESS": info.temporal_address})
     assert (await client.get_workflow_handle("transfer-1").describe()).id == "transfer-1"
-
-
-def kill_everything(info: StackInfo) -> None:
-    """Kill -9 as a power cut does: all at once, helpers of PostgreSQL included."""
-    victims = [psutil.Process(pid) for pid in info.pids.values()]
-    victims += [child for victim in victims for child in victim.children(recursive=True)]
-    for victim in victims:
-        victim.suspend()
-    for victim in victims:
-        victim.kill()
 
 
 @pytest.mark.parametrize("crash", ["the parent alone", "everything"])
