@@ -3,6 +3,7 @@
 The statements come from `pg_catalog` with names deparsed relative to the schema; see `adapters/sql/catalog.sql`.
 """
 
+import textwrap
 from dataclasses import dataclass
 
 from adapters.postgres import Connection
@@ -10,6 +11,9 @@ from adapters.statements import load
 from domain.messages import Obstacle
 
 _SQL = load("catalog")
+_OBSTACLES = load("catalog_obstacles")
+_SCHEMA_PUBLICATIONS = 15  # the PostgreSQL since which there are any
+_SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +77,10 @@ class Blueprint:
     grants: list[str]
 
     def definitions(self) -> list[str]:
-        """Return every statement that must not name its own schema; comments are people's text and may."""
+        """Return what must not name its own schema: all but functions, looked at by themselves, and comments."""
         return [
             *self.types,
             *self.sequences,
-            *self.functions,
             *self.tables,
             *self.attachments,
             *self.columns,
@@ -96,10 +99,37 @@ async def enter(connection: Connection, schema: str) -> None:
 
 
 async def inspect_schema(connection: Connection, schema: str) -> list[Obstacle]:
-    """Return everything in the schema that could not be carried exactly; an empty list means that all of it can."""
-    async with connection.transaction():
+    """Return everything in the schema that could not be carried exactly; an empty list means that all of it can.
+
+    Leaves the caller's transaction and its search_path as they were. Reads the rows of materialised views only.
+    """
+    looking = connection.transaction()
+    await looking.start()
+    try:
         await enter(connection, schema)
-        return [Obstacle(what=row["what"], why=row["why"]) for row in await connection.fetch(_SQL["obstacles"], schema)]
+        found = [Obstacle(**row) for row in await connection.fetch(_OBSTACLES["obstacles"], schema)]
+        if connection.get_server_version().major >= _SCHEMA_PUBLICATIONS:
+            found += [Obstacle(**row) for row in await connection.fetch(_OBSTACLES["published_schema"], schema)]
+        if found:
+            return found  # drawing it may fail on what was found
+        found += _naming_themselves(await draw_blueprint(connection, schema), schema)
+        for view in await connection.fetch(_OBSTACLES["staleness"], schema):
+            if await connection.fetchval(view["statement"]):
+                why = "its rows are not what its query gives now, which is what the copy would hold; refresh or drop it"
+                found.append(Obstacle(what=view["what"], why=why))
+        return found
+    finally:
+        await looking.rollback()
+
+
+def _naming_themselves(plan: Blueprint, schema: str) -> list[Obstacle]:
+    """Find definitions that hold the schema's name as text: deparsed relative to it, they have no other cause to."""
+    why = "its text names its own schema, so the copy would still work on the original; use unqualified names"
+    return [
+        Obstacle(what=textwrap.shorten(definition, _SHOWN), why=why)
+        for definition in plan.definitions()
+        if schema.lower() in definition.lower()
+    ]
 
 
 async def measure_schema(connection: Connection, schema: str) -> tuple[int, int, int]:
@@ -142,7 +172,7 @@ async def draw_blueprint(connection: Connection, schema: str) -> Blueprint:
         return Blueprint(
             types=await statements("types"),
             sequences=await statements("sequences"),
-            functions=await statements("functions"),
+            functions=[*await statements("functions"), *await statements("aggregates")],
             tables=await statements("tables"),
             attachments=await statements("attachments"),
             columns=await statements("columns"),

@@ -60,7 +60,7 @@ where c.relnamespace = (select oid from pg_namespace where nspname = $1)
 order by c.oid
 
 -- name: functions
--- Functions and procedures; aggregates are refused before anything is frozen.
+-- Functions and procedures.
 select format('create or replace %s %I', w.word, p.proname)
        || substr(d.def, length(format('CREATE OR REPLACE %s %I.%I', upper(w.word), $1::text, p.proname)) + 1) as statement
 from pg_proc p
@@ -69,6 +69,28 @@ cross join lateral (select pg_get_functiondef(p.oid) as def) d
 where p.pronamespace = (select oid from pg_namespace where nspname = $1) and p.prokind in ('f', 'p', 'w')
   -- a range type brings its own constructors
   and not exists (select from pg_depend i where i.classid = 'pg_proc'::regclass and i.objid = p.oid and i.deptype = 'i')
+order by p.oid
+
+-- name: aggregates
+-- Ordinary aggregates; others are refused before anything is frozen.
+select format('create aggregate %I(%s) (%s)', p.proname,
+    case when p.pronargs = 0 then '*' else pg_get_function_arguments(p.oid) end,
+    concat_ws(', ', format('sfunc = %s, stype = %s', a.aggtransfn::regproc, format_type(a.aggtranstype, null)),
+        case when a.aggtransspace <> 0 then format('sspace = %s', a.aggtransspace) end,
+        case when a.aggfinalfn <> 0 then format('finalfunc = %s', a.aggfinalfn::regproc) end,
+        case when a.aggfinalextra then 'finalfunc_extra' end,
+        case when a.aggfinalfn <> 0 then format('finalfunc_modify = %s',
+            case a.aggfinalmodify when 'r' then 'read_only' when 's' then 'shareable' else 'read_write' end) end,
+        case when a.aggcombinefn <> 0 then format('combinefunc = %s', a.aggcombinefn::regproc) end,
+        case when a.aggserialfn <> 0 then format('serialfunc = %s, deserialfunc = %s', a.aggserialfn::regproc,
+            a.aggdeserialfn::regproc) end,
+        case when a.agginitval is not null then format('initcond = %L', a.agginitval) end,
+        case when a.aggsortop <> 0 then format('sortop = operator(%s)',
+            (select format('%I.%s', n.nspname, o.oprname) from pg_operator o join pg_namespace n on n.oid = o.oprnamespace
+              where o.oid = a.aggsortop)) end,
+        case p.proparallel when 's' then 'parallel = safe' when 'r' then 'parallel = restricted' end)) as statement
+from pg_proc p join pg_aggregate a on a.aggfnoid = p.oid
+where p.pronamespace = (select oid from pg_namespace where nspname = $1) and a.aggkind = 'n' and a.aggmtransfn = 0
 order by p.oid
 
 -- name: tables
@@ -388,98 +410,6 @@ select count(*) filter (where c.relkind in ('r', 'p')) as tables,
     coalesce(sum(greatest(c.reltuples, 0)) filter (where c.relkind = 'r'), 0)::bigint as rows_estimate,
     coalesce(sum(pg_total_relation_size(c.oid)) filter (where c.relkind in ('r', 'm')), 0)::bigint as bytes_total
 from pg_class c where c.relnamespace = (select oid from pg_namespace where nspname = $1)
-
--- name: obstacles
--- Everything that the clone could not carry exactly, with the reason and what to do.
-with ns as (select oid, nspname from pg_namespace where nspname = $1),
-rel as (select * from pg_class where relnamespace = (select oid from ns))
-select what, why from (
-    select format('%s %s', case relkind when 'f' then 'foreign table' else 'relation of kind ' || relkind::text end, oid::regclass) as what,
-        'its rows live outside this database; move them into an ordinary table or drop it' as why
-    from rel where relkind not in ('r', 'p', 'v', 'm', 'S', 'i', 'I', 't', 'c')
-    union all
-    select format('table %s', oid::regclass), 'it is temporary; drop it' from rel where relpersistence = 't'
-    union all
-    select format('table %s', oid::regclass), 'it is typed (OF); make it an ordinary table' from rel where reloftype <> 0
-    union all
-    select format('relation %s', oid::regclass), 'it lies in a tablespace of its own; move it to the default tablespace'
-    from rel where reltablespace <> 0
-    union all
-    select format('relation %s', oid::regclass), format('it belongs to %s, for whom this service may not act; change its owner', relowner::regrole)
-    from rel where relkind not in ('t', 'i', 'I') and not pg_has_role(relowner, 'usage')
-    union all
-    select format('index %s', x.indexrelid::regclass), 'it is not valid; rebuild or drop it'
-    from pg_index x join rel c on c.oid = x.indrelid where not x.indisvalid and c.relkind = 'r'
-    union all
-    select format('type %s', format_type(t.oid, null)), 'it is a base type written in C; remove it or ask support'
-    from pg_type t where t.typnamespace = (select oid from ns) and t.typtype in ('b', 'p')
-      and not exists (select from pg_type e where e.typarray = t.oid)
-    union all
-    select format('range type %s', format_type(t.oid, null)), 'it has a canonical function; remove it or ask support'
-    from pg_type t join pg_range r on r.rngtypid = t.oid where t.typnamespace = (select oid from ns) and r.rngcanonical <> 0
-    union all
-    select format('aggregate %s', p.oid::regprocedure), 'aggregates of an environment''s own are not carried; drop it or ask support'
-    from pg_proc p where p.pronamespace = (select oid from ns) and p.prokind = 'a'
-    union all
-    select format('function %s', p.oid::regprocedure), format('it is written in %s; only sql and plpgsql are carried', l.lanname)
-    from pg_proc p join pg_language l on l.oid = p.prolang
-    where p.pronamespace = (select oid from ns) and l.lanname not in ('sql', 'plpgsql') and p.prokind <> 'a'
-      and not exists (select from pg_depend i where i.classid = 'pg_proc'::regclass and i.objid = p.oid and i.deptype = 'i')
-    union all
-    select format('function %s', p.oid::regprocedure),
-        'its text names its own schema, so the copy would still work on the original; use unqualified names'
-    from pg_proc p where p.pronamespace = (select oid from ns)
-      and (strpos(lower(p.prosrc), lower($1::text)) > 0 or strpos(lower(array_to_string(p.proconfig, ' ')), lower($1::text)) > 0)
-    union all
-    select format('trigger %s on %s', quote_ident(g.tgname), c.oid::regclass),
-        'an argument of it names its own schema; use an unqualified name'
-    from pg_trigger g join rel c on c.oid = g.tgrelid
-    where not g.tgisinternal and strpos(lower(encode(g.tgargs, 'escape')), lower($1::text)) > 0
-    union all
-    select format('function %s', p.oid::regprocedure), format('it belongs to %s, for whom this service may not act; change its owner', p.proowner::regrole)
-    from pg_proc p where p.pronamespace = (select oid from ns) and not pg_has_role(p.proowner, 'usage')
-      and not exists (select from pg_depend i where i.classid = 'pg_proc'::regclass and i.objid = p.oid and i.deptype = 'i')
-    union all
-    select pg_describe_object(d.classid, d.objid, d.objsubid), 'it belongs to an extension; install the extension in another schema'
-    from pg_depend d where d.deptype = 'e' and (
-        d.classid = 'pg_class'::regclass and d.objid in (select oid from rel)
-        or d.classid = 'pg_proc'::regclass and d.objid in (select oid from pg_proc where pronamespace = (select oid from ns))
-        or d.classid = 'pg_type'::regclass and d.objid in (select oid from pg_type where typnamespace = (select oid from ns)))
-    union all
-    select format('%s %s', kind, name), 'objects of this kind are not carried; drop it or ask support'
-    from (select 'operator' as kind, oprname::text as name, oprnamespace as home from pg_operator
-          union all select 'operator class', opcname, opcnamespace from pg_opclass
-          union all select 'operator family', opfname, opfnamespace from pg_opfamily
-          union all select 'collation', collname, collnamespace from pg_collation
-          union all select 'conversion', conname, connamespace from pg_conversion
-          union all select 'text search configuration', cfgname, cfgnamespace from pg_ts_config
-          union all select 'text search dictionary', dictname, dictnamespace from pg_ts_dict
-          union all select 'text search parser', prsname, prsnamespace from pg_ts_parser
-          union all select 'text search template', tmplname, tmplnamespace from pg_ts_template) odd
-    where home = (select oid from ns)
-    union all
-    select format('default privileges of %s', defaclrole::regrole), 'they are not carried; drop them'
-    from pg_default_acl where defaclnamespace = (select oid from ns)
-    union all
-    select format('publication %I', p.pubname), format('it publishes %s; take the table out of it', c.oid::regclass)
-    from pg_publication_rel r join pg_publication p on p.oid = r.prpubid join rel c on c.oid = r.prrelid
-    union all
-    select format('security label on %s', l.objoid::regclass), 'security labels are not carried; remove it'
-    from pg_seclabel l join rel c on c.oid = l.objoid and l.classoid = 'pg_class'::regclass
-    union all
-    select format('table %s', i.inhrelid::regclass), format('its parent or child %s lies in another schema; keep a family in one schema', i.inhparent::regclass)
-    from pg_inherits i join pg_class a on a.oid = i.inhrelid join pg_class b on b.oid = i.inhparent
-    where (a.relnamespace = (select oid from ns)) <> (b.relnamespace = (select oid from ns))
-    union all
-    select format('foreign key %I of %s', k.conname, k.conrelid::regclass), 'it refers to this environment from another schema; drop it'
-    from pg_constraint k join pg_class a on a.oid = k.conrelid join rel b on b.oid = k.confrelid
-    where k.contype = 'f' and a.relnamespace <> (select oid from ns)
-    union all
-    select distinct format('view %s', v.oid::regclass), 'it reads this environment from another schema; drop it'
-    from pg_depend d join pg_rewrite r on r.oid = d.objid join pg_class v on v.oid = r.ev_class
-    where d.classid = 'pg_rewrite'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid in (select oid from rel)
-      and v.relnamespace <> (select oid from ns)
-) found order by what, why
 
 -- name: environment_exists
 -- Whether the schema is there at all.

@@ -242,7 +242,34 @@ async def test_progress_reaches_the_whole(move: Move) -> None:
     [
         ("create function f() returns text language sql as 'select ''{schema}.t'''", "function f()"),
         ("create function f() returns int language sql set search_path = {schema} as 'select 1'", "function f()"),
-        ("create aggregate total(int) (sfunc = int4pl, stype = int)", "aggregate total(integer)"),
+        (
+            "create aggregate moving(int) (sfunc=int4pl, stype=int, msfunc = int4pl, minvfunc = int4mi, mstype = int)",
+            "aggregate moving(integer)",
+        ),
+        (
+            "create table t (x text default '{schema}')",
+            "alter table only t alter column x set default '{schema}'::text",
+        ),
+        ("create view v as select '{schema}.t' as name", None),
+        ("create function f(x text default '{schema}') returns int language sql as 'select 1'", "function f(text)"),
+        ("create table t (id int check (id <> '{schema}'::regnamespace::oid::int))", None),
+        ("create table t (what regclass)", "column what of t"),
+        ("create table t (what regtype[])", "column what of t"),
+        ("create table t (lo oid); select lo_create(0)", "column lo of t"),
+        (
+            "create type c as enum ('a'); create schema other; create table other.t (x {schema}.c)",
+            "column x of table other.t",
+        ),
+        (
+            """create function f() returns int language sql as 'select 1'; create schema other;
+            create table other.t (x int default {schema}.f())""",
+            "default value for column x of table other.t",
+        ),
+        (
+            "create table t (x int); create materialized view m as select * from t; insert into t values (1)",
+            "materialized view m",
+        ),
+        ("create table t (x int); create publication p for table t", "publication p"),
         ("create operator === (leftarg = int, rightarg = int, function = int4eq)", "operator ==="),
         ('create collation mine from "C"', "collation mine"),
         ("create text search configuration cfg (copy = simple)", "text search configuration cfg"),
@@ -259,12 +286,14 @@ async def test_progress_reaches_the_whole(move: Move) -> None:
         ),
     ],
 )
-async def test_what_cannot_be_carried_is_told_before(move: Move, sql: str, what: str) -> None:
+async def test_what_cannot_be_carried_is_told_before(move: Move, sql: str, what: str | None) -> None:
     """An environment that cannot be copied exactly must be refused before anybody's work stops."""
     await move.build(sql.format(schema=move.source))
     async with move.pool.acquire() as connection:
         obstacles = await inspect_schema(connection, move.source)
-    assert what in [obstacle.what for obstacle in obstacles]
+    found = [obstacle.what for obstacle in obstacles]
+    assert found
+    assert what is None or what.format(schema=move.source)[:100] in [name[:100] for name in found]
 
 
 async def test_a_rich_but_clean_schema_has_no_obstacle(move: Move) -> None:

@@ -83,6 +83,11 @@ create function rows_of_big() returns setof big language sql stable as $$ select
 create function atomic(a integer) returns bigint language sql begin atomic select count(*) + a from big; end;
 create procedure tidy(inout n integer default 3) language plpgsql as $$ begin n := n + 1; end $$;
 comment on function touch() is 'adds an exclamation mark';
+create function add_up(state bigint, next integer) returns bigint language sql as $$ select state + coalesce(next, 0) $$;
+create aggregate added(integer) (sfunc = add_up, stype = bigint, initcond = '7', parallel = safe);
+create aggregate counted(*) (sfunc = int8inc, stype = int8, combinefunc = int8pl, initcond = '0');
+comment on aggregate added(integer) is 'starts at seven';
+create view summed_up as select added(id) as total from node;
 create rule keep as on delete to animal do instead nothing;
 alter table dog enable row level security;
 create policy own on dog as restrictive for select to sb_app using (breed <> 'secret');
