@@ -12,7 +12,9 @@ select set_config('search_path', quote_ident($1), true),
        set_config('intervalstyle', 'postgres', true),
        set_config('extra_float_digits', '3', true),
        set_config('xmloption', 'content', true),
-       set_config('bytea_output', 'hex', true)
+       set_config('bytea_output', 'hex', true),
+       -- Rather an error than rows that a policy hides.
+       set_config('row_security', 'off', true)
 
 -- name: types
 -- Enums, domains, composite types and ranges.
@@ -164,10 +166,10 @@ order by c.oid, a.attnum
 -- Every index by itself, so that they can be built side by side; `constraint_of` puts one under its constraint.
 select coalesce(pg_partition_root(c.oid), c.oid)::regclass::text as family, i.relname as index_name,
     c.relkind = 'p' as partitioned,
-    case when k.oid is not null and (c.relkind = 'p' or k.contype = 'x' or k.conperiod)
+    case when k.oid is not null and (c.relkind = 'p' or k.contype = 'x' or k.conperiod or k.heir)
         then format('alter table only %s add constraint %I %s', c.oid::regclass, k.conname, pg_get_constraintdef(k.oid))
         else pg_get_indexdef(x.indexrelid, 0, true) end as statement,
-    case when k.oid is not null and c.relkind <> 'p' and k.contype in ('p', 'u') and not k.conperiod
+    case when k.oid is not null and c.relkind <> 'p' and k.contype in ('p', 'u') and not k.conperiod and not k.heir
         then format('alter table only %s add constraint %I %s using index %I%s%s', c.oid::regclass, k.conname,
             case k.contype when 'p' then 'primary key' else 'unique' end, i.relname,
             case when k.condeferrable then ' deferrable' end, case when k.condeferred then ' initially deferred' end)
@@ -184,7 +186,10 @@ from pg_index x
 join pg_class i on i.oid = x.indexrelid
 join pg_class c on c.oid = x.indrelid
 left join (select oid, conindid, conname, contype, condeferrable, condeferred,
-                  coalesce((to_jsonb(pg_constraint) ->> 'conperiod')::boolean, false) as conperiod
+                  coalesce((to_jsonb(pg_constraint) ->> 'conperiod')::boolean, false) as conperiod,
+                  -- A primary key that takes over an index makes an inherited NOT NULL the table's own as well.
+                  contype = 'p' and exists (select from pg_inherits h join pg_class t on t.oid = h.inhrelid
+                                             where h.inhrelid = conrelid and not t.relispartition) as heir
              from pg_constraint where contype in ('p', 'u', 'x')) k on k.conindid = i.oid
 where c.relnamespace = (select oid from pg_namespace where nspname = $1) and c.relkind in ('r', 'p')
 order by c.relkind = 'p' desc, pg_relation_size(c.oid) desc, i.oid

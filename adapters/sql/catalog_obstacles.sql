@@ -19,6 +19,11 @@ select what, why from (
     select format('relation %s', oid::regclass), format('it belongs to %s, for whom this service may not act; change its owner', relowner::regrole)
     from rel where relkind not in ('t', 'i', 'I') and not pg_has_role(relowner, 'usage')
     union all
+    select format('table %s', oid::regclass), 'its row security is forced on its owner, so this service cannot see every row; '
+        'ALTER TABLE ... NO FORCE ROW LEVEL SECURITY'
+    from rel where relrowsecurity and relforcerowsecurity
+      and not exists (select from pg_roles r where r.rolname = current_user and (r.rolsuper or r.rolbypassrls))
+    union all
     select format('index %s', x.indexrelid::regclass), 'it is not valid; rebuild or drop it'
     from pg_index x join rel c on c.oid = x.indrelid where not x.indisvalid and c.relkind = 'r'
     union all

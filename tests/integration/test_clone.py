@@ -14,13 +14,16 @@ import pytest
 
 from adapters.catalog import inspect_schema, measure_schema
 from adapters.clone import PostgresCloneEngine
+from adapters.clone.copying import NotCarried
 from adapters.clone.run import Run
 from adapters.postgres import Pool, connect_pool
+from adapters.verifier import PostgresVerifier
 from devstack.binaries import postgres_bin
 from domain import messages as m
-from domain.errors import AlreadyReleased, Superseded
+from domain.errors import AlreadyReleased, Superseded, Unavailable
 
-EVERYTHING = Path(__file__).parent / "schemas" / "everything.sql"
+SCHEMAS = Path(__file__).parent / "schemas"
+EVERYTHING = SCHEMAS / "everything.sql"
 
 
 @dataclass
@@ -41,6 +44,20 @@ class Move:
 
     async def clone(self, parallelism: int = 2) -> m.CloneFinished:
         return await PostgresCloneEngine(self.pool, parallelism=parallelism).clone(self.order, lambda _: None)
+
+    async def clone_until_rows_are_there(self) -> None:
+        """Stop a clone when the first unit with rows is done."""
+        task = asyncio.create_task(self.clone(parallelism=1))
+        async with asyncio.timeout(60):
+            while not await self.pool.fetchval("select exists (select from control.clone_unit where rows > 0)"):  # noqa: ASYNC110 - the server has no event for this
+                await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    async def verify(self) -> list[m.TableDifference]:
+        order = m.VerifyClone(transfer_id=self.transfer_id, source_schema=self.source, target_schema=self.target)
+        return (await PostgresVerifier(self.pool, parallelism=2).verify(order, lambda _: None)).differences
 
     async def drop(self) -> None:
         await self.pool.execute(
@@ -109,6 +126,102 @@ async def test_everything_a_schema_holds_is_carried(move: Move) -> None:
     assert (
         finished.rows == sum((await move.rows(move.source)).values()) - 3
     )  # a materialised view's rows are made, not copied
+
+
+@pytest.mark.parametrize("application", ["web_shop", "crm", "erp"])
+async def test_applications_of_others_are_carried(move: Move, application: str) -> None:
+    """What a customer built on the books himself must be there on the other side, to the last comment."""
+    await move.build((SCHEMAS / f"{application}.sql").read_text())
+    async with move.pool.acquire() as connection:
+        assert await inspect_schema(connection, move.source) == []
+    await move.clone()
+    assert move.dump(move.target) == move.dump(move.source)
+    assert await move.verify() == []
+
+
+async def test_foreign_keys_hold_although_nobody_checked_the_rows(move: Move) -> None:
+    """Keys declared before the rows, in a circle, on oneself, through partitions: each must be there and at work."""
+    await move.build("""
+        create table firm (id int primary key, name text);
+        create table head (id int primary key, firm_id int not null references firm, up int references head,
+            last_line int);
+        create table line (id int primary key, head_id int not null references head, firm_id int references firm,
+            pad text);
+        alter table head add constraint head_last foreign key (last_line) references line deferrable initially deferred;
+        create table part (id int, head_id int references head, primary key (id)) partition by hash (id);
+        create table part_0 partition of part for values with (modulus 2, remainder 0);
+        create table part_1 partition of part for values with (modulus 2, remainder 1);
+        create table note (part_id int references part, line_id int not null references line, pad text);
+        insert into firm select i, 'firm ' || i from generate_series(1, 10) i;
+        insert into head select i, 1 + i % 10, i, null from generate_series(1, 200000) i;
+        insert into line select i, 1 + i % 200000, 1 + i % 10, repeat('x', 50) from generate_series(1, 200000) i;
+        update head set last_line = id where id < 1000;
+        insert into part select i, i from generate_series(1, 200000) i;
+        insert into note select i, i, repeat('y', 50) from generate_series(1, 150000) i""")
+    await move.clone()
+    assert move.dump(move.target) == move.dump(move.source)
+    assert await move.verify() == []
+    assert not await move.pool.fetchval(
+        "select exists (select from pg_constraint where connamespace = $1::text::regnamespace and not convalidated)",
+        move.target,
+    )
+    for broken in (
+        "delete from {0}.firm where id = 3",
+        "insert into {0}.line values (0, 0)",
+        "update {0}.head set up = -1 where id = 5",
+        "insert into {0}.note values (1, -1)",
+        "insert into {0}.note values (-1, 1)",
+        "update {0}.head set last_line = 0 where id = 5",
+    ):
+        with pytest.raises(asyncpg.ForeignKeyViolationError):
+            await move.pool.execute(broken.format(move.target))
+
+
+async def test_a_vacuum_between_two_attempts_makes_no_row_come_twice(move: Move) -> None:
+    """A table that shrinks meanwhile would be divided otherwise by the next attempt, and some rows copied again."""
+    await move.build("create table ledger as select i as id, repeat('x', 400) as pad from generate_series(1, 100000) i")
+    await move.build("delete from ledger where id > 4000")
+    await move.clone_until_rows_are_there()
+    before = await move.pool.fetchval("select pg_relation_size(($1 || '.ledger')::regclass)", move.source)
+    await move.pool.execute(f"vacuum {move.source}.ledger")
+    assert await move.pool.fetchval("select pg_relation_size(($1 || '.ledger')::regclass)", move.source) < before
+    await move.clone()
+    assert await move.verify() == []
+    assert await move.rows(move.target) == {"ledger": 4000}
+
+
+async def test_a_table_that_is_rewritten_meanwhile_is_not_copied_by_halves(move: Move) -> None:
+    """A repack moves rows to other pages: ranges that were copied before would be copied again or missed."""
+    await move.build("create table ledger as select i as id, repeat('x', 400) as pad from generate_series(1, 100000) i")
+    await move.clone_until_rows_are_there()
+    await move.pool.execute(f"vacuum full {move.source}.ledger")
+    with pytest.raises(NotCarried, match="ledger was rewritten"):
+        await move.clone()
+
+
+async def test_connections_that_are_cut_lose_nothing(move: Move) -> None:
+    """A server that ends connections again and again only makes the clone take longer."""
+    await move.build(EVERYTHING.read_text())
+    await move.build("create table ledger as select i as id, md5(i::text) as text from generate_series(1, 600000) i")
+    await move.build("alter table ledger add primary key (id); create index on ledger (text)")
+    cuts = 0
+    while True:
+        task = asyncio.create_task(move.clone())
+        await asyncio.wait([task], timeout=0.1 + 0.1 * cuts)
+        if not task.done():
+            await move.pool.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity "
+                "where application_name like 'sb-transfer clone%'"
+            )
+            cuts += 1
+        try:
+            await task
+            break
+        except Unavailable:
+            continue
+    assert cuts > 1
+    assert await move.verify() == []
+    assert move.dump(move.target) == move.dump(move.source)
 
 
 async def test_rows_and_positions_are_the_same(move: Move) -> None:
@@ -253,6 +366,7 @@ async def test_progress_reaches_the_whole(move: Move) -> None:
         ("create view v as select '{schema}.t' as name", None),
         ("create function f(x text default '{schema}') returns int language sql as 'select 1'", "function f(text)"),
         ("create table t (id int check (id <> '{schema}'::regnamespace::oid::int))", None),
+        ("create table t (); alter table t enable row level security, force row level security", "table t"),
         ("create table t (what regclass)", "column what of t"),
         ("create table t (what regtype[])", "column what of t"),
         ("create table t (lo oid); select lo_create(0)", "column lo of t"),
