@@ -1,41 +1,11 @@
 """Copying an environment, proving the copy, and taking it away again."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-
 from temporalio import activity
 
+from activities.heartbeat import heartbeats
 from domain import messages as m
-from domain.ports import CloneEngine, ReportProgress, Verifier
+from domain.ports import CloneEngine, Verifier
 from domain.steps import ActivityName
-
-# Well inside the heartbeat time-out, and often enough for people who watch.
-_BEAT_SECONDS = 2.0
-
-
-@asynccontextmanager
-async def heartbeats() -> AsyncIterator[ReportProgress]:
-    """Beat with the newest progress, also while one long statement runs; a cancel reaches an activity by its beats."""
-    newest = m.CloneProgress(phase="starting")
-
-    def report(progress: m.CloneProgress) -> None:
-        nonlocal newest
-        newest = progress
-        activity.heartbeat(progress)
-
-    async def beat() -> None:
-        while True:
-            activity.heartbeat(newest)
-            await asyncio.sleep(_BEAT_SECONDS)
-
-    beating = asyncio.create_task(beat())
-    try:
-        yield report
-    finally:
-        beating.cancel()
-        with suppress(asyncio.CancelledError):
-            await beating
 
 
 class CloneActivities:

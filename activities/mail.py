@@ -2,6 +2,7 @@
 
 from temporalio import activity
 
+from activities.heartbeat import heartbeats
 from domain import messages as m
 from domain.ports import Mailroom
 from domain.steps import ActivityName
@@ -15,4 +16,5 @@ class MailActivities:
 
     @activity.defn(name=ActivityName.SEND_MAIL)
     async def send_mail(self, order: m.SendMail) -> m.MailSent:
-        return await self._mailroom.send(order)
+        async with heartbeats():
+            return await self._mailroom.send(order)

@@ -2,7 +2,7 @@
 
 from temporalio import activity
 
-from activities.clone import heartbeats
+from activities.heartbeat import heartbeats
 from domain import messages as m
 from domain.ports import SuccessorDesk
 from domain.steps import ActivityName

@@ -25,6 +25,9 @@ class Policy:
 # heartbeat time-out, would let a copier run on for 48 s after a cancel.
 BEAT = timedelta(seconds=3)
 
+# Without a beat for this long the worker is taken for dead and another one goes on; a beat is sent every two seconds.
+_SILENCE = timedelta(seconds=20)
+
 # One short transaction. 30 s is far above any healthy run; past it the connection is taken for dead.
 _TRANSACTION_TIMEOUT = timedelta(seconds=30)
 
@@ -56,13 +59,13 @@ STEP = Policy(
     retry=_SERVER_AWAY,
 )
 
-# 22:00 to 06:00. A clone resumes, so an attempt that dies costs one unit of work; beats come every three seconds, and
-# twenty without one mean that the worker is gone. 50 attempts outlast any restart and end a clone that cannot succeed.
+# 22:00 to 06:00. A clone resumes, so an attempt that dies costs one unit of work; 50 attempts outlast any restart and end
+# a clone that cannot succeed.
 HEAVY = Policy(
     task_queue=CLONE,
     start_to_close=timedelta(hours=8),
     schedule_to_close=timedelta(hours=8),
-    heartbeat=timedelta(seconds=20),
+    heartbeat=_SILENCE,
     retry=RetryPolicy(
         initial_interval=timedelta(seconds=1),
         backoff_coefficient=2.0,
@@ -94,6 +97,7 @@ MAIL = Policy(
     task_queue=TRANSFERS,
     start_to_close=timedelta(minutes=5),
     schedule_to_close=timedelta(days=3),
+    heartbeat=_SILENCE,
     retry=RetryPolicy(
         initial_interval=timedelta(seconds=5),
         backoff_coefficient=2.0,
@@ -105,6 +109,7 @@ MAIL = Policy(
 RESEND = Policy(
     task_queue=TRANSFERS,
     start_to_close=timedelta(minutes=2),
+    heartbeat=_SILENCE,
     retry=RetryPolicy(initial_interval=timedelta(seconds=2), maximum_attempts=3),
 )
 
