@@ -59,8 +59,8 @@ STEP = Policy(
     retry=_SERVER_AWAY,
 )
 
-# 22:00 to 06:00. A clone resumes, so an attempt that dies costs one unit of work; 50 attempts outlast any restart and end
-# a clone that cannot succeed.
+# 22:00 to 06:00. A clone resumes, so an attempt that dies costs one unit of work; 50 attempts outlast any restart and
+# end a clone that cannot succeed.
 HEAVY = Policy(
     task_queue=CLONE,
     start_to_close=timedelta(hours=8),

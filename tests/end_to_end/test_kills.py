@@ -47,6 +47,19 @@ async def reach(client: TransferClient, which: str, state: TransferState) -> Non
             continue
 
 
+async def until_back(dsn: str) -> None:
+    """Wait until a database that was killed has recovered and answers."""
+    async with asyncio.timeout(60):
+        while True:
+            await asyncio.sleep(0.5)
+            try:
+                connection = await asyncpg.connect(dsn, timeout=5)
+            except (OSError, asyncpg.PostgresError, TimeoutError):
+                continue
+            await connection.close()
+            return
+
+
 async def largest_environment(dsn: str) -> str:
     connection = await asyncpg.connect(dsn)
     try:
@@ -184,7 +197,7 @@ async def test_the_database_is_killed_during_the_clone(stack: Stack) -> None:
         await reach(client, ready.workflow_id, TransferState.CLONING)
         await asyncio.sleep(0.5)
         os.kill(stack.info.pids["postgres"], signal.SIGKILL)
-        await asyncio.sleep(3)
+        await until_back(dsn)
         await reach(client, ready.workflow_id, TransferState.AWAITING_RELEASE)
         status = (await client.status(ready.workflow_id)).status
         assert status.old is not None
