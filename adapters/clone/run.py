@@ -50,6 +50,8 @@ class Run:
                 if transfer["state"] == TransferState.SCHEDULED:
                     await connection.execute(_SQL["begin_cloning"], transfer_id)
                     await tell(connection, transfer_id, "clone_started", event_key=uuid5(transfer_id, "clone_started"))
+                # The server goes on with the statement of a worker that is gone; waiting for it would hold up an undo.
+                await connection.execute(_SQL["end_leftovers"], leftover_name(transfer_id))
                 attempt = await connection.fetchval(_SQL["open_run"], target, source, transfer_id)
                 if attempt is None:
                     raise Superseded

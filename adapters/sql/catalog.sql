@@ -102,7 +102,7 @@ select format('create %s table %I (%s)%s%s%s%s',
     concat_ws(', ',
         (select string_agg(format('%I %s%s%s', a.attname, format_type(a.atttypid, a.atttypmod),
             case when a.attcollation <> t.typcollation then format(' collate %s', a.attcollation::regcollation) end,
-            case
+            coalesce(case
                 when a.attgenerated <> '' then format(' generated always as (%s) %s', pg_get_expr(ad.adbin, ad.adrelid),
                     case a.attgenerated when 's' then 'stored' else 'virtual' end)
                 when a.attidentity <> '' and not c.relispartition then (
@@ -112,7 +112,7 @@ select format('create %s table %I (%s)%s%s%s%s',
                     from pg_depend d join pg_class sc on sc.oid = d.objid and sc.relkind = 'S' join pg_sequence s on s.seqrelid = sc.oid
                     where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass
                       and d.refobjid = c.oid and d.refobjsubid = a.attnum and d.deptype = 'i')
-            end
+            end, '')
             || case when a.attnotnull and current_setting('server_version_num')::int < 180000 then ' not null' else '' end),
             ', ' order by a.attnum)
          from pg_attribute a
@@ -153,6 +153,8 @@ join pg_type t on t.oid = a.atttypid
 left join pg_attrdef ad on ad.adrelid = c.oid and ad.adnum = a.attnum and a.attgenerated = ''
 cross join lateral (values
     ('set default ' || pg_get_expr(ad.adbin, ad.adrelid)),
+    -- Since PostgreSQL 18 a NOT NULL is a constraint with a name, and stands in the table's definition.
+    (case when a.attnotnull and not a.attislocal and current_setting('server_version_num')::int < 180000 then 'set not null' end),
     (case when a.attstorage <> t.typstorage then 'set storage '
         || case a.attstorage when 'p' then 'plain' when 'e' then 'external' when 'm' then 'main' else 'extended' end end),
     (case when a.attcompression <> '' then 'set compression ' || case a.attcompression when 'l' then 'lz4' else 'pglz' end end),
