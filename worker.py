@@ -13,9 +13,6 @@ import time
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
-from adapters.clone import PostgresCloneEngine
-from adapters.successor import PostgresSuccessorDesk
-from adapters.verifier import PostgresVerifier
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -26,6 +23,7 @@ from activities.log import LogActivities
 from activities.mail import MailActivities
 from activities.successor import SuccessorActivities
 from activities.tickets import TicketActivities, UploadActivities
+from adapters.clone import PostgresCloneEngine
 from adapters.gate import PostgresEnvironmentGate
 from adapters.log import PostgresTransferLog
 from adapters.mail import SmtpMailer
@@ -33,8 +31,10 @@ from adapters.mailroom import PostgresMailroom
 from adapters.postgres import Pool, connect_pool
 from adapters.reservations import PostgresReservations
 from adapters.settings import Settings, load_settings
+from adapters.successor import PostgresSuccessorDesk
 from adapters.temporal import connect_temporal
 from adapters.tickets import PostgresTicketOffice, TicketSeal
+from adapters.verifier import PostgresVerifier
 from domain.errors import TransferError
 from workflows import policies, queues
 from workflows.mailbox import MailboxForwardingWorkflow
