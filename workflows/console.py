@@ -4,7 +4,7 @@ Pure functions from a status to text. Whatever a customer typed is fenced: it mu
 operator's browser.
 """
 
-from datetime import datetime
+from datetime import UTC, timedelta
 
 from domain import messages as m
 from domain.steps import STEPS, StepState
@@ -33,8 +33,14 @@ def fenced(text: str) -> str:
     return f"{ticks}{pad}{flat}{pad}{ticks}" if flat else "-"
 
 
-def _moment(moment: datetime | None) -> str:
-    return moment.strftime("%Y-%m-%d %H:%M:%S %Z") if moment else ""
+def _began(step: m.StepStatus) -> str:
+    return step.started_at.astimezone(UTC).strftime("%m-%d %H:%M:%S") if step.started_at else ""
+
+
+def _took(step: m.StepStatus) -> str:
+    if step.started_at is None or step.finished_at is None:
+        return ""
+    return str(timedelta(seconds=round((step.finished_at - step.started_at).total_seconds())))
 
 
 def _environment_line(title: str, environment: m.EnvironmentSummary) -> str:
@@ -71,9 +77,9 @@ def current_details(status: m.TransferStatus) -> str:
     if not status.state.is_final and status.state is not TransferState.UNDOING:
         lines.append("Cancelling this workflow undoes the transfer; terminating it does not: never terminate.")
 
-    table = ["| | step | started | finished | |", "|---|---|---|---|---|"]
+    table = ["| | step | began (UTC) | took | |", "|---|---|---|---|---|"]
     table += [
-        f"| {_MARKS[step.state]} | {_TITLES[step.step]} | {_moment(step.started_at)} | {_moment(step.finished_at)} "
+        f"| {_MARKS[step.state]} | {_TITLES[step.step]} | {_began(step)} | {_took(step)} "
         f"| {fenced(step.detail) if step.detail else ''} |"
         for step in status.steps
     ]

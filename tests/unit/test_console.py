@@ -87,5 +87,5 @@ def test_the_page_shows_what_needs_attention() -> None:
             ],
         )
     )
-    for text in ("rejected `not ours`", "`550 unknown`", "1 differ", "2026-11-24 21:00:00 UTC", "`x¦y`"):
+    for text in ("rejected `not ours`", "`550 unknown`", "1 differ", "11-24 21:00:00 | 0:00:00", "`x¦y`"):
         assert text in page
