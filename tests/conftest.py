@@ -1,7 +1,8 @@
 """Servers for the tests: one of each per session, real ones; a fresh database is a copy of a migrated template."""
 
+import signal
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -9,6 +10,14 @@ import pytest
 
 from adapters.migrations import migrate_control
 from devstack.postgres import EmbeddedPostgres
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hear_interrupts() -> Iterator[None]:
+    """Make Ctrl-C reach the programs that tests start: what a shell runs in the background inherits deafness to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
