@@ -65,6 +65,8 @@ WAYS_FOR_ROOT = (
             "--clear-groups",
             f"--inh-caps={_KEPT_RIGHTS}",
             f"--ambient-caps={_KEPT_RIGHTS}",
+            # Without it access(2), by which PostgreSQL looks for its own programs, does not know of the kept right.
+            "--securebits=+no_setuid_fixup",
         ),
         _NOBODY,
     ),

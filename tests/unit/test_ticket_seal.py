@@ -134,7 +134,11 @@ def test_text_that_is_no_transport_seal_is_refused(text: str) -> None:
         SEAL.unwrap(text)
 
 
-@pytest.mark.parametrize("key", ["", "geheim", "geheim" * 9, KEY.get_secret_value()[:-2], "é" * 44])
+@pytest.mark.parametrize(
+    "key",
+    ["", "geheim", "geheim" * 9, KEY.get_secret_value()[:-2], "é" * 44],
+    ids=["empty", "short", "long", "cut off", "not ASCII"],
+)
 def test_an_unusable_key_is_told_without_showing_it(key: str) -> None:
     """An operator would not know what to do, or the key would end in a log."""
     with pytest.raises(Misconfigured) as told:
