@@ -37,7 +37,8 @@ async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Em
 async def database_name(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
     """The name of a database of the test's own, dropped afterwards."""
     name = f"test_{uuid.uuid4().hex}"
-    connection = await asyncpg.connect(postgres.dsn("sb_owner", "postgres"))
+    # As a superuser: an automatic vacuum, which belongs to one, must not keep the database from being dropped.
+    connection = await asyncpg.connect(postgres.dsn("postgres", "postgres"))
     try:
         await connection.execute(f"create database {name} template sb owner sb_owner")
         yield name

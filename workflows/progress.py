@@ -1,5 +1,6 @@
 """Where a transfer stands, as the query, the search attributes and the Temporal UI show it."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -77,7 +78,8 @@ class Progress:
         self.mark(name, StepState.RUNNING)
         try:
             yield
-        except BaseException:
+        except (Exception, asyncio.CancelledError):
+            # Not GeneratorExit: a workflow that leaves the worker's cache is unwound outside its event loop.
             self.mark(name, StepState.FAILED)
             raise
         self.mark(name, StepState.DONE)
