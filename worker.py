@@ -21,6 +21,7 @@ from activities.clone import CloneActivities
 from activities.gate import GateActivities
 from activities.log import LogActivities
 from activities.mail import MailActivities
+from activities.roster import Roster
 from activities.successor import SuccessorActivities
 from activities.tickets import TicketActivities, UploadActivities
 from adapters.clone import PostgresCloneEngine
@@ -58,41 +59,26 @@ def build_workers(client: Client, settings: Settings, *, quick: Pool, heavy: Poo
     """
     seal = TicketSeal(settings.ticket_keys)
     engine = PostgresCloneEngine(heavy, parallelism=settings.clone_parallelism)
-    clone = CloneActivities(engine, PostgresVerifier(heavy, parallelism=settings.clone_parallelism))
-    gate = GateActivities(PostgresEnvironmentGate(quick))
-    tickets = TicketActivities(PostgresTicketOffice(quick, seal, settings.ticket_ttl))
-    uploads = UploadActivities(
-        PostgresReservations(
-            quick, seal, base_domain=settings.base_domain, opens=settings.window_opens, zone=settings.zone
-        )
-    )
     mailer = SmtpMailer(settings.smtp_url, settings.mail_from)
-    mail = MailActivities(PostgresMailroom(quick, mailer, settings.zone))
-    log = LogActivities(PostgresTransferLog(quick))
-    successor = SuccessorActivities(PostgresSuccessorDesk(quick))
+    roster = Roster(
+        gate=GateActivities(PostgresEnvironmentGate(quick)),
+        tickets=TicketActivities(PostgresTicketOffice(quick, seal, settings.ticket_ttl)),
+        uploads=UploadActivities(
+            PostgresReservations(
+                quick, seal, base_domain=settings.base_domain, opens=settings.window_opens, zone=settings.zone
+            )
+        ),
+        clone=CloneActivities(engine, PostgresVerifier(heavy, parallelism=settings.clone_parallelism)),
+        successor=SuccessorActivities(PostgresSuccessorDesk(quick)),
+        mail=MailActivities(PostgresMailroom(quick, mailer, settings.zone)),
+        log=LogActivities(PostgresTransferLog(quick)),
+    )
     boundary = ErrorBoundary()
     transfers = Worker(
         client,
         task_queue=queues.TRANSFERS,
         workflows=[TransferWorkflow, MailboxForwardingWorkflow],
-        activities=[
-            gate.freeze_environment,
-            gate.unfreeze_environment,
-            gate.open_for_inspection,
-            gate.release_environment,
-            gate.close_mailbox_forwarding,
-            tickets.issue_ticket,
-            tickets.revoke_ticket,
-            uploads.accept_upload,
-            uploads.release_reservation,
-            clone.drop_clone,
-            successor.reconnect_banks,
-            successor.apply_consequences,
-            mail.send_mail,
-            log.record_event,
-            log.begin_undo,
-            log.finish_undo,
-        ],
+        activities=roster.short(),
         interceptors=[boundary],
         max_concurrent_activities=_TRANSACTIONS_AT_ONCE,
         graceful_shutdown_timeout=_GRACE,
@@ -100,7 +86,7 @@ def build_workers(client: Client, settings: Settings, *, quick: Pool, heavy: Poo
     heavy_work = Worker(
         client,
         task_queue=queues.CLONE,
-        activities=[clone.clone_administrations, clone.verify_clone, successor.compare_environments],
+        activities=roster.heavy(),
         interceptors=[boundary],
         max_concurrent_activities=_CLONES_AT_ONCE,
         max_heartbeat_throttle_interval=policies.BEAT,

@@ -15,6 +15,7 @@ from activities.clone import CloneActivities
 from activities.gate import GateActivities
 from activities.log import LogActivities
 from activities.mail import MailActivities
+from activities.roster import Roster
 from activities.successor import SuccessorActivities
 from activities.tickets import TicketActivities, UploadActivities
 from domain import messages as m
@@ -177,37 +178,26 @@ class ReservationBook:
 
 def workers(client: Client, world: Gate) -> tuple[Worker, Worker]:
     """The two workers, wired as `worker.py` does, with the world in place of PostgreSQL and SMTP."""
-    gate, tickets = GateActivities(world), TicketActivities(world)
-    uploads, clone = UploadActivities(ReservationBook(world)), CloneActivities(world, world)
-    successor, mail, log = SuccessorActivities(world), MailActivities(world), LogActivities(world)
+    roster = Roster(
+        gate=GateActivities(world),
+        tickets=TicketActivities(world),
+        uploads=UploadActivities(ReservationBook(world)),
+        clone=CloneActivities(world, world),
+        successor=SuccessorActivities(world),
+        mail=MailActivities(world),
+        log=LogActivities(world),
+    )
     transfers = Worker(
         client,
         task_queue=queues.TRANSFERS,
         workflows=[TransferWorkflow, MailboxForwardingWorkflow],
-        activities=[
-            gate.freeze_environment,
-            gate.unfreeze_environment,
-            gate.open_for_inspection,
-            gate.release_environment,
-            gate.close_mailbox_forwarding,
-            tickets.issue_ticket,
-            tickets.revoke_ticket,
-            uploads.accept_upload,
-            uploads.release_reservation,
-            clone.drop_clone,
-            successor.reconnect_banks,
-            successor.apply_consequences,
-            mail.send_mail,
-            log.record_event,
-            log.begin_undo,
-            log.finish_undo,
-        ],
+        activities=roster.short(),
         interceptors=[ErrorBoundary()],
     )
     heavy = Worker(
         client,
         task_queue=queues.CLONE,
-        activities=[clone.clone_administrations, clone.verify_clone, successor.compare_environments],
+        activities=roster.heavy(),
         interceptors=[ErrorBoundary()],
         max_heartbeat_throttle_interval=policies.BEAT,
     )

@@ -1,0 +1,50 @@
+"""Which activities each queue serves: one list for the worker and for the tests that stand in for it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from activities.clone import CloneActivities
+from activities.gate import GateActivities
+from activities.log import LogActivities
+from activities.mail import MailActivities
+from activities.successor import SuccessorActivities
+from activities.tickets import TicketActivities, UploadActivities
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """All activities, with their ports injected."""
+
+    gate: GateActivities
+    tickets: TicketActivities
+    uploads: UploadActivities
+    clone: CloneActivities
+    successor: SuccessorActivities
+    mail: MailActivities
+    log: LogActivities
+
+    def short(self) -> list[Callable[..., Any]]:
+        """Return the activities of the queue `transfers`: short transactions, and mail."""
+        return [
+            self.gate.freeze_environment,
+            self.gate.unfreeze_environment,
+            self.gate.open_for_inspection,
+            self.gate.release_environment,
+            self.gate.close_mailbox_forwarding,
+            self.tickets.issue_ticket,
+            self.tickets.revoke_ticket,
+            self.uploads.accept_upload,
+            self.uploads.release_reservation,
+            self.clone.drop_clone,
+            self.successor.reconnect_banks,
+            self.successor.apply_consequences,
+            self.mail.send_mail,
+            self.log.record_event,
+            self.log.begin_undo,
+            self.log.finish_undo,
+        ]
+
+    def heavy(self) -> list[Callable[..., Any]]:
+        """Return the activities of the queue `clone`: work that grows with the environment."""
+        return [self.clone.clone_administrations, self.clone.verify_clone, self.successor.compare_environments]
