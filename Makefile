@@ -46,7 +46,7 @@ lock: $(STAMP) ## Pin the newest dependencies, with hashes, in requirements.lock
 	env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL -u PIP_INDEX_URL PIP_CONFIG_FILE=/dev/null \
 	CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --no-config --upgrade --generate-hashes \
 		--allow-unsafe --strip-extras --no-emit-options --no-emit-index-url --no-emit-find-links \
-		--no-emit-trusted-host --build-deps-for editable --extra devstack --extra dev --output-file $(LOCK) pyproject.toml
+		--no-emit-trusted-host --build-deps-for editable --extra api --extra devstack --extra dev --output-file $(LOCK) pyproject.toml
 
 clean: ## Remove the virtual environment, builds and caches; data in .sb-transfer/ stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
