@@ -1,10 +1,12 @@
-"""Record the histories that the replay test plays back: `python -m tests.replay.record`.
+"""Record the histories that the replay test plays back: `make histories`.
 
-Run it after a change that new transfers may see and running ones may not: first make the replay test pass with the old
-histories (patching), then record new ones beside them.
+A story for every scenario, every way of ending, and every detour on which the history has another shape. When to run
+this, and when not to: docs/deploys.md.
 """
 
 import asyncio
+import json
+import logging
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -16,12 +18,12 @@ from temporalio.testing import WorkflowEnvironment
 
 from devstack.binaries import temporal_cli
 from domain import messages as m
-from domain.errors import NameTaken, Unavailable
+from domain.errors import CannotBeCarried, NameTaken, Unavailable, WrongMoment
 from domain.naming import mailbox_workflow_id_of, workflow_id_of
-from domain.vocabulary import TransferState
+from domain.vocabulary import MailKind, Scenario, TransferState
 from tests.workflows.story import Transfer, reach, skip, to_inspection, upload
 from tests.workflows.world import TTL, Gate, workers
-from workflows import queues, search_attributes
+from workflows import policies, queues, search_attributes
 from workflows.transfer import TransferWorkflow
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -90,6 +92,87 @@ async def undone_failed(_: WorkflowEnvironment, transfer: Transfer, world: Gate)
     await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
 
 
+async def released_outsource(_: WorkflowEnvironment, transfer: Transfer, world: Gate) -> None:
+    """From a self-managed licence to a firm."""
+    world.scenario = Scenario.OUTSOURCE
+    await to_inspection(transfer)
+    await transfer.signal(TransferWorkflow.release, m.Release(released_by="new firm"))
+
+
+async def released_insource(_: WorkflowEnvironment, transfer: Transfer, world: Gate) -> None:
+    """From a firm to a self-managed licence: support uploads, with the login of the new owner."""
+    world.scenario = Scenario.INSOURCE
+    await upload(
+        transfer,
+        m.Upload(
+            sealed_ticket="sealed",
+            licence_number="20001",
+            name="Enyoi",
+            url_part="enyoi",
+            login_email="owner@enyoi.example",
+            uploaded_by="support",
+        ),
+    )
+    await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
+    await reach(transfer, TransferState.AWAITING_RELEASE)
+    await transfer.signal(TransferWorkflow.release, m.Release(released_by="owner"))
+
+
+async def released_with_mail_sent_again(_: WorkflowEnvironment, transfer: Transfer, world: Gate) -> None:
+    """A mail that the server refuses, and that an operator sends to another address."""
+    world.failures = {f"send {MailKind.READY.value}": [NameTaken()]}  # any error that is not tried again
+    await to_inspection(transfer)
+    await transfer.execute_update(
+        "resend_mail",
+        m.ResendMail(kind=MailKind.READY, to="other@firm.example", requested_by="support"),
+        result_type=m.MailSent,
+    )
+    await transfer.signal(TransferWorkflow.release, m.Release(released_by="new side"))
+
+
+async def released_after_an_operator_helped(environment: WorkflowEnvironment, transfer: Transfer, world: Gate) -> None:
+    """A release that does not succeed at first; nothing turns it back."""
+    await to_inspection(transfer)
+    world.failures["release"] = [WrongMoment()]
+    await transfer.signal(TransferWorkflow.release, m.Release(released_by="new side"))
+    await _until_asked(world, "release")
+    await skip(environment, transfer, policies.PAUSE_BETWEEN_ROUNDS)
+
+
+async def undone_after_an_operator_helped(environment: WorkflowEnvironment, transfer: Transfer, world: Gate) -> None:
+    """A compensation that does not succeed at first; it is tried until it does."""
+    world.failures = {"drop": [WrongMoment()]}
+    await to_inspection(transfer)
+    await transfer.signal(TransferWorkflow.reject, m.Reject(rejected_by="new side", reason="not ours"))
+    await _until_asked(world, "drop")
+    await skip(environment, transfer, policies.PAUSE_BETWEEN_ROUNDS)
+
+
+async def undone_before_the_ticket(_: WorkflowEnvironment, transfer: Transfer, __: Gate) -> None:
+    """An environment that holds what cannot be carried (see `_world_of`): there is no ticket."""
+    await transfer.result()
+
+
+async def undone_cancelled_while_cloning(_: WorkflowEnvironment, transfer: Transfer, world: Gate) -> None:
+    """The copier hears of the cancel and stops before the clone is dropped."""
+    copying = asyncio.Event()
+
+    async def hold() -> None:
+        copying.set()
+        await asyncio.sleep(600)  # until the cancel reaches it
+
+    world.hooks["clone"] = hold
+    await upload(transfer)
+    await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
+    await copying.wait()
+    await transfer.cancel()
+
+
+async def _until_asked(world: Gate, name: str) -> None:
+    while not world.count()[name]:  # noqa: ASYNC110 - the world has no events of its own
+        await asyncio.sleep(0.02)
+
+
 STORIES: dict[str, Story] = {
     story.__name__: story
     for story in (
@@ -100,13 +183,20 @@ STORIES: dict[str, Story] = {
         undone_cancelled,
         undone_rejected,
         undone_failed,
+        released_outsource,
+        released_insource,
+        released_with_mail_sent_again,
+        released_after_an_operator_helped,
+        undone_after_an_operator_helped,
+        undone_before_the_ticket,
+        undone_cancelled_while_cloning,
     )
 }
 
 
 async def record(environment: WorkflowEnvironment, story: Story) -> tuple[str, str | None]:
     """Play one story to its end and return its history, and that of the mailbox workflow it started, as JSON."""
-    world = Gate()
+    world = _world_of(story)
     transfers, heavy = workers(environment.client, world)
     async with transfers, heavy:
         transfer = await _start(environment, world.old_id)
@@ -119,6 +209,14 @@ async def record(environment: WorkflowEnvironment, story: Story) -> tuple[str, s
             await handle.result()
             mailbox = (await handle.fetch_history()).to_json()
         return (await transfer.fetch_history()).to_json(), mailbox
+
+
+def _world_of(story: Story) -> Gate:
+    """Return a world; trouble with the first step must be there before the transfer starts."""
+    world = Gate()
+    if story is undone_before_the_ticket:
+        world.failures = {"freeze": [CannotBeCarried()]}
+    return world
 
 
 async def _start(environment: WorkflowEnvironment, environment_id: uuid.UUID) -> Transfer:
@@ -145,9 +243,11 @@ async def main() -> None:
         for name, story in STORIES.items():
             history, mailbox = await record(environment, story)
             (HISTORIES / f"{name}.json").write_text(history + "\n")
+            print(f"{name}: {len(json.loads(history)['events'])} events")  # noqa: T201 - told to whoever runs this
             if mailbox and story is released:
                 (HISTORIES / "mailbox_closed.json").write_text(mailbox + "\n")
 
 
 if __name__ == "__main__":
+    logging.getLogger("temporalio.activity").setLevel(logging.ERROR)  # the failures here are part of the stories
     asyncio.run(main())

@@ -42,6 +42,7 @@ class World:
         self.hooks: dict[str, Callable[[], Awaitable[None]]] = {}
         self.differences: list[m.TableDifference] = []
         self.unequal = 0
+        self.scenario = Scenario.SWITCH
         self.old_id = uuid.uuid4()
 
     async def _did(self, name: str, order: Any) -> None:
@@ -101,7 +102,7 @@ class World:
         new = self._summary(order.new_environment_id, order.upload.licence_number)
         return m.ReservationMade(
             accepted=m.UploadAccepted(
-                scenario=Scenario.SWITCH,
+                scenario=self.scenario,
                 new_environment_id=order.new_environment_id,
                 name=order.upload.name,
                 url=new.url,
