@@ -16,10 +16,10 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test check format lock clean
+.PHONY: help demo up test check histories format lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(STAMP) ## Watch three customer environments move on real servers; ends by itself
 	$(BIN)/sb-transfer demo $(ARGS)
@@ -36,6 +36,9 @@ check: $(STAMP) ## Run everything that CI runs: format, lint, types, import rule
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(PYTEST) $(ARGS)
+
+histories: $(STAMP) ## Record the histories that the replay tests play back; docs/deploys.md says when
+	$(BIN)/python -m tests.replay.record
 
 format: $(STAMP) ## Format the code and repair what the linter can
 	$(BIN)/ruff format .
