@@ -1,0 +1,116 @@
+"""Who may do what with a transfer: the rules behind the API's door, without any technology.
+
+A licence holder touches only transfers in which its licence is the old or the new side, and only its half: the old side
+prepares and may cancel (manual, "Overdragen voorbereiden"), the new side uploads, compares and releases (manual,
+"Overdragen afronden").
+"""
+
+from enum import StrEnum
+
+from domain.messages import Message
+
+
+class Role(StrEnum):
+    """What a caller is to the platform; the values of the token's `roles` claim."""
+
+    BACKEND = "backend"
+    """The platform itself, on behalf of whoever is logged in there."""
+
+    SUPPORT = "support"
+    """A person who helps customers: may do everything, and says why."""
+
+    OPERATOR = "operator"
+    """A person who keeps the service running: sees everything, moves evenings and mail, opens and undoes nothing."""
+
+    FIRM = "firm"
+    """A user of one licence, of a firm or a self-managed entrepreneur."""
+
+
+class Side(StrEnum):
+    """Which half of a transfer."""
+
+    OLD = "old"
+    NEW = "new"
+
+
+class Action(StrEnum):
+    """What can be asked of the service."""
+
+    PREVIEW = "preview"
+    PREPARE = "prepare"
+    TICKET = "ticket"
+    UPLOAD = "upload"
+    INCIDENT = "incident"
+    SEE = "see"
+    AUDIT = "audit"
+    COMPARE = "compare"
+    RELEASE = "release"
+    REJECT = "reject"
+    START_NOW = "start_now"
+    RESCHEDULE = "reschedule"
+    RESEND_MAIL = "resend_mail"
+    CANCEL = "cancel"
+
+
+_HALVES: dict[Side, frozenset[Action]] = {
+    Side.OLD: frozenset({Action.PREVIEW, Action.PREPARE, Action.TICKET, Action.SEE, Action.CANCEL}),
+    Side.NEW: frozenset({Action.UPLOAD, Action.SEE, Action.COMPARE, Action.RELEASE, Action.REJECT, Action.RESCHEDULE}),
+}
+_BOTH_HALVES = _HALVES[Side.OLD] | _HALVES[Side.NEW]
+_EVERYWHERE: dict[Role, frozenset[Action]] = {
+    # An incident is support's own work, and a start before the evening needs a person who answers for it.
+    Role.BACKEND: _BOTH_HALVES | {Action.AUDIT, Action.RESEND_MAIL},
+    Role.SUPPORT: frozenset(Action),
+    Role.OPERATOR: frozenset(
+        {Action.SEE, Action.AUDIT, Action.COMPARE, Action.START_NOW, Action.RESCHEDULE, Action.RESEND_MAIL}
+    ),
+    Role.FIRM: frozenset(),
+}
+_READING = frozenset({Action.PREVIEW, Action.SEE, Action.AUDIT, Action.COMPARE})
+
+
+class Caller(Message):
+    """Somebody whose token was good."""
+
+    subject: str
+    name: str
+    roles: frozenset[Role]
+    licence_number: str | None = None
+
+    @property
+    def is_bound_to_licence(self) -> bool:
+        """Tell whether this caller speaks for one licence only."""
+        return not (self.roles - {Role.FIRM})
+
+    def must_say_why(self, action: Action) -> bool:
+        """Tell whether the caller acts on somebody else's books, so that the log needs a reason."""
+        return Role.SUPPORT in self.roles and Role.BACKEND not in self.roles and action not in _READING
+
+    def may_somewhere(self, action: Action) -> bool:
+        """Tell whether there is any transfer with which the caller may do this."""
+        return self._may_everywhere(action) or (self._own_licence is not None and action in _BOTH_HALVES)
+
+    def may(self, action: Action, *, old_licence: str | None, new_licence: str | None) -> bool:
+        """Tell whether the caller may do this with a transfer between these licences."""
+        return self._may_everywhere(action) or any(
+            action in _HALVES[side] for side in self.sides(old_licence=old_licence, new_licence=new_licence)
+        )
+
+    def sides(self, *, old_licence: str | None, new_licence: str | None) -> frozenset[Side]:
+        """Return which halves of a transfer the caller's own licence is."""
+        own = self._own_licence
+        if own is None:
+            return frozenset()
+        halves = {Side.OLD: old_licence, Side.NEW: new_licence}
+        return frozenset(side for side, licence in halves.items() if licence == own)
+
+    def sees_everything(self) -> bool:
+        """Tell whether both halves of every transfer are shown to the caller."""
+        return self._may_everywhere(Action.SEE)
+
+    def _may_everywhere(self, action: Action) -> bool:
+        return any(action in _EVERYWHERE[role] for role in self.roles)
+
+    @property
+    def _own_licence(self) -> str | None:
+        return self.licence_number if Role.FIRM in self.roles else None

@@ -1,0 +1,102 @@
+"""Who is calling: bearer tokens of the platform, checked with the keys that its identity provider publishes (RFC 7519)."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any, Final
+
+import jwt
+from jwt import PyJWKClient
+from jwt.exceptions import PyJWKClientConnectionError, PyJWTError
+
+from domain.authority import Caller, Role
+from domain.errors import Misconfigured, TransferError, Unavailable
+
+# Asymmetric only: with a shared secret whoever checks a token could make one.
+_ALGORITHMS: Final = ("RS256", "PS256", "ES256", "EdDSA")
+# Clocks of two well-kept servers differ by less.
+_CLOCK_SKEW = timedelta(seconds=30)
+# Keys are asked for again after this, and at once when a token names an unknown one: so a rotation needs no restart.
+_KEYS_LIFE_SECONDS = 300
+_KEYS_TIMEOUT_SECONDS = 5
+_LONGEST_NAME = 200
+
+
+class NotAuthenticated(TransferError):
+    """This needs a valid bearer token of the platform. Log in again and send the new token."""
+
+    dutch = "Hiervoor is een geldig toegangsbewijs nodig. Log opnieuw in."
+
+
+class TokenChecker:
+    """Turns a bearer token into a caller."""
+
+    def __init__(self, *, issuer: str, audience: str, jwks_url: str) -> None:
+        """Take where tokens come from, whom they must be for, and where the issuer publishes its keys."""
+        self._issuer = issuer
+        self._audience = audience
+        self._keys = PyJWKClient(
+            jwks_url, cache_jwk_set=True, lifespan=_KEYS_LIFE_SECONDS, timeout=_KEYS_TIMEOUT_SECONDS
+        )
+
+    async def caller(self, token: str) -> Caller:
+        """Return whose token this is.
+
+        Raises:
+            NotAuthenticated: It is not good; why is nobody's business but the log's.
+            Unavailable: The identity provider does not answer.
+        """
+        try:
+            # The keys come over HTTP by blocking calls, from the cache nearly always.
+            key = await asyncio.to_thread(self._keys.get_signing_key_from_jwt, token)
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                key,
+                algorithms=list(_ALGORITHMS),
+                issuer=self._issuer,
+                audience=self._audience,
+                leeway=_CLOCK_SKEW,
+                options={"require": ["exp", "iat", "iss", "aud", "sub"]},
+            )
+        except PyJWKClientConnectionError as error:
+            raise Unavailable("The identity provider does not answer. Try again in a moment.") from error
+        except (PyJWTError, ValueError) as error:
+            raise NotAuthenticated from error
+        return _caller_of(claims)
+
+
+def _caller_of(claims: dict[str, Any]) -> Caller:
+    """Read the claims of a token whose signature is good.
+
+    Raises:
+        NotAuthenticated: They make no sense: a firm's user without a licence, or no role that is known.
+    """
+    given = claims.get("roles", [])
+    words = [given] if isinstance(given, str) else given if isinstance(given, list) else []
+    roles = frozenset(Role(word) for word in words if word in set(Role))
+    licence = claims.get("licence")
+    subject = claims["sub"]
+    if not roles or not isinstance(subject, str) or not subject.strip():
+        raise NotAuthenticated
+    if Role.FIRM in roles and not (isinstance(licence, str) and licence.strip()):
+        raise NotAuthenticated
+    name = claims.get("name")
+    return Caller(
+        subject=subject[:_LONGEST_NAME],
+        name=(name.strip() if isinstance(name, str) and name.strip() else subject)[:_LONGEST_NAME],
+        roles=roles,
+        licence_number=licence if isinstance(licence, str) else None,
+    )
+
+
+def require_identity_settings(issuer: str | None, jwks_url: str | None) -> tuple[str, str]:
+    """Return the settings without which no token can be checked.
+
+    Raises:
+        Misconfigured: One is missing.
+    """
+    if not issuer or not jwks_url:
+        raise Misconfigured(
+            "The API checks tokens of the platform's identity provider. Set SB_TRANSFER_OIDC_ISSUER and "
+            "SB_TRANSFER_OIDC_JWKS_URL and start again."
+        )
+    return issuer, jwks_url
