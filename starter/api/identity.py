@@ -1,4 +1,4 @@
-"""Who is calling: bearer tokens of the platform, checked with the keys that its identity provider publishes (RFC 7519)."""
+"""Who is calling: bearer tokens of the platform, checked with the keys its identity provider publishes (RFC 7519)."""
 
 import asyncio
 from datetime import timedelta

@@ -123,7 +123,7 @@ class Problem(Message):
     detail: str = Field(description="in the language of Accept-Language, Dutch unless it says otherwise")
     details: Sentences
     instance: str = Field(description="the path that was asked for")
-    errors: list[FieldProblem] = []
+    errors: tuple[FieldProblem, ...] = ()
 
 
 def type_of(error: type[e.TransferError]) -> str:
@@ -139,7 +139,7 @@ def status_of(error: e.TransferError) -> HTTPStatus:
     return HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-def answer(request: Request, error: e.TransferError, errors: list[FieldProblem] | None = None) -> JSONResponse:
+def answer(request: Request, error: e.TransferError, errors: tuple[FieldProblem, ...] = ()) -> JSONResponse:
     """Return an error as the response to a request."""
     status = status_of(error)
     wants_english = _language(request) is Language.ENGLISH
@@ -150,7 +150,7 @@ def answer(request: Request, error: e.TransferError, errors: list[FieldProblem] 
         detail=error.english if wants_english else error.dutch_text,
         details=Sentences(nl=error.dutch_text, en=error.english),
         instance=request.url.path,
-        errors=errors or [],
+        errors=errors,
     )
     headers = {"Content-Language": "en" if wants_english else "nl", "Cache-Control": "no-store"}
     if status is HTTPStatus.UNAUTHORIZED:
@@ -172,7 +172,7 @@ def install(app: FastAPI) -> None:
 
     async def on_invalid(request: Request, error: Exception) -> JSONResponse:
         problems = error.errors() if isinstance(error, RequestValidationError) else []
-        return answer(request, RequestInvalid(), [_field_problem(problem) for problem in problems])
+        return answer(request, RequestInvalid(), tuple(_field_problem(problem) for problem in problems))
 
     async def on_http(request: Request, error: Exception) -> JSONResponse:
         if not isinstance(error, HTTPException):
