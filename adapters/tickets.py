@@ -12,7 +12,7 @@ from adapters.postgres import Connection, Pool, transaction
 from adapters.seal import TicketClaims, TicketSeal
 from adapters.statements import load
 from domain import messages as m
-from domain.errors import Superseded, TicketExpired, TicketRevoked, TicketUsed, WrongMoment
+from domain.errors import Superseded, TicketExpired, TicketRevoked, TicketTaken, TicketUsed, WrongMoment
 from domain.naming import ticket_file_name
 
 __all__ = ["PostgresTicketOffice", "TicketClaims", "TicketSeal", "check_ticket", "digest_of"]
@@ -86,14 +86,20 @@ class PostgresTicketOffice:
             if told.endswith(" 1"):
                 await tell(connection, order.transfer_id, "ticket_revoked")
 
-    async def download(self, transfer_id: UUID, *, actor: str = "") -> tuple[str, bytes]:
+    async def download(self, transfer_id: UUID, *, actor: str = "", once: bool = False) -> tuple[str, bytes]:
         """Seal the ticket: "SB slaat een bestand op in de Downloads map" (manual); return its file name and its bytes.
 
         A file that was made before is worthless from now on: only the newest file's digest is known.
 
+        Args:
+            transfer_id: The transfer whose ticket it is.
+            actor: Who fetches it, for the event log.
+            once: Refuse when a file has been handed out that still is good.
+
         Raises:
             TransferUnknown: There is no such transfer.
             WrongMoment: The ticket has not been issued yet.
+            TicketTaken: A good file has been handed out, and `once` is given.
             TicketRevoked, TicketUsed, TicketExpired: There is nothing to hand out any more.
         """
         async with transaction(self._pool) as connection:
@@ -105,6 +111,8 @@ class PostgresTicketOffice:
             if ticket is None:
                 raise WrongMoment
             check_ticket(ticket, at=datetime.now(UTC))
+            if once and ticket["sealed_at"] is not None:
+                raise TicketTaken
             file = self._seal.seal(
                 TicketClaims(
                     ticket_id=ticket["ticket_id"],
@@ -118,6 +126,24 @@ class PostgresTicketOffice:
             await connection.execute(_SQL["keep_digest"], ticket["ticket_id"], digest_of(file))
             await tell(connection, transfer_id, "ticket_downloaded", actor=actor or transfer["requested_by"])
             return ticket["file_name"], file
+
+    async def renew(self, transfer_id: UUID, *, actor: str) -> None:
+        """Let the ticket be handed out once more; the file that was handed out stops working at once.
+
+        Raises:
+            As `download` does.
+        """
+        async with transaction(self._pool) as connection:
+            try:
+                await hold_forward(connection, transfer_id)
+            except Superseded:
+                raise TicketRevoked from None
+            ticket = await connection.fetchrow(_SQL["ticket_of"], transfer_id)
+            if ticket is None:
+                raise WrongMoment
+            check_ticket(ticket, at=datetime.now(UTC))
+            await connection.execute(_SQL["forget_digest"], ticket["ticket_id"])
+            await tell(connection, transfer_id, "ticket_renewed", actor=actor)
 
 
 def check_ticket(ticket: asyncpg.Record, *, at: datetime) -> None:

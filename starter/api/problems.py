@@ -58,12 +58,6 @@ class KeyInUse(e.Refused):
     dutch = "Het eerste verzoek met deze Idempotency-Key loopt nog. Probeer het zo opnieuw met dezelfde sleutel."
 
 
-class TicketTaken(e.Refused):
-    """The ticket file has been downloaded. It is given once; ask for a new one, and the earlier file stops working."""
-
-    dutch = "Het ticket is al opgehaald. Vraag een nieuw bestand aan; het eerdere werkt dan niet meer."
-
-
 class RequestInvalid(e.Refused):
     """The request does not fit the API's description. `errors` says which fields; correct them."""
 
@@ -85,7 +79,7 @@ _STATUS: tuple[tuple[type[e.TransferError], HTTPStatus], ...] = (
     (BodyTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (TooManyAttempts, HTTPStatus.TOO_MANY_REQUESTS),
     (KeyInUse, HTTPStatus.CONFLICT),
-    (TicketTaken, HTTPStatus.CONFLICT),
+    (e.TicketTaken, HTTPStatus.CONFLICT),
     (e.EnvironmentAmbiguous, HTTPStatus.CONFLICT),
     (e.EnvironmentNotActive, HTTPStatus.CONFLICT),
     (e.AlreadyInTransfer, HTTPStatus.CONFLICT),
