@@ -1,4 +1,4 @@
-"""The worker: settings in, adapters wired to activities, two queues served until SIGTERM.
+"""The worker: settings in, adapters wired to activities, three queues served until SIGTERM.
 
 Run it with `python -m worker` or `sb-transfer worker`. It reads its settings from the environment (see `.env.example`),
 finishes what it can on SIGTERM or SIGINT, and leaves the rest to the next worker.
@@ -47,12 +47,18 @@ _log = logging.getLogger("sb_transfer.worker")
 _CLONES_AT_ONCE = 2
 # Short transactions: as many as the pool has connections for.
 _TRANSACTIONS_AT_ONCE = 16
+# A mail keeps a connection of its own while it is sent, and few servers like more than this many senders at once.
+_MAILS_AT_ONCE = 4
 # Long enough for every short transaction to end by itself; a clone is stopped then and resumes on the next worker.
 _GRACE = timedelta(seconds=10)
 
 
-def build_workers(client: Client, settings: Settings, *, quick: Pool, heavy: Pool) -> tuple[Worker, Worker]:
-    """Wire the adapters to the activities and return the workers for `transfers` and `clone`.
+def build_workers(
+    client: Client, settings: Settings, *, quick: Pool, heavy: Pool, post: Pool
+) -> tuple[Worker, Worker, Worker]:
+    """Wire the adapters to the activities and return the workers for `transfers`, `clone` and `mail`.
+
+    Each queue has a pool of connections of its own, so that none can take another's.
 
     Raises:
         Misconfigured: A ticket key or the SMTP url is unusable.
@@ -70,7 +76,7 @@ def build_workers(client: Client, settings: Settings, *, quick: Pool, heavy: Poo
         ),
         clone=CloneActivities(engine, PostgresVerifier(heavy, parallelism=settings.clone_parallelism)),
         successor=SuccessorActivities(PostgresSuccessorDesk(quick)),
-        mail=MailActivities(PostgresMailroom(quick, mailer, settings.zone)),
+        mail=MailActivities(PostgresMailroom(post, mailer, settings.zone)),
         log=LogActivities(PostgresTransferLog(quick)),
     )
     boundary = ErrorBoundary()
@@ -92,7 +98,15 @@ def build_workers(client: Client, settings: Settings, *, quick: Pool, heavy: Poo
         max_heartbeat_throttle_interval=policies.BEAT,
         graceful_shutdown_timeout=_GRACE,
     )
-    return transfers, heavy_work
+    mail = Worker(
+        client,
+        task_queue=queues.MAIL,
+        activities=roster.post(),
+        interceptors=[boundary],
+        max_concurrent_activities=_MAILS_AT_ONCE,
+        graceful_shutdown_timeout=_GRACE,
+    )
+    return transfers, heavy_work, mail
 
 
 async def serve(settings: Settings) -> None:
@@ -119,10 +133,13 @@ async def serve(settings: Settings) -> None:
             application_name="sb-transfer clone",
         )
         resources.push_async_callback(heavy.close)
+        post = await connect_pool(dsn, min_size=1, max_size=_MAILS_AT_ONCE, application_name="sb-transfer mail")
+        resources.push_async_callback(post.close)
         client = await connect_temporal()
-        for worker in build_workers(client, settings, quick=quick, heavy=heavy):
+        for worker in build_workers(client, settings, quick=quick, heavy=heavy, post=post):
             await resources.enter_async_context(worker)
-        _log.info("serving %s and %s of namespace %s", queues.TRANSFERS, queues.CLONE, client.namespace)
+        served = f"{queues.TRANSFERS}, {queues.CLONE}, {queues.MAIL}"
+        _log.info("serving %s of namespace %s", served, client.namespace)
         await stop.wait()
         _log.info("stopping: finishing short work, leaving the rest to the next worker")
 

@@ -25,7 +25,7 @@ class Roster:
     log: LogActivities
 
     def short(self) -> list[Callable[..., Any]]:
-        """Return the activities of the queue `transfers`: short transactions, and mail."""
+        """Return the activities of the queue `transfers`: short transactions, and mail that was put there before."""
         return [
             self.gate.freeze_environment,
             self.gate.unfreeze_environment,
@@ -39,7 +39,7 @@ class Roster:
             self.clone.drop_clone,
             self.successor.reconnect_banks,
             self.successor.apply_consequences,
-            self.mail.send_mail,
+            self.mail.send_mail,  # what an earlier version queued here is retried here for as long as three days
             self.log.record_event,
             self.log.begin_undo,
             self.log.finish_undo,
@@ -48,3 +48,7 @@ class Roster:
     def heavy(self) -> list[Callable[..., Any]]:
         """Return the activities of the queue `clone`: work that grows with the environment."""
         return [self.clone.clone_administrations, self.clone.verify_clone, self.successor.compare_environments]
+
+    def post(self) -> list[Callable[..., Any]]:
+        """Return the activities of the queue `mail`: what waits for a server that nobody here runs."""
+        return [self.mail.send_mail]

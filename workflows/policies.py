@@ -7,6 +7,7 @@ from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
 from workflows.queues import CLONE, TRANSFERS
+from workflows.queues import MAIL as MAIL_QUEUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ PAUSE_BETWEEN_ROUNDS = timedelta(minutes=5)
 # Mail waits for three days for a server that is down or greylists: RFC 5321, 4.5.4.1 gives relays 4 to 5 days, but news
 # older than three helps nobody. Then it shows as a problem that can be sent again.
 MAIL = Policy(
-    task_queue=TRANSFERS,
+    task_queue=MAIL_QUEUE,
     start_to_close=timedelta(minutes=5),
     schedule_to_close=timedelta(days=3),
     heartbeat=_SILENCE,
@@ -107,7 +108,7 @@ MAIL = Policy(
 
 # Somebody waits for the answer to `resend`: three tries, then the problem itself is the answer.
 RESEND = Policy(
-    task_queue=TRANSFERS,
+    task_queue=MAIL_QUEUE,
     start_to_close=timedelta(minutes=2),
     heartbeat=_SILENCE,
     retry=RetryPolicy(initial_interval=timedelta(seconds=2), maximum_attempts=3),

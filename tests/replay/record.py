@@ -197,8 +197,8 @@ STORIES: dict[str, Story] = {
 async def record(environment: WorkflowEnvironment, story: Story) -> tuple[str, str | None]:
     """Play one story to its end and return its history, and that of the mailbox workflow it started, as JSON."""
     world = _world_of(story)
-    transfers, heavy = workers(environment.client, world)
-    async with transfers, heavy:
+    transfers, heavy, mail = workers(environment.client, world)
+    async with transfers, heavy, mail:
         transfer = await _start(environment, world.old_id)
         await story(environment, transfer, world)
         result = await transfer.result()

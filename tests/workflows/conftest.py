@@ -32,8 +32,8 @@ async def skipping() -> AsyncIterator[WorkflowEnvironment]:
 async def world(skipping: WorkflowEnvironment) -> AsyncIterator[Gate]:
     """A fresh world with workers at work."""
     world = Gate()
-    transfers, heavy = workers(skipping.client, world)
-    async with transfers, heavy:
+    transfers, heavy, mail = workers(skipping.client, world)
+    async with transfers, heavy, mail:
         yield world
 
 

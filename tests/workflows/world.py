@@ -177,8 +177,8 @@ class ReservationBook:
         await self._world._did("release_reservation", order)
 
 
-def workers(client: Client, world: Gate) -> tuple[Worker, Worker]:
-    """The two workers, wired as `worker.py` does, with the world in place of PostgreSQL and SMTP."""
+def workers(client: Client, world: Gate) -> tuple[Worker, Worker, Worker]:
+    """The three workers, wired as `worker.py` does, with the world in place of PostgreSQL and SMTP."""
     roster = Roster(
         gate=GateActivities(world),
         tickets=TicketActivities(world),
@@ -202,4 +202,5 @@ def workers(client: Client, world: Gate) -> tuple[Worker, Worker]:
         interceptors=[ErrorBoundary()],
         max_heartbeat_throttle_interval=policies.BEAT,
     )
-    return transfers, heavy
+    mail = Worker(client, task_queue=queues.MAIL, activities=roster.post(), interceptors=[ErrorBoundary()])
+    return transfers, heavy, mail
