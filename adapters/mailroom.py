@@ -89,7 +89,7 @@ class PostgresMailroom:
             if position and time.monotonic() - started > _BUDGET_SECONDS:
                 delayed.append(MailDelayed(f"Mails left: {len(due) - position}. The next attempt sends them."))
                 break
-            key = (order.transfer_id, order.kind, mail.recipient)
+            key = (order.transfer_id, order.kind, mail.recipient, order.occurrence)
             if await connection.fetchval(_SQL["begin_attempt"], *key) is None:
                 raise Superseded("The transfer turned around while its mail was being sent. The rest is not sent.")
             try:
@@ -111,9 +111,10 @@ class PostgresMailroom:
 
     def _outgoing(self, facts: Facts, order: SendMail, recipient: Recipient) -> Outgoing:
         letter = self._writer.write(order.kind, facts, recipient)
+        which = order.kind if order.occurrence == 1 else f"{order.kind} {order.occurrence}"
         return Outgoing(
             recipient=recipient.address,
-            message_id=self._mailer.message_id(str(order.transfer_id), order.kind, recipient.address.casefold()),
+            message_id=self._mailer.message_id(str(order.transfer_id), which, recipient.address.casefold()),
             language=recipient.language,
             subject=letter.subject,
             text=letter.text,
@@ -176,6 +177,7 @@ async def _plan(connection: Connection, order: SendMail, mail: Outgoing) -> str:
         order.transfer_id,
         order.kind,
         mail.recipient,
+        order.occurrence,
         mail.message_id,
         mail.language,
         mail.subject,

@@ -428,6 +428,7 @@ class SendMail(Message):
     transfer_id: UUID
     kind: MailKind
     only_to: str | None = None
+    occurrence: int = Field(default=1, ge=1, description="counts the mails of one kind: a reminder comes again")
 
 
 class MailSent(Message):

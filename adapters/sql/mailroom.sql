@@ -75,10 +75,10 @@ select pg_advisory_unlock(hashtextextended('mail ' || $1::uuid || ' ' || $2::tex
 
 -- name: plan
 -- Note that a mail is to be sent; one that is noted already keeps its status and follows the newest wording.
--- $1 transfer, $2 kind, $3 recipient, $4 message id, $5 language, $6 subject.
-insert into control.sent_mail (transfer_id, kind, recipient, message_id, language, subject, status)
-values ($1, $2, $3, $4, $5, $6, 'pending')
-on conflict (transfer_id, kind, recipient) do update
+-- $1 transfer, $2 kind, $3 recipient, $4 occurrence, $5 message id, $6 language, $7 subject.
+insert into control.sent_mail (transfer_id, kind, recipient, occurrence, message_id, language, subject, status)
+values ($1, $2, $3, $4, $5, $6, $7, 'pending')
+on conflict (transfer_id, kind, recipient, occurrence) do update
 set message_id = excluded.message_id, language = excluded.language, subject = excluded.subject
 returning status
 
@@ -87,50 +87,52 @@ returning status
 select kind, recipient, language, status, attempts, problem
 from control.sent_mail
 where transfer_id = $1
-order by kind, recipient
+order by kind, recipient, occurrence
 
 -- name: begin_attempt
 -- Count an attempt before the server gets the mail, unless the transfer has meanwhile turned around.
--- $1 transfer, $2 kind, $3 recipient. No row: it turned around.
+-- $1 transfer, $2 kind, $3 recipient, $4 occurrence. No row: it turned around.
 update control.sent_mail
 set attempts = attempts + 1, attempted_at = clock_timestamp(), problem = null
 from control.transfer
 where sent_mail.transfer_id = $1 and sent_mail.kind = $2 and sent_mail.recipient = $3
+  and sent_mail.occurrence = $4
   and transfer.transfer_id = $1
   and (transfer.state in ('undoing', 'undone')) = ($2::text = 'undone')
 returning sent_mail.attempts
 
 -- name: mark_sent
 -- The server has taken the mail: say so here and in the log, together. A mail that was sent once stays sent.
--- $1 transfer, $2 kind, $3 recipient, $4 actor.
+-- $1 transfer, $2 kind, $3 recipient, $4 occurrence, $5 actor.
 with marked as (
     update control.sent_mail
     set status = 'sent', problem = null, sent_at = clock_timestamp()
-    where transfer_id = $1 and kind = $2 and recipient = $3
+    where transfer_id = $1 and kind = $2 and recipient = $3 and occurrence = $4
     returning kind, recipient
 )
 insert into control.transfer_event (transfer_id, actor, kind, detail)
-select $1, $4, 'mail_sent', jsonb_build_object('mail', marked.kind, 'recipient', marked.recipient)
+select $1, $5, 'mail_sent', jsonb_build_object('mail', marked.kind, 'recipient', marked.recipient)
 from marked
 
 -- name: mark_failed
 -- The mail cannot be delivered: say why, and log it when that is news. A mail that was sent once stays sent.
--- $1 transfer, $2 kind, $3 recipient, $4 problem, $5 actor.
+-- $1 transfer, $2 kind, $3 recipient, $4 occurrence, $5 problem, $6 actor.
 with before as (
     select status, kind, recipient from control.sent_mail
-    where transfer_id = $1 and kind = $2 and recipient = $3
+    where transfer_id = $1 and kind = $2 and recipient = $3 and occurrence = $4
 ), marked as (
     update control.sent_mail
-    set status = case when status = 'sent' then status else 'failed' end, problem = $4
-    where transfer_id = $1 and kind = $2 and recipient = $3
+    set status = case when status = 'sent' then status else 'failed' end, problem = $5
+    where transfer_id = $1 and kind = $2 and recipient = $3 and occurrence = $4
 )
 insert into control.transfer_event (transfer_id, actor, kind, reason, detail)
-select $1, $5, 'mail_failed', $4, jsonb_build_object('mail', before.kind, 'recipient', before.recipient)
+select $1, $6, 'mail_failed', $5, jsonb_build_object('mail', before.kind, 'recipient', before.recipient)
 from before
 where before.status <> 'failed'
 
 -- name: mark_delayed
--- The server does not take the mail yet: it stays to be sent. $1 transfer, $2 kind, $3 recipient, $4 problem.
+-- The server does not take the mail yet: it stays to be sent. $1 transfer, $2 kind, $3 recipient,
+-- $4 occurrence, $5 problem.
 update control.sent_mail
-set status = case when status = 'sent' then status else 'pending' end, problem = $4
-where transfer_id = $1 and kind = $2 and recipient = $3
+set status = case when status = 'sent' then status else 'pending' end, problem = $5
+where transfer_id = $1 and kind = $2 and recipient = $3 and occurrence = $4
