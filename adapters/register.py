@@ -19,7 +19,7 @@ from domain.errors import (
     EnvironmentUnknown,
     TransferUnknown,
 )
-from domain.vocabulary import EnvironmentStatus, MailKind, TransferState
+from domain.vocabulary import EnvironmentStatus, MailKind, Scenario, TransferState
 
 _SQL = load("register")
 
@@ -176,6 +176,27 @@ class PostgresRegister:
     async def transfers(self, *, limit: int = 100, states: Collection[TransferState] = ()) -> list[m.TransferRecord]:
         """Return the newest transfers, in these states when any are given."""
         return await self._transfers("transfers", limit, list(states))
+
+    async def transfers_page(
+        self,
+        *,
+        limit: int,
+        states: Collection[TransferState] = (),
+        scenario: Scenario | None = None,
+        licence_number: str | None = None,
+        after: m.TransferRecord | tuple[datetime, UUID] | None = None,
+    ) -> list[m.TransferRecord]:
+        """Return at most `limit` transfers from new to old, those behind `after` when it is given.
+
+        Args:
+            limit: How many at most.
+            states: Only those in one of these states, when any are given.
+            scenario: Only those of this scenario.
+            licence_number: Only those from or to this licence.
+            after: The last one of the page before, or its time of creation and its id.
+        """
+        place = (after.created_at, after.transfer_id) if isinstance(after, m.TransferRecord) else after or (None, None)
+        return await self._transfers("transfers_page", limit, list(states), scenario, licence_number, *place)
 
     async def events(self, transfer_id: UUID, *, after: int = 0) -> list[TransferEvent]:
         """Return a transfer's story in order, or what came after an event's id."""

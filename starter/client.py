@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Collection
+from datetime import datetime
 
 from temporalio.client import Client
 
@@ -22,7 +23,7 @@ from domain.errors import (
     WrongMoment,
     all_errors,
 )
-from domain.vocabulary import MailKind, TransferState, UndoReason
+from domain.vocabulary import MailKind, Scenario, TransferState, UndoReason
 from starter.answers import Compared, PreparedTransfer, Sight
 from starter.comparing import Comparer, OnComparison
 from starter.decisions import Decision, decide
@@ -108,10 +109,7 @@ class TransferClient:
             EnvironmentBusy: Somebody writes in it all the time; the freeze goes on trying.
         """
         preview = await self.preview(environment)
-        environment_id = preview.environment.environment_id
-        await self._previews.refusal(environment_id)
-        order = m.TransferInput(environment_id=environment_id, requested_by=requested_by, transfer_id=uuid.uuid4())
-        remote = await RemoteTransfer.start(self._temporal, order, preview)
+        remote = (await self._start(preview, requested_by))[1]
         status = await _until_ticket(remote, on_progress)
         file_name, ticket = await self._tickets.download(status.transfer_id, actor=requested_by)
         return PreparedTransfer(
@@ -122,15 +120,39 @@ class TransferClient:
             preview=preview,
         )
 
-    async def download_ticket(self, which: str, *, requested_by: str = "") -> tuple[str, bytes]:
+    async def start(self, environment: str, *, requested_by: str) -> m.TransferInput:
+        """Start a transfer and return at once; its status shows when the ticket can be downloaded.
+
+        Returns:
+            The order, with the transfer's id in it.
+
+        Raises:
+            EnvironmentUnknown, EnvironmentAmbiguous, EnvironmentNotActive, AlreadyInTransfer, CannotBeCarried: Nothing
+                has changed.
+        """
+        return (await self._start(await self.preview(environment), requested_by))[0]
+
+    async def _start(self, preview: m.Preview, requested_by: str) -> tuple[m.TransferInput, RemoteTransfer]:
+        environment_id = preview.environment.environment_id
+        await self._previews.refusal(environment_id)
+        order = m.TransferInput(environment_id=environment_id, requested_by=requested_by, transfer_id=uuid.uuid4())
+        return order, await RemoteTransfer.start(self._temporal, order, preview)
+
+    async def download_ticket(self, which: str, *, requested_by: str = "", once: bool = False) -> tuple[str, bytes]:
         """Return the ticket's file name and bytes while the upload is awaited; an earlier file stops working.
 
         Raises:
             WrongMoment: There is no ticket yet.
+            TicketTaken: A good file has been handed out, and `once` is given.
             TicketUsed, TicketExpired, TicketRevoked: There is none any more.
         """
         record = await self._register.find_transfer(which)
-        return await self._tickets.download(record.transfer_id, actor=requested_by)
+        return await self._tickets.download(record.transfer_id, actor=requested_by, once=once)
+
+    async def renew_ticket(self, which: str, *, requested_by: str) -> None:
+        """Let the ticket be downloaded once more; the file that was handed out stops working. Raises as above."""
+        record = await self._register.find_transfer(which)
+        await self._tickets.renew(record.transfer_id, actor=requested_by)
 
     # --- the new side --------------------------------------------------------------------------------------------
 
@@ -199,6 +221,31 @@ class TransferClient:
     async def transfers(self, *, states: Collection[TransferState] = (), limit: int = 100) -> list[m.TransferRecord]:
         """Return the newest transfers, in these states when any are given."""
         return await self._register.transfers(limit=limit, states=states)
+
+    async def transfer(self, transfer_id: uuid.UUID) -> m.TransferRecord:
+        """Return what the database knows of a transfer.
+
+        Raises:
+            TransferUnknown: There is no such transfer.
+        """
+        found = await self._register.transfer(transfer_id)
+        if found is None:
+            raise TransferUnknown
+        return found
+
+    async def transfers_page(
+        self,
+        *,
+        limit: int,
+        states: Collection[TransferState] = (),
+        scenario: Scenario | None = None,
+        licence_number: str | None = None,
+        after: tuple[datetime, uuid.UUID] | None = None,
+    ) -> list[m.TransferRecord]:
+        """Return the next transfers from new to old; see `PostgresRegister.transfers_page`."""
+        return await self._register.transfers_page(
+            limit=limit, states=states, scenario=scenario, licence_number=licence_number, after=after
+        )
 
     async def events(self, which: str, *, after: int = 0) -> list[TransferEvent]:
         """Return a transfer's story in order, or what came after an event's id."""

@@ -50,6 +50,16 @@ select transfer_id, workflow_id, environment_id, coalesce(environment_name, '') 
 from control.transfer where cardinality($2::text[]) = 0 or state = any ($2)
 order by created_at desc, transfer_id limit $1
 
+-- name: transfers_page
+-- The next transfers from new to old after a place in that order, of these states, scenario and licence where given.
+select transfer_id, workflow_id, environment_id, coalesce(environment_name, '') as environment_name,
+       new_environment_id, state, scenario, source_licence, target_licence, starts_at, created_at, undo_reason
+from control.transfer
+where (cardinality($2::text[]) = 0 or state = any ($2)) and ($3::text is null or scenario = $3)
+  and ($4::text is null or source_licence = $4 or target_licence = $4)
+  and ($5::timestamptz is null or (created_at, transfer_id) < ($5, $6::uuid))
+order by created_at desc, transfer_id desc limit $1
+
 -- name: events
 -- The story of a transfer so far, from an event on.
 select event_id, at, actor, kind, reason, detail from control.transfer_event
