@@ -1,13 +1,16 @@
 """One side of a comparison of two environments: what the server says of it, and how its rows become bytes.
 
 The bytes of a row are those that the server sends (`record_send`): exact to the last digit and independent of every
-setting. Where a type is the schema's own, its id is among them, and differs between two equal schemas; such values
-are taken apart until nothing of the schema's own is left.
+setting. The id of a value's type is among them. That of a type which somebody made, in the schema or by an extension,
+differs between two equal schemas or servers; such values are taken apart until only the server's own types are left.
 """
 
+import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Self
 
 import asyncpg
@@ -15,8 +18,16 @@ import asyncpg
 from adapters.postgres import Connection
 from adapters.statements import load
 from domain.errors import EnvironmentUnknown
+from domain.fingerprint import Fingerprint, ObjectHash, TableHash
 
 _SQL = load("verify")
+
+_POSITION = "position"
+# What says where an environment lives and who may use it there, not what it is.
+_LOCAL = re.compile(
+    r"""owner|(index\ ("([^"]|"")+"|[^" ]+):\ )?tablespace|(column\ ("([^"]|"")+"|[^" ]+):\ )?grant\ of\ .*""",
+    re.VERBOSE,
+)
 
 # Object -> fact -> definition, e.g. ledger_account -> "index ledger_account_pkey" -> "CREATE UNIQUE INDEX …".
 Facts = dict[str, dict[str, str]]
@@ -24,11 +35,16 @@ Facts = dict[str, dict[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """A type as the rows of one schema use it. `part` is what a domain, array, range or multirange is made of."""
+    """A type as the rows of one schema use it.
+
+    `made`: by somebody, so that its id is this server's only. `part` is what a domain, array, range or multirange is
+    made of; `send` is the function that writes a value of it as bytes.
+    """
 
     kind: str
-    own: bool
+    made: bool
     sendable: bool
+    send: str | None
     part: int
     part_quoted: str
     fields: tuple[tuple[str, int], ...]
@@ -37,8 +53,9 @@ class Type:
     def of(cls, row: asyncpg.Record) -> Self:
         return cls(
             kind=row["kind"],
-            own=row["own"],
+            made=row["made"],
             sendable=row["sendable"],
+            send=row["send"],
             part=row["part"],
             part_quoted=row["part_quoted"],
             fields=tuple((name, part) for name, part in json.loads(row["fields"])),
@@ -83,13 +100,44 @@ class Side:
     facts: Facts
     tables: dict[str, Table]
     types: dict[int, Type]
+    server: str
+
+    @property
+    def readable(self) -> dict[str, Table]:
+        """Return what holds rows now: a materialised view may not have been filled."""
+        return {name: table for name, table in self.tables.items() if table.readable}
+
+    def fingerprint(self, sums: Mapping[str, Sequence[int]]) -> Fingerprint:
+        """Return what this side is, given each table's number of rows and two sums of their hashes."""
+        tables = sorted(
+            (
+                TableHash(
+                    table=self.tables[name].object,
+                    rows=rows,
+                    content="".join(f"{one % 2**128:032x}" for one in hashes),
+                    definition=_digest(self.facts[self.tables[name].object]),
+                )
+                for name, (rows, *hashes) in sums.items()
+            ),
+            key=lambda table: table.table,
+        )
+        others = self.facts.keys() - {table.table for table in tables}
+        return Fingerprint(
+            taken_at=datetime.now(UTC),
+            server=self.server,
+            tables=tables,
+            others=[
+                ObjectHash(object=name, definition=_digest(self.facts[name]), position=self.facts[name].get(_POSITION))
+                for name in sorted(others)
+            ],
+        )
 
     def bare(self, table: str, column: str) -> str:
         """Return the expression of a column's value."""
         return f"t.{self.tables[table].columns[column][0]}"
 
     def exact(self, table: str, column: str) -> str:
-        """Return an expression that says everything about a column's value and nothing about this schema's ids."""
+        """Return an expression that says everything about a column's value and nothing about ids of types."""
         return self._exact(self.bare(table, column), self.tables[table].columns[column][1])
 
     def row(self, table: str, columns: tuple[str, ...]) -> str:
@@ -98,7 +146,7 @@ class Side:
 
     def _exact(self, value: str, type_id: int, depth: int = 0) -> str:
         found = self.types[type_id]
-        if not found.own:
+        if not found.made:
             return value if found.sendable else f"({value})::pg_catalog.text"
         if found.kind == "domain":
             return self._exact(f"({value})::{found.part_quoted}", found.part, depth)
@@ -106,7 +154,7 @@ class Side:
             return f"enum_send({value})"
         pieces = self._pieces(value, found, depth)
         if pieces is None:
-            return f"({value})::pg_catalog.text"
+            return f"{found.send}({value})" if found.sendable else f"({value})::pg_catalog.text"
         # IS NULL is also true of a row whose every field is null.
         return f"case when num_nulls({value}) = 0 then row({', '.join(pieces)}) end"
 
@@ -145,7 +193,14 @@ async def read_side(connection: Connection, schema: str) -> Side:
         facts,
         {row["name"]: Table.of(row) for row in await connection.fetch(_SQL["tables"], schema)},
         {row["id"]: Type.of(row) for row in await connection.fetch(_SQL["types"], schema)},
+        await connection.fetchval(_SQL["server"]),
     )
+
+
+def _digest(facts: Mapping[str, str]) -> str:
+    """Return the SHA-256 of what the server says an object is."""
+    said = sorted((fact, text) for fact, text in facts.items() if fact != _POSITION and not _LOCAL.fullmatch(fact))
+    return hashlib.sha256(json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
 
 
 def fragment(name: str) -> str:

@@ -18,7 +18,8 @@ from adapters.docket import hold_forward, tell
 from adapters.postgres import Connection, Pool, transaction, translated_errors
 from adapters.sides import Facts, Side, fragment, read_side
 from adapters.statements import load
-from domain.errors import EnvironmentUnknown
+from domain.errors import CloneDiffers, EnvironmentUnknown
+from domain.fingerprint import Fingerprint
 from domain.messages import CloneProgress, TableDifference, Verification, VerifyClone
 from domain.ports import ReportProgress
 
@@ -36,7 +37,7 @@ _SQL = load("verify")
 
 @dataclass(slots=True)
 class _Pair:
-    """A table that both sides have, and the columns that are compared: the old side's live ones, in its order."""
+    """A table that both sides have, and the columns that are compared, by name: hashes are of values in that order."""
 
     name: str
     columns: tuple[str, ...]
@@ -66,8 +67,9 @@ class _Unit:
 class _Course:
     """How far a comparison is."""
 
-    def __init__(self, report: ReportProgress) -> None:
+    def __init__(self, report: ReportProgress, phase: str = "verify") -> None:
         self._report = report
+        self._phase = phase
         self._began = time.monotonic()
         self.rows_total = self.rows_done = self.bytes_total = self.bytes_done = 0
         self.tables_total = self.tables_done = 0
@@ -76,16 +78,17 @@ class _Course:
     def seconds(self) -> float:
         return time.monotonic() - self._began
 
-    def measure(self, pairs: list[_Pair], units: list[_Unit], old: Side, new: Side) -> None:
+    def measure(self, pairs: list[_Pair], units: list[_Unit], *sides: Side) -> None:
         """Take in how much there is to read; of the two sides, the clone may never have been analysed."""
         self.tables_total = len(pairs)
         self.bytes_total = sum(unit.bytes for unit in units)
-        self.rows_total = sum(2 * max(side.tables[pair.name].estimate for side in (old, new)) for pair in pairs)
+        estimates = (max(side.tables[pair.name].estimate for side in sides) for pair in pairs)
+        self.rows_total = len(sides) * sum(estimates)
 
     def tell(self) -> None:
         self._report(
             CloneProgress(
-                phase="verify",
+                phase=self._phase,
                 rows_done=self.rows_done,
                 rows_total=max(self.rows_total, self.rows_done),
                 bytes_done=self.bytes_done,
@@ -171,6 +174,26 @@ class PostgresVerifier:
         """
         return await self._compare(old_schema, new_schema, ignored_columns, report, fenced=True)
 
+    async def hashes(self, schema: str, report: ReportProgress = _silence) -> Fingerprint:
+        """Read every row of a schema once and return what it is; see `domain.fingerprint`.
+
+        Raises:
+            EnvironmentUnknown: There is no such schema.
+            CloneDiffers: A table cannot be read.
+            Unavailable: The server is away; try again.
+        """
+        course = _Course(report, "hash")
+        async with course.telling():
+            side = await self._side(schema)
+            pairs = [_Pair(name, tuple(sorted(table.columns)), None) for name, table in side.readable.items()]
+            units = sorted(_units(pairs, (side,)), key=lambda unit: -unit.bytes)
+            course.measure(pairs, units, side)
+            await self._together(self._hash_units, course, iter(units))
+        for pair in pairs:
+            if pair.unreadable:
+                raise CloneDiffers(f"{side.tables[pair.name].object}: its rows could not be read: {pair.unreadable}")
+        return side.fingerprint({pair.name: pair.sums[0] for pair in pairs})
+
     async def _hold(self, order: VerifyClone) -> None:
         async with transaction(self._pool) as connection:
             await hold_forward(connection, order.transfer_id)
@@ -198,7 +221,7 @@ class PostgresVerifier:
             if fenced:
                 await self._forget_taken_grants(old, new)
             pairs = _pairs(old, new, ignored_columns)
-            units = sorted(_units(pairs, old, new), key=lambda unit: -unit.bytes)
+            units = sorted(_units(pairs, (old, new)), key=lambda unit: -unit.bytes)
             course.measure(pairs, units, old, new)
             await self._together(self._hash_units, course, iter(units))
             unequal = [pair for pair in pairs if not pair.equal]
@@ -320,7 +343,10 @@ async def _rows(connection: Connection, pair: _Pair, old: Side, new: Side) -> li
     for side in (old, new):
         statement = _SQL["shown_rows"].format(
             row=side.row(pair.name, pair.columns),
-            plain=", ".join(side.bare(pair.name, column) for column in pair.columns),
+            # As people know the table: in the order of its columns.
+            plain=", ".join(
+                side.bare(pair.name, name) for name in old.tables[pair.name].columns if name in pair.columns
+            ),
             table=side.tables[pair.name].quoted,
         )
         for row in await connection.fetch(statement, [first for first, _ in surplus]):
@@ -366,12 +392,15 @@ def _pairs(old: Side, new: Side, ignored_columns: Mapping[str, frozenset[str]]) 
 
 
 def _pair(old: Side, new: Side, name: str, ignored_columns: Mapping[str, frozenset[str]]) -> _Pair:
-    """Choose the columns to compare: those of one type on both sides. Others are a difference of structure already."""
+    """Choose the columns to compare: those of one type on both sides. Others are a difference of structure already.
+
+    By name: where parents decide, columns may stand in another order in the clone.
+    """
     before, after = old.facts[old.tables[name].object], new.facts[new.tables[name].object]
     ignored = ignored_columns.get(name, frozenset())
     columns = tuple(
         column
-        for column, (quoted, _) in old.tables[name].columns.items()
+        for column, (quoted, _) in sorted(old.tables[name].columns.items())
         if column not in ignored
         and column in new.tables[name].columns
         and before[f"column {quoted}"] == after[f"column {quoted}"]
@@ -381,10 +410,10 @@ def _pair(old: Side, new: Side, name: str, ignored_columns: Mapping[str, frozens
     return _Pair(name, columns, key if usable else None)
 
 
-def _units(pairs: list[_Pair], old: Side, new: Side) -> Iterator[_Unit]:
-    """Cut both sides of every table into ranges of about 64 MB, values kept out of line counted in."""
+def _units(pairs: list[_Pair], sides: tuple[Side, ...]) -> Iterator[_Unit]:
+    """Cut every table, on each side, into ranges of about 64 MB, values kept out of line counted in."""
     for pair in pairs:
-        for side, sums in zip((old, new), pair.sums, strict=True):
+        for side, sums in zip(sides, pair.sums, strict=False):  # one side alone is hashed, not compared
             table = side.tables[pair.name]
             step = max(1, table.pages * CHUNK_BYTES // max(table.bytes, 1)) if table.pages else 1
             starts = range(0, max(table.pages, 1), step)

@@ -18,6 +18,10 @@ from (values ('search_path', case when $1::text is null then 'pg_catalog' else p
 -- Whether there is such a schema.
 select exists (select from pg_catalog.pg_namespace where nspname = $1)
 
+-- name: server
+-- The server's version without what a packager adds.
+select pg_catalog.split_part(pg_catalog.current_setting('server_version'), ' ', 1)
+
 -- name: facts_relations
 -- Tables, views, materialised views, sequences and composite types, each as a whole.
 select case c.relkind when 'v' then 'view ' when 'm' then 'materialized view ' when 'S' then 'sequence '
@@ -404,8 +408,8 @@ from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamesp
 where n.nspname = $1 and c.relkind in ('r', 'm')
 
 -- name: types
--- The types of what holds rows in a schema, and what those of them that are the schema's own are made of. `part` is a
--- domain's base, an array's element, a range's subtype or a multirange's range. `sendable`: the server can write it,
+-- The types of what holds rows in a schema, and what those of them are made of that somebody made. `part` is a domain's
+-- base, an array's element, a range's subtype or a multirange's range. `sendable`: the server can write it,
 -- and all in it, as bytes.
 with recursive part (whole, part) as (
     select oid, typbasetype from pg_catalog.pg_type where typtype = 'd'
@@ -426,15 +430,19 @@ with recursive part (whole, part) as (
     select oid from pg_catalog.pg_type where typsend = 0
     union
     select m.whole from unsendable u join component m on m.part = u.id
+), made (id) as (
+    -- From 12000 on the server gives ids out, to its own views and information_schema first.
+    select t.oid from pg_catalog.pg_type t
+    where t.oid >= 16384 or (t.oid >= 12000 and t.typnamespace <> 'pg_catalog'::pg_catalog.regnamespace)
 ), wanted (id) as (
     select a.atttypid from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
     where n.nspname = $1 and c.relkind in ('r', 'm') and a.attnum > 0 and not a.attisdropped
     union
-    select m.part from wanted w join component m on m.whole = w.id join pg_catalog.pg_type t on t.oid = w.id
-    join pg_catalog.pg_namespace n on n.oid = t.typnamespace where n.nspname = $1
+    select m.part from wanted w join made d on d.id = w.id join component m on m.whole = w.id
 )
-select t.oid::bigint as id, n.nspname = $1 as own, p.part::bigint as part, u.id is null as sendable,
+select t.oid::bigint as id, t.oid in (select d.id from made d) as made, p.part::bigint as part, u.id is null as sendable,
+       case when f.oid is not null then pg_catalog.format('%I.%I', fn.nspname, f.proname) end as send,
        case when p.part is not null and t.typtype = 'b' then 'array'
             else case t.typtype when 'd' then 'domain' when 'e' then 'enum' when 'c' then 'composite' when 'r' then 'range'
                                 when 'm' then 'multirange' else 'base' end end as kind,
@@ -446,7 +454,8 @@ select t.oid::bigint as id, n.nspname = $1 as own, p.part::bigint as part, u.id 
         where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped) as fields
 from wanted w
 join pg_catalog.pg_type t on t.oid = w.id
-join pg_catalog.pg_namespace n on n.oid = t.typnamespace
+left join pg_catalog.pg_proc f on f.oid = t.typsend
+left join pg_catalog.pg_namespace fn on fn.oid = f.pronamespace
 left join part p on p.whole = t.oid
 left join unsendable u on u.id = t.oid
 
