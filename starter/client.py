@@ -7,6 +7,7 @@ from datetime import datetime
 
 from temporalio.client import Client
 
+from adapters.log import PostgresTransferLog
 from adapters.preview import PostgresPreviewReader
 from adapters.register import EnvironmentRecord, MailRecord, PostgresRegister, TransferEvent, TransferResults
 from adapters.tickets import PostgresTicketOffice, TicketSeal
@@ -55,6 +56,7 @@ class TransferClient:
         tickets: PostgresTicketOffice,
         seal: TicketSeal,
         comparer: Comparer,
+        log: PostgresTransferLog,
     ) -> None:
         self._temporal = temporal
         self._register = register
@@ -62,6 +64,7 @@ class TransferClient:
         self._tickets = tickets
         self._seal = seal
         self._comparer = comparer
+        self._log = log
         self._whereabouts = Whereabouts(temporal, register)
 
     # --- the old side --------------------------------------------------------------------------------------------
@@ -250,6 +253,12 @@ class TransferClient:
     async def events(self, which: str, *, after: int = 0) -> list[TransferEvent]:
         """Return a transfer's story in order, or what came after an event's id."""
         return await self._register.events((await self._register.find_transfer(which)).transfer_id, after=after)
+
+    async def tell(self, transfer_id: uuid.UUID, *, actor: str, kind: str, reason: str) -> None:
+        """Write a line into a transfer's audit log."""
+        await self._log.record(
+            m.RecordEvent(event_key=uuid.uuid4(), transfer_id=transfer_id, actor=actor, kind=kind, reason=reason)
+        )
 
     async def results(self, which: str) -> TransferResults:
         """Return what the steps of a transfer left behind: figures, banks, consequences, the comparison."""

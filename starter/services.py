@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from adapters.log import PostgresTransferLog
 from adapters.postgres import Pool, connect_pool, translated_errors
 from adapters.preview import PostgresPreviewReader
 from adapters.register import PostgresRegister
@@ -99,6 +100,7 @@ async def connect(settings: Settings, *, environment: Mapping[str, str] | None =
             tickets=PostgresTicketOffice(pool, seal, settings.ticket_ttl),
             seal=seal,
             comparer=Comparer(pool, PostgresVerifier(pool, parallelism=settings.clone_parallelism)),
+            log=PostgresTransferLog(pool),
         )
 
 

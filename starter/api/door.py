@@ -1,0 +1,114 @@
+"""The door itself: who is calling, and whether this caller may do this with that transfer."""
+
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from adapters.idempotency import PostgresIdempotencyKeys
+from adapters.register import EnvironmentRecord
+from domain import messages as m
+from domain.authority import Action, Caller
+from domain.errors import EnvironmentUnknown, TransferUnknown
+from starter.api.identity import NotAuthenticated, TokenChecker
+from starter.api.problems import NotAllowed, ReasonMissing
+from starter.client import TransferClient
+
+_scheme = HTTPBearer(auto_error=False, description="A token of the platform's identity provider.")
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What every request needs; made once by `starter.api.serving`."""
+
+    client: TransferClient
+    tokens: TokenChecker
+    keys: PostgresIdempotencyKeys
+
+    async def caller(self, request: Request) -> Caller:
+        """Return who sent a request; asked twice, the token is checked once.
+
+        Raises:
+            NotAuthenticated: The request has no token, or one that is not good.
+            Unavailable: The identity provider does not answer.
+        """
+        known: Caller | None = getattr(request.state, "caller", None)
+        if known is None:
+            scheme, _, token = request.headers.get("authorization", "").partition(" ")
+            if scheme.lower() != "bearer" or not token.strip():
+                raise NotAuthenticated
+            known = await self.tokens.caller(token.strip())
+            request.state.caller = known
+        return known
+
+    async def transfer(self, caller: Caller, action: Action, transfer_id: UUID) -> m.TransferRecord:
+        """Return a transfer with which the caller may do this.
+
+        Raises:
+            NotAllowed: The caller's role never may, or it is the other side's to do.
+            TransferUnknown: There is no such transfer, or it is nobody's of the caller's; the two look the same.
+        """
+        self.require(caller, action)
+        record = await self.client.transfer(transfer_id)
+        licences = {"old_licence": record.source_licence, "new_licence": record.target_licence}
+        if not caller.may(Action.SEE, **licences):
+            raise TransferUnknown
+        if not caller.may(action, **licences):
+            raise NotAllowed
+        return record
+
+    async def environment(self, caller: Caller, action: Action, environment_id: UUID) -> EnvironmentRecord:
+        """Return an environment with which the caller, as its present holder, may do this.
+
+        Raises:
+            NotAllowed: The caller's role never may.
+            EnvironmentUnknown: There is none, or it is somebody else's; the two look the same.
+        """
+        self.require(caller, action)
+        environment = await self.client.environment(str(environment_id))
+        if not caller.may(action, old_licence=environment.licence_number, new_licence=None):
+            raise EnvironmentUnknown
+        return environment
+
+    def require(self, caller: Caller, action: Action) -> None:
+        """Make sure that the caller's role may do this at all.
+
+        Raises:
+            NotAllowed: It may not.
+        """
+        if not caller.may_somewhere(action):
+            raise NotAllowed
+
+    async def answer_for(self, caller: Caller, action: Action, transfer_id: UUID, reason: str) -> None:
+        """Write down that somebody acts on books that are not theirs, and why, before it is done.
+
+        Raises:
+            ReasonMissing: The caller has to say why and does not.
+        """
+        if caller.must_say_why(action):
+            if not reason.strip():
+                raise ReasonMissing
+            await self.client.tell(transfer_id, actor=actor_of(caller), kind=f"support_{action.value}", reason=reason)
+
+
+def actor_of(caller: Caller) -> str:
+    """Return how the event log names a caller: the person, and in what capacity."""
+    capacity = caller.licence_number or ", ".join(sorted(caller.roles))
+    return f"{caller.name} ({capacity})"
+
+
+def the_door(request: Request) -> Door:
+    """Return the door of the application that serves a request."""
+    door: Door = request.app.state.door
+    return door
+
+
+async def the_caller(request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Depends(_scheme)]) -> Caller:
+    """Return who sent a request; the unused parameter puts the scheme into the API's description."""
+    return await the_door(request).caller(request)
+
+
+TheDoor = Annotated[Door, Depends(the_door)]
+TheCaller = Annotated[Caller, Depends(the_caller)]
