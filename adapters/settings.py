@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from domain.errors import Misconfigured
+from domain.window import SHORTEST_WINDOW, Window, length_of
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -24,6 +25,13 @@ def _duration(value: Any) -> Any:
 def _key_ring(value: Any) -> Any:
     """Read keys separated by commas or white space, newest first."""
     return tuple(re.split(r"[\s,]+", value.strip())) if isinstance(value, str) and value.strip() else value
+
+
+def _durations(value: Any) -> Any:
+    """Read durations separated by commas or white space; `none` and an empty text are none."""
+    if not isinstance(value, str):
+        return value
+    return tuple(_duration(part) for part in re.split(r"[\s,]+", value.strip()) if part and part.lower() != "none")
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
@@ -45,17 +53,46 @@ class Settings(BaseSettings):
     mail_from: str = "SB <noreply@sb.example>"
     base_domain: str = Field(default="sb.example", description="an environment lives at https://<host>.<base_domain>/")
     window_opens: time = time(22, 0)
+    window_closes: time = Field(
+        default=time(6, 0), description="a move that is not done by then is dropped and planned for the next evening"
+    )
     timezone: str = "Europe/Amsterdam"
-    ticket_ttl: Duration = timedelta(days=30)
+    ticket_ttl: Duration = Field(default=timedelta(days=30), gt=timedelta(0))
+    ticket_reminders: Annotated[tuple[timedelta, ...], NoDecode, BeforeValidator(_durations)] = Field(
+        default=(timedelta(days=7), timedelta(days=1)), description="how long before a ticket expires, or none"
+    )
+    release_reminder_every: Duration = Field(
+        default=timedelta(days=7),
+        # More often is nagging, and every reminder makes the workflow's history longer.
+        ge=timedelta(days=1),
+        description="how often the new side is reminded of a release that it has not made",
+    )
     clone_parallelism: int = Field(default=2, ge=1, le=32, description="database connections one clone may keep busy")
     mail_dir: Path | None = Field(default=None, description="where the embedded stack keeps mail; unused otherwise")
 
-    @field_validator("window_opens")
+    @field_validator("window_opens", "window_closes")
     @classmethod
     def _naive(cls, value: time) -> time:
         if value.tzinfo is not None:
             raise ValueError("give a wall-clock time such as 22:00; the zone is SB_TRANSFER_TIMEZONE")
         return value
+
+    @field_validator("window_closes")
+    @classmethod
+    def _long_enough(cls, value: time, info: ValidationInfo) -> time:
+        opens = info.data.get("window_opens")
+        if opens is not None and length_of(opens, value) < SHORTEST_WINDOW:
+            raise ValueError(
+                f"the window would be shorter than two hours; it opens at {opens:%H:%M} (SB_TRANSFER_WINDOW_OPENS)"
+            )
+        return value
+
+    @field_validator("ticket_reminders")
+    @classmethod
+    def _before_the_end(cls, value: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
+        if any(lead <= timedelta(0) for lead in value):
+            raise ValueError("give times before the ticket expires, longest first, such as 7d,1d")
+        return tuple(sorted(set(value), reverse=True))
 
     @field_validator("timezone")
     @classmethod
@@ -67,6 +104,11 @@ class Settings(BaseSettings):
                 f"{value!r} is no time zone of the IANA database; use a name such as Europe/Amsterdam"
             ) from error
         return value
+
+    @property
+    def window(self) -> Window:
+        """Return the evening window."""
+        return Window(self.window_opens, self.window_closes, self.zone)
 
     @property
     def zone(self) -> ZoneInfo:

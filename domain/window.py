@@ -1,7 +1,18 @@
-"""When the evening run starts: "Dit proces starten wij 's avonds om 22:00" (manual, Overdragen afronden)."""
+"""When the evening run starts and when it must be over: "Dit proces starten wij 's avonds om 22:00" (manual)."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from itertools import count
 from zoneinfo import ZoneInfo
+
+# A shorter window may not exist at all in the night in which the clock is put forward.
+SHORTEST_WINDOW = timedelta(hours=2)
+# A quarter of a year of weekly mail has not helped: from then on every fourth one is left, so that a release that
+# nobody ever makes costs its history some 150 events a year (11 for a reminder) and not 600; the server ends a workflow
+# at 51,200.
+_REMINDERS_IN_A_ROW = 13
+_THEN_EVERY = 4
 
 
 def next_opening(accepted_at: datetime, opens: time, zone: ZoneInfo) -> datetime:
@@ -9,8 +20,8 @@ def next_opening(accepted_at: datetime, opens: time, zone: ZoneInfo) -> datetime
 
     Strictly after: an upload accepted at exactly 22:00:00.000 is for the next evening, one accepted a microsecond
     earlier is for this one. On the days of the clock change the wall clock rules, so two openings lie 23 or 25 hours
-    apart. A wall time that a clock change skips is taken at the moment the clock jumps over it; one that occurs twice
-    is taken the first time.
+    apart. A wall time that a clock change skips is taken as the clock would have shown it without the change, one that
+    occurs twice is taken the first time.
 
     Args:
         accepted_at: An aware moment.
@@ -36,3 +47,60 @@ def next_opening(accepted_at: datetime, opens: time, zone: ZoneInfo) -> datetime
         if opening > accepted_utc:
             return opening.astimezone(zone)
     raise AssertionError("unreachable: one of the next two days opens later")  # pragma: no cover
+
+
+def closing_after(start: datetime, closes: time, zone: ZoneInfo) -> datetime:
+    """Return when the window that is open at `start` closes: the next time that the wall clock shows `closes`.
+
+    Strictly after, as the opening is: at 06:00:00.000 the window is closed, and what starts then has a day. The wall
+    clock rules: 22:00 to 06:00 is seven hours in the night in which the clock is put forward, nine when it is put back.
+
+    Args:
+        start: An aware moment at which the window is open.
+        closes: A naive wall-clock time.
+        zone: The zone whose wall clock rules.
+
+    Raises:
+        ValueError: `start` has no zone, or `closes` has one.
+    """
+    return next_opening(start, closes, zone)
+
+
+def length_of(opens: time, closes: time) -> timedelta:
+    """Return how long a window is by the clock, past midnight or not; nothing when it opens and closes at once."""
+    opening, closing = (timedelta(hours=at.hour, minutes=at.minute, seconds=at.second) for at in (opens, closes))
+    return (closing - opening) % timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The evening window: two wall-clock times in a zone, the second after midnight or not."""
+
+    opens: time
+    closes: time
+    zone: ZoneInfo
+
+    def start_after(self, accepted_at: datetime) -> datetime:
+        """Return when a move starts whose upload was accepted at a moment: the next opening."""
+        return next_opening(accepted_at, self.opens, self.zone)
+
+    def start_again_at(self, moment: datetime) -> datetime:
+        """Return when a move that was put off starts: at once if the window is open, else at its next opening."""
+        opening = self.start_after(moment)
+        return moment.astimezone(self.zone) if self.closing_of(moment) < opening else opening
+
+    def closing_of(self, start: datetime) -> datetime:
+        """Return by when a move must be done that starts at a moment."""
+        return closing_after(start, self.closes, self.zone)
+
+
+def reminders_before(expires_at: datetime, leads: tuple[timedelta, ...], *, issued_at: datetime) -> list[datetime]:
+    """Return when to remind of something that expires, in order; what would come before its issue is left out."""
+    return sorted({expires_at - lead for lead in leads if issued_at < expires_at - lead < expires_at})
+
+
+def reminders_since(began: datetime, every: timedelta) -> Iterator[datetime]:
+    """Yield when to remind of something that waits since a moment: at first every time, then every fourth; no end."""
+    for number in count(1):
+        if number <= _REMINDERS_IN_A_ROW or (number - _REMINDERS_IN_A_ROW) % _THEN_EVERY == 0:
+            yield began + number * every
