@@ -1,0 +1,97 @@
+"""What is looked at to judge whether nothing is half-moved: environments, transfers, routes, as of one instant."""
+
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from domain.vocabulary import EnvironmentStatus, MailKind, TransferState
+
+
+class Fact(BaseModel):
+    """Frozen: what was seen stays as it was seen."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class EnvironmentFacts(Fact):
+    """An environment's row, and what its schema really looks like."""
+
+    environment_id: UUID
+    label: str
+    """What people call it: licence and name."""
+    status: EnvironmentStatus
+    schema_exists: bool
+    tables: int = 0
+    """Tables and partitions that a fence has to guard."""
+    fenced: int = 0
+    """Of those: whose fence fires always."""
+    fence_remains: int = 0
+    """Of those: whose fence was lifted and is still to be dropped. It does nothing."""
+    application_may_enter: bool = False
+    """Whether sb_app may use the schema."""
+    flags_left: int = 0
+    """Administrations that are still read-only by a fence that was lifted."""
+    grants_withheld: int = 0
+    """Rights on sequences that a fence took and its lifting did not give back."""
+
+    @property
+    def writable(self) -> bool:
+        """Tell whether the application can write here: it may enter, and some table is without a fence."""
+        if not (self.schema_exists and self.application_may_enter):
+            return False
+        return self.fenced < self.tables or (self.tables == 0 and self.status is EnvironmentStatus.ACTIVE)
+
+
+class TransferFacts(Fact):
+    """A transfer's row, what it holds, and whether anybody is at work on it."""
+
+    transfer_id: UUID
+    workflow_id: str
+    environment_id: UUID
+    new_environment_id: UUID | None = None
+    state: TransferState
+    live: bool
+    """Whether a workflow with its id runs in Temporal: the transfer itself, or its recovery."""
+    fence_up: bool = False
+    """Whether its freeze was not lifted: so it stays after a release, for good."""
+    ticket_open: bool = False
+    """Whether its ticket could be used now: not used, not revoked, not expired."""
+    forwards_until: AwareDatetime | None = None
+    """When the old mailbox address is to be closed; None when it is closed, or not forwarded."""
+    forwarding_live: bool = False
+    """Whether its mailbox workflow runs."""
+    told: tuple[str, ...] = ()
+    """Kinds of its events, and `mail_told(kind)` for each mail that was tried to everybody it is for."""
+
+
+class RouteFacts(Fact):
+    """Who gets mail for an address."""
+
+    address: str
+    environment_id: UUID | None = None
+    valid_until: AwareDatetime | None = None
+    closed: bool = False
+
+
+class Inequality(Fact):
+    """A clone that is finished, not released, and not equal to its source."""
+
+    transfer_id: UUID
+    differences: tuple[str, ...]
+
+
+class Facts(Fact):
+    """Everything the rules look at, as it was at one instant."""
+
+    at: AwareDatetime
+    environments: tuple[EnvironmentFacts, ...] = ()
+    transfers: tuple[TransferFacts, ...] = ()
+    routes: tuple[RouteFacts, ...] = ()
+    orphan_schemas: tuple[str, ...] = ()
+    """Schemas named like an environment's that no environment has."""
+    unequal: tuple[Inequality, ...] = ()
+
+
+def mail_told(kind: MailKind) -> str:
+    """Return how `TransferFacts.told` says that a mail was tried to everybody it is for."""
+    return f"mail {kind.value}"

@@ -1,0 +1,111 @@
+"""What can be wrong with an environment or a move, and what a person does about it."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+from domain.facts import Fact
+
+
+class ViolationKind(StrEnum):
+    """What can be wrong. `MEANING` has a sentence for each, `REMEDY` what a person does about it."""
+
+    TWO_WRITABLE = "two_writable"
+    NONE_WRITABLE = "none_writable"
+    WRITABLE_UNASKED = "writable_unasked"
+    NOT_FROZEN = "not_frozen"
+    ACTIVE_BUT_FENCED = "active_but_fenced"
+    SHUT_OUT = "shut_out"
+    BOOKS_MISSING = "books_missing"
+    STRANDED = "stranded"
+    TWO_MOVES = "two_moves"
+    FROZEN_FOR_NOTHING = "frozen_for_nothing"
+    RESERVED_FOR_NOTHING = "reserved_for_nothing"
+    RESERVATION_LOST = "reservation_lost"
+    ORPHAN_SCHEMA = "orphan_schema"
+    TICKET_LEFT = "ticket_left"
+    FENCE_REMAINS = "fence_remains"
+    FLAGS_LEFT = "flags_left"
+    GRANTS_WITHHELD = "grants_withheld"
+    GRANT_TOO_EARLY = "grant_too_early"
+    FORWARDING_UNATTENDED = "forwarding_unattended"
+    ROUTE_ASTRAY = "route_astray"
+    STORY_INCOMPLETE = "story_incomplete"
+    NOBODY_TOLD = "nobody_told"
+    UNEQUAL = "unequal"
+
+
+MEANING: Mapping[ViolationKind, str] = MappingProxyType(
+    {
+        ViolationKind.TWO_WRITABLE: "An environment and its successor can both be written.",
+        ViolationKind.NONE_WRITABLE: "An environment was released and its successor is not there to be worked in.",
+        ViolationKind.WRITABLE_UNASKED: "An environment that is not active can be written by the application.",
+        ViolationKind.NOT_FROZEN: "The old environment of a transfer is not frozen.",
+        ViolationKind.ACTIVE_BUT_FENCED: "An active environment still refuses writes.",
+        ViolationKind.SHUT_OUT: "The application may not enter an environment that people are to read.",
+        ViolationKind.BOOKS_MISSING: "An environment has no schema.",
+        ViolationKind.STRANDED: "A transfer is under way and no workflow works on it.",
+        ViolationKind.TWO_MOVES: "An environment is in more than one transfer at once.",
+        ViolationKind.FROZEN_FOR_NOTHING: "An environment is read-only and no transfer is the reason.",
+        ViolationKind.RESERVED_FOR_NOTHING: "An environment is reserved or built and no transfer is the reason.",
+        ViolationKind.RESERVATION_LOST: "A transfer's new environment is gone or is not what its state says.",
+        ViolationKind.ORPHAN_SCHEMA: "A schema named like an environment's belongs to none.",
+        ViolationKind.TICKET_LEFT: "A ticket of a transfer that has ended could still be used.",
+        ViolationKind.FENCE_REMAINS: "Lifted fences of a transfer that has ended are still there. They do nothing.",
+        ViolationKind.FLAGS_LEFT: "Administrations stayed read-only when their fence was lifted.",
+        ViolationKind.GRANTS_WITHHELD: "Rights on sequences that a fence took are missing.",
+        ViolationKind.GRANT_TOO_EARLY: "The application may enter an environment that is still being built.",
+        ViolationKind.FORWARDING_UNATTENDED: "An old mailbox address is forwarded and no workflow will close it.",
+        ViolationKind.ROUTE_ASTRAY: "Mail is routed to an environment that nobody works in.",
+        ViolationKind.STORY_INCOMPLETE: "The event log does not tell how a transfer came to where it is.",
+        ViolationKind.NOBODY_TOLD: "A transfer has ended and the mail that says so was never tried.",
+        ViolationKind.UNEQUAL: "A finished clone is not equal to its source.",
+    }
+)
+
+_HEAL = "Run `sb-transfer reconcile --fix`: "
+REMEDY: Mapping[ViolationKind, str] = MappingProxyType(
+    {
+        ViolationKind.TWO_WRITABLE: "Keep people out of the old environment at once and have a database administrator "
+        "compare both (`sb-transfer compare OLD NEW`); then shut the old one with control.raise_fence.",
+        ViolationKind.NONE_WRITABLE: "Have a database administrator look at the new environment's row and schema; "
+        "a backup may be needed.",
+        ViolationKind.WRITABLE_UNASKED: _HEAL + "it raises the fence on tables that have none.",
+        ViolationKind.NOT_FROZEN: "Cancel the transfer (`sb-transfer cancel T`) and start it again.",
+        ViolationKind.ACTIVE_BUT_FENCED: "Have a database administrator find who raised the fence; "
+        "control.lift_fence opens the schema.",
+        ViolationKind.SHUT_OUT: "Grant the application its way in: GRANT USAGE ON SCHEMA … TO sb_app.",
+        ViolationKind.BOOKS_MISSING: "Restore the schema from a backup.",
+        ViolationKind.STRANDED: _HEAL + "a transfer before its release is undone completely.",
+        ViolationKind.TWO_MOVES: "Cancel all transfers of this environment but one (`sb-transfer cancel T`).",
+        ViolationKind.FROZEN_FOR_NOTHING: "Find out who made it read-only. If it was a move, have a database "
+        "administrator run control.lift_fence and set its status to active.",
+        ViolationKind.RESERVED_FOR_NOTHING: "Have a database administrator look whether its schema holds anything "
+        "that is needed, then drop the schema and delete the row.",
+        ViolationKind.RESERVATION_LOST: "Cancel the transfer (`sb-transfer cancel T`) and start it again.",
+        ViolationKind.ORPHAN_SCHEMA: _HEAL + "it drops a schema that a clone left; any other is yours to judge.",
+        ViolationKind.TICKET_LEFT: _HEAL + "it revokes the ticket.",
+        ViolationKind.FENCE_REMAINS: _HEAL + "it drops them; a report that reads for hours may be in the way.",
+        ViolationKind.FLAGS_LEFT: _HEAL + "it makes them writable again.",
+        ViolationKind.GRANTS_WITHHELD: "If nobody took them on purpose, give them back: "
+        "select control.give_sequence_grants(schema_name, sequence_grants) from control.fence ….",
+        ViolationKind.GRANT_TOO_EARLY: _HEAL + "it takes the right to enter away until the environment is opened.",
+        ViolationKind.FORWARDING_UNATTENDED: _HEAL + "it starts the mailbox workflow again with the time that is left.",
+        ViolationKind.ROUTE_ASTRAY: "Route the address to where its customer works now, or close it "
+        "(control.mailbox_route).",
+        ViolationKind.STORY_INCOMPLETE: "Look in the workflow's history for what happened; somebody changed the "
+        "database past this service, or removed events.",
+        ViolationKind.NOBODY_TOLD: _HEAL + "it sends the mail.",
+        ViolationKind.UNEQUAL: "Do not release it. Reject the transfer (`sb-transfer reject T`) and start it again.",
+    }
+)
+
+
+class Violation(Fact):
+    """One thing that is wrong, and what to do about it."""
+
+    kind: ViolationKind
+    subject: str
+    """`environment <id>`, `transfer <id>`, `schema <name>` or `route <address>`."""
+    what: str
+    remedy: str
