@@ -217,6 +217,43 @@ class AlreadyReleased(Refused):
     dutch = "De omgeving is al vrijgegeven; er kan niets meer ongedaan worden gemaakt."
 
 
+# --- certificate -------------------------------------------------------------------------------------------------
+
+
+class CertificateUnknown(Refused):
+    """There is no certificate yet. It is issued when the new environment is opened for inspection."""
+
+    dutch = "Er is nog geen certificaat. Het wordt gemaakt zodra de nieuwe omgeving klaarstaat om te controleren."
+
+
+class CertificateRefused(Refused):
+    """This certificate proves nothing. Ask for it again."""
+
+    dutch = "Dit certificaat bewijst niets. Vraag het opnieuw aan."
+
+
+class CertificateAltered(CertificateRefused):
+    """This file is not, byte for byte, a certificate as it was issued. Ask for it again; do not rely on this one."""
+
+    dutch = "Dit bestand is geen ongewijzigd certificaat. Vraag het opnieuw aan en vertrouw hier niet op."
+
+
+class CertificateKeyUnknown(CertificateRefused):
+    """This certificate is signed with a key that is not among those you trust. Get the issuer's public keys."""
+
+    dutch = "Dit certificaat is ondertekend met een onbekende sleutel. Vraag de uitgever om de openbare sleutels."
+
+
+class CertificateTooNew(CertificateRefused):
+    """This certificate is of a format that this version does not know. Use a newer sb-transfer."""
+
+    dutch = "Dit certificaat heeft een nieuwere vorm. Gebruik een nieuwere versie van sb-transfer."
+
+
+class EnvironmentChanged(TransferError):
+    """An environment has changed since it was proved equal. The message names the tables."""
+
+
 # --- mail ------------------------------------------------------------------------------------------------------
 
 
