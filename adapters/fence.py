@@ -1,8 +1,10 @@
 """The write fence on an environment's schema, with bounded waits: no writer queues for long behind this service."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 
 import asyncpg
@@ -13,9 +15,24 @@ from adapters.postgres import Connection, Pool, transaction
 from adapters.statements import load
 from domain.errors import CannotBeCarried, EnvironmentBusy
 
-LOCK_TIMEOUT = timedelta(milliseconds=150)
-# One lock after another may each take the lock timeout; this bounds them together, and so how long writers are held.
-HOLD_TIMEOUT = timedelta(milliseconds=600)
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long writers may be held for the locks of a freeze: for one of them, and for all together."""
+
+    lock: timedelta
+    hold: timedelta
+
+
+# A freeze that people do not notice comes first. It can starve: transactions of half a second each that overlap without
+# end never leave it a moment. So a longer one follows. Both stay below deadlock_timeout (1 s): when a writer and the
+# freeze wait for each other it is always the freeze that gives in.
+PATIENCE = (
+    Patience(lock=timedelta(milliseconds=150), hold=timedelta(milliseconds=600)),
+    Patience(lock=timedelta(milliseconds=600), hold=timedelta(milliseconds=800)),
+)
+# In between, whoever queued behind the freeze goes first.
+PAUSE_BETWEEN_TRIES = timedelta(milliseconds=300)
 # Making a fence takes about an eighth of a millisecond; with thousands of tables that is what writers wait for.
 FENCE_TIMEOUT_PER_TABLE = timedelta(milliseconds=5)
 # Beside writers, or where the application may not write anyway, there is no hurry. Longer than deadlock_timeout (1 s),
@@ -30,7 +47,7 @@ _DROP_PAUSE_SECONDS = 0.2
 _SQL = load("gate")
 
 
-async def freeze_schema(connection: Connection, schema_name: str) -> asyncpg.Record:
+async def freeze_schema(connection: Connection, schema_name: str, patience: Patience) -> asyncpg.Record:
     """Flag a schema's administrations and fence its tables; its writers are held from here until the commit.
 
     Returns:
@@ -41,11 +58,30 @@ async def freeze_schema(connection: Connection, schema_name: str) -> asyncpg.Rec
     """
     with busy_when_late():
         await _bound(connection, PATIENT_TIMEOUT, PATIENT_STATEMENT_TIMEOUT)
-        tables = await connection.fetchval(_SQL["lock_tables"], schema_name, "vacuum")
-        await _bound(connection, LOCK_TIMEOUT, HOLD_TIMEOUT)
+        objects = await connection.fetchval(_SQL["lock_tables"], schema_name, "vacuum")
+        held_since = time.monotonic()
+
+        async def bound(extra: timedelta = timedelta()) -> None:
+            left = patience.hold - timedelta(seconds=time.monotonic() - held_since) + extra
+            await _bound(connection, patience.lock, max(left, timedelta(milliseconds=1)))
+
+        await bound()
         await connection.fetchval(_SQL["lock_tables"], schema_name, "writers")
-        await _bound(connection, LOCK_TIMEOUT, HOLD_TIMEOUT + tables * FENCE_TIMEOUT_PER_TABLE)
+        # After the tables: an insert takes its table first and the number of its row after that.
+        await bound()
+        objects += await connection.fetchval(_SQL["lock_sequences"], schema_name)
+        await bound(objects * FENCE_TIMEOUT_PER_TABLE)
         return await one(connection, _SQL["freeze_schema"], schema_name)
+
+
+async def in_the_way(pool: Pool, schema_name: str) -> list[str]:
+    """Return who holds a lock of a writer on a schema now, e.g. `prepared transaction 'x' of sb_app … (journal_line)`.
+
+    A transaction that was prepared (two-phase commit) belongs to no session and waits for its COMMIT PREPARED, for
+    years if need be: whoever wonders why a freeze does not succeed has to be told its name.
+    """
+    async with transaction(pool) as connection:
+        return [row["blocker"] for row in await connection.fetch(_SQL["in_the_way"], schema_name)]
 
 
 @asynccontextmanager
@@ -93,27 +129,28 @@ async def sweep(pool: Pool, schema_name: str) -> int:
     """Drop the fences of a schema that are lifted; return how many were left because somebody reads on and on.
 
     A lifted fence does nothing. Dropping it needs the table to itself for a moment, so each is its own short
-    transaction, and one that cannot be had is left: the next freeze uses it again.
+    transaction, and one that cannot be had is left: the next freeze uses it again. One that the next freeze has
+    already raised again is left as well.
     """
     for attempt in range(_DROP_ROUNDS):
         if attempt:
             await asyncio.sleep(_DROP_PAUSE_SECONDS)
         async with transaction(pool) as connection:
-            drops = [row[0] for row in await connection.fetch(_SQL["fence_drops"], schema_name)]
+            lifted = [row[0] for row in await connection.fetch(_SQL["lifted_fences"], schema_name)]
         left = 0
-        for drop in drops:
-            left += not await _dropped(pool, drop)
+        for table in lifted:
+            left += not await _dropped(pool, table)
         if not left:
             return 0
     return left
 
 
-async def _dropped(pool: Pool, drop: str) -> bool:
+async def _dropped(pool: Pool, table: int) -> bool:
     try:
         async with transaction(pool) as connection:
             with busy_when_late():
-                await _bound(connection, LOCK_TIMEOUT, HOLD_TIMEOUT)
-                await connection.execute(drop)
+                await _bound(connection, PATIENCE[0].lock, PATIENCE[0].hold)
+                await connection.fetchval(_SQL["drop_lifted_fence"], table)
     except EnvironmentBusy:
         return False
     return True

@@ -1,5 +1,6 @@
 """Shuts and opens an environment to writers: the manual's "kenmerk alleen-lezen" and "Vrijgeven"."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -16,18 +17,30 @@ from adapters.docket import (
     summary_of,
     tell,
 )
-from adapters.fence import busy_when_late, freeze_schema, patiently, refuse_obstacles, sweep
+from adapters.fence import (
+    PATIENCE,
+    PAUSE_BETWEEN_TRIES,
+    Patience,
+    busy_when_late,
+    freeze_schema,
+    in_the_way,
+    patiently,
+    refuse_obstacles,
+    sweep,
+)
 from adapters.postgres import Connection, Pool, transaction
 from adapters.statements import load
 from domain import messages as m
 from domain.errors import (
     AlreadyInTransfer,
     CloneDiffers,
+    EnvironmentBusy,
     EnvironmentNotActive,
     EnvironmentUnknown,
     TransferUnknown,
     WrongMoment,
 )
+from domain.naming import schema_name_of
 from domain.vocabulary import EnvironmentStatus, Scenario, TransferState
 
 # "Het oude mailbox-adres blijft nog 30 dagen werken" (manual, Let op).
@@ -39,9 +52,10 @@ _SQL = load("docket") | load("gate")
 class PostgresEnvironmentGate:
     """Plays `domain.ports.EnvironmentGate`. See `control.refuse_write` for what an application sees."""
 
-    def __init__(self, pool: Pool) -> None:
-        """Take a pool that is connected as sb_owner."""
+    def __init__(self, pool: Pool, *, remind_every: timedelta = timedelta(days=7)) -> None:
+        """Take a pool that is connected as sb_owner, and how often the new side is reminded of its release."""
         self._pool = pool
+        self._remind_every = remind_every
 
     async def freeze(self, order: m.FreezeEnvironment) -> m.EnvironmentFrozen:
         """Fence every write and flag the administrations read-only, in one transaction.
@@ -51,6 +65,23 @@ class PostgresEnvironmentGate:
             EnvironmentBusy: Somebody's transaction was in the way; try again.
             Superseded: The transfer is being undone.
         """
+        for patience in PATIENCE:
+            try:
+                return await self._try_to_freeze(order, patience)
+            except EnvironmentBusy:
+                # Also after the last one: who is in the way after this pause is in the way for long.
+                await asyncio.sleep(PAUSE_BETWEEN_TRIES.total_seconds())
+        raise await self._busy(order.environment_id)
+
+    async def _busy(self, environment_id: UUID) -> EnvironmentBusy:
+        """Return the error with the names of those who are in the way now, if anybody still is."""
+        blockers = await in_the_way(self._pool, schema_name_of(environment_id))
+        if not blockers:
+            return EnvironmentBusy()
+        said = f"{EnvironmentBusy.default_english()} In the way: {'; '.join(blockers)}."
+        return EnvironmentBusy(said, dutch=EnvironmentBusy.dutch)
+
+    async def _try_to_freeze(self, order: m.FreezeEnvironment, patience: Patience) -> m.EnvironmentFrozen:
         async with transaction(self._pool) as connection:
             environment = await environment_row(connection, order.environment_id)
             if environment is None:
@@ -74,7 +105,7 @@ class PostgresEnvironmentGate:
             if environment["status"] != EnvironmentStatus.ACTIVE:
                 raise EnvironmentNotActive
             await refuse_obstacles(connection, environment["schema_name"])
-            return await self._freeze(connection, order, environment)
+            return await self._freeze(connection, order, environment, patience)
 
     async def _frozen_before(
         self, connection: Connection, transfer_id: UUID, environment: asyncpg.Record
@@ -88,7 +119,7 @@ class PostgresEnvironmentGate:
         )
 
     async def _freeze(
-        self, connection: Connection, order: m.FreezeEnvironment, environment: asyncpg.Record
+        self, connection: Connection, order: m.FreezeEnvironment, environment: asyncpg.Record, patience: Patience
     ) -> m.EnvironmentFrozen:
         schema_name = environment["schema_name"]
         frozen_at = datetime.now(UTC)
@@ -96,7 +127,7 @@ class PostgresEnvironmentGate:
         await connection.execute(_SQL["mark_frozen"], order.transfer_id, frozen_at)
         grants = await connection.fetchval(_SQL["take_sequence_grants"], schema_name)
         # As late as can be: from here to the commit every writer of this environment is held.
-        fence = await freeze_schema(connection, schema_name)
+        fence = await freeze_schema(connection, schema_name, patience)
         with busy_when_late():
             await connection.execute(
                 _SQL["keep_fence"],
@@ -160,10 +191,13 @@ class PostgresEnvironmentGate:
             Superseded: The transfer is being undone.
         """
         async with transaction(self._pool) as connection:
-            transfer = await hold_forward(connection, order.transfer_id)
+            transfer = await hold_forward(connection, order.transfer_id, evening=order.evening)
             if transfer["state"] not in (TransferState.AWAITING_RELEASE, TransferState.RELEASED):
                 await self._open(connection, transfer)
-            return m.OpenedForInspection(opened_at=await connection.fetchval(_SQL["opened_at"], order.transfer_id))
+            return m.OpenedForInspection(
+                opened_at=await connection.fetchval(_SQL["opened_at"], order.transfer_id),
+                remind_every_seconds=int(self._remind_every.total_seconds()),
+            )
 
     async def _open(self, connection: Connection, transfer: asyncpg.Record) -> None:
         old = await environment_row(connection, transfer["environment_id"])

@@ -7,6 +7,35 @@ select set_config('lock_timeout', $1, true), set_config('statement_timeout', $2,
 -- Keep vacuum away from every table of a schema, or hold its writers.
 select control.lock_tables($1, $2)
 
+-- name: lock_sequences
+-- Wait for everybody who has drawn a number, and hold who wants one, until the commit.
+select control.lock_sequences($1)
+
+-- name: in_the_way
+-- Who holds a lock that a freeze waits for: prepared transactions first, for they never end by themselves.
+select format('%s (%s)', who, string_agg(distinct relname, ', ' order by relname)) as blocker
+from (
+    select c.relname, p.gid is null as has_session,
+           case when p.gid is null
+                then format('session %s of %s', l.pid, coalesce(a.usename, 'another role'))
+                else format('prepared transaction %L of %s since %s, to be ended by COMMIT PREPARED or ROLLBACK PREPARED',
+                            regexp_replace(left(p.gid, 100), '[^[:print:]]', '?', 'g'), p.owner,
+                            to_char(p.prepared at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'))
+           end as who
+    from pg_locks l
+    join pg_class c on c.oid = l.relation and c.relkind in ('r', 'p', 'S')
+    join pg_namespace n on n.oid = c.relnamespace and n.nspname = $1
+    left join pg_prepared_xacts p on l.pid is null and l.virtualtransaction = '-1/' || p.transaction::text
+    left join pg_stat_activity a on a.pid = l.pid
+    where l.locktype = 'relation' and l.granted and l.pid is distinct from pg_backend_pid()
+      and l.database = (select oid from pg_database where datname = current_database())
+      -- What holds a row of the administrations is in the way of their flag.
+      and (l.mode not in ('AccessShareLock', 'RowShareLock') or (l.mode = 'RowShareLock' and c.relname = 'administration'))
+) holders
+group by who, has_session
+order by has_session, who
+limit 5
+
 -- name: make_transfer
 -- The transfer's row, unless it is there (an earlier attempt, or the tombstone of an undo) or another one is live.
 insert into control.transfer (transfer_id, workflow_id, environment_id, environment_name, state, source_licence,
@@ -65,19 +94,23 @@ where not exists (select from pg_trigger t
                   where t.tgrelid = f.relation and t.tgname = 'sb_transfer_fence' and t.tgenabled = 'A')
 order by f.quoted
 
--- name: fence_drops
--- One statement for each lifted fence that is still to be dropped.
-select format('drop trigger if exists sb_transfer_fence on %s', f.quoted) from control.fenceable_tables($1) f
+-- name: lifted_fences
+-- Tables whose fence is lifted and still there.
+select f.relation from control.fenceable_tables($1) f
 join pg_trigger t on t.tgrelid = f.relation and t.tgname = 'sb_transfer_fence' and t.tgenabled = 'D'
+
+-- name: drop_lifted_fence
+-- Drop a table's fence unless it has been raised again.
+select control.drop_lifted_fence($1)
 
 -- name: mark_opened
 -- The new environment can be inspected.
 update control.transfer set state = 'awaiting_release' where transfer_id = $1
 
 -- name: opened_at
--- When the new environment was opened for inspection.
+-- When the new environment was opened for inspection; what an evening that was put off had opened does not count.
 select at from control.transfer_event where transfer_id = $1 and kind = 'opened_for_inspection'
-order by event_id limit 1
+order by event_id desc limit 1
 
 -- name: mark_released
 -- The point of no return.
