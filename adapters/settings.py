@@ -12,6 +12,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from domain.errors import Misconfigured
 from domain.window import SHORTEST_WINDOW, Window, length_of
 
+# The issuer that every embedded stack has; its key lies in a folder, so no server in earnest may trust it.
+EMBEDDED_ISSUER = "urn:sb-transfer:embedded"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -68,7 +70,25 @@ class Settings(BaseSettings):
         description="how often the new side is reminded of a release that it has not made",
     )
     clone_parallelism: int = Field(default=2, ge=1, le=32, description="database connections one clone may keep busy")
+    embedded: bool = Field(default=False, description="set by the embedded stack, which is its own token issuer")
+    oidc_issuer: str | None = Field(default=None, description="who makes the tokens that the API takes")
+    oidc_audience: str = Field(default="sb-transfer", description="whom those tokens must be for")
+    oidc_jwks_url: str | None = Field(default=None, description="where the issuer publishes its keys; https")
     mail_dir: Path | None = Field(default=None, description="where the embedded stack keeps mail; unused otherwise")
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _no_tokens_of_a_toy(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value == EMBEDDED_ISSUER and not info.data.get("embedded"):
+            raise ValueError("this is the embedded stack's own issuer; name the platform's")
+        return value
+
+    @field_validator("oidc_jwks_url")
+    @classmethod
+    def _keys_that_cannot_be_forged(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value and not value.startswith("https://") and not info.data.get("embedded"):
+            raise ValueError("give an address that begins with https://; keys that come otherwise can be forged")
+        return value
 
     @field_validator("window_opens", "window_closes")
     @classmethod

@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from temporalio.client import Client
 
@@ -28,7 +28,7 @@ from domain.vocabulary import MailKind, Scenario, TransferState, UndoReason
 from starter.answers import Compared, PreparedTransfer, Sight
 from starter.comparing import Comparer, OnComparison
 from starter.decisions import Decision, decide
-from starter.remote import NoWorker, RemoteTransfer
+from starter.remote import NoWorker, RemoteTransfer, domain_errors
 from starter.whereabouts import Whereabouts
 
 _FIRST_PAUSE_SECONDS = 0.05
@@ -157,6 +157,14 @@ class TransferClient:
         record = await self._register.find_transfer(which)
         await self._tickets.renew(record.transfer_id, actor=requested_by)
 
+    def transfer_of_ticket(self, ticket: bytes) -> uuid.UUID:
+        """Return the transfer that a ticket file is for; says nothing of whether it may still be used.
+
+        Raises:
+            TicketNotGenuine: It is no ticket of ours.
+        """
+        return self._seal.open(ticket).transfer_id
+
     # --- the new side --------------------------------------------------------------------------------------------
 
     async def upload(
@@ -253,6 +261,15 @@ class TransferClient:
     async def events(self, which: str, *, after: int = 0) -> list[TransferEvent]:
         """Return a transfer's story in order, or what came after an event's id."""
         return await self._register.events((await self._register.find_transfer(which)).transfer_id, after=after)
+
+    async def schema_version(self) -> int:
+        """Return the number of the newest migration of `control`."""
+        return await self._register.schema_version()
+
+    async def temporal_answers(self) -> bool:
+        """Tell whether Temporal's frontend is healthy."""
+        with domain_errors():
+            return await self._temporal.service_client.check_health(timeout=timedelta(seconds=5))
 
     async def tell(self, transfer_id: uuid.UUID, *, actor: str, kind: str, reason: str) -> None:
         """Write a line into a transfer's audit log."""

@@ -81,15 +81,23 @@ class Door:
         if not caller.may_somewhere(action):
             raise NotAllowed
 
+    def require_reason(self, caller: Caller, action: Action, reason: str) -> None:
+        """Make sure that whoever has to say why does.
+
+        Raises:
+            ReasonMissing: The caller does not.
+        """
+        if caller.must_say_why(action) and not reason.strip():
+            raise ReasonMissing
+
     async def answer_for(self, caller: Caller, action: Action, transfer_id: UUID, reason: str) -> None:
         """Write down that somebody acts on books that are not theirs, and why, before it is done.
 
         Raises:
             ReasonMissing: The caller has to say why and does not.
         """
+        self.require_reason(caller, action, reason)
         if caller.must_say_why(action):
-            if not reason.strip():
-                raise ReasonMissing
             await self.client.tell(transfer_id, actor=actor_of(caller), kind=f"support_{action.value}", reason=reason)
 
 

@@ -1,0 +1,45 @@
+"""How large a request may be, refused before it is read."""
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+# A ticket is under 2 KiB, a form around it not much more; anything larger is a mistake or an attack.
+LARGEST_BODY_BYTES = 64 * 1024
+
+
+class BodyLimit:
+    """Answers 413 as soon as a body says that it is too large, or turns out to be."""
+
+    def __init__(self, app: ASGIApp, refuse: ASGIApp, largest_bytes: int = LARGEST_BODY_BYTES) -> None:
+        """Take the application, what answers instead of it, and the limit."""
+        self._app = app
+        self._refuse = refuse
+        self._largest_bytes = largest_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        claimed = Headers(scope=scope).get("content-length")
+        if claimed is not None and (not claimed.isdigit() or int(claimed) > self._largest_bytes):
+            await self._refuse(scope, receive, send)
+            return
+        pieces: list[Message] = []
+        received = 0
+        # At most the limit is held in memory, so the whole body can be read before anything else looks at it.
+        while True:
+            message = await receive()
+            pieces.append(message)
+            received += len(message.get("body", b""))
+            if received > self._largest_bytes:
+                await self._refuse(scope, receive, send)
+                return
+            if message["type"] != "http.request" or not message.get("more_body", False):
+                break
+        waiting = iter(pieces)
+
+        async def replay() -> Message:
+            return next(waiting, None) or await receive()
+
+        await self._app(scope, replay, send)

@@ -1,0 +1,78 @@
+"""What callers send."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Header, Path
+from pydantic import ConfigDict, Field
+
+from domain.messages import Message
+from domain.vocabulary import MailKind, Scenario, TransferState
+from starter.api.once import KEY_HEADER, KEY_PATTERN
+
+_LONGEST_REASON = 500
+_MOST_PER_PAGE = 200
+Reason = Annotated[str, Field(max_length=_LONGEST_REASON)]
+TransferId = Annotated[UUID, Path(description="the transfer's id, as `Location` gave it")]
+OnceKey = Annotated[
+    str,
+    Header(
+        alias=KEY_HEADER,
+        pattern=KEY_PATTERN,
+        description="a new one for each new request; the same one when an answer got lost, and nothing is done twice",
+    ),
+]
+
+
+class ListQuery(Message):
+    """Which transfers, and how many."""
+
+    state: tuple[TransferState, ...] = ()
+    scenario: Scenario | None = None
+    licence: Annotated[str, Field(max_length=100)] | None = Field(default=None, description="from or to this licence")
+    limit: Annotated[int, Field(ge=1, le=_MOST_PER_PAGE)] = 50
+    cursor: Annotated[str, Field(max_length=200)] | None = Field(
+        default=None, description="`next_cursor` of the page before"
+    )
+
+
+class _Body(Message):
+    """A body with a field that we do not know is a mistake of its sender's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StartBody(_Body):
+    """Start a transfer: "Omgeving overdragen"."""
+
+    environment_id: UUID
+    reason: Reason = Field(default="", description="why support does this for the customer")
+
+
+class ReasonBody(_Body):
+    """Do what the path says; support gives its reason."""
+
+    reason: Reason = ""
+
+
+class ReleaseBody(_Body):
+    """Open the new environment for good: "Vrijgeven"."""
+
+    note: Reason = Field(default="", description="kept in the log")
+    reason: Reason = Field(default="", description="why support does this for the customer")
+
+
+class RejectBody(_Body):
+    """Undo the transfer after comparing."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=_LONGEST_REASON, pattern=r"\S")]
+
+
+class MailBody(_Body):
+    """Send one kind of mail again."""
+
+    kind: MailKind
+    to: Annotated[str, Field(max_length=254)] | None = Field(
+        default=None, description="one other address; those it did not reach when left out"
+    )
+    reason: Reason = ""

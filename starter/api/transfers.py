@@ -1,0 +1,206 @@
+"""The routes: every button of the manual, and what support and operators need beside them."""
+
+import base64
+import binascii
+import json
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+
+from domain import messages as m
+from domain.authority import Action
+from domain.errors import WrongMoment
+from domain.vocabulary import TransferState
+from starter.api.door import TheCaller, TheDoor, actor_of
+from starter.api.once import OnceRoute
+from starter.api.problems import RequestInvalid
+from starter.api.report import report_page
+from starter.api.requests import (
+    ListQuery,
+    MailBody,
+    OnceKey,
+    ReasonBody,
+    RejectBody,
+    ReleaseBody,
+    StartBody,
+    TransferId,
+)
+from starter.api.views import Accepted, EventView, MailView, TransferPage, TransferView, line, view
+
+router = APIRouter(prefix="/v1", route_class=OnceRoute, tags=["transfers"])
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+@router.get("/environments/{environment_id}/preview", summary="What a move will lose and what it will carry")
+async def preview(environment_id: UUID, caller: TheCaller, door: TheDoor) -> m.Preview:
+    """Tell what a move of this environment will do; nothing is done."""
+    await door.environment(caller, Action.PREVIEW, environment_id)
+    return await door.client.preview(str(environment_id))
+
+
+@router.post("/transfers", status_code=202, summary="Start a transfer: the environment becomes read-only")
+async def start(body: StartBody, caller: TheCaller, door: TheDoor, response: Response, _: OnceKey) -> Accepted:
+    """Freeze an environment and make its ticket; `Location` shows when the ticket can be downloaded."""
+    await door.environment(caller, Action.PREPARE, body.environment_id)
+    door.require_reason(caller, Action.PREPARE, body.reason)
+    order = await door.client.start(str(body.environment_id), requested_by=actor_of(caller))
+    if order.transfer_id is None:
+        raise AssertionError("the client gives every transfer its id")
+    await door.answer_for(caller, Action.PREPARE, order.transfer_id, body.reason)
+    response.headers["Location"] = f"/v1/transfers/{order.transfer_id}"
+    return Accepted(transfer_id=order.transfer_id, state=TransferState.PREPARING)
+
+
+@router.get("/transfers", summary="List transfers, from new to old")
+async def list_transfers(caller: TheCaller, door: TheDoor, wanted: Annotated[ListQuery, Query()]) -> TransferPage:
+    """Return a page of transfers; a licence's users meet their own only."""
+    door.require(caller, Action.SEE)
+    licence = wanted.licence
+    if caller.is_bound_to_licence:
+        if licence not in (None, caller.licence_number):
+            return TransferPage(items=[], next_cursor=None)
+        licence = caller.licence_number
+    found = await door.client.transfers_page(
+        limit=wanted.limit + 1,
+        states=wanted.state,
+        scenario=wanted.scenario,
+        licence_number=licence,
+        after=_place(wanted.cursor),
+    )
+    page = found[: wanted.limit]
+    return TransferPage(
+        items=[line(record, caller) for record in page],
+        next_cursor=_cursor(page[-1]) if len(found) > wanted.limit else None,
+    )
+
+
+@router.get("/transfers/{transfer_id}", summary="Where a transfer stands")
+async def status(transfer_id: TransferId, caller: TheCaller, door: TheDoor) -> TransferView:
+    """Return where a transfer stands: the caller's own half of it."""
+    record = await door.transfer(caller, Action.SEE, transfer_id)
+    return view(await door.client.status(str(transfer_id)), record, caller)
+
+
+@router.get("/transfers/{transfer_id}/events", summary="A transfer's audit log")
+async def events(
+    transfer_id: TransferId, caller: TheCaller, door: TheDoor, after: Annotated[int, Query(ge=0, lt=2**63)] = 0
+) -> list[EventView]:
+    """Return who did what, when and why, in order; those behind event `after`."""
+    await door.transfer(caller, Action.AUDIT, transfer_id)
+    found = await door.client.events(str(transfer_id), after=after)
+    return [EventView.model_validate(event.model_dump(exclude={"detail"})) for event in found]
+
+
+@router.get(
+    "/transfers/{transfer_id}/ticket",
+    summary="Download the ticket, once",
+    response_class=Response,
+    responses={200: {"content": {"application/octet-stream": {}}, "description": "The ticket file."}},
+)
+async def ticket(transfer_id: TransferId, caller: TheCaller, door: TheDoor) -> Response:
+    """Return the ticket file; it is given once, and a renewed one makes it worthless."""
+    await door.transfer(caller, Action.TICKET, transfer_id)
+    name, file = await door.client.download_ticket(str(transfer_id), requested_by=actor_of(caller), once=True)
+    # The name is a to z, 0 to 9 and hyphens by construction (domain.naming), so it needs no quoting.
+    headers = {**_NO_STORE, "Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(file, media_type="application/octet-stream", headers=headers)
+
+
+@router.post("/transfers/{transfer_id}/ticket/renewal", status_code=204, summary="Have the ticket made anew")
+async def renew_ticket(transfer_id: TransferId, body: ReasonBody, caller: TheCaller, door: TheDoor, _: OnceKey) -> None:
+    """Let the ticket be downloaded once more; the file that was handed out stops working at once."""
+    await door.transfer(caller, Action.TICKET, transfer_id)
+    await door.answer_for(caller, Action.TICKET, transfer_id, body.reason)
+    await door.client.renew_ticket(str(transfer_id), requested_by=actor_of(caller))
+
+
+@router.get(
+    "/transfers/{transfer_id}/comparison",
+    summary="The comparison of both environments",
+    response_model=m.ComparisonReport,
+    responses={200: {"content": {"text/html": {}}}},
+)
+async def comparison(transfer_id: TransferId, request: Request, caller: TheCaller, door: TheDoor) -> Response:
+    """Return the comparisons that the manual asks for; as a page for people when `Accept` prefers HTML."""
+    await door.transfer(caller, Action.COMPARE, transfer_id)
+    results = await door.client.results(str(transfer_id))
+    if results.report is None:
+        raise WrongMoment
+    if "text/html" in request.headers.get("accept", ""):
+        return HTMLResponse(report_page(results), headers=_NO_STORE)
+    return JSONResponse(results.report.model_dump(mode="json"), headers=_NO_STORE)
+
+
+@router.post("/transfers/{transfer_id}/release", summary="Open the new environment for good")
+async def release(
+    transfer_id: TransferId, body: ReleaseBody, caller: TheCaller, door: TheDoor, _: OnceKey
+) -> TransferView:
+    """Release; there is no way back."""
+    record = await door.transfer(caller, Action.RELEASE, transfer_id)
+    await door.answer_for(caller, Action.RELEASE, transfer_id, body.reason)
+    return view(await door.client.release(str(transfer_id), by=actor_of(caller), note=body.note), record, caller)
+
+
+@router.post("/transfers/{transfer_id}/reject", summary="Undo after comparing")
+async def reject(
+    transfer_id: TransferId, body: RejectBody, caller: TheCaller, door: TheDoor, _: OnceKey
+) -> TransferView:
+    """Reject: everything is undone."""
+    record = await door.transfer(caller, Action.REJECT, transfer_id)
+    await door.answer_for(caller, Action.REJECT, transfer_id, body.reason)
+    return view(await door.client.reject(str(transfer_id), by=actor_of(caller), reason=body.reason), record, caller)
+
+
+@router.post("/transfers/{transfer_id}/start-now", summary="Do not wait for the evening")
+async def start_now(
+    transfer_id: TransferId, body: ReasonBody, caller: TheCaller, door: TheDoor, _: OnceKey
+) -> TransferView:
+    """Clone now."""
+    record = await door.transfer(caller, Action.START_NOW, transfer_id)
+    await door.answer_for(caller, Action.START_NOW, transfer_id, body.reason)
+    return view(await door.client.start_now(str(transfer_id), by=actor_of(caller)), record, caller)
+
+
+@router.post("/transfers/{transfer_id}/cancel", summary="Undo before the release")
+async def cancel(
+    transfer_id: TransferId, body: ReasonBody, caller: TheCaller, door: TheDoor, _: OnceKey
+) -> TransferView:
+    """Cancel: everything is undone."""
+    record = await door.transfer(caller, Action.CANCEL, transfer_id)
+    await door.answer_for(caller, Action.CANCEL, transfer_id, body.reason)
+    return view(await door.client.cancel(str(transfer_id), by=actor_of(caller), reason=body.reason), record, caller)
+
+
+@router.post("/transfers/{transfer_id}/mails", summary="Send one kind of mail again")
+async def resend(transfer_id: TransferId, body: MailBody, caller: TheCaller, door: TheDoor, _: OnceKey) -> MailView:
+    """Send a mail again and tell what could not be delivered."""
+    await door.transfer(caller, Action.RESEND_MAIL, transfer_id)
+    await door.answer_for(caller, Action.RESEND_MAIL, transfer_id, body.reason)
+    sent = await door.client.resend_mail(str(transfer_id), kind=body.kind, to=body.to, by=actor_of(caller))
+    return MailView(kind=body.kind, sent=sent.sent, problems=sent.problems)
+
+
+def _cursor(last: m.TransferRecord) -> str:
+    place = json.dumps([last.created_at.isoformat(), str(last.transfer_id)])
+    return base64.urlsafe_b64encode(place.encode()).decode()
+
+
+def _place(cursor: str | None) -> tuple[datetime, UUID] | None:
+    """Read a cursor.
+
+    Raises:
+        RequestInvalid: It is none of ours.
+    """
+    if cursor is None:
+        return None
+    try:
+        created_at, transfer_id = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+        place = datetime.fromisoformat(created_at), UUID(transfer_id)
+    except (binascii.Error, ValueError, TypeError, AttributeError) as error:
+        raise RequestInvalid("The cursor is none of ours. Use `next_cursor` of the page before.") from error
+    if place[0].tzinfo is None:
+        raise RequestInvalid("The cursor is none of ours. Use `next_cursor` of the page before.")
+    return place

@@ -1,0 +1,98 @@
+"""The new side's upload, and support's incident for a customer who goes on alone."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, File, Form, Response, UploadFile
+
+from domain import messages as m
+from domain.authority import Action, Caller
+from domain.errors import LicenceUnknown, LoginEmailMissing
+from starter.api.door import TheCaller, TheDoor, actor_of
+from starter.api.once import OnceRoute
+from starter.api.requests import OnceKey, Reason
+
+router = APIRouter(prefix="/v1", route_class=OnceRoute, tags=["uploads"])
+_TICKET = File(description="the `<url>-overdracht-ticket.avr`, unchanged")
+_Text = Annotated[str, Form(max_length=300)]
+_OptionalText = Annotated[str | None, Form(max_length=300)]
+
+
+@router.post("/uploads", status_code=202, summary="Upload a ticket")
+async def upload(
+    caller: TheCaller,
+    door: TheDoor,
+    response: Response,
+    _: OnceKey,
+    *,
+    ticket: Annotated[UploadFile, _TICKET],
+    name: _Text,
+    url_part: _OptionalText = None,
+    licence: Annotated[
+        str | None, Form(max_length=100, description="whose; a licence's users upload for theirs")
+    ] = None,
+    reason: Annotated[Reason, Form(description="why support does this for the customer")] = "",
+) -> m.UploadAccepted:
+    """Take the environment over under a unique name and url; it moves in the coming evening window."""
+    door.require(caller, Action.UPLOAD)
+    door.require_reason(caller, Action.UPLOAD, reason)
+    file = await ticket.read()
+    transfer_id = door.client.transfer_of_ticket(file)
+    await door.answer_for(caller, Action.UPLOAD, transfer_id, reason)
+    accepted = await door.client.upload(
+        file,
+        licence=_licence_for(caller, licence),
+        name=name,
+        url_part=url_part or None,
+        uploaded_by=actor_of(caller),
+    )
+    response.headers["Location"] = f"/v1/transfers/{transfer_id}"
+    return accepted
+
+
+@router.post("/incidents", status_code=202, summary="A customer goes on alone: the support incident")
+async def incident(
+    caller: TheCaller,
+    door: TheDoor,
+    response: Response,
+    _: OnceKey,
+    *,
+    ticket: Annotated[UploadFile, _TICKET],
+    licence: Annotated[str, Form(max_length=100)],
+    name: _Text,
+    url_part: _Text,
+    login_email: _Text,
+    reason: Annotated[Reason, Form(description="the incident's number, or who asked")],
+) -> m.UploadAccepted:
+    """Do what the manual's incident asks for: licence number, customer name, new url, login e-mail and ticket."""
+    door.require(caller, Action.INCIDENT)
+    door.require_reason(caller, Action.INCIDENT, reason)
+    if not login_email.strip():
+        raise LoginEmailMissing
+    file = await ticket.read()
+    transfer_id = door.client.transfer_of_ticket(file)
+    await door.answer_for(caller, Action.INCIDENT, transfer_id, reason)
+    accepted = await door.client.upload(
+        file,
+        licence=licence,
+        name=name,
+        url_part=url_part,
+        login_email=login_email,
+        uploaded_by=actor_of(caller),
+    )
+    response.headers["Location"] = f"/v1/transfers/{transfer_id}"
+    return accepted
+
+
+def _licence_for(caller: Caller, wanted: str | None) -> str:
+    """Return the licence that takes the environment over: a licence's own users cannot choose another.
+
+    Raises:
+        LicenceUnknown: None is named, or another's.
+    """
+    if caller.is_bound_to_licence:
+        if wanted not in (None, "", caller.licence_number):
+            raise LicenceUnknown
+        wanted = caller.licence_number
+    if not wanted:
+        raise LicenceUnknown
+    return wanted
