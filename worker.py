@@ -18,6 +18,7 @@ from temporalio.worker import Worker
 
 from activities.boundary import ErrorBoundary
 from activities.clone import CloneActivities
+from activities.evenings import EveningActivities
 from activities.gate import GateActivities
 from activities.log import LogActivities
 from activities.mail import MailActivities
@@ -25,6 +26,7 @@ from activities.roster import Roster
 from activities.successor import SuccessorActivities
 from activities.tickets import TicketActivities, UploadActivities
 from adapters.clone import PostgresCloneEngine
+from adapters.evenings import PostgresEveningPlanner
 from adapters.gate import PostgresEnvironmentGate
 from adapters.log import PostgresTransferLog
 from adapters.mail import SmtpMailer
@@ -67,13 +69,14 @@ def build_workers(
     engine = PostgresCloneEngine(heavy, parallelism=settings.clone_parallelism)
     mailer = SmtpMailer(settings.smtp_url, settings.mail_from)
     roster = Roster(
-        gate=GateActivities(PostgresEnvironmentGate(quick)),
-        tickets=TicketActivities(PostgresTicketOffice(quick, seal, settings.ticket_ttl)),
-        uploads=UploadActivities(
-            PostgresReservations(
-                quick, seal, base_domain=settings.base_domain, opens=settings.window_opens, zone=settings.zone
-            )
+        gate=GateActivities(PostgresEnvironmentGate(quick, remind_every=settings.release_reminder_every)),
+        tickets=TicketActivities(
+            PostgresTicketOffice(quick, seal, settings.ticket_ttl, reminders=settings.ticket_reminders)
         ),
+        uploads=UploadActivities(
+            PostgresReservations(quick, seal, base_domain=settings.base_domain, window=settings.window)
+        ),
+        evenings=EveningActivities(PostgresEveningPlanner(quick, settings.window)),
         clone=CloneActivities(engine, PostgresVerifier(heavy, parallelism=settings.clone_parallelism)),
         successor=SuccessorActivities(PostgresSuccessorDesk(quick)),
         mail=MailActivities(PostgresMailroom(post, mailer, settings.zone)),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from activities.clone import CloneActivities
+from activities.evenings import EveningActivities
 from activities.gate import GateActivities
 from activities.log import LogActivities
 from activities.mail import MailActivities
@@ -19,6 +20,7 @@ class Roster:
     gate: GateActivities
     tickets: TicketActivities
     uploads: UploadActivities
+    evenings: EveningActivities
     clone: CloneActivities
     successor: SuccessorActivities
     mail: MailActivities
@@ -36,6 +38,7 @@ class Roster:
             self.tickets.revoke_ticket,
             self.uploads.accept_upload,
             self.uploads.release_reservation,
+            self.evenings.postpone_start,
             self.clone.drop_clone,
             self.successor.reconnect_banks,
             self.successor.apply_consequences,

@@ -17,17 +17,17 @@ _SQL = load("docket")
 _BEING_UNDONE = (TransferState.UNDOING, TransferState.UNDONE)
 
 
-async def hold_forward(connection: Connection, transfer_id: UUID) -> asyncpg.Record:
-    """Lock a transfer's row for a step forward.
+async def hold_forward(connection: Connection, transfer_id: UUID, *, evening: int | None = None) -> asyncpg.Record:
+    """Lock a transfer's row for a step forward; `evening` is the planned start that the step belongs to.
 
     Raises:
         TransferUnknown: There is no such transfer.
-        Superseded: It is being undone: this attempt was left over from before the undo began.
+        Superseded: It is being undone, or that start was put off: this attempt was left over from before.
     """
     row = await connection.fetchrow(_SQL["lock_transfer"], transfer_id)
     if row is None:
         raise TransferUnknown
-    if row["state"] in _BEING_UNDONE:
+    if row["state"] in _BEING_UNDONE or evening not in (None, row["evening"]):
         raise Superseded
     return row
 

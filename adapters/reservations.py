@@ -2,8 +2,6 @@
 
 import json
 import uuid
-from datetime import time
-from zoneinfo import ZoneInfo
 
 import asyncpg
 
@@ -33,7 +31,7 @@ from domain.naming import (
 )
 from domain.scenario import scenario_of
 from domain.vocabulary import LicenceKind, Scenario, TransferState
-from domain.window import next_opening
+from domain.window import Window
 
 _SQL = load("tickets") | load("reservations")
 # The unique indexes of control.environment that somebody else's name or url can be in the way of.
@@ -43,13 +41,12 @@ _NAME_OR_URL = ("environment_name_per_licence", "environment_url_key", "environm
 class PostgresReservations:
     """Plays `domain.ports.Reservations`."""
 
-    def __init__(self, pool: Pool, tickets: TicketSeal, base_domain: str, opens: time, zone: ZoneInfo) -> None:
-        """Take a pool that is connected as sb_owner, the seal, and the evening window: a wall-clock time in a zone."""
+    def __init__(self, pool: Pool, tickets: TicketSeal, base_domain: str, window: Window) -> None:
+        """Take a pool that is connected as sb_owner, the seal, and the evening window."""
         self._pool = pool
         self._seal = tickets
         self._base_domain = base_domain
-        self._opens = opens
-        self._zone = zone
+        self._window = window
 
     async def accept(self, order: m.AcceptUpload) -> m.ReservationMade:
         """Check an upload, use its ticket, reserve name and url, and set the start: all of it or nothing.
@@ -81,7 +78,7 @@ class PostgresReservations:
             raise TicketRevoked if claims.environment_id == transfer["environment_id"] else TicketNotGenuine
         if transfer["new_environment_id"] is not None:
             if transfer["new_environment_id"] == order.new_environment_id:
-                return _made(transfer, self._zone)
+                return _made(transfer, self._window)
             raise TicketUsed
         ticket = await connection.fetchrow(_SQL["ticket_of"], order.transfer_id)
         if ticket is None or transfer["state"] != TransferState.AWAITING_UPLOAD:
@@ -91,7 +88,7 @@ class PostgresReservations:
         check_ticket(ticket, at=order.accepted_at)
         await self._reserve(connection, order, transfer)
         await connection.execute(_SQL["use_ticket"], ticket["ticket_id"], order.accepted_at)
-        return _made(await hold_forward(connection, order.transfer_id), self._zone)
+        return _made(await hold_forward(connection, order.transfer_id), self._window)
 
     async def _reserve(self, connection: Connection, order: m.AcceptUpload, transfer: asyncpg.Record) -> None:
         upload = order.upload
@@ -119,7 +116,7 @@ class PostgresReservations:
             "mailbox_address": mailbox_address_of(**where),
             "login_email": _login_email(scenario, upload.login_email),
         }
-        starts_at = next_opening(order.accepted_at, self._opens, self._zone)
+        starts_at = self._window.start_after(order.accepted_at)
         await self._hold(connection, new, old["schema_version"])
         await connection.execute(
             _SQL["schedule"],
@@ -216,16 +213,18 @@ def _login_email(scenario: Scenario, given: str | None) -> str | None:
     return checked_email(given)
 
 
-def _made(transfer: asyncpg.Record, zone: ZoneInfo) -> m.ReservationMade:
+def _made(transfer: asyncpg.Record, window: Window) -> m.ReservationMade:
     """Return the answer to an accepted upload, the same for every attempt."""
     new = json.loads(transfer["new_environment"])
+    starts_at = transfer["starts_at"].astimezone(window.zone)
     return m.ReservationMade(
         accepted=m.UploadAccepted(
             scenario=transfer["scenario"],
             new_environment_id=transfer["new_environment_id"],
             name=new["name"],
             url=new["url"],
-            starts_at=transfer["starts_at"].astimezone(zone),
+            starts_at=starts_at,
         ),
         new=m.EnvironmentSummary.model_validate(new),
+        closes_at=window.closing_of(starts_at),
     )

@@ -36,7 +36,7 @@ class PostgresSuccessorDesk:
             Superseded: The transfer is being undone.
         """
         async with transaction(self._pool) as connection:
-            await hold_forward(connection, order.transfer_id)
+            await hold_forward(connection, order.transfer_id, evening=order.evening)
             earlier = await _result(connection, order.transfer_id, "banks")
             if earlier is not None:
                 return m.BanksReconnected.model_validate_json(earlier)
@@ -58,7 +58,7 @@ class PostgresSuccessorDesk:
             Superseded: The transfer is being undone.
         """
         async with transaction(self._pool) as connection:
-            await hold_forward(connection, order.transfer_id)
+            await hold_forward(connection, order.transfer_id, evening=order.evening)
             earlier = await _result(connection, order.transfer_id, "consequences")
             if earlier is not None:
                 return m.ConsequencesApplied.model_validate_json(earlier)
@@ -109,7 +109,7 @@ class PostgresSuccessorDesk:
             Superseded: The transfer is being undone.
         """
         async with transaction(self._pool) as connection:
-            await hold_forward(connection, order.transfer_id)
+            await hold_forward(connection, order.transfer_id, evening=order.evening)
             earlier = await _result(connection, order.transfer_id, "report")
             if earlier is not None:
                 return summary_of_report(m.ComparisonReport.model_validate_json(earlier))

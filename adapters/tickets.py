@@ -14,6 +14,7 @@ from adapters.statements import load
 from domain import messages as m
 from domain.errors import Superseded, TicketExpired, TicketRevoked, TicketTaken, TicketUsed, WrongMoment
 from domain.naming import ticket_file_name
+from domain.window import reminders_before
 
 __all__ = ["PostgresTicketOffice", "TicketClaims", "TicketSeal", "check_ticket", "digest_of"]
 
@@ -28,11 +29,15 @@ def digest_of(file: bytes) -> bytes:
 class PostgresTicketOffice:
     """Plays `domain.ports.TicketOffice`: registers tickets, which are sealed only when they are downloaded."""
 
-    def __init__(self, pool: Pool, seal: TicketSeal, ttl: timedelta) -> None:
-        """Take a pool that is connected as sb_owner, the seal, and how long a ticket is good."""
+    def __init__(self, pool: Pool, seal: TicketSeal, ttl: timedelta, *, reminders: tuple[timedelta, ...] = ()) -> None:
+        """Take a pool that is connected as sb_owner, the seal, how long a ticket is good, and when to remind of it.
+
+        `reminders` are times before the ticket expires.
+        """
         self._pool = pool
         self._seal = seal
         self._ttl = ttl
+        self._reminders = reminders
 
     async def issue(self, order: m.IssueTicket) -> m.TicketIssued:
         """Register the transfer's one ticket and let the transfer wait for its upload.
@@ -47,7 +52,10 @@ class PostgresTicketOffice:
             if ticket is None:
                 ticket = await self._issue(connection, order, transfer)
             return m.TicketIssued(
-                ticket_id=ticket["ticket_id"], file_name=ticket["file_name"], expires_at=ticket["expires_at"]
+                ticket_id=ticket["ticket_id"],
+                file_name=ticket["file_name"],
+                expires_at=ticket["expires_at"],
+                remind_at=reminders_before(ticket["expires_at"], self._reminders, issued_at=ticket["issued_at"]),
             )
 
     async def _issue(self, connection: Connection, order: m.IssueTicket, transfer: asyncpg.Record) -> asyncpg.Record:

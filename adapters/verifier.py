@@ -146,14 +146,14 @@ class PostgresVerifier:
         found = verification.model_dump()
         summary = {**verification.model_dump(exclude={"differences"}), "mismatches": len(verification.differences)}
         async with transaction(self._pool) as connection:
-            await hold_forward(connection, order.transfer_id)
+            await hold_forward(connection, order.transfer_id, evening=order.evening)
             await connection.execute(_SQL["keep"], order.transfer_id, json.dumps(summary | found))
             await tell(
                 connection,
                 order.transfer_id,
                 EVENT_KIND,
                 detail=summary,
-                event_key=uuid5(order.transfer_id, EVENT_KIND),
+                event_key=uuid5(order.transfer_id, f"{EVENT_KIND} {order.evening}"),
             )
         return verification
 
@@ -196,7 +196,7 @@ class PostgresVerifier:
 
     async def _hold(self, order: VerifyClone) -> None:
         async with transaction(self._pool) as connection:
-            await hold_forward(connection, order.transfer_id)
+            await hold_forward(connection, order.transfer_id, evening=order.evening)
 
     @asynccontextmanager
     async def _reading(self, schema: str | None = None) -> AsyncIterator[Connection]:

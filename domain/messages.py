@@ -173,6 +173,8 @@ class TransferStatus(Message):
     waiting_for: str = ""
     ticket_expires_at: AwareDatetime | None = None
     starts_at: AwareDatetime | None = None
+    closes_at: AwareDatetime | None = None
+    evenings_tried: int = 0
     comparison: "ComparisonSummary | None" = None
     mail_problems: list[MailProblem] = []
     undo_reason: UndoReason | None = None
@@ -252,6 +254,7 @@ class TicketIssued(Message):
     ticket_id: UUID
     file_name: str
     expires_at: AwareDatetime
+    remind_at: list[AwareDatetime] = Field(default=[], description="when the old side is reminded of it, in order")
 
 
 class RevokeTicket(Message):
@@ -271,10 +274,33 @@ class AcceptUpload(Message):
 class ReservationMade(Message):
     accepted: UploadAccepted
     new: EnvironmentSummary
+    closes_at: AwareDatetime = Field(description="when the window of `accepted.starts_at` closes")
 
 
 class ReleaseReservation(Message):
     transfer_id: UUID
+
+
+# --- an evening that did not suffice -------------------------------------------------------------------------------
+
+_EVENING = "which planned start this belongs to; what is left of an earlier one is refused"
+
+
+class PostponeStart(Message):
+    """Drop what an evening has made of the clone, keep the reservation and the freeze, and plan the next evening."""
+
+    transfer_id: UUID
+    evening: int = Field(ge=1, description="the planned start that is over")
+    decided_at: AwareDatetime
+    why: str
+
+
+class StartPlanned(Message):
+    """The next planned start."""
+
+    evening: int
+    starts_at: AwareDatetime
+    closes_at: AwareDatetime
 
 
 # --- clone ---------------------------------------------------------------------------------------------------------
@@ -284,6 +310,7 @@ class CloneAdministrations(Message):
     transfer_id: UUID
     source_schema: str
     target_schema: str
+    evening: int = Field(default=1, description=_EVENING)
 
 
 class CloneFinished(Message):
@@ -297,6 +324,7 @@ class VerifyClone(Message):
     transfer_id: UUID
     source_schema: str
     target_schema: str
+    evening: int = Field(default=1, description=_EVENING)
 
 
 class TableDifference(Message):
@@ -326,6 +354,7 @@ class DropClone(Message):
 
 class ReconnectBanks(Message):
     transfer_id: UUID
+    evening: int = Field(default=1, description=_EVENING)
 
 
 class BankOutcome(Message):
@@ -341,6 +370,7 @@ class BanksReconnected(Message):
 
 class ApplyConsequences(Message):
     transfer_id: UUID
+    evening: int = Field(default=1, description=_EVENING)
 
 
 class Consequence(Message):
@@ -354,6 +384,7 @@ class ConsequencesApplied(Message):
 
 class CompareEnvironments(Message):
     transfer_id: UUID
+    evening: int = Field(default=1, description=_EVENING)
 
 
 class Check(Message):
@@ -383,10 +414,14 @@ class ComparisonSummary(Message):
 
 class OpenForInspection(Message):
     transfer_id: UUID
+    evening: int = Field(default=1, description=_EVENING)
 
 
 class OpenedForInspection(Message):
     opened_at: AwareDatetime
+    remind_every_seconds: int = Field(
+        default=7 * 24 * 3600, ge=1, description="how often the new side is reminded of the release"
+    )
 
 
 # --- release and after ---------------------------------------------------------------------------------------------

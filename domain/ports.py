@@ -1,8 +1,9 @@
 """The roles that the activities need, as protocols; `adapters` plays them with PostgreSQL, SMTP and Fernet.
 
 Every method is idempotent: Temporal delivers an activity at least once. Every forward method first makes sure that
-the transfer is not being undone (it raises `Superseded`), so that an attempt left over from a lost worker cannot
-redo what a compensation has undone. Refusals raise a `Refused`, servers that are away an `Unavailable`.
+the transfer is not being undone, and that its evening has not been put off (else it raises `Superseded`), so that an
+attempt left over from a lost worker cannot redo what was undone. Refusals raise a `Refused`, servers that are away an
+`Unavailable`.
 """
 
 from collections.abc import Callable
@@ -51,6 +52,14 @@ class Reservations(Protocol):
     async def accept(self, order: m.AcceptUpload) -> m.ReservationMade: ...
 
     async def release(self, order: m.ReleaseReservation) -> None: ...
+
+
+class EveningPlanner(Protocol):
+    """Puts a start off to another evening."""
+
+    async def postpone(self, order: m.PostponeStart) -> m.StartPlanned:
+        """Bar what is left of an evening, drop its clone and plan the next start; reservation and freeze stay."""
+        ...
 
 
 class CloneEngine(Protocol):

@@ -39,6 +39,8 @@ class ActivityName(StrEnum):
     REVOKE_TICKET = "revoke_ticket"
     ACCEPT_UPLOAD = "accept_upload"
     RELEASE_RESERVATION = "release_reservation"
+    # Of no step: it leads back from the clone to the wait for the evening.
+    POSTPONE_START = "postpone_start"
     CLONE_ADMINISTRATIONS = "clone_administrations"
     VERIFY_CLONE = "verify_clone"
     DROP_CLONE = "drop_clone"

@@ -48,7 +48,9 @@ class PostgresCloneEngine:
             Unavailable: The server went away; another attempt goes on.
         """
         began = time.monotonic()
-        run = await Run.begin(self._pool, order.transfer_id, order.source_schema, order.target_schema)
+        run = await Run.begin(
+            self._pool, order.transfer_id, order.source_schema, order.target_schema, evening=order.evening
+        )
         if run.result is not None:
             return CloneFinished.model_validate_json(run.result)
         try:
@@ -122,7 +124,7 @@ class PostgresCloneEngine:
                 run.transfer_id,
                 "clone_finished",
                 detail=finished.model_dump(),
-                event_key=uuid5(run.transfer_id, "clone_finished"),
+                event_key=uuid5(run.transfer_id, f"clone_finished {run.evening}"),
             )
         return finished
 

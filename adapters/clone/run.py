@@ -31,25 +31,27 @@ class Run:
     source: str
     target: str
     attempt: int
+    evening: int = 1
     result: str | None = None
     done: dict[str, Finished] = field(default_factory=dict)
 
     @classmethod
-    async def begin(cls, pool: Pool, transfer_id: UUID, source: str, target: str) -> "Run":
+    async def begin(cls, pool: Pool, transfer_id: UUID, source: str, target: str, *, evening: int = 1) -> "Run":
         """Bar every older attempt and read what they have finished; `result` is set when that is everything.
 
         Raises:
-            Superseded: The transfer is being undone, or the clone has been dropped.
+            Superseded: The transfer is being undone, this evening was put off, or the clone has been dropped.
         """
         with translated_errors():
             async with pool.acquire() as connection, connection.transaction():
-                transfer = await hold_forward(connection, transfer_id)
+                transfer = await hold_forward(connection, transfer_id, evening=evening)
                 result = await connection.fetchval(_SQL["clone_result"], transfer_id)
                 if result is not None:
-                    return cls(pool, transfer_id, source, target, 0, result)
+                    return cls(pool, transfer_id, source, target, 0, evening, result)
                 if transfer["state"] == TransferState.SCHEDULED:
                     await connection.execute(_SQL["begin_cloning"], transfer_id)
-                    await tell(connection, transfer_id, "clone_started", event_key=uuid5(transfer_id, "clone_started"))
+                    key = uuid5(transfer_id, f"clone_started {evening}")
+                    await tell(connection, transfer_id, "clone_started", detail={"evening": evening}, event_key=key)
                 # The server goes on with the statement of a worker that is gone; waiting for it would hold up an undo.
                 await connection.execute(_SQL["end_leftovers"], leftover_name(transfer_id))
                 attempt = await connection.fetchval(_SQL["open_run"], target, source, transfer_id)
@@ -62,6 +64,7 @@ class Run:
             source,
             target,
             attempt,
+            evening,
             done={row["unit"]: Finished(row["rows"], row["bytes"]) for row in rows},
         )
 

@@ -1,7 +1,8 @@
 -- name: lock_transfer
 -- The transfer's row, held until the transaction ends: attempts of one transfer follow one another.
 select transfer_id, workflow_id, environment_id, state, scenario, source_licence, target_licence, new_environment_id,
-       new_environment, requested_by, uploaded_by, released_by, frozen_at, accepted_at, starts_at, released_at
+       new_environment, requested_by, uploaded_by, released_by, frozen_at, accepted_at, starts_at, released_at,
+       evening
 from control.transfer where transfer_id = $1 for update
 
 -- name: add_event

@@ -12,6 +12,7 @@ import asyncpg
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
+from adapters.evenings import PostgresEveningPlanner
 from adapters.gate import PostgresEnvironmentGate
 from adapters.log import PostgresTransferLog
 from adapters.migrations import migrate_environment
@@ -23,10 +24,12 @@ from adapters.tickets import PostgresTicketOffice, TicketSeal
 from domain import messages as m
 from domain.naming import default_url_part, mailbox_address_of, schema_name_of, url_of, workflow_id_of
 from domain.vocabulary import UndoReason
+from domain.window import Window
 
 BASE_DOMAIN = "sb.example"
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 TTL = timedelta(days=30)
+WINDOW = Window(time(22, 0), time(6, 0), AMSTERDAM)
 
 OLD_FIRM = "10001"
 NEW_FIRM = "10002"
@@ -87,7 +90,8 @@ class Desk:
         self.seal = TicketSeal([SecretStr(Fernet.generate_key().decode())])
         self.gate = PostgresEnvironmentGate(self.pool)
         self.office = PostgresTicketOffice(self.pool, self.seal, TTL)
-        self.reservations = PostgresReservations(self.pool, self.seal, BASE_DOMAIN, time(22, 0), AMSTERDAM)
+        self.reservations = PostgresReservations(self.pool, self.seal, BASE_DOMAIN, WINDOW)
+        self.planner = PostgresEveningPlanner(self.pool, WINDOW)
         self.log = PostgresTransferLog(self.pool)
         self.previews = PostgresPreviewReader(self.pool)
         self.register = PostgresRegister(self.pool)

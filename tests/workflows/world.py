@@ -12,6 +12,7 @@ from temporalio.worker import Worker
 
 from activities.boundary import ErrorBoundary
 from activities.clone import CloneActivities
+from activities.evenings import EveningActivities
 from activities.gate import GateActivities
 from activities.log import LogActivities
 from activities.mail import MailActivities
@@ -22,13 +23,15 @@ from domain import messages as m
 from domain.errors import TransferError
 from domain.ports import ReportProgress
 from domain.vocabulary import CheckKind, ConsequenceKind, MailKind, Scenario
-from domain.window import next_opening
+from domain.window import Window
 from workflows import policies, queues
 from workflows.mailbox import MailboxForwardingWorkflow
 from workflows.transfer import TransferWorkflow
 
 TTL = timedelta(days=30)
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
+WINDOW = Window(time(22, 0), time(6, 0), AMSTERDAM)
+TICKET_REMINDERS = (timedelta(days=7), timedelta(days=1))
 
 
 class World:
@@ -91,7 +94,10 @@ class World:
     async def issue(self, order: m.IssueTicket) -> m.TicketIssued:
         await self._did("issue", order)
         return m.TicketIssued(
-            ticket_id=uuid.uuid4(), file_name="enyoi-overdracht-ticket.avr", expires_at=order.issued_at + TTL
+            ticket_id=uuid.uuid4(),
+            file_name="enyoi-overdracht-ticket.avr",
+            expires_at=order.issued_at + TTL,
+            remind_at=[order.issued_at + TTL - lead for lead in TICKET_REMINDERS],
         )
 
     async def revoke(self, order: m.RevokeTicket) -> None:
@@ -100,16 +106,23 @@ class World:
     async def accept(self, order: m.AcceptUpload) -> m.ReservationMade:
         await self._did("accept", order)
         new = self._summary(order.new_environment_id, order.upload.licence_number)
+        starts_at = WINDOW.start_after(order.accepted_at)
         return m.ReservationMade(
             accepted=m.UploadAccepted(
                 scenario=self.scenario,
                 new_environment_id=order.new_environment_id,
                 name=order.upload.name,
                 url=new.url,
-                starts_at=next_opening(order.accepted_at, time(22, 0), AMSTERDAM),
+                starts_at=starts_at,
             ),
             new=new,
+            closes_at=WINDOW.closing_of(starts_at),
         )
+
+    async def postpone(self, order: m.PostponeStart) -> m.StartPlanned:
+        await self._did("postpone", order)
+        starts_at = WINDOW.start_again_at(order.decided_at)
+        return m.StartPlanned(evening=order.evening + 1, starts_at=starts_at, closes_at=WINDOW.closing_of(starts_at))
 
     async def clone(self, order: m.CloneAdministrations, report: ReportProgress) -> m.CloneFinished:
         await self._did("clone", order)
@@ -183,6 +196,7 @@ def workers(client: Client, world: Gate) -> tuple[Worker, Worker, Worker]:
         gate=GateActivities(world),
         tickets=TicketActivities(world),
         uploads=UploadActivities(ReservationBook(world)),
+        evenings=EveningActivities(world),
         clone=CloneActivities(world, world),
         successor=SuccessorActivities(world),
         mail=MailActivities(world),

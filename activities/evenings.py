@@ -1,0 +1,18 @@
+"""Putting a start off to another evening."""
+
+from temporalio import activity
+
+from domain import messages as m
+from domain.ports import EveningPlanner
+from domain.steps import ActivityName
+
+
+class EveningActivities:
+    """Takes an evening back that did not suffice."""
+
+    def __init__(self, planner: EveningPlanner) -> None:
+        self._planner = planner
+
+    @activity.defn(name=ActivityName.POSTPONE_START)
+    async def postpone_start(self, order: m.PostponeStart) -> m.StartPlanned:
+        return await self._planner.postpone(order)
