@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     ticket_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_key_ring)] = Field(
         min_length=1, description="Fernet keys, newest first; older ones still open tickets"
     )
+    certificate_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_key_ring)] = Field(
+        min_length=1, description="Ed25519 keys that sign certificates, newest first; older ones still vouch"
+    )
     mail_from: str = "SB <noreply@sb.example>"
     base_domain: str = Field(default="sb.example", description="an environment lives at https://<host>.<base_domain>/")
     window_opens: time = time(22, 0)

@@ -1,10 +1,10 @@
 """Where a running stack is: what `sb-transfer up` tells other programs in `stack.json`."""
 
+import base64
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from cryptography.fernet import Fernet
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from devstack import processes
@@ -12,7 +12,8 @@ from devstack.lock import FolderLock
 
 DEFAULT_FOLDER = Path(".sb-transfer")
 _STACK_FILE = "stack.json"
-_KEYS_FILE = "ticket-keys"
+# Setting -> file. Both kinds are 32 random bytes in base64: a Fernet key, the seed of an Ed25519 key.
+_KEY_RINGS = {"SB_TRANSFER_TICKET_KEYS": "ticket-keys", "SB_TRANSFER_CERTIFICATE_KEYS": "certificate-keys"}
 
 
 class StackInfo(BaseModel):
@@ -29,13 +30,13 @@ class StackInfo(BaseModel):
     api_url: str | None = None
     pids: Mapping[str, int] = Field(default_factory=dict, description="by name: up, postgres, temporal, mail, worker")
 
-    def settings(self, key_ring: str) -> dict[str, str]:
+    def settings(self, key_rings: Mapping[str, str]) -> dict[str, str]:
         """Return the environment variables with which a program uses this stack."""
         found = {
             "SB_TRANSFER_DATABASE_URL": self.database_url,
             "SB_TRANSFER_SMTP_URL": self.smtp_url,
-            "SB_TRANSFER_TICKET_KEYS": key_ring,
             "TEMPORAL_ADDRESS": self.temporal_address,
+            **key_rings,
         }
         if self.mail_dir is not None:
             found["SB_TRANSFER_MAIL_DIR"] = str(self.mail_dir)
@@ -64,15 +65,18 @@ class StackInfo(BaseModel):
             return None  # it is still starting
 
 
-def ticket_keys(folder: Path) -> str:
-    """Return a folder's key ring; it is made once and then kept."""
-    file = folder / _KEYS_FILE
+def key_rings(folder: Path, given: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings that hold keys: those given, else a folder's own, which are made once and then kept."""
+    return {setting: given.get(setting) or _kept(folder / file) for setting, file in _KEY_RINGS.items()}
+
+
+def _kept(file: Path) -> str:
     if not file.exists():
-        processes.write_private(file, Fernet.generate_key().decode() + "\n")
+        processes.write_private(file, base64.urlsafe_b64encode(os.urandom(32)).decode() + "\n")
     return file.read_text().strip()
 
 
 def environment_of(folder: Path = DEFAULT_FOLDER) -> dict[str, str] | None:
     """Return the settings with which a program uses the stack that runs in a folder, or `None` when none runs."""
     info = StackInfo.read(folder)
-    return info.settings(os.environ.get("SB_TRANSFER_TICKET_KEYS") or ticket_keys(folder)) if info else None
+    return info.settings(key_rings(folder, os.environ)) if info else None

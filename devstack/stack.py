@@ -16,7 +16,7 @@ from temporalio.client import Client
 from adapters.migrations import migrate_control
 from adapters.temporal import connect_temporal, register_search_attributes
 from devstack import processes
-from devstack.info import DEFAULT_FOLDER, StackInfo, ticket_keys
+from devstack.info import DEFAULT_FOLDER, StackInfo, key_rings
 from devstack.lock import FolderLock
 from devstack.mailprocess import MailProcess
 from devstack.postgres import EmbeddedPostgres
@@ -176,7 +176,7 @@ class Stack:
             mail_dir=self._mail.mail_dir if self._mail else None,
             pids=pids,
         )
-        self.environment = self._info.settings(self._given.get("SB_TRANSFER_TICKET_KEYS") or ticket_keys(self.folder))
+        self.environment = self._info.settings(key_rings(self.folder, self._given))
 
     async def _migrate(self) -> None:
         where = "{}:{}".format(*_host_and_port(self.info.database_url, _DATABASE))

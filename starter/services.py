@@ -59,7 +59,8 @@ def _running_stack() -> dict[str, str]:
     if found is None:
         raise Misconfigured(
             "No server is named and no stack runs in this folder. Run `sb-transfer up` here, or set "
-            "SB_TRANSFER_DATABASE_URL, SB_TRANSFER_SMTP_URL, SB_TRANSFER_TICKET_KEYS and TEMPORAL_ADDRESS."
+            "SB_TRANSFER_DATABASE_URL, SB_TRANSFER_SMTP_URL, SB_TRANSFER_TICKET_KEYS, SB_TRANSFER_CERTIFICATE_KEYS and "
+            "TEMPORAL_ADDRESS."
         )
     return found
 

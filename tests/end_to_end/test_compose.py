@@ -51,7 +51,9 @@ def filled_in_example() -> dict[str, str]:
     """Return `.env.example` as an operator fills it in: a value for every empty line."""
     lines = re.findall(r"^([A-Z_]+)=(.*)$", EXAMPLE, re.MULTILINE)
     values = {name: value or secrets.token_hex(24) for name, value in lines}
-    return {**values, "SB_TRANSFER_TICKET_KEYS": Fernet.generate_key().decode()}
+    for ring in ("SB_TRANSFER_TICKET_KEYS", "SB_TRANSFER_CERTIFICATE_KEYS"):
+        values[ring] = Fernet.generate_key().decode()  # 32 random bytes, which is what both are
+    return values
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES.keys() - JOBS))
@@ -75,7 +77,7 @@ def test_services_wait_for_what_they_need() -> None:
 
 def test_no_secret_has_a_value_or_a_default() -> None:
     """A default password is everybody's password; without a value Compose must refuse to start."""
-    secret = re.compile(r"PASSWORD|PWD|TICKET_KEYS|DATABASE_URL")
+    secret = re.compile(r"PASSWORD|PWD|_KEYS|DATABASE_URL")
     found = 0
     for name, service in SERVICES.items():
         for variable, value in service.get("environment", {}).items():

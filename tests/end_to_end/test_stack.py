@@ -23,6 +23,7 @@ from domain.errors import Misconfigured, TransferError, Unavailable
 from tests.end_to_end.up import Up, alive, kill_all, kill_everything
 
 _BLANK: dict[str, str] = {}
+KEY_RINGS = ("ticket-keys", "certificate-keys")
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ async def test_a_new_start_takes_over_after_kill_9(folder: Path, crash: str) -> 
     first = Up(folder)
     info = await first.ready()
     await leave_traces(info)
-    keys = (folder / "ticket-keys").read_text()
+    keys = [(folder / ring).read_text() for ring in KEY_RINGS]
     if crash == "everything":
         kill_everything(info)
         first.process.communicate(timeout=30)
@@ -74,7 +75,7 @@ async def test_a_new_start_takes_over_after_kill_9(folder: Path, crash: str) -> 
     assert set(again.pids.values()).isdisjoint(info.pids.values())
     await assert_traces(again)
     assert again.model_copy(update={"pids": info.pids}) == info, "other programs know these addresses"
-    assert (folder / "ticket-keys").read_text() == keys, "tickets on their way must stay good"
+    assert [(folder / ring).read_text() for ring in KEY_RINGS] == keys, "tickets and certificates must stay good"
     assert second.end(signal.SIGTERM) == (0, "")
     assert alive(folder) == []
 
@@ -84,7 +85,7 @@ async def test_a_stop_leaves_nothing(folder: Path, how: signal.Signals) -> None:
     """Ctrl-C must end every process and say so to other programs; the data stays."""
     up = Up(folder)
     await up.ready()
-    assert mode(folder / "stack.json") == mode(folder / "ticket-keys") == 0o600
+    assert {mode(folder / name) for name in ("stack.json", *KEY_RINGS)} == {0o600}
     assert mode(folder) == 0o700
     assert up.end(how) == (0, "")
     assert alive(folder) == []
@@ -150,9 +151,10 @@ async def own_servers(folder: Path) -> AsyncIterator[dict[str, str]]:
 async def test_real_servers_take_the_place_of_ours(folder: Path, tmp_path: Path) -> None:
     """Whoever has a server sets one variable; the stack must use it, prepare it, and start none of its own."""
     async with own_servers(tmp_path) as given:
-        async with Stack(folder, worker=False, environment={**given, "SB_TRANSFER_TICKET_KEYS": "own"}) as stack:
+        own = {"SB_TRANSFER_TICKET_KEYS": "own", "SB_TRANSFER_CERTIFICATE_KEYS": "own too"}
+        async with Stack(folder, worker=False, environment={**given, **own}) as stack:
             assert alive(folder) == []
-            assert stack.environment == {**given, "SB_TRANSFER_TICKET_KEYS": "own"}
+            assert stack.environment == {**given, **own}
             assert stack.info.model_dump(exclude_none=True).keys() == {
                 "database_url",
                 "temporal_address",

@@ -23,7 +23,13 @@ from starter.cli import execute
 from starter.output import ExitCode, Output, report, run
 from starter.remote import NoWorker
 
-SETTINGS = ("SB_TRANSFER_DATABASE_URL", "SB_TRANSFER_SMTP_URL", "SB_TRANSFER_TICKET_KEYS", "TEMPORAL_ADDRESS")
+SETTINGS = (
+    "SB_TRANSFER_DATABASE_URL",
+    "SB_TRANSFER_SMTP_URL",
+    "SB_TRANSFER_TICKET_KEYS",
+    "SB_TRANSFER_CERTIFICATE_KEYS",
+    "TEMPORAL_ADDRESS",
+)
 
 
 @pytest.fixture
@@ -120,7 +126,8 @@ def test_a_database_that_is_away_is_named_without_its_password(
     assert nowhere == Path.cwd()
     monkeypatch.setenv("SB_TRANSFER_DATABASE_URL", "postgresql://sb_owner:geheim@127.0.0.1:1/sb")
     monkeypatch.setenv("SB_TRANSFER_SMTP_URL", "smtp://127.0.0.1:1")
-    monkeypatch.setenv("SB_TRANSFER_TICKET_KEYS", "bm90LWEtcmVhbC1rZXktYnV0LTMyLWJ5dGVzLWxvbmc=")
+    for keys in ("SB_TRANSFER_TICKET_KEYS", "SB_TRANSFER_CERTIFICATE_KEYS"):
+        monkeypatch.setenv(keys, "bm90LWEtcmVhbC1rZXktYnV0LTMyLWJ5dGVzLWxvbmc=")
     assert execute(["status", "x", *flags]) == ExitCode.UNAVAILABLE
     told = capsys.readouterr()
     assert "127.0.0.1:1" in (told.out if flags else told.err)
