@@ -25,7 +25,10 @@ from (
     from pg_locks l
     join pg_class c on c.oid = l.relation and c.relkind in ('r', 'p', 'S')
     join pg_namespace n on n.oid = c.relnamespace and n.nspname = $1
-    left join pg_prepared_xacts p on l.pid is null and l.virtualtransaction = '-1/' || p.transaction::text
+    -- A prepared transaction has no process; it is known by the lock on its own number.
+    left join pg_locks own on l.pid is null and own.pid is null and own.virtualtransaction = l.virtualtransaction
+        and own.locktype = 'transactionid' and own.granted and own.mode = 'ExclusiveLock'
+    left join pg_prepared_xacts p on p.transaction = own.transactionid
     left join pg_stat_activity a on a.pid = l.pid
     where l.locktype = 'relation' and l.granted and l.pid is distinct from pg_backend_pid()
       and l.database = (select oid from pg_database where datname = current_database())
