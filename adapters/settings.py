@@ -73,6 +73,8 @@ class Settings(BaseSettings):
         description="how often the new side is reminded of a release that it has not made",
     )
     clone_parallelism: int = Field(default=2, ge=1, le=32, description="database connections one clone may keep busy")
+    api_host: str = Field(default="127.0.0.1", description="the address on which the API listens")
+    api_port: int = Field(default=8080, ge=1, le=65535, description="the port on which the API listens")
     embedded: bool = Field(default=False, description="set by the embedded stack, which is its own token issuer")
     oidc_issuer: str | None = Field(default=None, description="who makes the tokens that the API takes")
     oidc_audience: str = Field(default="sb-transfer", description="whom those tokens must be for")

@@ -28,7 +28,9 @@ class StackInfo(BaseModel):
     smtp_url: str = Field(repr=False)
     mail_dir: Path | None = None
     api_url: str | None = None
-    pids: Mapping[str, int] = Field(default_factory=dict, description="by name: up, postgres, temporal, mail, worker")
+    pids: Mapping[str, int] = Field(
+        default_factory=dict, description="by name: up, postgres, temporal, mail, worker, api"
+    )
 
     def settings(self, key_rings: Mapping[str, str]) -> dict[str, str]:
         """Return the environment variables with which a program uses this stack."""

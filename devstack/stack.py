@@ -16,7 +16,9 @@ from temporalio.client import Client
 from adapters.migrations import migrate_control
 from adapters.temporal import connect_temporal, register_search_attributes
 from devstack import processes
+from devstack.api import ApiProcess
 from devstack.info import DEFAULT_FOLDER, StackInfo, key_rings
+from devstack.issuer import EmbeddedIssuer
 from devstack.lock import FolderLock
 from devstack.mailprocess import MailProcess
 from devstack.postgres import EmbeddedPostgres
@@ -42,19 +44,28 @@ class Stack:
     """
 
     def __init__(
-        self, folder: Path = DEFAULT_FOLDER, *, worker: bool = True, environment: Mapping[str, str] | None = None
+        self,
+        folder: Path = DEFAULT_FOLDER,
+        *,
+        worker: bool = True,
+        api: bool = False,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Prepare a stack.
 
         Args:
             folder: Made when it is missing; holds all data, logs and secrets.
             worker: Whether to run the worker too.
+            api: Whether to run the HTTP API too.
             environment: Settings to honour instead of this process's environment variables.
         """
         self.folder = folder.absolute()
         self._given = dict(os.environ if environment is None else environment)
         self._wants_worker = worker
         self._worker = WorkerProcess(self.folder / "worker")
+        self._wants_api = api
+        self._api = ApiProcess(self.folder / "api")
+        self._issuer = EmbeddedIssuer(self.folder)
         self._postgres = EmbeddedPostgres(self.folder / "postgres") if not self._given.get(_DATABASE) else None
         self._temporal = EmbeddedTemporal(self.folder / "temporal") if not self._given.get(_TEMPORAL) else None
         self._mail = MailProcess(self.folder / "mail") if not self._given.get(_SMTP) else None
@@ -109,7 +120,7 @@ class Stack:
         self._cleanup.callback(StackInfo.remove, self.folder)
         StackInfo.remove(self.folder)  # a killed stack's addresses are nobody's
         # A worker that outlived its servers would take work meant for the new one.
-        await asyncio.to_thread(self._worker.stop_leftover)
+        await asyncio.gather(*(asyncio.to_thread(own.stop_leftover) for own in (self._worker, self._api)))
         # All of them, even when one fails: half-started servers must be known to be stopped.
         outcomes = await asyncio.gather(
             self._start_postgres(), self._start_temporal(), self._start_mail(), return_exceptions=True
@@ -126,7 +137,18 @@ class Stack:
             await self._worker.start()
             await self._worker.ready(client)
             self._started("worker", self._worker.pid)
+        if self._wants_api:
+            self._api.configure({**self.process_environment(), **self._token_settings()})
+            self._cleanup.push_async_callback(self._api.stop)
+            await self._api.start()
+            await self._api.ready()
+            self._info = self.info.model_copy(update={"api_url": self._api.url})
+            self._started("api", self._api.pid)
         self._supervise()
+
+    def _token_settings(self) -> dict[str, str]:
+        """Return how the API checks tokens: as the environment says, else with the stack's own issuer."""
+        return {} if self._given.get("SB_TRANSFER_OIDC_ISSUER") else self._issuer.settings()
 
     def _supervise(self) -> None:
         """From now on a server that dies is started again; at the end watching stops before anything else does."""
@@ -135,6 +157,7 @@ class Stack:
             "temporal": self._temporal,
             "mail": self._mail,
             "worker": self._worker if self._wants_worker else None,
+            "api": self._api if self._wants_api else None,
         }
         for name, server in servers.items():
             if server is not None:
@@ -207,13 +230,14 @@ def _host_and_port(url: str, setting: str) -> tuple[str, int]:
         raise Misconfigured(f"{setting} is no address. Correct it.") from None  # the cause would quote it
 
 
-async def up(folder: Path, announce: Callable[[Stack], None], *, worker: bool = True) -> None:
+async def up(folder: Path, announce: Callable[[Stack], None], *, worker: bool = True, api: bool = False) -> None:
     """Run a stack until SIGTERM, Ctrl-C or the end of the terminal, then stop it in order; also during its start.
 
     Args:
         folder: The data folder.
         announce: Called once, when everything runs.
         worker: Whether to run the worker too.
+        api: Whether to run the HTTP API too.
 
     Raises:
         Misconfigured: Another stack runs in the folder, or a setting is wrong.
@@ -222,7 +246,7 @@ async def up(folder: Path, announce: Callable[[Stack], None], *, worker: bool = 
     loop = asyncio.get_running_loop()
 
     async def run() -> None:
-        async with Stack(folder, worker=worker) as stack:
+        async with Stack(folder, worker=worker, api=api) as stack:
             announce(stack)
             await loop.create_future()  # until it is cancelled
 

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, NoReturn
 from uuid import UUID
@@ -13,6 +13,7 @@ from uuid import UUID
 import typer
 from rich.text import Text
 
+from domain.authority import Caller, Role
 from domain.errors import Misconfigured, WrongMoment
 from domain.naming import ticket_file_name
 from domain.vocabulary import MailKind, Scenario, TransferState
@@ -40,6 +41,7 @@ Which = Annotated[
     str, typer.Argument(metavar="T", help="A workflow id, a transfer id, an environment id or an environment's name.")
 ]
 Folder = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the ticket file goes.")]
+StackFolder = Annotated[Path, typer.Option("--dir", metavar="DIR", help="Where the stack's data is kept.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a ticket file that is there.")]
 Work = Callable[[TransferClient, Output], Awaitable[ExitCode]]
 
@@ -100,7 +102,7 @@ def _extra() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise Misconfigured(
-            f"The embedded stack is not installed ({error.name} is missing). Run: pip install 'sb-transfer[devstack]'"
+            f"{error.name} is missing: it comes with an extra. Run: pip install 'sb-transfer[api,devstack]'"
         ) from error
 
 
@@ -124,9 +126,7 @@ def demo(
 
 @app.command()
 def up(
-    folder: Annotated[Path, typer.Option("--dir", metavar="DIR", help="Where its data is kept.")] = Path(
-        ".sb-transfer"
-    ),
+    folder: StackFolder = Path(".sb-transfer"),
     as_json: AsJson = False,
 ) -> ExitCode:
     """Run PostgreSQL, Temporal, a mail catcher and the worker here until Ctrl-C; everything is kept."""
@@ -157,6 +157,30 @@ def worker() -> NoReturn:
     here = surroundings()
     # Safe path: a `worker.py` in the current folder is not the worker.
     os.execve(sys.executable, [sys.executable, "-P", "-m", "worker"], here.environment)  # noqa: S606 - our own module
+
+
+@app.command()
+def api() -> NoReturn:
+    """Become the HTTP API: it serves until SIGTERM or Ctrl-C, and then finishes what it has taken on."""
+    here = surroundings()
+    os.execve(sys.executable, [sys.executable, "-P", "-m", "starter.api.serving"], here.environment)  # noqa: S606
+
+
+@app.command()
+def token(  # noqa: PLR0917 - typer names them on the command line
+    role: Annotated[list[Role], typer.Option(help="What the holder is; may be given more than once.")],
+    licence: Annotated[str | None, typer.Option(help="Whose user it is; needed for the role firm.")] = None,
+    name: By = "",
+    hours: Annotated[int, typer.Option(min=1, max=24, help="How long it is good.")] = 1,
+    folder: StackFolder = Path(".sb-transfer"),
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Make a bearer token for the API of the stack that runs here."""
+    with _extra():
+        from starter.embedded import issue_token  # noqa: PLC0415 - see `_extra`
+
+    holder = Caller(subject=_me(name), name=_me(name), roles=frozenset(role), licence_number=licence)
+    return issue_token(folder, holder, timedelta(hours=hours), Output(as_json=as_json))
 
 
 # --- the old side ------------------------------------------------------------------------------------------------

@@ -1,11 +1,15 @@
 """The embedded stack from the command line; needs the extra `devstack`."""
 
+from datetime import timedelta
 from pathlib import Path
 
 from rich.text import Text
 
 from devstack.info import StackInfo, environment_of
+from devstack.issuer import EmbeddedIssuer
 from devstack.stack import Stack, up
+from domain.authority import Caller, Role
+from domain.errors import Misconfigured
 from starter.output import ExitCode, Output
 
 
@@ -21,7 +25,24 @@ async def stay_up(folder: Path, output: Output) -> ExitCode:
         info = stack.info
         output.answer(_addresses(info), *_places(info, stack.folder))
 
-    await up(folder, announce)
+    await up(folder, announce, api=True)
+    return ExitCode.OK
+
+
+def issue_token(folder: Path, holder: Caller, life: timedelta, output: Output) -> ExitCode:
+    """Answer with a bearer token that the API of a folder's stack takes.
+
+    Raises:
+        Misconfigured: No stack has its data there, or a firm's user has no licence.
+    """
+    if Role.FIRM in holder.roles and not holder.licence_number:
+        raise Misconfigured("A user of a licence needs to say which: add --licence NUMBER.")
+    if not folder.is_dir():
+        raise Misconfigured(
+            f"No stack has its data in {folder}. Run `sb-transfer up` first, or name its folder by --dir."
+        )
+    made = EmbeddedIssuer(folder).token(holder, life)
+    output.answer({"token": made, "expires_in": int(life.total_seconds())}, Text(made, no_wrap=True, overflow="ignore"))
     return ExitCode.OK
 
 

@@ -1,12 +1,16 @@
 """Who is calling: bearer tokens of the platform, checked with the keys its identity provider publishes (RFC 7519)."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import jwt
-from jwt import PyJWKClient
-from jwt.exceptions import PyJWKClientConnectionError, PyJWTError
+from jwt import PyJWK, PyJWKClient, PyJWKSet
+from jwt.exceptions import InvalidTokenError, PyJWKClientConnectionError, PyJWTError
 
 from domain.authority import Caller, Role
 from domain.errors import Misconfigured, TransferError, Unavailable
@@ -19,6 +23,8 @@ _CLOCK_SKEW = timedelta(seconds=30)
 _KEYS_LIFE_SECONDS = 300
 _KEYS_TIMEOUT_SECONDS = 5
 _LONGEST_NAME = 200
+_FILE = "file://"
+_KeyOf = Callable[[str], PyJWK]
 
 
 class NotAuthenticated(TransferError):
@@ -34,9 +40,7 @@ class TokenChecker:
         """Take where tokens come from, whom they must be for, and where the issuer publishes its keys."""
         self._issuer = issuer
         self._audience = audience
-        self._keys = PyJWKClient(
-            jwks_url, cache_jwk_set=True, lifespan=_KEYS_LIFE_SECONDS, timeout=_KEYS_TIMEOUT_SECONDS
-        )
+        self._key_of = _keys_in_file(jwks_url) if jwks_url.startswith(_FILE) else _published_keys(jwks_url)
 
     async def caller(self, token: str) -> Caller:
         """Return whose token this is.
@@ -47,7 +51,7 @@ class TokenChecker:
         """
         try:
             # The keys come over HTTP by blocking calls, from the cache nearly always.
-            key = await asyncio.to_thread(self._keys.get_signing_key_from_jwt, token)
+            key = await asyncio.to_thread(self._key_of, token)
             claims: dict[str, Any] = jwt.decode(
                 token,
                 key,
@@ -62,6 +66,25 @@ class TokenChecker:
         except (PyJWTError, ValueError) as error:
             raise NotAuthenticated from error
         return _caller_of(claims)
+
+
+def _published_keys(url: str) -> _KeyOf:
+    keys = PyJWKClient(url, cache_jwk_set=True, lifespan=_KEYS_LIFE_SECONDS, timeout=_KEYS_TIMEOUT_SECONDS)
+    return keys.get_signing_key_from_jwt
+
+
+def _keys_in_file(url: str) -> _KeyOf:
+    """Return how to look up a key in a file: the embedded stack publishes its own there."""
+    file = Path(url2pathname(urlsplit(url).path))
+
+    def key_of(token: str) -> PyJWK:
+        wanted = jwt.get_unverified_header(token).get("kid")
+        for key in PyJWKSet.from_json(file.read_text()).keys:
+            if key.key_id == wanted:
+                return key
+        raise InvalidTokenError("no such key")
+
+    return key_of
 
 
 def _caller_of(claims: dict[str, Any]) -> Caller:

@@ -1,0 +1,84 @@
+"""The API as a program: `sb-transfer api`, or `python -m starter.api.serving`."""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import uvicorn
+
+from adapters.idempotency import PostgresIdempotencyKeys
+from adapters.settings import Settings
+from domain.errors import TransferError
+from starter.api.application import build_app
+from starter.api.door import Door
+from starter.api.identity import TokenChecker, require_identity_settings
+from starter.services import connect, database, surroundings
+
+_log = logging.getLogger("sb_transfer.api")
+# Whoever waits for a freeze gets an answer; a live stream is ended.
+_GRACE_SECONDS = 20
+
+
+@asynccontextmanager
+async def open_door(settings: Settings, environment: Mapping[str, str]) -> AsyncIterator[Door]:
+    """Connect everything that requests need.
+
+    Raises:
+        Misconfigured: A setting is missing.
+        Unavailable: A server does not answer.
+    """
+    issuer, jwks_url = require_identity_settings(settings.oidc_issuer, settings.oidc_jwks_url)
+    async with connect(settings, environment=environment) as client, database(settings) as pool:
+        yield Door(
+            client=client,
+            tokens=TokenChecker(issuer=issuer, audience=settings.oidc_audience, jwks_url=jwks_url),
+            keys=PostgresIdempotencyKeys(pool),
+        )
+
+
+async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
+    """Serve until SIGTERM or SIGINT; requests that are at work are finished first.
+
+    Raises:
+        Misconfigured: A setting is missing, or the port is taken.
+        Unavailable: A server does not answer at the start.
+    """
+    async with open_door(settings, environment) as door:
+
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[Door]:
+            yield door
+
+        config = uvicorn.Config(
+            build_app(opened),
+            host=settings.api_host,
+            port=settings.api_port,
+            log_config=None,
+            access_log=False,  # its lines hold names of licences; the audit log is the record
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            # uvicorn handles them while it serves, and sends them once more when it is done: to us, who are closing.
+            loop.add_signal_handler(name, _log.info, "stopping")
+        await uvicorn.Server(config).serve()
+
+
+def main() -> int:
+    """Serve; return the exit code: 0 after a signal, 3 without a server, 4 with unusable settings."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    try:
+        here = surroundings()
+        asyncio.run(serve(here.settings, here.environment))
+    except TransferError as error:
+        _log.error("%s", error)
+        return 3 if error.retryable else 4
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
