@@ -61,7 +61,7 @@ class TransferFacts(Fact):
     forwarding_live: bool = False
     """Whether its mailbox workflow runs."""
     told: tuple[str, ...] = ()
-    """Kinds of its events, and `mail_told(kind)` for each mail that was tried to everybody it is for."""
+    """Kinds of its events, and `mail_told(kind)` for each mail that was answered for everybody it is for."""
 
 
 class RouteFacts(Fact):
@@ -93,5 +93,5 @@ class Facts(Fact):
 
 
 def mail_told(kind: MailKind) -> str:
-    """Return how `TransferFacts.told` says that a mail was tried to everybody it is for."""
+    """Return how `TransferFacts.told` says that a mail was taken, or refused for good, for everybody it is for."""
     return f"mail {kind.value}"

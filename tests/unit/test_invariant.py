@@ -114,6 +114,12 @@ HEALTHY: dict[str, Facts] = {
         FROZEN, RESERVED, move(TransferState.CLONING, TO_CLONE, new_environment_id=NEW), OWN
     ),
     "cloning": world(FROZEN, BUILDING, move(TransferState.CLONING, TO_CLONE, new_environment_id=NEW), OWN),
+    "put off after it was opened, its clone half dropped": world(
+        FROZEN,
+        environment(NEW, EnvironmentStatus.BUILDING, 3, tables=3),
+        move(TransferState.SCHEDULED, (*TO_INSPECTION, "start_postponed"), new_environment_id=NEW),
+        OWN,
+    ),
     "to be inspected": world(
         FROZEN, INSPECTED, move(TransferState.AWAITING_RELEASE, TO_INSPECTION, new_environment_id=NEW), OWN
     ),

@@ -1,0 +1,125 @@
+-- The facts that the invariant is judged by, read in one snapshot. Each statement is about all environments at once.
+-- Rights are read from the catalog's rows: functions such as has_schema_privilege do not look through the snapshot.
+
+-- name: export_snapshot
+-- The snapshot by which other transactions see the same instant, and that instant.
+select pg_export_snapshot() as snapshot, transaction_timestamp() as at
+
+-- name: import_snapshot
+-- See what another transaction sees, as a statement.
+select format('set transaction snapshot %L', $1::text)
+
+-- name: environments
+-- Every environment beside what its schema really looks like.
+with guarded as (
+    select c.relnamespace, count(*) as tables,
+           count(*) filter (where t.tgenabled = 'A') as fenced,
+           count(*) filter (where t.tgenabled <> 'A') as fence_remains
+    from pg_class c
+    left join pg_trigger t on t.tgrelid = c.oid and t.tgname = 'sb_transfer_fence'
+    where c.relkind in ('r', 'p')
+    group by c.relnamespace
+), application as (
+    select r.oid from pg_roles r, pg_roles app where app.rolname = 'sb_app' and pg_has_role(app.oid, r.oid, 'usage')
+    union all select 0
+)
+select e.environment_id, e.licence_number || '/' || e.name as label, e.status, e.schema_name,
+       n.oid is not null as schema_exists,
+       coalesce(g.tables, 0) as tables, coalesce(g.fenced, 0) as fenced, coalesce(g.fence_remains, 0) as fence_remains,
+       n.oid is not null and (
+           n.nspowner in (select oid from application)
+           or exists (select from aclexplode(n.nspacl) a
+                      where a.privilege_type = 'USAGE' and a.grantee in (select oid from application))
+       ) as application_may_enter
+from control.environment e
+left join pg_namespace n on n.nspname = e.schema_name
+left join guarded g on g.relnamespace = n.oid
+
+-- name: openings
+-- For every active environment that a fence was lifted in: what the last one had changed, and who lifted it.
+with opening as (
+    select f.environment_id, f.schema_name, f.administrations, f.sequence_grants, f.lifted_at as at, f.xmin as opened
+    from control.fence f where f.lifted_at is not null
+    union all
+    select e.environment_id, e.schema_name, f.administrations, f.sequence_grants, t.released_at, t.xmin
+    from control.transfer t
+    join control.fence f using (transfer_id)
+    join control.environment e on e.environment_id = t.new_environment_id
+    where t.state = 'released'
+), latest as (
+    select distinct on (o.environment_id) o.*
+    from opening o join control.environment e on e.environment_id = o.environment_id and e.status = 'active'
+    order by o.environment_id, o.at desc
+), withheld as (
+    select l.environment_id, count(*) as grants
+    from latest l
+    cross join lateral jsonb_to_recordset(l.sequence_grants) as g (sequence text, grantee text, privilege text)
+    join pg_namespace n on n.nspname = l.schema_name
+    join pg_class c on c.relnamespace = n.oid and c.relkind = 'S' and c.relname = g.sequence
+    left join pg_roles r on r.rolname = g.grantee
+    where (g.grantee is null or r.oid is not null)
+      and not exists (select from aclexplode(c.relacl) a
+                      where a.privilege_type = g.privilege and a.grantee = coalesce(r.oid, 0))
+    group by l.environment_id
+)
+select l.environment_id, l.schema_name, l.administrations::text as administrations, l.opened::text as opened,
+       coalesce(w.grants, 0) as grants_withheld
+from latest l left join withheld w using (environment_id)
+
+-- name: flags_left
+-- Administrations that stayed read-only when these schemas were opened; those that have any.
+select o.environment_id, found.flags_left
+from unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) as o (environment_id, schema_name, administrations, opened)
+cross join lateral (
+    select control.flags_left(o.schema_name, o.administrations::text[], o.opened::xid) as flags_left
+) found
+where found.flags_left > 0
+
+-- name: transfers
+-- Every transfer beside what it holds and what has been told of it.
+with story as (
+    select transfer_id, array_agg(distinct kind) as told,
+           bool_or(kind = 'environment_released' and detail ->> 'users_invited' = '0') as invited_nobody
+    from control.transfer_event group by transfer_id
+), mail as (
+    -- Answered: taken, or refused for good. What is pending waits for somebody to try it again.
+    select transfer_id, array_agg(kind) as answered
+    from (select transfer_id, kind from control.sent_mail
+          group by transfer_id, kind having bool_and(status in ('sent', 'failed'))) by_kind
+    group by transfer_id
+)
+select t.transfer_id, t.workflow_id, t.environment_id, t.new_environment_id, t.state,
+       f.transfer_id is not null and f.lifted_at is null as fence_up,
+       k.ticket_id is not null and k.used_at is null and k.revoked_at is null
+           and k.expires_at > transaction_timestamp() as ticket_open,
+       case when t.state = 'released' then r.valid_until end as forwards_until,
+       coalesce(s.told, '{}') as told,
+       coalesce(m.answered, '{}') || case when s.invited_nobody then array['invitation'] else '{}' end as mails
+from control.transfer t
+left join control.fence f using (transfer_id)
+left join control.ticket k using (transfer_id)
+left join control.environment old on old.environment_id = t.environment_id
+left join control.mailbox_route r on r.address = old.mailbox_address and r.closed_at is null and r.valid_until is not null
+left join story s using (transfer_id)
+left join mail m using (transfer_id)
+
+-- name: routes
+-- Who gets mail for every address that is not closed.
+select address, environment_id, valid_until, closed_at is not null as closed from control.mailbox_route
+where closed_at is null
+
+-- name: orphan_schemas
+-- Schemas named like an environment's that no environment has.
+select n.nspname from pg_namespace n
+where n.nspname ~ '^env_[0-9a-f]{32}$'
+  and not exists (select from control.environment e where e.schema_name = n.nspname)
+order by n.nspname
+
+-- name: unreleased_clones
+-- Finished clones that people compare at this moment, with both schemas.
+select t.transfer_id, old.schema_name as old_schema, new.schema_name as new_schema
+from control.transfer t
+join control.environment old on old.environment_id = t.environment_id
+join control.environment new on new.environment_id = t.new_environment_id
+where t.state = 'awaiting_release'
+order by t.transfer_id
