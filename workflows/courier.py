@@ -1,6 +1,7 @@
 """Mail beside the story: one that cannot be delivered never holds up or undoes a transfer."""
 
 import asyncio
+from collections import Counter
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
@@ -22,21 +23,29 @@ class Courier:
         self._progress = progress
         # A list: the order of a set of tasks differs between runs, and a replay must meet the same order.
         self._runs: list[asyncio.Task[None]] = []
+        # A reminder is sent more than once, and each time at most once: the number tells one from the next.
+        self._sent: Counter[MailKind] = Counter()
 
     def send(self, kind: MailKind, step: StepName | None = None) -> None:
         """Start sending; `step` is shown as running until the server has taken the mail."""
         self._runs = [run for run in self._runs if not run.done()]
-        self._runs.append(asyncio.create_task(self._deliver(kind, step)))
+        self._sent[kind] += 1
+        self._runs.append(asyncio.create_task(self._deliver(kind, self._sent[kind], step)))
 
     async def resend(self, order: m.ResendMail) -> m.MailSent:
-        """Send one kind again while somebody waits for the answer.
+        """Send one kind again, its newest mail, while somebody waits for the answer.
 
         Raises:
             ActivityError: The server does not take it.
         """
         sent = await perform(
             MailActivities.send_mail,
-            m.SendMail(transfer_id=self._progress.transfer_id, kind=order.kind, only_to=order.to),
+            m.SendMail(
+                transfer_id=self._progress.transfer_id,
+                kind=order.kind,
+                only_to=order.to,
+                occurrence=max(self._sent[order.kind], 1),
+            ),
             policies.RESEND,
             f"{order.kind.value} again",
         )
@@ -53,13 +62,13 @@ class Courier:
         if self._runs:
             await workflow.wait(self._runs)
 
-    async def _deliver(self, kind: MailKind, step: StepName | None) -> None:
+    async def _deliver(self, kind: MailKind, occurrence: int, step: StepName | None) -> None:
         if step:
             self._progress.mark(step, StepState.RUNNING)
         try:
             sent = await perform(
                 MailActivities.send_mail,
-                m.SendMail(transfer_id=self._progress.transfer_id, kind=kind),
+                m.SendMail(transfer_id=self._progress.transfer_id, kind=kind, occurrence=occurrence),
                 policies.MAIL,
                 kind.value,
             )

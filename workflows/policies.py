@@ -60,21 +60,37 @@ STEP = Policy(
     retry=_SERVER_AWAY,
 )
 
-# 22:00 to 06:00. A clone resumes, so an attempt that dies costs one unit of work; 50 attempts outlast any restart and
-# end a clone that cannot succeed.
+# On a planned evening it is the closing of the window that ends this work, and no limit here may come first: settings
+# allow a window of 22 hours, and the night in which the clock is put back adds one. A start that support asks for has
+# the whole day. A clone resumes, so an attempt that dies costs one unit of work. 120 attempts, five minutes apart from
+# the ninth on, are nine and a half hours of nothing but failures: longer than from 22:00 to 06:00, so that a server
+# that was away for an evening costs the evening and not the transfer.
 HEAVY = Policy(
     task_queue=CLONE,
-    start_to_close=timedelta(hours=8),
-    schedule_to_close=timedelta(hours=8),
+    start_to_close=timedelta(hours=24),
+    schedule_to_close=timedelta(hours=24),
     heartbeat=_SILENCE,
     retry=RetryPolicy(
         initial_interval=timedelta(seconds=1),
         backoff_coefficient=2.0,
         maximum_interval=timedelta(minutes=5),
-        maximum_attempts=50,
+        maximum_attempts=120,
     ),
     # The compensation must not start while the copier still writes.
     cancellation=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+)
+
+# A customer is frozen while this goes on, and what does not fit in three nights does not fit in the fourth. Evenings
+# that nobody could begin, because no worker was there, do not count.
+EVENINGS = 3
+
+# As much to drop as an undo may have. From 06:00 to 22:00 are sixteen hours; when the evening has not been taken back
+# after twelve, everything is undone.
+POSTPONE = Policy(
+    task_queue=TRANSFERS,
+    start_to_close=timedelta(minutes=10),
+    schedule_to_close=timedelta(hours=12),
+    retry=_SERVER_AWAY,
 )
 
 # What must happen in the end: compensations and everything after the release. Ten attempts of one activity, then the

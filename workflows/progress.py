@@ -1,7 +1,7 @@
 """Where a transfer stands, as the query, the search attributes and the Temporal UI show it."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -29,6 +29,8 @@ class Progress:
         self.waiting_for = ""
         self.ticket_expires_at: datetime | None = None
         self.starts_at: datetime | None = None
+        self.closes_at: datetime | None = None
+        self.evenings_tried = 0
         self.comparison: m.ComparisonSummary | None = None
         self.undo_reason: UndoReason | None = None
         self.undo_detail = ""
@@ -48,6 +50,8 @@ class Progress:
             waiting_for=self.waiting_for,
             ticket_expires_at=self.ticket_expires_at,
             starts_at=self.starts_at,
+            closes_at=self.closes_at,
+            evenings_tried=self.evenings_tried,
             comparison=self.comparison,
             mail_problems=list(self._mail_problems.values()),
             undo_reason=self.undo_reason,
@@ -97,6 +101,16 @@ class Progress:
             }
         )
         self.show()
+
+    def step_that_failed(self) -> str:
+        """Return the title of the step that did not come to its end, nothing when there is none."""
+        return next((step.title for step in STEPS if self._steps[step.name].state is StepState.FAILED), "")
+
+    def begin_again(self, names: Iterable[StepName]) -> None:
+        """Let steps be as if they had never run: an evening was taken back."""
+        for name in names:
+            self._steps[name] = m.StepStatus(step=name, state=StepState.PENDING)
+        self.comparison = None
 
     def detail(self, name: StepName, detail: str) -> None:
         """Say more about a step: rows copied, what went wrong, who has to do something."""

@@ -57,7 +57,8 @@ class Saga:
 
     def undo_with(self, step: StepName, compensation: _Compensation) -> None:
         """Register what undoes a step before the step runs: it may half-run and never tell."""
-        self._compensations.append((step, compensation))
+        if all(known is not step for known, _ in self._compensations):  # a step that runs again is undone once
+            self._compensations.append((step, compensation))
 
     async def undo(self, undo: Undo) -> None:
         """Bar every forward step, then run the compensations in reverse."""

@@ -5,24 +5,26 @@ after it work only goes forward.
 """
 
 import asyncio
+from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
-from activities.clone import CloneActivities
 from activities.gate import GateActivities
-from activities.successor import SuccessorActivities
 from activities.tickets import TicketActivities, UploadActivities
 from domain import messages as m
-from domain.errors import CloneDiffers, ComparisonDiffers, TicketExpired, TicketRevoked, TicketUsed, TransferError
+from domain.errors import TicketExpired, TicketRevoked, TicketUsed, TransferError
 from domain.naming import mailbox_workflow_id_of
 from domain.steps import StepName, StepState
 from domain.vocabulary import MailKind, TransferState, UndoReason
+from domain.window import reminders_since
 from workflows import policies
 from workflows.courier import Courier
+from workflows.evening import Evening
 from workflows.mailbox import MailboxForwardingWorkflow
 from workflows.progress import Progress
 from workflows.saga import Saga, Undo, root_cause
+from workflows.waiting import wait_and_remind
 from workflows.work import perform
 
 
@@ -42,26 +44,23 @@ class TransferWorkflow:
         self._progress = Progress(self._transfer_id)
         self._saga = Saga(self._progress, order.environment_id)
         self._courier = Courier(self._progress)
+        self._evening = Evening(self._progress, self._saga)
         self._uploading = asyncio.Lock()
+        self._ticket: m.TicketIssued | None = None
         self._reservation: m.ReservationMade | None = None
-        self._start_now: m.StartNow | None = None
         self._decision: m.Release | m.Reject | None = None
-        self._cloned: m.CloneFinished | None = None
-        self._verified: m.Verification | None = None
 
     @workflow.run
     async def run(self, order: m.TransferInput) -> m.TransferResult:  # noqa: ARG002 - `workflow.init` has taken it
-        """Freeze, ticket, await upload, sleep until 22:00, clone, banks, notify, await the release, release."""
+        """Freeze, ticket, await upload, sleep until 22:00, clone and compare, notify, await the release, release."""
         try:
             await self._freeze()
             await self._issue_ticket()
             await self._wait_for_upload()
-            await self._sleep_until_evening()
-            await self._clone_administrations()
-            await self._verify_every_row()
-            await self._reactivate_rabobank_and_flag_the_others()
-            await self._apply_consequences()
-            await self._compare_and_open()
+            await self._evening.sleep_until_it_begins()
+            while why := await self._evening.move_before_the_window_closes():
+                await self._evening.plan_another(why)
+                await self._evening.sleep_until_it_begins()
             self._notify()
             release = await self._wait_for_release()
         except (Undo, asyncio.CancelledError, FailureError) as error:
@@ -116,14 +115,15 @@ class TransferWorkflow:
                 policies.STEP,
                 "issue the ticket",
             )
+            self._ticket = ticket
             self._progress.ticket_expires_at = ticket.expires_at
             self._progress.detail(StepName.TICKET, ticket.file_name)
         self._courier.send(MailKind.TICKET_ISSUED)
 
     async def _wait_for_upload(self) -> None:
         """The manual: "Deze acties moeten worden uitgevoerd door het nieuwe accountants- of administratiekantoor"."""
-        expires_at = self._progress.ticket_expires_at
-        if expires_at is None:
+        ticket = self._ticket
+        if ticket is None:
             raise AssertionError("the ticket comes before the wait")
         self._saga.undo_with(
             StepName.AWAIT_UPLOAD,
@@ -136,126 +136,20 @@ class TransferWorkflow:
         )
         with self._progress.step(StepName.AWAIT_UPLOAD):
             self._progress.enter(
-                TransferState.AWAITING_UPLOAD, f"the upload of the ticket, until {expires_at:%Y-%m-%d %H:%M}"
+                TransferState.AWAITING_UPLOAD, f"the upload of the ticket, until {ticket.expires_at:%Y-%m-%d %H:%M}"
             )
             try:
-                await workflow.wait_condition(
+                await wait_and_remind(
                     lambda: self._reservation is not None,
-                    timeout=max((expires_at - workflow.now()).total_seconds(), 0.001),
-                    timeout_summary="the ticket expires",
+                    ticket.remind_at,
+                    lambda: self._courier.send(MailKind.TICKET_REMINDER),
+                    at_most=ticket.expires_at,
+                    summary="the ticket expires",
                 )
             except TimeoutError:
                 async with self._uploading:  # an upload that came in time may still be on its way to the database
                     if self._reservation is None:
                         raise Undo(UndoReason.EXPIRED, TicketExpired.default_english()) from None
-
-    async def _sleep_until_evening(self) -> None:
-        """The manual: "Dit proces starten wij 's avonds om 22:00"."""
-        starts_at = self._progress.starts_at
-        if starts_at is None:
-            raise AssertionError("the upload sets the start")
-        with self._progress.step(StepName.WAIT_FOR_EVENING):
-            remaining = (starts_at - workflow.now()).total_seconds()
-            if remaining > 0 and self._start_now is None:
-                try:
-                    await workflow.wait_condition(
-                        lambda: self._start_now is not None,
-                        timeout=remaining,
-                        timeout_summary=f"sleep until {starts_at:%Y-%m-%d %H:%M %Z}",
-                    )
-                except TimeoutError:
-                    self._progress.detail(StepName.WAIT_FOR_EVENING, "the evening window opened")
-
-    async def _clone_administrations(self) -> None:
-        """The manual: "toegevoegd, inclusief alle administraties met alle gegevens"."""
-        self._saga.undo_with(
-            StepName.CLONE,
-            lambda: perform(
-                CloneActivities.drop_clone,
-                m.DropClone(transfer_id=self._transfer_id),
-                policies.MUST_HAPPEN,
-                "drop the clone",
-            ),
-        )
-        self._progress.enter(TransferState.CLONING, "the clone")
-        old, new = self._both()
-        with self._progress.step(StepName.CLONE):
-            self._cloned = await perform(
-                CloneActivities.clone_administrations,
-                m.CloneAdministrations(
-                    transfer_id=self._transfer_id, source_schema=old.schema_name, target_schema=new.schema_name
-                ),
-                policies.HEAVY,
-                "clone every administration",
-            )
-            self._progress.detail(
-                StepName.CLONE,
-                f"{self._cloned.tables} tables, {self._cloned.rows} rows in {self._cloned.seconds:.1f} s",
-            )
-
-    async def _verify_every_row(self) -> None:
-        """The manual: "met precies dezelfde administraties en gegevens als voor de verhuizing"."""
-        old, new = self._both()
-        with self._progress.step(StepName.VERIFY):
-            self._verified = await perform(
-                CloneActivities.verify_clone,
-                m.VerifyClone(
-                    transfer_id=self._transfer_id, source_schema=old.schema_name, target_schema=new.schema_name
-                ),
-                policies.HEAVY,
-                "compare every row, byte for byte",
-            )
-            if not self._verified.equal:
-                differences = "; ".join(f"{d.table}: {d.problem}" for d in self._verified.differences[:5])
-                raise Undo(UndoReason.FAILED, f"{CloneDiffers.default_english()} {differences}")
-            self._progress.detail(
-                StepName.VERIFY, f"{self._verified.rows} rows equal on both sides in {self._verified.seconds:.1f} s"
-            )
-
-    async def _reactivate_rabobank_and_flag_the_others(self) -> None:
-        """The manual: "De Rabobank koppelingen worden meeverhuisd, maar de overige … opnieuw"."""
-        with self._progress.step(StepName.BANKS):
-            done = await perform(
-                SuccessorActivities.reconnect_banks,
-                m.ReconnectBanks(transfer_id=self._transfer_id),
-                policies.STEP,
-                "Rabobank active, others to be activated again",
-            )
-            self._progress.detail(StepName.BANKS, ", ".join(f"{b.bank} {b.new} ({b.count})" for b in done.banks))
-
-    async def _apply_consequences(self) -> None:
-        """The manual's "Let op: het verhuizen van een klantomgeving heeft de volgende gevolgen"."""
-        with self._progress.step(StepName.CONSEQUENCES):
-            done = await perform(
-                SuccessorActivities.apply_consequences,
-                m.ApplyConsequences(transfer_id=self._transfer_id),
-                policies.STEP,
-                "quotes, apps, AFAS Link, mailbox, becon number",
-            )
-            self._progress.detail(
-                StepName.CONSEQUENCES, ", ".join(f"{c.kind.value} {c.count}" for c in done.consequences)
-            )
-
-    async def _compare_and_open(self) -> None:
-        """Make the comparison of "Administraties controleren", then let people look."""
-        with self._progress.step(StepName.COMPARE):
-            compared = await perform(
-                SuccessorActivities.compare_environments,
-                m.CompareEnvironments(transfer_id=self._transfer_id),
-                policies.HEAVY,
-                "the comparisons that the manual asks for",
-            )
-            self._progress.comparison = compared
-            if compared.unequal:
-                raise Undo(
-                    UndoReason.FAILED, f"{ComparisonDiffers.default_english()} {compared.unequal} checks differ."
-                )
-            await perform(
-                GateActivities.open_for_inspection,
-                m.OpenForInspection(transfer_id=self._transfer_id),
-                policies.STEP,
-                "readable, not yet writable",
-            )
 
     def _notify(self) -> None:
         """The manual: "Je ontvangt een e-mail zodra de nieuwe klantomgeving gereed is"."""
@@ -265,8 +159,15 @@ class TransferWorkflow:
     async def _wait_for_release(self) -> m.Release:
         """The manual: "Deze omgeving moet nog worden vrijgegeven voordat je in de administraties kunt werken"."""
         with self._progress.step(StepName.AWAIT_RELEASE):
+            if self._evening.opened is None:
+                raise AssertionError("the inspection comes before the wait")
+            every = timedelta(seconds=self._evening.opened.remind_every_seconds)
             try:
-                await workflow.wait_condition(lambda: self._decision is not None)
+                await wait_and_remind(
+                    lambda: self._decision is not None,
+                    reminders_since(workflow.now(), every),
+                    lambda: self._courier.send(MailKind.RELEASE_REMINDER),
+                )
             except asyncio.CancelledError:
                 if not isinstance(self._decision, m.Release):
                     raise
@@ -340,10 +241,7 @@ class TransferWorkflow:
             self._reservation = reservation
             self._progress.new = reservation.new
             self._progress.scenario = reservation.accepted.scenario
-            self._progress.starts_at = reservation.accepted.starts_at
-            self._progress.enter(
-                TransferState.SCHEDULED, f"the evening window, {reservation.accepted.starts_at:%Y-%m-%d %H:%M %Z}"
-            )
+            self._evening.plan(reservation.accepted.starts_at, reservation.closes_at)
             self._courier.send(MailKind.UPLOAD_ACCEPTED)
             return reservation.accepted
 
@@ -356,12 +254,12 @@ class TransferWorkflow:
     )
     async def start_now(self, signal: m.StartNow) -> None:
         """Skip the wait for the evening."""
-        if self._progress.state is not TransferState.SCHEDULED or self._start_now is not None:
+        if self._progress.state is not TransferState.SCHEDULED or self._evening.asked_for is not None:
             await self._saga.refuse("start_now", signal.requested_by, f"the transfer is {self._progress.state.value}")
         elif not signal.requested_by.strip():
             await self._saga.refuse("start_now", "", "requested_by is missing")
         else:
-            self._start_now = signal
+            self._evening.asked_for = signal
             self._progress.detail(StepName.WAIT_FOR_EVENING, f"started early by {signal.requested_by}")
             await self._saga.record(signal.requested_by, "start_now")
 
@@ -440,11 +338,6 @@ class TransferWorkflow:
             return ApplicationError(cause.message, *cause.details, type=cause.type, non_retryable=True)
         return ApplicationError(root_cause(error), type=type(cause or error).__name__, non_retryable=True)
 
-    def _both(self) -> tuple[m.EnvironmentSummary, m.EnvironmentSummary]:
-        if self._progress.old is None or self._progress.new is None:
-            raise AssertionError("the freeze and the upload come before the clone")
-        return self._progress.old, self._progress.new
-
     def _result(self) -> m.TransferResult:
         progress = self._progress
         return m.TransferResult(
@@ -456,9 +349,9 @@ class TransferWorkflow:
             old_environment_id=self._order.environment_id,
             new_environment_id=progress.new.environment_id if progress.new else None,
             new_url=progress.new.url if progress.new else None,
-            tables=self._verified.tables if self._verified else 0,
-            rows=self._verified.rows if self._verified else 0,
-            mismatches=len(self._verified.differences) if self._verified else 0,
-            clone_seconds=self._cloned.seconds if self._cloned else 0.0,
-            verify_seconds=self._verified.seconds if self._verified else 0.0,
+            tables=self._evening.verified.tables if self._evening.verified else 0,
+            rows=self._evening.verified.rows if self._evening.verified else 0,
+            mismatches=len(self._evening.verified.differences) if self._evening.verified else 0,
+            clone_seconds=self._evening.cloned.seconds if self._evening.cloned else 0.0,
+            verify_seconds=self._evening.verified.seconds if self._evening.verified else 0.0,
         )

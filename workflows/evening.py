@@ -1,0 +1,228 @@
+"""The evening: what happens between the opening and the closing of the window, and what when that is too short.
+
+`TransferWorkflow.run` calls the first three verbs of `Evening`; the rest are the steps that have to fit in one evening.
+"""
+
+import asyncio
+from datetime import datetime
+
+from temporalio import workflow
+
+from activities.clone import CloneActivities
+from activities.evenings import EveningActivities
+from activities.gate import GateActivities
+from activities.successor import SuccessorActivities
+from domain import messages as m
+from domain.errors import CloneDiffers, ComparisonDiffers
+from domain.steps import StepName
+from domain.vocabulary import TransferState, UndoReason
+from workflows import policies
+from workflows.progress import Progress
+from workflows.saga import Saga, Undo
+from workflows.waiting import done_before
+from workflows.work import perform
+
+_STEPS = (StepName.CLONE, StepName.VERIFY, StepName.BANKS, StepName.CONSEQUENCES, StepName.COMPARE)
+
+
+class Evening:
+    """One transfer's evenings, the planned one and those before it."""
+
+    def __init__(self, progress: Progress, saga: Saga) -> None:
+        self._progress = progress
+        self._saga = saga
+        self._number = 1
+        self.asked_for: m.StartNow | None = None
+        self.cloned: m.CloneFinished | None = None
+        self.verified: m.Verification | None = None
+        self.opened: m.OpenedForInspection | None = None
+
+    def plan(self, starts_at: datetime, closes_at: datetime, why: str = "") -> None:
+        """Wait for an evening from now on."""
+        self._progress.starts_at = starts_at
+        self._progress.closes_at = closes_at
+        waits_for = f"the evening window, {starts_at:%Y-%m-%d %H:%M %Z}"
+        self._progress.enter(TransferState.SCHEDULED, f"{waits_for} ({why})" if why else waits_for)
+
+    async def sleep_until_it_begins(self) -> None:
+        """The manual: "Dit proces starten wij 's avonds om 22:00"."""
+        starts_at = self._progress.starts_at
+        if starts_at is None:
+            raise AssertionError("the upload sets the start")
+        with self._progress.step(StepName.WAIT_FOR_EVENING):
+            remaining = (starts_at - workflow.now()).total_seconds()
+            if remaining > 0 and self.asked_for is None:
+                try:
+                    await workflow.wait_condition(
+                        lambda: self.asked_for is not None,
+                        timeout=remaining,
+                        timeout_summary=f"sleep until {starts_at:%Y-%m-%d %H:%M %Z}",
+                    )
+                except TimeoutError:
+                    if self._number == 1:  # later on it is worth more to read why this is not the first
+                        self._progress.detail(StepName.WAIT_FOR_EVENING, "the evening window opened")
+
+    async def move_before_the_window_closes(self) -> str:
+        """Move in the evening and return nothing, or return why another evening is needed.
+
+        A start that support asks for has no closing time: it is outside the window on purpose, while somebody looks.
+        """
+        closes_at = None if self.asked_for else self._progress.closes_at
+        if closes_at is not None and workflow.now() >= closes_at:
+            return "nobody was at work while the window was open"
+        self._progress.evenings_tried += 1
+        if await done_before(closes_at, self._move()):
+            return ""
+        tried, reached = self._progress.evenings_tried, self._progress.step_that_failed()
+        if tried < policies.EVENINGS:
+            return f"evening {tried} of {policies.EVENINGS} did not suffice: the window closed during '{reached}'"
+        raise Undo(
+            UndoReason.FAILED,
+            f"{tried} evenings did not suffice: the window closed during '{reached}'. "
+            "Ask support to start the next attempt outside the window.",
+        )
+
+    async def plan_another(self, why: str) -> None:
+        """Drop what there is of the clone and go back to waiting; the reservation and the freeze stay."""
+        closes_at = self._progress.closes_at
+        if closes_at is None:
+            raise AssertionError("only a window that closes puts a move off")
+        self._progress.waiting_for = f"the next evening to be planned: {why}"
+        self._progress.show()
+        planned = await perform(
+            EveningActivities.postpone_start,
+            m.PostponeStart(
+                transfer_id=self._progress.transfer_id,
+                evening=self._number,
+                # A timer may be a hair early, and the window would still be open.
+                decided_at=max(workflow.now(), closes_at),
+                why=why,
+            ),
+            policies.POSTPONE,
+            "drop the clone, plan the next evening",
+        )
+        self._number = planned.evening
+        self.cloned = self.verified = None
+        self._progress.begin_again(_STEPS)
+        self._progress.detail(StepName.WAIT_FOR_EVENING, why)
+        self.plan(planned.starts_at, planned.closes_at, why)
+
+    # --- what has to fit in one evening --------------------------------------------------------------------------
+
+    async def _move(self) -> None:
+        """Clone, verify, banks, consequences, compare: what has to fit in one evening."""
+        for step in (
+            self._clone_administrations,
+            self._verify_every_row,
+            self._reactivate_rabobank_and_flag_the_others,
+            self._apply_consequences,
+            self._compare_and_open,
+        ):
+            await step()
+            # An activity that ended before it heard of a cancel answers as if nothing had happened.
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise asyncio.CancelledError
+
+    async def _clone_administrations(self) -> None:
+        """The manual: "toegevoegd, inclusief alle administraties met alle gegevens"."""
+        self._saga.undo_with(
+            StepName.CLONE,
+            lambda: perform(
+                CloneActivities.drop_clone,
+                m.DropClone(transfer_id=self._progress.transfer_id),
+                policies.MUST_HAPPEN,
+                "drop the clone",
+            ),
+        )
+        closes_at = None if self.asked_for else self._progress.closes_at
+        until = f", until the window closes at {closes_at:%Y-%m-%d %H:%M %Z}" if closes_at else ""
+        self._progress.enter(TransferState.CLONING, f"the clone{until}")
+        old, new = self._both()
+        with self._progress.step(StepName.CLONE):
+            self.cloned = await perform(
+                CloneActivities.clone_administrations,
+                m.CloneAdministrations(
+                    transfer_id=self._progress.transfer_id,
+                    source_schema=old.schema_name,
+                    target_schema=new.schema_name,
+                    evening=self._number,
+                ),
+                policies.HEAVY,
+                "clone every administration",
+            )
+            self._progress.detail(
+                StepName.CLONE,
+                f"{self.cloned.tables} tables, {self.cloned.rows} rows in {self.cloned.seconds:.1f} s",
+            )
+
+    async def _verify_every_row(self) -> None:
+        """The manual: "met precies dezelfde administraties en gegevens als voor de verhuizing"."""
+        old, new = self._both()
+        with self._progress.step(StepName.VERIFY):
+            self.verified = await perform(
+                CloneActivities.verify_clone,
+                m.VerifyClone(
+                    transfer_id=self._progress.transfer_id,
+                    source_schema=old.schema_name,
+                    target_schema=new.schema_name,
+                    evening=self._number,
+                ),
+                policies.HEAVY,
+                "compare every row, byte for byte",
+            )
+            if not self.verified.equal:
+                differences = "; ".join(f"{d.table}: {d.problem}" for d in self.verified.differences[:5])
+                raise Undo(UndoReason.FAILED, f"{CloneDiffers.default_english()} {differences}")
+            self._progress.detail(
+                StepName.VERIFY, f"{self.verified.rows} rows equal on both sides in {self.verified.seconds:.1f} s"
+            )
+
+    async def _reactivate_rabobank_and_flag_the_others(self) -> None:
+        """The manual: "De Rabobank koppelingen worden meeverhuisd, maar de overige … opnieuw"."""
+        with self._progress.step(StepName.BANKS):
+            done = await perform(
+                SuccessorActivities.reconnect_banks,
+                m.ReconnectBanks(transfer_id=self._progress.transfer_id, evening=self._number),
+                policies.STEP,
+                "Rabobank active, others to be activated again",
+            )
+            self._progress.detail(StepName.BANKS, ", ".join(f"{b.bank} {b.new} ({b.count})" for b in done.banks))
+
+    async def _apply_consequences(self) -> None:
+        """The manual's "Let op: het verhuizen van een klantomgeving heeft de volgende gevolgen"."""
+        with self._progress.step(StepName.CONSEQUENCES):
+            done = await perform(
+                SuccessorActivities.apply_consequences,
+                m.ApplyConsequences(transfer_id=self._progress.transfer_id, evening=self._number),
+                policies.STEP,
+                "quotes, apps, AFAS Link, mailbox, becon number",
+            )
+            self._progress.detail(
+                StepName.CONSEQUENCES, ", ".join(f"{c.kind.value} {c.count}" for c in done.consequences)
+            )
+
+    async def _compare_and_open(self) -> None:
+        """Make the comparison of "Administraties controleren", then let people look."""
+        with self._progress.step(StepName.COMPARE):
+            compared = await perform(
+                SuccessorActivities.compare_environments,
+                m.CompareEnvironments(transfer_id=self._progress.transfer_id, evening=self._number),
+                policies.HEAVY,
+                "the comparisons that the manual asks for",
+            )
+            self._progress.comparison = compared
+            if compared.unequal:
+                raise Undo(
+                    UndoReason.FAILED, f"{ComparisonDiffers.default_english()} {compared.unequal} checks differ."
+                )
+            self.opened = await perform(
+                GateActivities.open_for_inspection,
+                m.OpenForInspection(transfer_id=self._progress.transfer_id, evening=self._number),
+                policies.STEP,
+                "readable, not yet writable",
+            )
+
+    def _both(self) -> tuple[m.EnvironmentSummary, m.EnvironmentSummary]:
+        if self._progress.old is None or self._progress.new is None:
+            raise AssertionError("the freeze and the upload come before the clone")
+        return self._progress.old, self._progress.new
