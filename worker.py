@@ -22,9 +22,11 @@ from activities.evenings import EveningActivities
 from activities.gate import GateActivities
 from activities.log import LogActivities
 from activities.mail import MailActivities
+from activities.proof import ProofActivities
 from activities.roster import Roster
 from activities.successor import SuccessorActivities
 from activities.tickets import TicketActivities, UploadActivities
+from adapters.certificate import CertificateSigner
 from adapters.clone import PostgresCloneEngine
 from adapters.evenings import PostgresEveningPlanner
 from adapters.gate import PostgresEnvironmentGate
@@ -32,6 +34,7 @@ from adapters.log import PostgresTransferLog
 from adapters.mail import SmtpMailer
 from adapters.mailroom import PostgresMailroom
 from adapters.postgres import Pool, connect_pool
+from adapters.prover import PostgresProver
 from adapters.reservations import PostgresReservations
 from adapters.settings import Settings, load_settings
 from adapters.successor import PostgresSuccessorDesk
@@ -63,9 +66,11 @@ def build_workers(
     Each queue has a pool of connections of its own, so that none can take another's.
 
     Raises:
-        Misconfigured: A ticket key or the SMTP url is unusable.
+        Misconfigured: A ticket key, a certificate key or the SMTP url is unusable.
     """
     seal = TicketSeal(settings.ticket_keys)
+    signer = CertificateSigner(settings.certificate_keys)
+    verifier = PostgresVerifier(heavy, parallelism=settings.clone_parallelism)
     engine = PostgresCloneEngine(heavy, parallelism=settings.clone_parallelism)
     mailer = SmtpMailer(settings.smtp_url, settings.mail_from)
     roster = Roster(
@@ -77,7 +82,8 @@ def build_workers(
             PostgresReservations(quick, seal, base_domain=settings.base_domain, window=settings.window)
         ),
         evenings=EveningActivities(PostgresEveningPlanner(quick, settings.window)),
-        clone=CloneActivities(engine, PostgresVerifier(heavy, parallelism=settings.clone_parallelism)),
+        clone=CloneActivities(engine, verifier),
+        proof=ProofActivities(PostgresProver(heavy, verifier, signer)),
         successor=SuccessorActivities(PostgresSuccessorDesk(quick)),
         mail=MailActivities(PostgresMailroom(post, mailer, settings.zone)),
         log=LogActivities(PostgresTransferLog(quick)),

@@ -9,6 +9,7 @@ from activities.evenings import EveningActivities
 from activities.gate import GateActivities
 from activities.log import LogActivities
 from activities.mail import MailActivities
+from activities.proof import ProofActivities
 from activities.successor import SuccessorActivities
 from activities.tickets import TicketActivities, UploadActivities
 
@@ -22,6 +23,7 @@ class Roster:
     uploads: UploadActivities
     evenings: EveningActivities
     clone: CloneActivities
+    proof: ProofActivities
     successor: SuccessorActivities
     mail: MailActivities
     log: LogActivities
@@ -50,7 +52,14 @@ class Roster:
 
     def heavy(self) -> list[Callable[..., Any]]:
         """Return the activities of the queue `clone`: work that grows with the environment."""
-        return [self.clone.clone_administrations, self.clone.verify_clone, self.successor.compare_environments]
+        return [
+            self.clone.clone_administrations,
+            self.clone.verify_clone,
+            self.successor.compare_environments,
+            self.proof.hash_frozen,
+            self.proof.issue_certificate,
+            self.proof.check_unchanged,
+        ]
 
     def post(self) -> list[Callable[..., Any]]:
         """Return the activities of the queue `mail`: what waits for a server that nobody here runs."""

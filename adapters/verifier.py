@@ -7,6 +7,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -15,6 +16,7 @@ from uuid import uuid5
 import asyncpg
 
 from adapters.docket import hold_forward, tell
+from adapters.fingerprints import keep_proof
 from adapters.postgres import Connection, Pool, transaction, translated_errors
 from adapters.sides import Facts, Side, fragment, read_side
 from adapters.statements import load
@@ -62,6 +64,15 @@ class _Unit:
     first: int
     last: int
     bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """What a comparison found, and the fingerprints of both sides, which are whole where nothing differs."""
+
+    verification: Verification
+    old: Fingerprint
+    new: Fingerprint
 
 
 class _Course:
@@ -139,10 +150,16 @@ class PostgresVerifier:
         """
         await self._hold(order)
         try:
-            verification = await self._compare(order.source_schema, order.target_schema, _NOTHING, report)
+            compared = await self._compare(order.source_schema, order.target_schema, _NOTHING, report)
         except (EnvironmentUnknown, asyncpg.PostgresError):
             await self._hold(order)  # an undo that began meanwhile drops the clone from under us
             raise
+        verification = compared.verification
+        if verification.equal:
+            async with transaction(self._pool) as connection:
+                await hold_forward(connection, order.transfer_id, evening=order.evening)
+                changed = await keep_proof(connection, order.transfer_id, compared.old, compared.new)
+            verification = verification.model_copy(update={"differences": _limited(changed)})
         found = verification.model_dump()
         summary = {**verification.model_dump(exclude={"differences"}), "mismatches": len(verification.differences)}
         async with transaction(self._pool) as connection:
@@ -172,10 +189,23 @@ class PostgresVerifier:
             EnvironmentUnknown: There is no such schema.
             Unavailable: The server is away; try again.
         """
-        return await self._compare(old_schema, new_schema, ignored_columns, report, fenced=True)
+        return (await self._compare(old_schema, new_schema, ignored_columns, report, fenced=True)).verification
 
-    async def hashes(self, schema: str, report: ReportProgress = _silence) -> Fingerprint:
+    async def hashes(
+        self,
+        schema: str,
+        report: ReportProgress = _silence,
+        *,
+        only: AbstractSet[str] | None = None,
+        without: Mapping[str, frozenset[str]] = _NOTHING,
+    ) -> Fingerprint:
         """Read every row of a schema once and return what it is; see `domain.fingerprint`.
+
+        Args:
+            schema: The schema.
+            report: Told of progress.
+            only: The tables to read; all of them, if left out.
+            without: Columns to leave out, by table.
 
         Raises:
             EnvironmentUnknown: There is no such schema.
@@ -185,7 +215,11 @@ class PostgresVerifier:
         course = _Course(report, "hash")
         async with course.telling():
             side = await self._side(schema)
-            pairs = [_Pair(name, tuple(sorted(table.columns)), None) for name, table in side.readable.items()]
+            pairs = [
+                _Pair(name, tuple(sorted(table.columns.keys() - without.get(name, frozenset()))), None)
+                for name, table in side.readable.items()
+                if only is None or name in only
+            ]
             units = sorted(_units(pairs, (side,)), key=lambda unit: -unit.bytes)
             course.measure(pairs, units, side)
             await self._together(self._hash_units, course, iter(units))
@@ -214,7 +248,7 @@ class PostgresVerifier:
         report: ReportProgress,
         *,
         fenced: bool = False,
-    ) -> Verification:
+    ) -> _Compared:
         course = _Course(report)
         async with course.telling():
             old, new = [await self._side(schema) for schema in (old_schema, new_schema)]
@@ -227,12 +261,16 @@ class PostgresVerifier:
             unequal = [pair for pair in pairs if not pair.equal]
             found: dict[str, TableDifference] = {}
             await self._together(self._explain, iter(unequal), found, old, new)
-        return Verification(
+        verification = Verification(
             tables=len(old.tables),
             rows=sum(pair.sums[0][0] for pair in pairs),
             seconds=round(course.seconds, 3),
             differences=_limited([*_structure(old.facts, new.facts), *(found[pair.name] for pair in unequal)]),
         )
+        fingerprints = [
+            side.fingerprint({pair.name: pair.sums[place] for pair in pairs}) for place, side in enumerate((old, new))
+        ]
+        return _Compared(verification, *fingerprints)
 
     async def _side(self, schema: str) -> Side:
         async with self._reading(schema) as connection:

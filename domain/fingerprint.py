@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, Field
 from domain.messages import Message, TableDifference
 
 # Names how rows become hashes; another way of hashing gets another name. docs/certificate.md describes this one.
-METHOD = "record_send, hash_record_extended with seeds 1 and 2, summed"
+METHOD = "sb-transfer rows 1"
 
 
 class TableHash(Message):

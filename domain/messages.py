@@ -345,6 +345,19 @@ class Verification(Message):
         return not self.differences
 
 
+class HashFrozen(Message):
+    """Read every row of the frozen environment once: what it is now is what must arrive."""
+
+    transfer_id: UUID
+    schema_name: str
+
+
+class FrozenHashed(Message):
+    hashed_at: AwareDatetime
+    tables: int
+    rows: int
+
+
 class DropClone(Message):
     transfer_id: UUID
 
@@ -422,6 +435,46 @@ class OpenedForInspection(Message):
     remind_every_seconds: int = Field(
         default=7 * 24 * 3600, ge=1, description="how often the new side is reminded of the release"
     )
+
+
+class IssueCertificate(Message):
+    """Read every row of the opened environment once, and sign what is proved."""
+
+    transfer_id: UUID
+    source_schema: str
+    target_schema: str
+    evening: int = Field(default=1, description=_EVENING)
+
+
+class CertificateIssued(Message):
+    key_id: str = Field(description="the name of the key that signed")
+    issued_at: AwareDatetime
+
+
+class CheckUnchanged(Message):
+    """Read every row of both environments once more, before the release."""
+
+    transfer_id: UUID
+    source_schema: str
+    target_schema: str
+    requested_by: str
+    event_key: UUID = Field(description="the same for every attempt, so that a retry does not tell the story twice")
+
+
+class UnchangedChecked(Message):
+    tables: int
+    rows: int
+    old_changes: list[TableDifference] = Field(default=[], description="in the old environment since its freeze")
+    new_changes: list[TableDifference] = Field(default=[], description="in the new one since it was opened")
+
+    @property
+    def drift(self) -> str:
+        """Return what has changed, in words; nothing when both are as they were."""
+        found = [("old", change) for change in self.old_changes] + [("new", change) for change in self.new_changes]
+        told = [f"{change.table} in the {side} environment: {change.problem}" for side, change in found[:5]]
+        if len(found) > len(told):
+            told.append(f"{len(found) - len(told)} more changes")
+        return "; ".join(told)
 
 
 # --- release and after ---------------------------------------------------------------------------------------------

@@ -80,6 +80,22 @@ class Verifier(Protocol):
     async def verify(self, order: m.VerifyClone, report: ReportProgress) -> m.Verification: ...
 
 
+class Prover(Protocol):
+    """Keeps watch over what is proved, from the freeze to the release, and vouches for it."""
+
+    async def hash_frozen(self, order: m.HashFrozen, report: ReportProgress) -> m.FrozenHashed:
+        """Read the frozen environment; what it is must be what arrives."""
+        ...
+
+    async def certify(self, order: m.IssueCertificate, report: ReportProgress) -> m.CertificateIssued:
+        """Read the opened environment, and sign what is proved."""
+        ...
+
+    async def check(self, order: m.CheckUnchanged, report: ReportProgress) -> m.UnchangedChecked:
+        """Read both environments once more; changes are returned, not raised."""
+        ...
+
+
 class SuccessorDesk(Protocol):
     """Brings the new environment into the state that the manual describes."""
 

@@ -16,6 +16,7 @@ from activities.evenings import EveningActivities
 from activities.gate import GateActivities
 from activities.log import LogActivities
 from activities.mail import MailActivities
+from activities.proof import ProofActivities
 from activities.roster import Roster
 from activities.successor import SuccessorActivities
 from activities.tickets import TicketActivities, UploadActivities
@@ -45,6 +46,7 @@ class World:
         self.hooks: dict[str, Callable[[], Awaitable[None]]] = {}
         self.differences: list[m.TableDifference] = []
         self.unequal = 0
+        self.drift: list[m.TableDifference] = []
         self.scenario = Scenario.SWITCH
         self.old_id = uuid.uuid4()
 
@@ -137,6 +139,21 @@ class World:
         report(m.CloneProgress(phase="verify"))
         return m.Verification(tables=19, rows=1234, seconds=0.25, differences=self.differences)
 
+    async def hash_frozen(self, order: m.HashFrozen, report: ReportProgress) -> m.FrozenHashed:
+        await self._did("hash_frozen", order)
+        report(m.CloneProgress(phase="hash"))
+        return m.FrozenHashed(hashed_at=datetime.now(UTC), tables=19, rows=1234)
+
+    async def certify(self, order: m.IssueCertificate, report: ReportProgress) -> m.CertificateIssued:
+        await self._did("certify", order)
+        report(m.CloneProgress(phase="hash"))
+        return m.CertificateIssued(key_id="0123456789abcdef", issued_at=datetime.now(UTC))
+
+    async def check(self, order: m.CheckUnchanged, report: ReportProgress) -> m.UnchangedChecked:
+        await self._did("check", order)
+        report(m.CloneProgress(phase="hash"))
+        return m.UnchangedChecked(tables=38, rows=2468, old_changes=self.drift)
+
     async def reconnect_banks(self, order: m.ReconnectBanks) -> m.BanksReconnected:
         await self._did("reconnect_banks", order)
         return m.BanksReconnected(banks=[m.BankOutcome(bank="rabobank", old="active", new="active", count=2)])
@@ -198,6 +215,7 @@ def workers(client: Client, world: Gate) -> tuple[Worker, Worker, Worker]:
         uploads=UploadActivities(ReservationBook(world)),
         evenings=EveningActivities(world),
         clone=CloneActivities(world, world),
+        proof=ProofActivities(world),
         successor=SuccessorActivities(world),
         mail=MailActivities(world),
         log=LogActivities(world),

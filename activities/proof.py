@@ -1,0 +1,30 @@
+"""Hashing what was frozen, certifying what was opened, and looking once more before the release."""
+
+from temporalio import activity
+
+from activities.heartbeat import heartbeats
+from domain import messages as m
+from domain.ports import Prover
+from domain.steps import ActivityName
+
+
+class ProofActivities:
+    """What makes sure that nothing changes unseen between the freeze and the release."""
+
+    def __init__(self, prover: Prover) -> None:
+        self._prover = prover
+
+    @activity.defn(name=ActivityName.HASH_FROZEN)
+    async def hash_frozen(self, order: m.HashFrozen) -> m.FrozenHashed:
+        async with heartbeats() as report:
+            return await self._prover.hash_frozen(order, report)
+
+    @activity.defn(name=ActivityName.ISSUE_CERTIFICATE)
+    async def issue_certificate(self, order: m.IssueCertificate) -> m.CertificateIssued:
+        async with heartbeats() as report:
+            return await self._prover.certify(order, report)
+
+    @activity.defn(name=ActivityName.CHECK_UNCHANGED)
+    async def check_unchanged(self, order: m.CheckUnchanged) -> m.UnchangedChecked:
+        async with heartbeats() as report:
+            return await self._prover.check(order, report)

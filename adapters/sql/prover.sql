@@ -1,0 +1,45 @@
+-- name: keep_fingerprint
+-- What one side was at a moment; a later look takes the place of an earlier one.
+insert into control.fingerprint (transfer_id, moment, side, taken_at, hashes)
+values ($1, $2, $3, $4, $5::jsonb)
+on conflict (transfer_id, moment, side) do update set taken_at = excluded.taken_at, hashes = excluded.hashes
+
+-- name: fingerprint
+-- What one side was at a moment.
+select hashes from control.fingerprint where transfer_id = $1 and moment = $2 and side = $3
+
+-- name: mute_triggers
+-- Ask for silence of the environment's own triggers, as the steps that change the clone on purpose do.
+select control.mute_triggers()
+
+-- name: muted
+-- Whether it was given.
+select current_setting('session_replication_role') = 'replica'
+
+-- name: unmute_triggers
+-- End the silence.
+select control.unmute_triggers()
+
+-- name: kept_certificate
+-- The certificate of this evening.
+select key_id, issued_at, document from control.certificate where transfer_id = $1 and evening = $2
+
+-- name: certificate
+-- The certificate of a transfer that has not been undone.
+select c.document
+from control.certificate c join control.transfer t using (transfer_id)
+where c.transfer_id = $1 and t.state in ('awaiting_release', 'released')
+
+-- name: keep_certificate
+-- The signed file; one of an evening that was put off is replaced.
+insert into control.certificate (transfer_id, evening, key_id, issued_at, document) values ($1, $2, $3, $4, $5)
+on conflict (transfer_id) do update
+set evening = excluded.evening, key_id = excluded.key_id, issued_at = excluded.issued_at, document = excluded.document
+
+-- name: proven
+-- What a certificate tells of a transfer beside its hashes.
+select t.scenario, t.frozen_at, t.banks::text, t.consequences::text, t.report::text,
+       (select max(e.at) from control.transfer_event e
+        where e.transfer_id = t.transfer_id and e.kind = 'opened_for_inspection') as opened_at,
+       clock_timestamp() as now
+from control.transfer t where t.transfer_id = $1
