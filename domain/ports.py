@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from domain import messages as m
+from domain import reconciliation as r
 
 ReportProgress = Callable[[m.CloneProgress], None]
 
@@ -122,3 +123,17 @@ class TransferLog(Protocol):
         ...
 
     async def finish_undo(self, order: m.FinishUndo) -> None: ...
+
+
+class Inspector(Protocol):
+    """Looks whether anything is half-moved; changes nothing."""
+
+    async def inspect(self, order: r.Inspect) -> r.Findings: ...
+
+
+class Healer(Protocol):
+    """Knows where a transfer stands, and puts right what is provably safe to put right."""
+
+    async def standing(self, order: r.ReadStanding) -> r.Standing: ...
+
+    async def repair(self, order: r.Repair) -> r.Healing: ...

@@ -51,6 +51,7 @@ class Repair(Message):
 
     violation: Violation
     requested_by: str
+    event_key: UUID = Field(description="the same for every attempt, so that a retry does not tell the story twice")
 
 
 class Healing(Message):
@@ -85,6 +86,7 @@ class Standing(Message):
     """Where the database says that a transfer stands."""
 
     transfer_id: UUID
+    environment_id: UUID
     state: TransferState
     scenario: Scenario | None
     undo_reason: UndoReason | None
@@ -92,6 +94,5 @@ class Standing(Message):
     old: EnvironmentSummary | None
     new: EnvironmentSummary | None
     mails_answered: list[MailKind] = Field(description="kinds that were taken or refused for everybody")
-    told_anybody: bool = Field(description="whether any mail of it was sent")
     old_mailbox_address: str | None = None
     forwards_until: AwareDatetime | None = Field(default=None, description="None when the old address is closed")

@@ -70,7 +70,8 @@ REMEDY: Mapping[ViolationKind, str] = MappingProxyType(
         "compare both (`sb-transfer compare OLD NEW`); then shut the old one with control.raise_fence.",
         ViolationKind.NONE_WRITABLE: "Have a database administrator look at the new environment's row and schema; "
         "a backup may be needed.",
-        ViolationKind.WRITABLE_UNASKED: _HEAL + "it raises the fence on tables that have none.",
+        ViolationKind.WRITABLE_UNASKED: _HEAL + "it fences an old environment that was released. In a transfer that is "
+        "under way: cancel it (`sb-transfer cancel T`) and start it again.",
         ViolationKind.NOT_FROZEN: "Cancel the transfer (`sb-transfer cancel T`) and start it again.",
         ViolationKind.ACTIVE_BUT_FENCED: "Have a database administrator find who raised the fence; "
         "control.lift_fence opens the schema.",
@@ -78,15 +79,16 @@ REMEDY: Mapping[ViolationKind, str] = MappingProxyType(
         ViolationKind.BOOKS_MISSING: "Restore the schema from a backup.",
         ViolationKind.STRANDED: _HEAL + "a transfer before its release is undone completely.",
         ViolationKind.TWO_MOVES: "Cancel all transfers of this environment but one (`sb-transfer cancel T`).",
-        ViolationKind.FROZEN_FOR_NOTHING: "Find out who made it read-only. If it was a move, have a database "
-        "administrator run control.lift_fence and set its status to active.",
-        ViolationKind.RESERVED_FOR_NOTHING: "Have a database administrator look whether its schema holds anything "
-        "that is needed, then drop the schema and delete the row.",
+        ViolationKind.FROZEN_FOR_NOTHING: _HEAL + "it lifts the freeze of an undone transfer. Otherwise find out who "
+        "made it read-only.",
+        ViolationKind.RESERVED_FOR_NOTHING: _HEAL + "it lets go what an undone transfer reserved. Otherwise have a "
+        "database administrator look whether its schema holds anything that is needed.",
         ViolationKind.RESERVATION_LOST: "Cancel the transfer (`sb-transfer cancel T`) and start it again.",
         ViolationKind.ORPHAN_SCHEMA: _HEAL + "it drops a schema that a clone left; any other is yours to judge.",
         ViolationKind.TICKET_LEFT: _HEAL + "it revokes the ticket.",
         ViolationKind.FENCE_REMAINS: _HEAL + "it drops them; a report that reads for hours may be in the way.",
         ViolationKind.FLAGS_LEFT: _HEAL + "it makes them writable again.",
+        # Not healed: a database administrator may have taken them on purpose since.
         ViolationKind.GRANTS_WITHHELD: "If nobody took them on purpose, give them back: "
         "select control.give_sequence_grants(schema_name, sequence_grants) from control.fence ….",
         ViolationKind.GRANT_TOO_EARLY: _HEAL + "it takes the right to enter away until the environment is opened.",

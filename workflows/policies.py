@@ -1,9 +1,9 @@
 """How long each kind of work may take and how it is tried again: every number in one place, with its reason."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from temporalio.common import RetryPolicy
+from temporalio.common import Priority, RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
 from workflows.queues import CLONE, TRANSFERS
@@ -20,6 +20,7 @@ class Policy:
     schedule_to_close: timedelta | None = None
     heartbeat: timedelta | None = None
     cancellation: ActivityCancellationType = ActivityCancellationType.TRY_CANCEL
+    priority: Priority = Priority.default
 
 
 # The SDK passes on a beat at most this often: a cancel and fresh progress travel with it. Its default, 80% of the
@@ -80,6 +81,24 @@ HEAVY = Policy(
     cancellation=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 
+# In the daytime, and in no hurry: a clone that waits for a place goes first (3 is what has no priority of its own), and
+# the clone waits for this until its window closes. It only reads, so an undo need not wait for its end.
+HASH = replace(
+    HEAVY,
+    schedule_to_close=None,
+    cancellation=ActivityCancellationType.TRY_CANCEL,
+    priority=Priority(priority_key=4),
+)
+
+# Somebody waits for the answer: before the clones that wait for a place. All places may be taken for a night; when the
+# answer is not there after that, the release is refused and can be given again.
+CHECK = replace(
+    HEAVY,
+    schedule_to_close=timedelta(hours=8),
+    cancellation=ActivityCancellationType.TRY_CANCEL,
+    priority=Priority(priority_key=2),
+)
+
 # A customer is frozen while this goes on, and what does not fit in three nights does not fit in the fourth. Evenings
 # that nobody could begin, because no worker was there, do not count.
 EVENINGS = 3
@@ -136,3 +155,34 @@ RECORD = Policy(
     start_to_close=_TRANSACTION_TIMEOUT,
     retry=_SERVER_AWAY,
 )
+
+# Some seconds for thousands of environments, and a pause before the second look. What is asked for again the next
+# night need not be tried for longer than an hour.
+INSPECT = Policy(
+    task_queue=TRANSFERS,
+    start_to_close=timedelta(minutes=10),
+    schedule_to_close=timedelta(hours=1),
+    heartbeat=_SILENCE,
+    retry=_SERVER_AWAY,
+)
+
+# Compares every row of the clones that await their release: as heavy as their verification was.
+INSPECT_DEEPLY = Policy(
+    task_queue=CLONE,
+    start_to_close=timedelta(hours=8),
+    schedule_to_close=timedelta(hours=8),
+    heartbeat=_SILENCE,
+    retry=_SERVER_AWAY,
+)
+
+# A repair that finds somebody in its way is tried for ten minutes; then it is told as what a person has to look at.
+REPAIR = Policy(
+    task_queue=TRANSFERS,
+    start_to_close=timedelta(minutes=5),
+    schedule_to_close=timedelta(minutes=10),
+    retry=_SERVER_AWAY,
+)
+
+# A reconciliation waits this long for transfers to be undone before it looks again; a recovery itself goes on until it
+# succeeds, and while it does it is nothing that is wrong.
+RECOVERIES = timedelta(minutes=10)

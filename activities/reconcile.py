@@ -1,0 +1,47 @@
+"""Looking for what is half-moved, and putting it right."""
+
+from collections.abc import Callable
+from typing import Any
+
+from temporalio import activity
+
+from activities.heartbeat import heartbeats
+from domain.ports import Healer, Inspector
+from domain.reconciliation import (
+    Findings,
+    Healing,
+    Inspect,
+    ReadStanding,
+    ReconcileActivityName,
+    Repair,
+    Standing,
+)
+
+
+class ReconcileActivities:
+    """Inspects and heals; not part of any transfer's own story."""
+
+    def __init__(self, inspector: Inspector, healer: Healer) -> None:
+        self._inspector = inspector
+        self._healer = healer
+
+    @activity.defn(name=ReconcileActivityName.INSPECT_EVERYTHING)
+    async def inspect_everything(self, order: Inspect) -> Findings:
+        async with heartbeats():
+            return await self._inspector.inspect(order)
+
+    @activity.defn(name=ReconcileActivityName.READ_STANDING)
+    async def read_standing(self, order: ReadStanding) -> Standing:
+        return await self._healer.standing(order)
+
+    @activity.defn(name=ReconcileActivityName.REPAIR)
+    async def repair(self, order: Repair) -> Healing:
+        return await self._healer.repair(order)
+
+    def short(self) -> list[Callable[..., Any]]:
+        """Return the activities of the queue `transfers`."""
+        return [self.inspect_everything, self.read_standing, self.repair]
+
+    def heavy(self) -> list[Callable[..., Any]]:
+        """Return the activities of the queue `clone`: an inspection that compares every row."""
+        return [self.inspect_everything]

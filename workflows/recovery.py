@@ -1,0 +1,203 @@
+"""Bringing a transfer to its end whose own workflow is gone: terminated, failed or timed out.
+
+It takes the transfer's own workflow id, so that no other move of the environment can begin meanwhile.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from temporalio import workflow
+from temporalio.common import RawValue
+from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
+
+from activities.clone import CloneActivities
+from activities.gate import GateActivities
+from activities.log import LogActivities
+from activities.reconcile import ReconcileActivities
+from activities.tickets import TicketActivities, UploadActivities
+from domain import messages as m
+from domain.errors import AlreadyReleased
+from domain.naming import mailbox_workflow_id_of
+from domain.reconciliation import ReadStanding, RecoverTransfer, Standing
+from domain.steps import StepName
+from domain.vocabulary import MailKind, TransferState, UndoReason
+from workflows import policies
+from workflows.courier import Courier
+from workflows.mailbox import MailboxForwardingWorkflow
+from workflows.progress import Progress
+from workflows.saga import Saga, Undo
+from workflows.work import perform
+
+WHY = "The transfer's workflow was stopped from outside, so the transfer could not go on."
+
+Compensation = Callable[[RecoverTransfer], Awaitable[None]]
+# What undoes each step that has something to undo, in the order in which the steps ran. A test holds it beside
+# `domain.steps.STEPS`. Each one does nothing when its step never ran.
+COMPENSATIONS: dict[StepName, Compensation] = {
+    StepName.FREEZE: lambda order: perform(
+        GateActivities.unfreeze_environment,
+        m.UnfreezeEnvironment(transfer_id=order.transfer_id, environment_id=order.environment_id),
+        policies.MUST_HAPPEN,
+        "unfreeze",
+    ),
+    StepName.TICKET: lambda order: perform(
+        TicketActivities.revoke_ticket,
+        m.RevokeTicket(transfer_id=order.transfer_id),
+        policies.MUST_HAPPEN,
+        "revoke the ticket",
+    ),
+    StepName.AWAIT_UPLOAD: lambda order: perform(
+        UploadActivities.release_reservation,
+        m.ReleaseReservation(transfer_id=order.transfer_id),
+        policies.MUST_HAPPEN,
+        "let name and url go",
+    ),
+    StepName.CLONE: lambda order: perform(
+        CloneActivities.drop_clone,
+        m.DropClone(transfer_id=order.transfer_id),
+        policies.MUST_HAPPEN,
+        "drop the clone",
+    ),
+}
+
+
+@workflow.defn
+class RecoveryWorkflow:
+    """Undoes a transfer that was interrupted before its release, and finishes one that was interrupted after it."""
+
+    @workflow.init
+    def __init__(self, order: RecoverTransfer) -> None:
+        self._order = order
+        self._progress = Progress(order.transfer_id)
+        self._saga = Saga(self._progress, order.environment_id)
+        self._courier = Courier(self._progress)
+
+    @workflow.run
+    async def run(self, order: RecoverTransfer) -> m.TransferResult:
+        """Look where it stands, then go back or forward until nothing is half done. A cancel changes nothing."""
+        await self._saga.whatever_comes(self._recover())
+        await self._saga.whatever_comes(self._courier.finish())
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        progress = self._progress
+        return m.TransferResult(
+            transfer_id=order.transfer_id,
+            state=progress.state,
+            scenario=progress.scenario,
+            undo_reason=progress.undo_reason,
+            undo_detail=progress.undo_detail,
+            old_environment_id=order.environment_id,
+            new_environment_id=progress.new.environment_id if progress.new else None,
+            new_url=progress.new.url if progress.new else None,
+        )
+
+    async def _recover(self) -> None:
+        standing = await self._look()
+        await self._saga.record(
+            self._order.requested_by, "recovery_started", f"{standing.state.value}, and no workflow worked on it"
+        )
+        if not standing.state.is_final:
+            if await self._turn_back(standing):
+                return
+            standing = await self._look()
+        if standing.state is TransferState.RELEASED:
+            await self._finish_release(standing)
+        elif MailKind.UNDONE not in standing.mails_answered:
+            self._courier.send(MailKind.UNDONE)
+
+    async def _look(self) -> Standing:
+        standing = await self._saga.until_it_works(
+            StepName.FREEZE,
+            lambda: perform(
+                ReconcileActivities.read_standing,
+                ReadStanding(transfer_id=self._order.transfer_id),
+                policies.MUST_HAPPEN,
+                "where it stands",
+            ),
+        )
+        progress = self._progress
+        progress.old, progress.new, progress.scenario = standing.old, standing.new, standing.scenario
+        progress.undo_reason, progress.undo_detail = standing.undo_reason, standing.undo_detail
+        progress.enter(standing.state)
+        return standing
+
+    async def _turn_back(self, standing: Standing) -> bool:
+        """Undo everything, and return whether that was still possible: a last attempt may have released it."""
+        undo = Undo(
+            standing.undo_reason or UndoReason.FAILED,
+            standing.undo_detail or WHY,
+            requested_by=self._order.requested_by,
+        )
+        if not await self._bar_the_way_forward(undo):
+            return False
+        for step, compensation in COMPENSATIONS.items():
+            self._saga.undo_with(step, lambda compensation=compensation: compensation(self._order))  # type: ignore[misc]
+        await self._saga.undo(undo)
+        self._courier.send(MailKind.UNDONE)
+        return True
+
+    async def _bar_the_way_forward(self, undo: Undo) -> bool:
+        """Begin the undo, which `Saga.undo` then finds begun; False when the transfer turns out to be released."""
+        order = m.BeginUndo(
+            transfer_id=self._order.transfer_id,
+            environment_id=self._order.environment_id,
+            workflow_id=workflow.info().workflow_id,
+            reason=undo.reason,
+            detail=undo.detail,
+            requested_by=undo.requested_by,
+        )
+
+        async def begin() -> bool:
+            try:
+                await perform(LogActivities.begin_undo, order, policies.MUST_HAPPEN, "bar every forward step")
+            except ActivityError as error:
+                if isinstance(error.cause, ApplicationError) and error.cause.type == AlreadyReleased.code():
+                    return False
+                raise
+            return True
+
+        return await self._saga.until_it_works(StepName.FREEZE, begin)
+
+    async def _finish_release(self, standing: Standing) -> None:
+        """Do again what follows a release; what was done already does nothing the second time."""
+        order = m.ReleaseEnvironment(
+            transfer_id=self._order.transfer_id, released_by="", note="", released_at=workflow.now()
+        )
+        await self._saga.until_it_works(
+            StepName.RELEASE,
+            lambda: perform(GateActivities.release_environment, order, policies.MUST_HAPPEN, "writable, for good"),
+        )
+        if standing.forwards_until is not None and standing.old_mailbox_address is not None:
+            await watch_mailbox(
+                m.MailboxForwardingInput(
+                    transfer_id=self._order.transfer_id,
+                    old_mailbox_address=standing.old_mailbox_address,
+                    forward_until=standing.forwards_until,
+                )
+            )
+        for kind in (MailKind.RELEASED, MailKind.INVITATION):
+            if kind not in standing.mails_answered:
+                self._courier.send(kind)
+
+    @workflow.signal(dynamic=True, description="Nothing is decided any more: what comes is refused and recorded.")
+    async def too_late(self, name: str, args: Sequence[RawValue]) -> None:  # noqa: ARG002 - whatever it says
+        """Refuse every signal, as a transfer does that is past its moment."""
+        await self._saga.refuse(name, "", f"the transfer is {self._progress.state.value} and is being recovered")
+
+    @workflow.query(description="Where the transfer stands, and what it waits for.")
+    def status(self) -> m.TransferStatus:
+        """Return what a transfer returns, so that the same commands show it."""
+        return self._progress.status()
+
+
+async def watch_mailbox(order: m.MailboxForwardingInput) -> bool:
+    """Start the workflow that closes an old address, with the time that is left; return whether it was not running."""
+    try:
+        await workflow.start_child_workflow(
+            MailboxForwardingWorkflow.run,
+            order,
+            id=mailbox_workflow_id_of(order.transfer_id),
+            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+            static_summary=f"the old mailbox address works until {order.forward_until:%Y-%m-%d}",
+        )
+    except WorkflowAlreadyStartedError:
+        return False
+    return True
