@@ -23,6 +23,7 @@ from activities.gate import GateActivities
 from activities.log import LogActivities
 from activities.mail import MailActivities
 from activities.proof import ProofActivities
+from activities.reconcile import ReconcileActivities
 from activities.roster import Roster
 from activities.successor import SuccessorActivities
 from activities.tickets import TicketActivities, UploadActivities
@@ -30,6 +31,9 @@ from adapters.certificate import CertificateSigner
 from adapters.clone import PostgresCloneEngine
 from adapters.evenings import PostgresEveningPlanner
 from adapters.gate import PostgresEnvironmentGate
+from adapters.healing import PostgresHealer
+from adapters.inspection import PostgresInspector
+from adapters.liveness import TemporalLiveness
 from adapters.log import PostgresTransferLog
 from adapters.mail import SmtpMailer
 from adapters.mailroom import PostgresMailroom
@@ -44,6 +48,8 @@ from adapters.verifier import PostgresVerifier
 from domain.errors import TransferError
 from workflows import policies, queues
 from workflows.mailbox import MailboxForwardingWorkflow
+from workflows.reconcile import ReconcileWorkflow
+from workflows.recovery import RecoveryWorkflow
 from workflows.transfer import TransferWorkflow
 
 _log = logging.getLogger("sb_transfer.worker")
@@ -73,14 +79,14 @@ def build_workers(
     verifier = PostgresVerifier(heavy, parallelism=settings.clone_parallelism)
     engine = PostgresCloneEngine(heavy, parallelism=settings.clone_parallelism)
     mailer = SmtpMailer(settings.smtp_url, settings.mail_from)
+    reservations = PostgresReservations(quick, seal, base_domain=settings.base_domain, window=settings.window)
+    gate = PostgresEnvironmentGate(quick, remind_every=settings.release_reminder_every)
     roster = Roster(
-        gate=GateActivities(PostgresEnvironmentGate(quick, remind_every=settings.release_reminder_every)),
+        gate=GateActivities(gate),
         tickets=TicketActivities(
             PostgresTicketOffice(quick, seal, settings.ticket_ttl, reminders=settings.ticket_reminders)
         ),
-        uploads=UploadActivities(
-            PostgresReservations(quick, seal, base_domain=settings.base_domain, window=settings.window)
-        ),
+        uploads=UploadActivities(reservations),
         evenings=EveningActivities(PostgresEveningPlanner(quick, settings.window)),
         clone=CloneActivities(engine, verifier),
         proof=ProofActivities(PostgresProver(heavy, verifier, signer)),
@@ -88,12 +94,16 @@ def build_workers(
         mail=MailActivities(PostgresMailroom(post, mailer, settings.zone)),
         log=LogActivities(PostgresTransferLog(quick)),
     )
+    reconcile = ReconcileActivities(
+        PostgresInspector(quick, TemporalLiveness(client), verifier),
+        PostgresHealer(quick, gate=gate, reservations=reservations, engine=engine),
+    )
     boundary = ErrorBoundary()
     transfers = Worker(
         client,
         task_queue=queues.TRANSFERS,
-        workflows=[TransferWorkflow, MailboxForwardingWorkflow],
-        activities=roster.short(),
+        workflows=[TransferWorkflow, MailboxForwardingWorkflow, RecoveryWorkflow, ReconcileWorkflow],
+        activities=[*roster.short(), *reconcile.short()],
         interceptors=[boundary],
         max_concurrent_activities=_TRANSACTIONS_AT_ONCE,
         graceful_shutdown_timeout=_GRACE,
@@ -101,7 +111,7 @@ def build_workers(
     heavy_work = Worker(
         client,
         task_queue=queues.CLONE,
-        activities=roster.heavy(),
+        activities=[*roster.heavy(), *reconcile.heavy()],
         interceptors=[boundary],
         max_concurrent_activities=_CLONES_AT_ONCE,
         max_heartbeat_throttle_interval=policies.BEAT,

@@ -1,6 +1,7 @@
 """Every setting of this service, read once, in the composition roots only."""
 
 import re
+from collections.abc import Mapping
 from datetime import time, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -71,6 +72,11 @@ class Settings(BaseSettings):
         # More often is nagging, and every reminder makes the workflow's history longer.
         ge=timedelta(days=1),
         description="how often the new side is reminded of a release that it has not made",
+    )
+    reconcile_heals: bool = Field(
+        # What is found at night is the trace of something that a person has done: that person is asked first.
+        default=False,
+        description="whether the nightly inspection heals what it finds, or only reports it; `setup` takes it over",
     )
     clone_parallelism: int = Field(default=2, ge=1, le=32, description="database connections one clone may keep busy")
     api_host: str = Field(default="127.0.0.1", description="the address on which the API listens")
@@ -155,3 +161,18 @@ def load_settings(**overrides: Any) -> Settings:
             for problem in error.errors(include_input=False, include_url=False)
         ]
         raise Misconfigured("Unusable settings. Set these and start again:\n  " + "\n  ".join(lines)) from None
+
+
+def settings_of(variables: Mapping[str, str]) -> Settings:
+    """Return the settings in these variables, whatever the process's own say.
+
+    Raises:
+        Misconfigured: A setting is missing or unusable.
+    """
+    prefix = Settings.model_config.get("env_prefix", "")
+    given = {
+        name: variables[f"{prefix}{name.upper()}"]
+        for name in Settings.model_fields
+        if variables.get(f"{prefix}{name.upper()}")
+    }
+    return load_settings(**given)

@@ -14,6 +14,8 @@ import asyncpg
 from temporalio.client import Client
 
 from adapters.migrations import migrate_control
+from adapters.nightly import ensure_nightly
+from adapters.settings import settings_of
 from adapters.temporal import connect_temporal, register_search_attributes
 from devstack import processes
 from devstack.api import ApiProcess
@@ -27,6 +29,7 @@ from devstack.temporal import EmbeddedTemporal
 from devstack.worker import WorkerProcess
 from domain.errors import Misconfigured, Unavailable
 from workflows import search_attributes
+from workflows.queues import TRANSFERS
 
 _CONNECT_TIMEOUT_SECONDS = 5.0
 _PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
@@ -214,7 +217,9 @@ class Stack:
         client = await connect_temporal(
             environment=self.process_environment(), timeout_seconds=_CONNECT_TIMEOUT_SECONDS
         )
+        settings = settings_of(self.process_environment())
         await register_search_attributes(client, search_attributes.ALL)
+        await ensure_nightly(client, task_queue=TRANSFERS, timezone=settings.timezone, heals=settings.reconcile_heals)
         return client
 
     def _started(self, name: str, pid: int) -> None:

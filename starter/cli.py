@@ -22,6 +22,7 @@ from starter.answers import Sight
 from starter.client import TransferClient
 from starter.operations import seed_books, set_up
 from starter.output import EXIT_CODES, ExitCode, Output, leave, report, report_usage, run
+from starter.reconciling import inspect
 from starter.services import connect, surroundings
 from starter.ticketfile import TicketFile
 from starter.watching import comparing, is_over, screen, watch_until
@@ -137,7 +138,7 @@ def up(
 
 @app.command()
 def setup(as_json: AsJson = False) -> ExitCode:
-    """Migrate the database and register the search attributes; may be repeated."""
+    """Migrate the database, register the search attributes, make the nightly schedule; may be repeated."""
     return run(set_up(surroundings(), Output(as_json=as_json)))
 
 
@@ -431,6 +432,23 @@ def resend(
         return ExitCode.DIFFERENT if sent.problems else ExitCode.OK
 
     return _through_client(work, as_json=as_json)
+
+
+@app.command()
+def reconcile(
+    *,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Put right what is provably safe to put right; needs a worker.")
+    ] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also compare every row of clones that await their release.")
+    ] = False,
+    by: By = "",
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Look whether anything is half-moved; changes nothing without --fix. Exit code 6 when something is."""
+    here = surroundings()
+    return run(inspect(here, Output(as_json=as_json, zone=here.settings.zone), fix=fix, deep=deep, by=_me(by)))
 
 
 # --- how it begins and ends --------------------------------------------------------------------------------------

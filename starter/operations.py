@@ -4,23 +4,32 @@ from rich.text import Text
 
 from adapters.books import SeedReport, seed
 from adapters.migrations import migrate_control
+from adapters.nightly import ensure_nightly
 from adapters.settings import Settings
 from adapters.temporal import connect_temporal, register_search_attributes
+from domain.reconciliation import RECONCILE_SCHEDULE
 from starter.output import ExitCode, Output
 from starter.services import Surroundings, database
 from workflows import search_attributes
+from workflows.queues import TRANSFERS
 
 
 async def set_up(here: Surroundings, output: Output) -> ExitCode:
-    """Migrate the database and register the search attributes; both may be repeated."""
+    """Migrate the database, register the search attributes, and keep the nightly look; all may be repeated."""
     async with database(here.settings):  # says where the database should be when it is not there
         migrations = await migrate_control(here.settings.database_url.get_secret_value())
     client = await connect_temporal(environment=here.environment)
     attributes = await register_search_attributes(client, search_attributes.ALL)
+    heals = here.settings.reconcile_heals
+    scheduled = await ensure_nightly(client, task_queue=TRANSFERS, timezone=here.settings.timezone, heals=heals)
     output.answer(
-        {"migrations": migrations, "search_attributes": attributes},
+        {"migrations": migrations, "search_attributes": attributes, "schedule": RECONCILE_SCHEDULE},
         Text(f"Migrations applied: {', '.join(migrations) or 'none, the database is up to date'}"),
         Text(f"Search attributes registered: {', '.join(attributes) or 'none, all were known'}"),
+        Text(
+            f"Schedule {'made' if scheduled else 'kept'}: {RECONCILE_SCHEDULE}, every morning at seven, "
+            f"{'heals' if heals else 'reports'}"
+        ),
     )
     return ExitCode.OK
 

@@ -29,13 +29,15 @@ class ExitCode(IntEnum):
     UNAVAILABLE = 3  # a server or the worker does not answer
     MISCONFIGURED = 4
     FAILED = 5  # anything else
+    VIOLATED = 6  # something is half-moved
     INTERRUPTED = 130  # Ctrl-C
     TERMINATED = 143  # SIGTERM
 
 
 EXIT_CODES = (
     "Exit codes: 0 done · 1 the two sides differ, or the transfer was undone · 2 wrong command line or a refusal · "
-    "3 a server or the worker does not answer · 4 misconfigured · 5 anything else · 130 interrupted · 143 terminated."
+    "3 a server or the worker does not answer · 4 misconfigured · 5 anything else · 6 something is half-moved · "
+    "130 interrupted · 143 terminated."
 )
 _WIDTH_OF_A_FILE = 140  # a log or a pipe has no width of its own
 _BY_KIND: tuple[tuple[type[TransferError], ExitCode], ...] = (

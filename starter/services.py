@@ -11,13 +11,15 @@ from adapters.log import PostgresTransferLog
 from adapters.postgres import Pool, connect_pool, translated_errors
 from adapters.preview import PostgresPreviewReader
 from adapters.register import PostgresRegister
-from adapters.settings import Settings, load_settings
+from adapters.settings import Settings, settings_of
 from adapters.temporal import connect_temporal
 from adapters.tickets import PostgresTicketOffice, TicketSeal
 from adapters.verifier import PostgresVerifier
 from domain.errors import Misconfigured, Unavailable
 from starter.client import TransferClient
 from starter.comparing import Comparer
+
+__all__ = ["Surroundings", "connect", "database", "settings_of", "surroundings"]
 
 _STACK_FILE = Path(".sb-transfer") / "stack.json"
 # Naming a server means: not the stack in this folder. Half of one system and half of another would lose transfers.
@@ -63,21 +65,6 @@ def _running_stack() -> dict[str, str]:
             "TEMPORAL_ADDRESS."
         )
     return found
-
-
-def settings_of(variables: Mapping[str, str]) -> Settings:
-    """Return the settings in these variables, whatever the process's own say.
-
-    Raises:
-        Misconfigured: A setting is missing or unusable.
-    """
-    prefix = Settings.model_config.get("env_prefix", "")
-    given = {
-        name: variables[f"{prefix}{name.upper()}"]
-        for name in Settings.model_fields
-        if variables.get(f"{prefix}{name.upper()}")
-    }
-    return load_settings(**given)
 
 
 @asynccontextmanager
