@@ -103,6 +103,11 @@ class Side:
     server: str
 
     @property
+    def major(self) -> int:
+        """Return the server's major version, also of a beta."""
+        return int(re.split(r"\D", self.server, maxsplit=1)[0])
+
+    @property
     def readable(self) -> dict[str, Table]:
         """Return what holds rows now: a materialised view may not have been filled."""
         return {name: table for name, table in self.tables.items() if table.readable}

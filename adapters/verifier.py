@@ -18,7 +18,8 @@ import asyncpg
 from adapters.docket import hold_forward, tell
 from adapters.fingerprints import keep_proof
 from adapters.postgres import Connection, Pool, transaction, translated_errors
-from adapters.sides import Facts, Side, fragment, read_side
+from adapters.rowhash import Part, hash_statement
+from adapters.sides import Facts, Side, Table, fragment, read_side
 from adapters.statements import load
 from domain.errors import CloneDiffers, EnvironmentUnknown
 from domain.fingerprint import Fingerprint
@@ -28,7 +29,11 @@ from domain.ports import ReportProgress
 EVENT_KIND = "clone_verified"
 MAX_KEYS = 20
 MAX_DIFFERENCES = 100
-CHUNK_BYTES = 64 * 1024 * 1024
+# A range is long enough that its beginning does not show, and short enough to keep every connection busy to the end.
+CHUNK_BYTES = 16 * 1024 * 1024
+# Tables under this are read many at a time: a statement for each would take longer than their rows.
+_SMALL_BYTES = 1024 * 1024
+_SMALL_TABLES = 40
 _REPORT_SECONDS = 0.5
 _MAX_DEFINITION = 200
 _LAST_BLOCK = 2**32 - 2
@@ -45,7 +50,7 @@ class _Pair:
     columns: tuple[str, ...]
     key: tuple[str, ...] | None
     sums: tuple[list[int], list[int]] = field(default_factory=lambda: ([0, 0, 0], [0, 0, 0]))
-    open_units: int = 0
+    open_pieces: int = 0
     unreadable: str = ""
 
     @property
@@ -55,15 +60,25 @@ class _Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class _Unit:
-    """A range of pages of one side of a table."""
+class _Piece:
+    """A range of pages of one side of a table, or all of it, and where its sums are added."""
 
     pair: _Pair
-    side: Side
+    part: Part
     sums: list[int]
-    first: int
-    last: int
     bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """What one statement reads: a piece of a large table, or many small tables of one side."""
+
+    side: Side
+    pieces: tuple[_Piece, ...]
+
+    @property
+    def bytes(self) -> int:
+        return sum(piece.bytes for piece in self.pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +110,13 @@ class _Course:
         self.bytes_total = sum(unit.bytes for unit in units)
         estimates = (max(side.tables[pair.name].estimate for side in sides) for pair in pairs)
         self.rows_total = len(sides) * sum(estimates)
+
+    def read(self, piece: _Piece, rows: int) -> None:
+        """Take in that a piece has been read."""
+        self.rows_done += rows
+        self.bytes_done += piece.bytes
+        piece.pair.open_pieces -= 1
+        self.tables_done += piece.pair.open_pieces == 0
 
     def tell(self) -> None:
         self._report(
@@ -220,7 +242,7 @@ class PostgresVerifier:
                 for name, table in side.readable.items()
                 if only is None or name in only
             ]
-            units = sorted(_units(pairs, (side,)), key=lambda unit: -unit.bytes)
+            units = _units(pairs, (side,))
             course.measure(pairs, units, side)
             await self._together(self._hash_units, course, iter(units))
         for pair in pairs:
@@ -251,11 +273,11 @@ class PostgresVerifier:
     ) -> _Compared:
         course = _Course(report)
         async with course.telling():
-            old, new = [await self._side(schema) for schema in (old_schema, new_schema)]
+            old, new = await self._sides(old_schema, new_schema)
             if fenced:
                 await self._forget_taken_grants(old, new)
             pairs = _pairs(old, new, ignored_columns)
-            units = sorted(_units(pairs, (old, new)), key=lambda unit: -unit.bytes)
+            units = _units(pairs, (old, new))
             course.measure(pairs, units, old, new)
             await self._together(self._hash_units, course, iter(units))
             unequal = [pair for pair in pairs if not pair.equal]
@@ -271,6 +293,17 @@ class PostgresVerifier:
             side.fingerprint({pair.name: pair.sums[place] for pair in pairs}) for place, side in enumerate((old, new))
         ]
         return _Compared(verification, *fingerprints)
+
+    async def _sides(self, *schemas: str) -> list[Side]:
+        """Read what the server says of some schemas, side by side where there are connections for it."""
+        if self._parallelism == 1:
+            return [await self._side(schema) for schema in schemas]
+        try:
+            async with asyncio.TaskGroup() as readers:
+                reading = [readers.create_task(self._side(schema)) for schema in schemas]
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group
+        return [task.result() for task in reading]
 
     async def _side(self, schema: str) -> Side:
         async with self._reading(schema) as connection:
@@ -293,25 +326,26 @@ class PostgresVerifier:
 
     async def _hash_units(self, course: _Course, units: Iterator[_Unit]) -> None:
         for unit in units:
-            await self._hash(course, unit)
+            try:
+                await self._hash(course, unit)
+            except asyncpg.InsufficientPrivilegeError as error:
+                if len(unit.pieces) == 1:
+                    unit.pieces[0].pair.unreadable = str(error)
+                    course.read(unit.pieces[0], 0)
+                else:
+                    await self._hash_units(course, iter([_Unit(unit.side, (piece,)) for piece in unit.pieces]))
 
     async def _hash(self, course: _Course, unit: _Unit) -> None:
-        pair, side = unit.pair, unit.side
-        statement = _SQL["hash_rows"].format(row=side.row(pair.name, pair.columns), table=side.tables[pair.name].quoted)
-        try:
-            async with self._reading() as connection:
-                row = await connection.fetchrow(statement, (unit.first, 0), (unit.last, 0))
-        except asyncpg.InsufficientPrivilegeError as error:
-            pair.unreadable = str(error)
-        else:
-            if row is None:
-                raise AssertionError("an aggregate has one row")
-            for place, value in enumerate(row):
-                unit.sums[place] += int(value)
-            course.rows_done += row["rows"]
-        course.bytes_done += unit.bytes
-        pair.open_units -= 1
-        course.tables_done += pair.open_units == 0
+        bounds = unit.pieces[0].part.bounds or ()
+        async with self._reading() as connection:
+            rows = await connection.fetch(
+                hash_statement(unit.side, [piece.part for piece in unit.pieces]), *((page, 0) for page in bounds)
+            )
+        for row in rows:
+            piece = unit.pieces[row["place"]]
+            for place, value in enumerate((row["rows"], row["first"], row["second"])):
+                piece.sums[place] += int(value)
+            course.read(piece, row["rows"])
 
     async def _explain(self, pairs: Iterator[_Pair], found: dict[str, TableDifference], old: Side, new: Side) -> None:
         for pair in pairs:
@@ -448,14 +482,29 @@ def _pair(old: Side, new: Side, name: str, ignored_columns: Mapping[str, frozens
     return _Pair(name, columns, key if usable else None)
 
 
-def _units(pairs: list[_Pair], sides: tuple[Side, ...]) -> Iterator[_Unit]:
-    """Cut every table, on each side, into ranges of about 64 MB, values kept out of line counted in."""
-    for pair in pairs:
-        for side, sums in zip(sides, pair.sums, strict=False):  # one side alone is hashed, not compared
-            table = side.tables[pair.name]
-            step = max(1, table.pages * CHUNK_BYTES // max(table.bytes, 1)) if table.pages else 1
-            starts = range(0, max(table.pages, 1), step)
-            for start in starts:
-                last = _LAST_BLOCK if start + step >= table.pages else start + step
-                pair.open_units += 1
-                yield _Unit(pair, side, sums, start, last, table.bytes // len(starts))
+def _units(pairs: list[_Pair], sides: tuple[Side, ...]) -> list[_Unit]:
+    """Cut large tables, on each side, into ranges and put small ones together; the most to read comes first."""
+    units: list[_Unit] = []
+    for place, side in enumerate(sides):
+        small: list[_Piece] = []
+        for pair in pairs:
+            pieces = list(_pieces(pair, side.tables[pair.name], pair.sums[place]))
+            pair.open_pieces += len(pieces)
+            if len(pieces) == 1 and pieces[0].bytes < _SMALL_BYTES:
+                small += pieces
+            else:
+                units += [_Unit(side, (piece,)) for piece in pieces]
+        units += [
+            _Unit(side, tuple(small[first : first + _SMALL_TABLES])) for first in range(0, len(small), _SMALL_TABLES)
+        ]
+    return sorted(units, key=lambda unit: -unit.bytes)
+
+
+def _pieces(pair: _Pair, table: Table, sums: list[int]) -> Iterator[_Piece]:
+    """Cut a table into ranges of about `CHUNK_BYTES`, values kept out of line counted in."""
+    step = max(1, table.pages * CHUNK_BYTES // max(table.bytes, 1)) if table.pages else 1
+    starts = range(0, max(table.pages, 1), step)
+    for start in starts:
+        last = _LAST_BLOCK if start + step >= table.pages else start + step
+        bounds = (start, last) if len(starts) > 1 else None
+        yield _Piece(pair, Part(pair.name, pair.columns, bounds), sums, table.bytes // len(starts))

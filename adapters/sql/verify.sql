@@ -460,13 +460,18 @@ left join part p on p.whole = t.oid
 left join unsendable u on u.id = t.oid
 
 -- name: hash_rows
--- Rows of a range of pages as a count and two sums of independent hashes, in whatever order they lie. The bytes are
--- hashed as one value: a sum of hashes that are linear in the columns would miss two amounts that were swapped.
-select count(*) as rows,
-       coalesce(sum(hash_record_extended(x.sent, 1)), 0) as first,
-       coalesce(sum(hash_record_extended(x.sent, 2)), 0) as second
--- OFFSET 0 keeps the server from making the bytes once for each hash.
-from (select row(record_send(row({row}))) as sent from only {table} t where t.ctid >= $1 and t.ctid < $2 offset 0) x
+-- Rows as a count and two sums of hashes, in whatever order they lie. OFFSET 0 keeps the server from making the bytes
+-- once for each hash.
+select {place} as place, count(*) as rows, coalesce(sum({first}), 0) as first, coalesce(sum({second}), 0) as second
+from (select {sent} as sent from only {table} t {bounds} offset 0) x
+
+-- name: hash_of_bytes
+-- Since PostgreSQL 18.
+hashbyteaextended({bytes}, {seed})
+
+-- name: hash_of_row
+-- The same number on every server: a row's hash is its only value's.
+hash_record_extended(row({bytes}), {seed})
 
 -- name: differing_keys
 -- Keys whose rows differ, or are on one side only.
