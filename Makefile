@@ -16,7 +16,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test check histories format lock clean
+.PHONY: help demo up test check model histories format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ check: $(STAMP) ## Run everything that CI runs: format, lint, types, import rule
 	$(BIN)/lint-imports
 	$(PYTEST) $(ARGS)
 
+# `make check` searches the small sizes; this the large ones as well.
+model: $(STAMP) ## Search every order of events in the model, and see that flaws are found; takes minutes
+	$(BIN)/python -m model.checker
+
 histories: $(STAMP) ## Record the histories that the replay tests play back; docs/deploys.md says when
 	$(BIN)/python -m tests.replay.record
 
@@ -52,7 +56,7 @@ lock: $(STAMP) ## Pin the newest dependencies, with hashes, in requirements.lock
 		--no-emit-trusted-host --build-deps-for editable --extra api --extra devstack --extra dev --output-file $(LOCK) pyproject.toml
 
 clean: ## Remove the virtual environment, builds and caches; data in .sb-transfer/ stays
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .tools build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Everything is pinned by hash; the project itself is built with the pinned setuptools, so nothing else is fetched.

@@ -1,0 +1,21 @@
+"""Every order of events that the model knows, and proof that the search would find a flaw."""
+
+import pytest
+
+from model.checker import MUTATIONS, SEARCHES, Search, check
+
+
+@pytest.mark.parametrize("search", SEARCHES, ids=lambda search: search.name)
+def test_the_invariant_holds_in_every_state(search: Search) -> None:
+    """An order of events in which books are lost, doubled or writable twice would meet a customer one evening."""
+    outcome = check(search)
+    assert not outcome.violation, f"{outcome.violation}\n{outcome.trail}"
+    assert outcome.states > 100_000  # a model that cannot get anywhere has no violations either
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda search: search.mutation)
+def test_a_flaw_is_found(mutation: Search) -> None:
+    """A search that overlooks a missing guard would promise what the code does not keep."""
+    outcome = check(mutation)
+    assert outcome.violation
+    assert outcome.trail
