@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, Field
 from domain.messages import Message, TableDifference
 
 # Names how rows become hashes; another way of hashing gets another name. docs/certificate.md describes this one.
-METHOD = "every value of a row as the server sends it, hash_bytes_extended with seeds 1 and 2, summed"
+METHOD = "sb-transfer rows 2"
 
 
 class TableHash(Message):
