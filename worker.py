@@ -10,11 +10,12 @@ import logging
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import Plugin, Worker
 
 from activities.boundary import ErrorBoundary
 from activities.clone import CloneActivities
@@ -65,7 +66,7 @@ _GRACE = timedelta(seconds=10)
 
 
 def build_workers(
-    client: Client, settings: Settings, *, quick: Pool, heavy: Pool, post: Pool
+    client: Client, settings: Settings, *, quick: Pool, heavy: Pool, post: Pool, plugins: Sequence[Plugin] = ()
 ) -> tuple[Worker, Worker, Worker]:
     """Wire the adapters to the activities and return the workers for `transfers`, `clone` and `mail`.
 
@@ -105,6 +106,7 @@ def build_workers(
         workflows=[TransferWorkflow, MailboxForwardingWorkflow, RecoveryWorkflow, ReconcileWorkflow],
         activities=[*roster.short(), *reconcile.short()],
         interceptors=[boundary],
+        plugins=plugins,
         max_concurrent_activities=_TRANSACTIONS_AT_ONCE,
         graceful_shutdown_timeout=_GRACE,
     )
@@ -113,6 +115,7 @@ def build_workers(
         task_queue=queues.CLONE,
         activities=[*roster.heavy(), *reconcile.heavy()],
         interceptors=[boundary],
+        plugins=plugins,
         max_concurrent_activities=_CLONES_AT_ONCE,
         max_heartbeat_throttle_interval=policies.BEAT,
         graceful_shutdown_timeout=_GRACE,
@@ -122,13 +125,14 @@ def build_workers(
         task_queue=queues.MAIL,
         activities=roster.post(),
         interceptors=[boundary],
+        plugins=plugins,
         max_concurrent_activities=_MAILS_AT_ONCE,
         graceful_shutdown_timeout=_GRACE,
     )
     return transfers, heavy_work, mail
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, *, plugins: Sequence[Plugin] = ()) -> None:
     """Work until SIGTERM or SIGINT.
 
     Raises:
@@ -155,7 +159,7 @@ async def serve(settings: Settings) -> None:
         post = await connect_pool(dsn, min_size=1, max_size=_MAILS_AT_ONCE, application_name="sb-transfer mail")
         resources.push_async_callback(post.close)
         client = await connect_temporal()
-        for worker in build_workers(client, settings, quick=quick, heavy=heavy, post=post):
+        for worker in build_workers(client, settings, quick=quick, heavy=heavy, post=post, plugins=plugins):
             await resources.enter_async_context(worker)
         served = f"{queues.TRANSFERS}, {queues.CLONE}, {queues.MAIL}"
         _log.info("serving %s of namespace %s", served, client.namespace)
@@ -163,11 +167,11 @@ async def serve(settings: Settings) -> None:
         _log.info("stopping: finishing short work, leaving the rest to the next worker")
 
 
-def main() -> int:
+def main(*, plugins: Sequence[Plugin] = ()) -> int:
     """Run the worker; return the exit code: 0 after a signal, 3 without a server, 4 with unusable settings."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     try:
-        asyncio.run(serve(load_settings()))
+        asyncio.run(serve(load_settings(), plugins=plugins))
     except TransferError as error:
         _log.error("%s", error)
         return 3 if error.retryable else 4

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +26,7 @@ from devstack.mailprocess import MailProcess
 from devstack.postgres import EmbeddedPostgres
 from devstack.supervision import Server, Supervision
 from devstack.temporal import EmbeddedTemporal
+from devstack.worker import COMMAND as WORKER_COMMAND
 from devstack.worker import WorkerProcess
 from domain.errors import Misconfigured, Unavailable
 from workflows import search_attributes
@@ -53,6 +54,8 @@ class Stack:
         worker: bool = True,
         api: bool = False,
         environment: Mapping[str, str] | None = None,
+        worker_command: Sequence[str] = WORKER_COMMAND,
+        restarts: bool = True,
     ) -> None:
         """Prepare a stack.
 
@@ -61,11 +64,14 @@ class Stack:
             worker: Whether to run the worker too.
             api: Whether to run the HTTP API too.
             environment: Settings to honour instead of this process's environment variables.
+            worker_command: The program that is the worker.
+            restarts: Whether a server that dies is started again by itself.
         """
         self.folder = folder.absolute()
         self._given = dict(os.environ if environment is None else environment)
         self._wants_worker = worker
-        self._worker = WorkerProcess(self.folder / "worker")
+        self._restarts = restarts
+        self._worker = WorkerProcess(self.folder / "worker", worker_command)
         self._wants_api = api
         self._api = ApiProcess(self.folder / "api")
         self._issuer = EmbeddedIssuer(self.folder)
@@ -87,6 +93,18 @@ class Stack:
     def worker_pid(self) -> int:
         """Return the process id of the worker; it changes when the worker dies and is started again."""
         return self._worker.pid
+
+    @property
+    def servers(self) -> dict[str, Server]:
+        """Return the stack's own servers by name; what the environment named is somebody else's."""
+        servers: dict[str, Server | None] = {
+            "postgres": self._postgres,
+            "temporal": self._temporal,
+            "mail": self._mail,
+            "worker": self._worker if self._wants_worker else None,
+            "api": self._api if self._wants_api else None,
+        }
+        return {name: server for name, server in servers.items() if server is not None}
 
     def process_environment(self) -> dict[str, str]:
         """Return all variables for a process that is to use this stack: the given ones and `environment`."""
@@ -147,7 +165,8 @@ class Stack:
             await self._api.ready()
             self._info = self.info.model_copy(update={"api_url": self._api.url})
             self._started("api", self._api.pid)
-        self._supervise()
+        if self._restarts:
+            self._supervise()
 
     def _token_settings(self) -> dict[str, str]:
         """Return how the API checks tokens: as the environment says, else with the stack's own issuer."""
@@ -155,18 +174,10 @@ class Stack:
 
     def _supervise(self) -> None:
         """From now on a server that dies is started again; at the end watching stops before anything else does."""
-        servers: dict[str, Server | None] = {
-            "postgres": self._postgres,
-            "temporal": self._temporal,
-            "mail": self._mail,
-            "worker": self._worker if self._wants_worker else None,
-            "api": self._api if self._wants_api else None,
-        }
-        for name, server in servers.items():
-            if server is not None:
-                supervision = Supervision(name, server, self._started)
-                self._cleanup.push_async_callback(supervision.end)
-                supervision.begin()
+        for name, server in self.servers.items():
+            supervision = Supervision(name, server, self._started)
+            self._cleanup.push_async_callback(supervision.end)
+            supervision.begin()
 
     async def _start_postgres(self) -> None:
         if self._postgres is not None:

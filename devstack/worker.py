@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from temporalio.client import Client
@@ -20,9 +21,9 @@ COMMAND = (sys.executable, "-P", "-m", "worker")
 class WorkerProcess(Program):
     """`python -m worker` with the settings of a stack."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, command: Sequence[str] = COMMAND) -> None:
         """Prepare the process; `folder` is made when it is missing and holds `log`."""
-        super().__init__("worker", COMMAND, folder)
+        super().__init__("worker", command, folder)
 
     async def ready(self, client: Client) -> None:
         """Wait until the server sees the worker ask both queues for work.
