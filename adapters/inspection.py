@@ -28,8 +28,8 @@ from domain.naming import mailbox_workflow_id_of
 from domain.reconciliation import Findings, Inspect
 from domain.vocabulary import MailKind
 
-# A workflow closes a moment after its last transaction: what is seen in between is gone a few seconds later.
-LOOK_AGAIN_AFTER = timedelta(seconds=5)
+# A workflow closes a moment after its last transaction: what is seen in between is gone some seconds later.
+LOOK_AGAIN_AFTER = timedelta(seconds=2)
 # Every table that a transaction reads costs the server a few locks until it ends, and it has room for some thousands.
 _SCHEMAS_AT_ONCE = 200
 _DROPPED_UNDER_US = (EnvironmentUnknown, asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError)

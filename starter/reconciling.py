@@ -10,6 +10,7 @@ from temporalio.exceptions import ApplicationError
 
 from adapters.inspection import PostgresInspector
 from adapters.liveness import TemporalLiveness
+from adapters.settings import Settings
 from adapters.temporal import connect_temporal, pollers
 from adapters.verifier import PostgresVerifier
 from domain.reconciliation import RECONCILE_SCHEDULE, Findings, Inspect, Reconcile, Reconciled
@@ -30,17 +31,21 @@ async def inspect(here: Surroundings, output: Output, *, fix: bool, deep: bool, 
     Raises:
         Unavailable: A server does not answer, or there is no worker to heal with.
     """
-    settings = here.settings
     client = await connect_temporal(environment=here.environment)
-    async with database(settings, connections=2 + settings.clone_parallelism) as pool:
-        verifier = PostgresVerifier(pool, parallelism=settings.clone_parallelism)
-        found = await PostgresInspector(pool, TemporalLiveness(client), verifier).inspect(Inspect(deep=deep))
-    outcome = Reconciled(found=found, left=found)
-    if fix and found.violations:
-        output.say(*_listed(found), Text("The worker puts right what it safely can…"))
+    if fix:
         outcome = await _heal(client, Reconcile(heal=True, deep=deep, requested_by=by))
+    else:
+        found = await _look(here.settings, client, deep=deep)
+        outcome = Reconciled(found=found, left=found)
     output.answer(outcome, *_answer(outcome))
     return ExitCode.VIOLATED if outcome.left.violations else ExitCode.OK
+
+
+async def _look(settings: Settings, client: Client, *, deep: bool) -> Findings:
+    """Look from here: for that no worker is needed."""
+    async with database(settings, connections=2 + settings.clone_parallelism) as pool:
+        verifier = PostgresVerifier(pool, parallelism=settings.clone_parallelism)
+        return await PostgresInspector(pool, TemporalLiveness(client), verifier).inspect(Inspect(deep=deep))
 
 
 async def _heal(client: Client, order: Reconcile) -> Reconciled:
