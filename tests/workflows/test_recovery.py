@@ -1,0 +1,248 @@
+"""Recoveries and reconciliations on a real server, with the ports played in memory."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from temporalio.client import WorkflowFailureError, WorkflowHandle
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from activities.boundary import ErrorBoundary
+from activities.clone import CloneActivities
+from activities.gate import GateActivities
+from activities.log import LogActivities
+from activities.mail import MailActivities
+from activities.reconcile import ReconcileActivities
+from activities.tickets import TicketActivities, UploadActivities
+from domain import messages as m
+from domain.errors import AlreadyReleased, EnvironmentBusy, TransferError
+from domain.naming import mailbox_workflow_id_of, workflow_id_of
+from domain.reconciliation import (
+    Findings,
+    Healing,
+    Inspect,
+    ReadStanding,
+    Reconcile,
+    Reconciled,
+    RecoverTransfer,
+    Repair,
+    Standing,
+)
+from domain.violations import REMEDY, Violation, ViolationKind
+from domain.vocabulary import MailKind, TransferState, UndoReason
+from tests.workflows.world import Gate, ReservationBook
+from workflows import queues
+from workflows.mailbox import MailboxForwardingWorkflow
+from workflows.reconcile import VIOLATED, ReconcileWorkflow
+from workflows.recovery import RecoveryWorkflow
+
+UNDONE_IN_ORDER = ["begin_undo", "drop", "release_reservation", "revoke", "unfreeze", "finish_undo", "send undone"]
+
+
+class Ward(Gate):
+    """A world in which a transfer was left behind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.transfer_id = uuid4()
+        self.states = [TransferState.AWAITING_RELEASE]
+        self.mails_answered: list[MailKind] = []
+        self.wrong: list[tuple[Violation, ...]] = []
+
+    async def standing(self, order: ReadStanding) -> Standing:
+        await self._did("standing", order)
+        state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        released = state is TransferState.RELEASED
+        return Standing(
+            transfer_id=order.transfer_id,
+            environment_id=self.old_id,
+            state=state,
+            scenario=self.scenario,
+            undo_reason=UndoReason.REJECTED if state is TransferState.UNDOING else None,
+            undo_detail="not ours" if state is TransferState.UNDOING else "",
+            old=self._summary(self.old_id, "10001"),
+            new=None,
+            mails_answered=self.mails_answered,
+            old_mailbox_address="enyoi@10001.mailbox.sb.example",
+            forwards_until=datetime.now(UTC) + timedelta(days=3) if released else None,
+        )
+
+    async def inspect(self, order: Inspect) -> Findings:
+        await self._did("inspect", order)
+        found = self.wrong.pop(0) if self.wrong else ()
+        return Findings(at=datetime.now(UTC), environments=1, transfers=1, violations=found)
+
+    async def repair(self, order: Repair) -> Healing:
+        await self._did("repair", order)
+        return Healing(violation=order.violation, done=True, what="done")
+
+    def steps(self) -> list[str]:
+        """Return what was done, without what only looks or tells."""
+        return [call for call in self.calls if call not in ("standing", "record", "inspect")]
+
+
+@pytest.fixture
+async def ward(skipping: WorkflowEnvironment) -> AsyncIterator[Ward]:
+    ward = Ward()
+    gate, tickets, clone, log = (
+        GateActivities(ward),
+        TicketActivities(ward),
+        CloneActivities(ward, ward),
+        LogActivities(ward),
+    )
+    reconcile, mail = ReconcileActivities(ward, ward), MailActivities(ward)
+    transfers = Worker(
+        skipping.client,
+        task_queue=queues.TRANSFERS,
+        workflows=[RecoveryWorkflow, ReconcileWorkflow, MailboxForwardingWorkflow],
+        activities=[
+            gate.unfreeze_environment,
+            gate.release_environment,
+            tickets.revoke_ticket,
+            UploadActivities(ReservationBook(ward)).release_reservation,
+            clone.drop_clone,
+            log.begin_undo,
+            log.finish_undo,
+            log.record_event,
+            *reconcile.short(),
+        ],
+        interceptors=[ErrorBoundary()],
+    )
+    post = Worker(skipping.client, task_queue=queues.MAIL, activities=[mail.send_mail], interceptors=[ErrorBoundary()])
+    with skipping.with_time_skipping_disabled():
+        async with transfers, post:
+            yield ward
+
+
+async def recover(skipping: WorkflowEnvironment, ward: Ward) -> WorkflowHandle[RecoveryWorkflow, m.TransferResult]:
+    return await skipping.client.start_workflow(
+        RecoveryWorkflow.run,
+        RecoverTransfer(transfer_id=ward.transfer_id, environment_id=ward.old_id, requested_by="operator"),
+        id=workflow_id_of(ward.old_id),
+        task_queue=queues.TRANSFERS,
+    )
+
+
+async def end_mailbox(skipping: WorkflowEnvironment, transfer_id: UUID) -> None:
+    await skipping.client.get_workflow_handle(mailbox_workflow_id_of(transfer_id)).terminate("the test is over")
+
+
+async def test_before_its_release_everything_is_undone_in_order(skipping: WorkflowEnvironment, ward: Ward) -> None:
+    """An environment would be opened while its clone is still there, and a customer would work in both."""
+    ward.failures["drop"] = [EnvironmentBusy()]
+    result = await (await recover(skipping, ward)).result()
+    assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.FAILED)
+    steps = ward.steps()
+    steps.remove("drop")  # the attempt that failed
+    steps.remove("begin_undo")  # once to see whether it still can be, once as the saga does
+    assert steps == UNDONE_IN_ORDER
+    assert [(event.actor, event.kind) for event in ward.events] == [("operator", "recovery_started")]
+
+
+async def test_an_undo_that_had_begun_keeps_its_reason(skipping: WorkflowEnvironment, ward: Ward) -> None:
+    """The old side would read that the move failed, where the new side had rejected it."""
+    ward.states = [TransferState.UNDOING]
+    result = await (await recover(skipping, ward)).result()
+    assert (result.undo_reason, result.undo_detail) == (UndoReason.REJECTED, "not ours")
+
+
+async def test_a_release_that_came_through_at_the_last_moment_is_finished(
+    skipping: WorkflowEnvironment, ward: Ward
+) -> None:
+    """An activity of the terminated workflow may still release: undoing then would take away books in use."""
+    ward.states = [TransferState.AWAITING_RELEASE, TransferState.RELEASED]
+    ward.failures["begin_undo"] = [AlreadyReleased()]
+    ward.mails_answered = [MailKind.INVITATION]
+    result = await (await recover(skipping, ward)).result()
+    assert result.state is TransferState.RELEASED
+    assert ward.steps() == ["begin_undo", "release", "send released"]
+    await end_mailbox(skipping, ward.transfer_id)
+
+
+async def test_what_is_sent_to_a_recovery_is_refused_and_recorded(skipping: WorkflowEnvironment, ward: Ward) -> None:
+    """A release that nobody refuses would be waited for, and its sender would never learn that it came too late."""
+    go_on = asyncio.Event()
+
+    async def held() -> None:
+        await go_on.wait()
+
+    ward.hooks["drop"] = held
+    recovery = await recover(skipping, ward)
+    while "drop" not in ward.calls:  # noqa: ASYNC110 - the world has no event for it
+        await asyncio.sleep(0.01)
+    await recovery.signal("release", m.Release(released_by="new side"))
+    await recovery.cancel()
+    go_on.set()
+    assert (await recovery.result()).state is TransferState.UNDONE
+    assert {event.kind for event in ward.events} >= {"release_refused", "cancel_refused"}
+
+
+def wrong(kind: ViolationKind, subject: str) -> Violation:
+    return Violation(kind=kind, subject=subject, what="seen", remedy=REMEDY[kind])
+
+
+async def reconcile(skipping: WorkflowEnvironment, *, heal: bool) -> Reconciled:
+    order = Reconcile(heal=heal, requested_by="operator")
+    return await skipping.client.execute_workflow(
+        ReconcileWorkflow.run, order, id=f"reconcile-{uuid4()}", task_queue=queues.TRANSFERS
+    )
+
+
+async def test_a_report_changes_nothing_and_lists_everything(skipping: WorkflowEnvironment, ward: Ward) -> None:
+    """A nightly look that heals unasked would hide who breaks things, and one that keeps silent would hide that."""
+    many = tuple(wrong(ViolationKind.ORPHAN_SCHEMA, f"schema env_{number}") for number in range(25))
+    ward.wrong = [many]
+    with pytest.raises(WorkflowFailureError) as failed:
+        await reconcile(skipping, heal=False)
+    cause = failed.value.cause
+    assert isinstance(cause, ApplicationError)
+    assert cause.type == VIOLATED
+    assert "25 wrong" in cause.message
+    assert "and 5 more" in cause.message
+    assert Reconciled.model_validate(cause.details[0]).left.violations == many
+    assert ward.steps() == []
+
+
+async def test_healing_recovers_first_and_says_what_it_could_not_do(skipping: WorkflowEnvironment, ward: Ward) -> None:
+    """One repair that fails would keep all others from being done, and nobody would know which it was."""
+    transfer = f"transfer {ward.transfer_id}"
+    ward.wrong = [
+        (
+            wrong(ViolationKind.STRANDED, transfer),
+            wrong(ViolationKind.ORPHAN_SCHEMA, "schema env_1"),
+            wrong(ViolationKind.TICKET_LEFT, transfer),
+            wrong(ViolationKind.NOBODY_TOLD, transfer),
+        ),
+        (),
+    ]
+    ward.failures["repair"] = [TransferError("it cannot be")]
+    outcome = await reconcile(skipping, heal=True)
+    assert [(one.violation.kind, one.done) for one in outcome.healings] == [
+        (ViolationKind.STRANDED, True),
+        (ViolationKind.NOBODY_TOLD, True),
+        (ViolationKind.ORPHAN_SCHEMA, False),
+        (ViolationKind.TICKET_LEFT, True),
+    ]
+    steps = ward.steps()
+    assert steps.count("finish_undo") == 1
+    assert steps.index("finish_undo") < steps.index("repair")
+
+
+async def test_a_mailbox_is_watched_again_with_the_time_that_is_left(skipping: WorkflowEnvironment, ward: Ward) -> None:
+    """The old address would be closed at once, or thirty days too late; and never by two workflows."""
+    ward.states = [TransferState.RELEASED]
+    unattended = (wrong(ViolationKind.FORWARDING_UNATTENDED, f"transfer {ward.transfer_id}"),)
+    ward.wrong = [unattended, (), unattended, ()]
+    first, second = [await reconcile(skipping, heal=True) for _ in range(2)]
+    assert "will be closed on" in first.healings[0].what
+    assert "already watches" in second.healings[0].what
+    mailbox = skipping.client.get_workflow_handle(mailbox_workflow_id_of(ward.transfer_id))
+    history = await mailbox.fetch_history()
+    timer = next(event for event in history.events if event.HasField("timer_started_event_attributes"))
+    left = timer.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
+    assert timedelta(days=2, hours=23) < left <= timedelta(days=3)
+    await end_mailbox(skipping, ward.transfer_id)
