@@ -16,7 +16,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test check model histories format lock clean
+.PHONY: help demo up test check chaos model histories format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ check: $(STAMP) ## Run everything that CI runs: format, lint, types, import rule
 # `make check` searches the small sizes; this the large ones as well.
 model: $(STAMP) ## Search every order of events in the model, and see that flaws are found; takes minutes
 	$(BIN)/python -m model.checker
+
+chaos: $(STAMP) ## Kill every server at every step of a transfer: all faults, about half an hour; ARGS="--only 'worker killed'"
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 histories: $(STAMP) ## Record the histories that the replay tests play back; docs/deploys.md says when
 	$(BIN)/python -m tests.replay.record

@@ -42,7 +42,8 @@ class Ring:
                 while not all(_stands_still(one) if manner is Manner.STOPPED else _is_gone(one) for one in hit):  # noqa: ASYNC110
                     await asyncio.sleep(_LOOK_SECONDS)
             self._recovery = asyncio.create_task(self._get_up(victim, manner, hit))
-            return f"{'+'.join(str(one.pid) for one in hit)} {'stands still' if manner is Manner.STOPPED else 'gone'}"
+            others = f" and {len(hit) - 1} others" if len(hit) > 1 else ""
+            return f"process {hit[0].pid}{others} {'stopped' if manner is Manner.STOPPED else 'gone'}"
 
     async def calm(self) -> None:
         """Wait until nobody is down."""

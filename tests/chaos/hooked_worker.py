@@ -43,6 +43,7 @@ ATTEMPT = timedelta(seconds=2.5)
 _SILENCE = timedelta(seconds=5)
 _SOONEST, _LATEST = timedelta(seconds=0.3), timedelta(seconds=1.5)
 _BEAT_SECONDS = 0.5
+_PATIENCE = 10
 
 
 class _Hooks(ActivityInboundInterceptor):
@@ -108,6 +109,8 @@ class _Hurry(WorkflowOutboundInterceptor):
                 input.retry_policy,
                 initial_interval=min(input.retry_policy.initial_interval, _SOONEST),
                 maximum_interval=latest,
+                # Shorter pauses between as many tries would be less patience than production has.
+                maximum_attempts=input.retry_policy.maximum_attempts * _PATIENCE,
             )
         return super().start_activity(input)
 

@@ -132,10 +132,8 @@ class Journey:
         await self._hooks.settled()
         await self._ring.calm()
         await self._reckoner.invariant(self._label)
-        status = await self._status()
-        assert status is not None
-        assert status.new is not None
-        await self._look_at_units(status.new.schema_name)
+        new = await self._client.environment(str(await self._new_environment(transfer_id)))
+        await self._look_at_units(new.schema_name)
         if ending is Ending.REJECTED:
             self._rejected = True
             rejected = Reject(rejected_by="new side", reason="chaos")
@@ -145,7 +143,7 @@ class Journey:
             released = Release(released_by="new side", note="")
             await self._insist(lambda: remote.release(released), self._past(TransferState.AWAITING_RELEASE))
             await self._reach(TransferState.RELEASED)
-        return status.new
+        return new
 
     async def _reach(self, state: TransferState) -> None:
         """Wait for a state, then inject what is due in it."""
@@ -212,11 +210,18 @@ class Journey:
 
         return asked
 
+    async def _new_environment(self, transfer_id: UUID) -> UUID | None:
+        record = await self._client.transfer(transfer_id)
+        return record.new_environment_id
+
     async def _is_half_way(self) -> bool:
         status = await self._status()
         if status is None or status.new is None:
             return False
-        self._units = await self._reckoner.units(status.new.schema_name)
+        try:
+            self._units = await self._reckoner.units(status.new.schema_name)
+        except AWAY:
+            return False
         return bool(self._units)
 
     async def _look_at_units(self, schema: str) -> None:

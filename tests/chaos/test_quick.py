@@ -1,0 +1,61 @@
+"""The most telling faults, on every run of the tests; `make chaos` injects all of them."""
+
+import random
+from pathlib import Path
+
+from domain.steps import ActivityName
+from domain.vocabulary import TransferState
+from tests.chaos.faults import Boundary, Fault, Manner, Victim, draw, every_fault
+from tests.chaos.lane import Work, lane
+from tests.chaos.reckoning import Score
+
+# A clone that is cut in two, a release of which nobody heard, an undo whose database goes away, servers that vanish
+# while people wait: each is where a shortcut would lose or double something.
+TELLING = (
+    Fault(Victim.POSTGRES, Manner.KILLED, ActivityName.CLONE_ADMINISTRATIONS, Boundary.HALF_WAY),
+    Fault(Victim.WORKER, Manner.KILLED, ActivityName.VERIFY_CLONE, Boundary.HALF_WAY),
+    Fault(Victim.TEMPORAL, Manner.KILLED, ActivityName.FREEZE_ENVIRONMENT, Boundary.AFTER),
+    Fault(Victim.POSTGRES, Manner.SHUT_DOWN, ActivityName.ACCEPT_UPLOAD, Boundary.BEFORE),
+    Fault(Victim.MAIL, Manner.KILLED, ActivityName.SEND_MAIL, Boundary.BEFORE),
+    Fault(Victim.WORKER, Manner.STOPPED, ActivityName.RELEASE_ENVIRONMENT, Boundary.AFTER),
+    Fault(Victim.POSTGRES, Manner.KILLED, ActivityName.RELEASE_ENVIRONMENT, Boundary.BEFORE),
+    Fault(Victim.TEMPORAL, Manner.KILLED, state=TransferState.AWAITING_RELEASE),
+    Fault(Victim.POSTGRES, Manner.KILLED, ActivityName.DROP_CLONE, Boundary.BEFORE),
+    Fault(Victim.WORKER, Manner.KILLED, ActivityName.UNFREEZE_ENVIRONMENT, Boundary.AFTER),
+)
+
+
+def test_every_boundary_and_every_state_is_in_the_list() -> None:
+    """A new activity or state that nobody ever kills would be where the next environment is lost."""
+    faults = list(every_fault())
+    assert len(faults) == len(set(faults)) >= 200
+    assert {fault.activity for fault in faults if fault.boundary is Boundary.BEFORE} == set(ActivityName)
+    assert {fault.activity for fault in faults if fault.boundary is Boundary.AFTER} == set(ActivityName)
+    assert {fault.state for fault in faults if fault.state} == set(TransferState)
+    assert {fault.victim for fault in faults} == set(Victim)
+
+
+def test_every_fault_is_drawn_exactly_once() -> None:
+    """A draw that forgets faults, or counts one twice, would make the closing line of `make chaos` a lie."""
+    open_faults = list(every_fault())
+    drawn: list[Fault] = []
+    dice = random.Random(1)  # noqa: S311 - a draw that can be repeated
+    while open_faults:
+        ending, faults = draw(open_faults, dice, 12)
+        assert faults
+        assert all(ending in fault.endings for fault in faults)
+        drawn += faults
+    assert sorted(map(str, drawn)) == sorted(map(str, every_fault()))
+
+
+async def test_the_telling_faults_lose_nothing(tmp_path: Path) -> None:
+    """A server that dies at the worst moment must cost an accountant nothing but seconds."""
+    score = Score()
+    # The moments of one transfer each once: what only an undo meets, and what only a release meets.
+    work = Work(list(TELLING), random.Random(1), len(TELLING))  # noqa: S311 - a draw that can be repeated
+    async with lane(1, tmp_path / "stack", score, journal_lines=30_000) as one:
+        await one.work_off(work)
+    print(score)  # noqa: T201 - how much was proved
+    assert score.violations == []
+    assert (score.rows_lost, score.rows_doubled) == (0, 0)
+    assert sorted(score.faults) == sorted(map(str, TELLING))
