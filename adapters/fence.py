@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,12 +27,11 @@ class Patience:
 # A freeze that people do not notice comes first. It can starve: transactions of half a second each that overlap without
 # end never leave it a moment. So a longer one follows. Both stay below deadlock_timeout (1 s): when a writer and the
 # freeze wait for each other it is always the freeze that gives in.
-PATIENCE = (
-    Patience(lock=timedelta(milliseconds=150), hold=timedelta(milliseconds=600)),
-    Patience(lock=timedelta(milliseconds=600), hold=timedelta(milliseconds=800)),
-)
+_SOON = Patience(lock=timedelta(milliseconds=150), hold=timedelta(milliseconds=600))
+_SURE = Patience(lock=timedelta(milliseconds=600), hold=timedelta(milliseconds=800))
+PATIENCE = (_SOON, _SOON, _SURE, _SURE)
 # In between, whoever queued behind the freeze goes first.
-PAUSE_BETWEEN_TRIES = timedelta(milliseconds=300)
+PAUSE_BETWEEN_TRIES = timedelta(milliseconds=200)
 # Making a fence takes about an eighth of a millisecond; with thousands of tables that is what writers wait for.
 FENCE_TIMEOUT_PER_TABLE = timedelta(milliseconds=5)
 # Beside writers, or where the application may not write anyway, there is no hurry. Longer than deadlock_timeout (1 s),
@@ -41,24 +40,48 @@ PATIENT_TIMEOUT = timedelta(seconds=3)
 PATIENT_STATEMENT_TIMEOUT = timedelta(seconds=20)
 # A worker that is stopped between two statements while it holds writers is cut off by the server.
 IDLE_TIMEOUT = timedelta(seconds=3)
+_NUMBERS_PAUSE_SECONDS = 0.02
 _DROP_ROUNDS = 3
 _DROP_PAUSE_SECONDS = 0.2
 
 _SQL = load("gate")
 
 
-async def freeze_schema(connection: Connection, schema_name: str, patience: Patience) -> asyncpg.Record:
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """What a freeze changed in a schema: the ids of the administrations that were writable, and how many there are."""
+
+    administrations: list[str]
+    administration_count: int
+    table_count: int
+
+
+class TableBusy(EnvironmentBusy):
+    """A table is being written at this moment, so the environment could not be frozen. It is tried again by itself."""
+
+    def __init__(self, table: int) -> None:
+        super().__init__()
+        self.table = table
+
+
+async def freeze_schema(
+    connection: Connection, schema_name: str, patience: Patience, first_of_all: Sequence[int]
+) -> Raised:
     """Flag a schema's administrations and fence its tables; its writers are held from here until the commit.
 
-    Returns:
-        `administrations` (the ids of those that were writable), `administration_count`, `table_count`.
+    Args:
+        connection: In a transaction.
+        schema_name: The environment's schema.
+        patience: How long writers may be held.
+        first_of_all: Tables, by oid, that were in the way before.
 
     Raises:
+        TableBusy: (an EnvironmentBusy) Somebody keeps this table.
         EnvironmentBusy: A lock was not to be had in time. The transaction is lost; another attempt may succeed.
     """
     with busy_when_late():
         await _bound(connection, PATIENT_TIMEOUT, PATIENT_STATEMENT_TIMEOUT)
-        objects = await connection.fetchval(_SQL["lock_tables"], schema_name, "vacuum")
+        tables = await connection.fetchval(_SQL["lock_tables"], schema_name, "vacuum")
         held_since = time.monotonic()
 
         async def bound(extra: timedelta = timedelta()) -> None:
@@ -66,12 +89,40 @@ async def freeze_schema(connection: Connection, schema_name: str, patience: Pati
             await _bound(connection, patience.lock, max(left, timedelta(milliseconds=1)))
 
         await bound()
-        await connection.fetchval(_SQL["lock_tables"], schema_name, "writers")
-        # After the tables: an insert takes its table first and the number of its row after that.
+        flagged = await one(connection, _SQL["flag_administrations"], schema_name)
         await bound()
-        objects += await connection.fetchval(_SQL["lock_sequences"], schema_name)
-        await bound(objects * FENCE_TIMEOUT_PER_TABLE)
-        return await one(connection, _SQL["freeze_schema"], schema_name)
+        kept = await connection.fetchval(_SQL["hold_writers"], schema_name, list(first_of_all))
+        if kept is not None:
+            raise TableBusy(kept)
+        await bound(tables * FENCE_TIMEOUT_PER_TABLE)
+        # An administration that was being added has been committed by now, and nobody can add another.
+        late = await one(connection, _SQL["flag_administrations"], schema_name)
+        fenced = await connection.fetchval(_SQL["raise_fence"], schema_name, "transferred")
+    return Raised(sorted({*flagged[0], *late[0]}), late["administration_count"], fenced)
+
+
+async def wait_for_drawn_numbers(pool: Pool, schema_name: str) -> None:
+    """Wait until every transaction has ended that drew a number before the right to draw was taken.
+
+    A prepared statement in such a transaction never looks at its rights again, and nextval() is no statement that a
+    trigger sees. It is waited for after the commit of the freeze, when it finds the fence if it writes: before, it
+    could hold its number and wait for us while we wait for its number.
+
+    Raises:
+        EnvironmentBusy: It goes on and on. Another attempt may succeed.
+    """
+    deadline = time.monotonic() + PATIENT_TIMEOUT.total_seconds()
+    before = await _number_holders(pool, schema_name)
+    while before:
+        await asyncio.sleep(_NUMBERS_PAUSE_SECONDS)
+        before &= await _number_holders(pool, schema_name)
+        if before and time.monotonic() > deadline:
+            raise EnvironmentBusy
+
+
+async def _number_holders(pool: Pool, schema_name: str) -> set[str]:
+    async with transaction(pool) as connection:
+        return set(await connection.fetchval(_SQL["number_holders"], schema_name))
 
 
 async def in_the_way(pool: Pool, schema_name: str) -> list[str]:
@@ -149,7 +200,7 @@ async def _dropped(pool: Pool, table: int) -> bool:
     try:
         async with transaction(pool) as connection:
             with busy_when_late():
-                await _bound(connection, PATIENCE[0].lock, PATIENCE[0].hold)
+                await _bound(connection, _SOON.lock, _SOON.hold)
                 await connection.fetchval(_SQL["drop_lifted_fence"], table)
     except EnvironmentBusy:
         return False

@@ -21,12 +21,14 @@ from adapters.fence import (
     PATIENCE,
     PAUSE_BETWEEN_TRIES,
     Patience,
+    TableBusy,
     busy_when_late,
     freeze_schema,
     in_the_way,
     patiently,
     refuse_obstacles,
     sweep,
+    wait_for_drawn_numbers,
 )
 from adapters.postgres import Connection, Pool, transaction
 from adapters.statements import load
@@ -65,12 +67,18 @@ class PostgresEnvironmentGate:
             EnvironmentBusy: Somebody's transaction was in the way; try again.
             Superseded: The transfer is being undone.
         """
+        in_the_way_before: list[int] = []
         for patience in PATIENCE:
             try:
-                return await self._try_to_freeze(order, patience)
-            except EnvironmentBusy:
+                frozen = await self._try_to_freeze(order, patience, in_the_way_before)
+                await wait_for_drawn_numbers(self._pool, frozen.environment.schema_name)
+            except EnvironmentBusy as error:
+                if isinstance(error, TableBusy):
+                    in_the_way_before.insert(0, error.table)
                 # Also after the last one: who is in the way after this pause is in the way for long.
                 await asyncio.sleep(PAUSE_BETWEEN_TRIES.total_seconds())
+            else:
+                return frozen
         raise await self._busy(order.environment_id)
 
     async def _busy(self, environment_id: UUID) -> EnvironmentBusy:
@@ -81,7 +89,9 @@ class PostgresEnvironmentGate:
         said = f"{EnvironmentBusy.default_english()} In the way: {'; '.join(blockers)}."
         return EnvironmentBusy(said, dutch=EnvironmentBusy.dutch)
 
-    async def _try_to_freeze(self, order: m.FreezeEnvironment, patience: Patience) -> m.EnvironmentFrozen:
+    async def _try_to_freeze(
+        self, order: m.FreezeEnvironment, patience: Patience, first_of_all: list[int]
+    ) -> m.EnvironmentFrozen:
         async with transaction(self._pool) as connection:
             environment = await environment_row(connection, order.environment_id)
             if environment is None:
@@ -105,7 +115,7 @@ class PostgresEnvironmentGate:
             if environment["status"] != EnvironmentStatus.ACTIVE:
                 raise EnvironmentNotActive
             await refuse_obstacles(connection, environment["schema_name"])
-            return await self._freeze(connection, order, environment, patience)
+            return await self._freeze(connection, order, environment, patience, first_of_all)
 
     async def _frozen_before(
         self, connection: Connection, transfer_id: UUID, environment: asyncpg.Record
@@ -119,7 +129,12 @@ class PostgresEnvironmentGate:
         )
 
     async def _freeze(
-        self, connection: Connection, order: m.FreezeEnvironment, environment: asyncpg.Record, patience: Patience
+        self,
+        connection: Connection,
+        order: m.FreezeEnvironment,
+        environment: asyncpg.Record,
+        patience: Patience,
+        first_of_all: list[int],
     ) -> m.EnvironmentFrozen:
         schema_name = environment["schema_name"]
         frozen_at = datetime.now(UTC)
@@ -127,16 +142,16 @@ class PostgresEnvironmentGate:
         await connection.execute(_SQL["mark_frozen"], order.transfer_id, frozen_at)
         grants = await connection.fetchval(_SQL["take_sequence_grants"], schema_name)
         # As late as can be: from here to the commit every writer of this environment is held.
-        fence = await freeze_schema(connection, schema_name, patience)
+        fence = await freeze_schema(connection, schema_name, patience, first_of_all)
         with busy_when_late():
             await connection.execute(
                 _SQL["keep_fence"],
                 order.transfer_id,
                 order.environment_id,
                 schema_name,
-                fence["administrations"],
-                fence["administration_count"],
-                fence["table_count"],
+                fence.administrations,
+                fence.administration_count,
+                fence.table_count,
                 grants,
                 frozen_at,
             )
@@ -145,13 +160,13 @@ class PostgresEnvironmentGate:
                 order.transfer_id,
                 "environment_frozen",
                 actor=order.requested_by,
-                detail={"tables": fence["table_count"], "administrations": fence["administration_count"]},
+                detail={"tables": fence.table_count, "administrations": fence.administration_count},
             )
         return m.EnvironmentFrozen(
             environment=summary_of(environment),
             frozen_at=frozen_at,
-            administrations=fence["administration_count"],
-            tables=fence["table_count"],
+            administrations=fence.administration_count,
+            tables=fence.table_count,
         )
 
     async def unfreeze(self, order: m.UnfreezeEnvironment) -> None:

@@ -4,12 +4,21 @@ select set_config('lock_timeout', $1, true), set_config('statement_timeout', $2,
        set_config('idle_in_transaction_session_timeout', $3, true)
 
 -- name: lock_tables
--- Keep vacuum away from every table of a schema, or hold its writers.
+-- Keep vacuum away from every table of a schema.
 select control.lock_tables($1, $2)
 
--- name: lock_sequences
--- Wait for everybody who has drawn a number, and hold who wants one, until the commit.
-select control.lock_sequences($1)
+-- name: hold_writers
+-- Hold the writers of a schema until the commit, beginning with these tables; says which table could not be had.
+select control.hold_writers($1, $2::oid[])
+
+-- name: number_holders
+-- The transactions that have drawn a number from a sequence of a schema. What is prepared draws no more.
+select coalesce(array_agg(distinct l.virtualtransaction), '{}')
+from pg_locks l
+join pg_class c on c.oid = l.relation and c.relkind = 'S'
+join pg_namespace n on n.oid = c.relnamespace and n.nspname = $1
+where l.locktype = 'relation' and l.granted and l.pid <> pg_backend_pid()
+  and l.database = (select oid from pg_database where datname = current_database())
 
 -- name: in_the_way
 -- Who holds a lock that a freeze waits for: prepared transactions first, for they never end by themselves.
@@ -46,9 +55,9 @@ insert into control.transfer (transfer_id, workflow_id, environment_id, environm
 values ($1, $2, $3, $4, 'preparing', $5, $6)
 on conflict do nothing
 
--- name: freeze_schema
--- Flag the administrations and fence every table; writers are held from here until the commit.
-select administrations, administration_count, table_count from control.freeze_schema($1)
+-- name: flag_administrations
+-- Flag the administrations that are not read-only yet; says which these were.
+select administrations, administration_count from control.flag_administrations($1)
 
 -- name: take_sequence_grants
 -- Take the right to draw numbers from others than the owner.

@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 
 import asyncpg
 import pytest
@@ -66,8 +68,11 @@ async def move(desk: Desk) -> Move:
     return move
 
 
-async def test_a_transaction_that_has_drawn_a_number_is_waited_out(desk: Desk, connect: Connect, move: Move) -> None:
+async def test_a_transaction_that_has_drawn_a_number_is_waited_out(
+    desk: Desk, connect: Connect, move: Move, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A prepared statement in it never looks at its rights again, and would draw invoice numbers after the freeze."""
+    monkeypatch.setattr(fence, "PATIENT_TIMEOUT", timedelta(milliseconds=300))
     app = await connect()
     transaction = app.transaction()
     await transaction.start()
@@ -82,8 +87,23 @@ async def test_a_transaction_that_has_drawn_a_number_is_waited_out(desk: Desk, c
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await draw.fetchval()
     assert await desk.row(f"select last_value, is_called from {move.schema}.invoice_number") == before
-    cache = "select seqcache from pg_sequence where seqrelid = $1::text::regclass"
-    assert await desk.pool.fetchval(cache, f"{move.schema}.invoice_number") == 7
+
+
+async def test_an_administration_that_is_being_added_is_flagged_too(desk: Desk, connect: Connect, move: Move) -> None:
+    """It would look writable in a frozen environment, and every attempt to work in it would be refused."""
+    await desk.pool.execute(f"grant insert on {move.schema}.administration to sb_app")
+    app = await connect()
+    transaction = app.transaction()
+    await transaction.start()
+    await app.execute(f"insert into {move.schema}.administration (id, name) values ('{uuid.uuid4()}', 'Nieuw')")
+    freezing = asyncio.create_task(desk.freeze(move))
+    await asyncio.sleep(0.1)
+    await transaction.commit()
+    assert (await freezing).administrations == 4
+    assert set((await desk.read_only(move.schema)).values()) == {True}
+    await desk.begin_undo(move)
+    await desk.unfreeze(move)
+    assert (await desk.read_only(move.schema))["Nieuw"] is False
 
 
 async def test_a_transaction_prepared_before_the_freeze_is_named_and_waited_out(

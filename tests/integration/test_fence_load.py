@@ -1,0 +1,47 @@
+"""The write fence under load: every kind of writer at once, while an environment is shut and opened again and again."""
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from devstack.hammer import KINDS, hammering, lay_out
+from devstack.postgres import EmbeddedPostgres
+from devstack.siege import besiege, score
+from tests.integration.desk import Desk
+
+_CYCLES = 12
+
+
+@pytest.fixture
+async def desk(dsn: str) -> AsyncIterator[Desk]:
+    """The adapters on a database of the test's own."""
+    async with Desk(dsn) as made:
+        yield made
+
+
+async def test_no_write_is_lost_or_slips_in_over_many_freezes(
+    desk: Desk, app_dsn: str, postgres: EmbeddedPostgres, database_name: str
+) -> None:
+    """An accountant would miss an invoice that the application had confirmed, or find one that was never copied."""
+    move = await desk.move()
+    async with desk.pool.acquire() as connection:
+        await lay_out(connection, move.schema)
+    superuser = await asyncpg.connect(postgres.dsn("postgres", database_name))
+    await superuser.execute("grant set on parameter session_replication_role to sb_app")
+    try:
+        async with hammering(app_dsn, move.schema, list(KINDS), replica=True) as writers:
+            cycles = await besiege(desk.pool, move.environment_id, cycles=_CYCLES, open_seconds=0.06, shut_seconds=0.03)
+    finally:
+        await superuser.execute("revoke set on parameter session_replication_role from sb_app")
+        await superuser.close()
+    assert [cycle.changed for cycle in cycles if cycle.changed] == []
+    outcome = await score(desk.pool, move.schema, writers)
+    assert (outcome.lost, outcome.strays, outcome.doubled) == (0, 0, 0)
+    # Each of them was really there, before and between the freezes, and was really refused.
+    idle = [writer.kind for writer in writers if not writer.acknowledged]
+    unrefused = [
+        writer.kind for writer in writers if not (writer.numbers_refused or any(t.refused for t in writer.tries))
+    ]
+    assert (idle, unrefused) == ([], [])
+    assert await desk.fences(move.schema) == {}
