@@ -60,8 +60,10 @@ class Ring:
             await asyncio.sleep(_ASLEEP_SECONDS)
             _signal(hit, signal.SIGCONT)
             return
+        server = self._stack.servers[victim.value]
+        await server.ended()
         await asyncio.sleep(_AWAY_SECONDS)
-        await self._stack.servers[victim.value].start()
+        await server.start()
 
     def _processes(self, victim: Victim) -> list[psutil.Process]:
         """Return the server's process and, of PostgreSQL, one for each connection: the first one begets the others."""
