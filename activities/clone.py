@@ -27,4 +27,5 @@ class CloneActivities:
 
     @activity.defn(name=ActivityName.DROP_CLONE)
     async def drop_clone(self, order: m.DropClone) -> None:
-        await self._engine.drop(order)
+        async with heartbeats():
+            await self._engine.drop(order)

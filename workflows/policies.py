@@ -116,8 +116,9 @@ POSTPONE = Policy(
 # workflow says that an operator is needed and goes on trying by itself (see `PAUSE_BETWEEN_ROUNDS`).
 MUST_HAPPEN = Policy(
     task_queue=TRANSFERS,
-    # Dropping a large clone is quick (0.07 s for 2M rows), but with thousands of tables it takes its time.
-    start_to_close=timedelta(minutes=10),
+    # Each is one transaction. When the worker dies in it, nobody knows before this has passed: a customer who waits for
+    # the release, or for their own environment back, waits that much longer.
+    start_to_close=timedelta(minutes=2),
     retry=RetryPolicy(
         initial_interval=timedelta(seconds=1),
         backoff_coefficient=2.0,
@@ -125,6 +126,9 @@ MUST_HAPPEN = Policy(
         maximum_attempts=10,
     ),
 )
+# Dropping a large clone is quick (0.07 s for 2M rows), but with thousands of tables it takes its time. It beats, so
+# that a worker that dies in it is missed soon.
+DROP = replace(MUST_HAPPEN, start_to_close=timedelta(minutes=10), heartbeat=_SILENCE)
 PAUSE_BETWEEN_ROUNDS = timedelta(minutes=5)
 
 # Mail waits for three days for a server that is down or greylists: RFC 5321, 4.5.4.1 gives relays 4 to 5 days, but news
@@ -140,6 +144,9 @@ MAIL = Policy(
         maximum_interval=timedelta(minutes=15),
     ),
 )
+
+# A server that greylists wants a pause before the second attempt; a mail that waits is seen to wait from the first.
+PAUSE_BEFORE_MAIL_AGAIN = timedelta(seconds=15)
 
 # Somebody waits for the answer to `resend`: three tries, then the problem itself is the answer.
 RESEND = Policy(

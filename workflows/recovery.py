@@ -54,7 +54,7 @@ COMPENSATIONS: dict[StepName, Compensation] = {
     StepName.CLONE: lambda order: perform(
         CloneActivities.drop_clone,
         m.DropClone(transfer_id=order.transfer_id),
-        policies.MUST_HAPPEN,
+        policies.DROP,
         "drop the clone",
     ),
 }
