@@ -140,6 +140,8 @@ async def test_a_move_that_goes_well_never_alarms(scene: Scene) -> None:
     """Every evening some environment is in the middle of a move; a nightly report would cry wolf over it."""
     for step in FORWARD:
         await go(scene, step)
+        # Also when it ends between the question to the database and the one to Temporal: two looks count.
+        scene.running.silent_looks = 1
         assert await scene.found() == [], step
 
 
@@ -150,6 +152,10 @@ async def test_an_undo_that_goes_well_never_alarms(scene: Scene) -> None:
         await go(scene, step)
         assert await scene.found() == [], step
     scene.running.ids = set()
+    assert await scene.found() == []
+    assert scene.running.asked == set()  # with years of transfers in the books Temporal is not asked about every one
+    # An administration that its owner closes afterwards is closed on purpose; a healing would open it again.
+    await scene.execute("update {old}.administration set read_only = true")
     assert await scene.found() == []
 
 
@@ -313,24 +319,3 @@ async def test_what_is_broken_is_found(scene: Scene, state: str) -> None:
 def test_every_kind_is_provoked_on_real_tables() -> None:
     """A kind that no table was ever made to show may be one that the statements cannot see."""
     assert {kind for breaks in BREAKS.values() for kind, _ in breaks} == set(ViolationKind)
-
-
-async def test_what_people_do_after_an_undo_is_their_own(scene: Scene) -> None:
-    """An administration that its owner closes after an undo would be reported, and opened again by the healing."""
-    await at(scene, "undone")
-    await scene.execute("update {old}.administration set read_only = true")
-    assert await scene.found() == []
-
-
-async def test_only_what_two_looks_saw_is_reported(scene: Scene) -> None:
-    """A transfer that ended between the question to the database and the one to Temporal would be called stranded."""
-    await at(scene, "issue")
-    scene.running.silent_looks = 1
-    assert await scene.found() == []
-
-
-async def test_temporal_is_asked_about_no_more_than_needed(scene: Scene) -> None:
-    """With years of transfers in the books a nightly run would ask Temporal about every one of them."""
-    await at(scene, "undone")
-    await scene.found()
-    assert scene.running.asked == set()
