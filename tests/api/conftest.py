@@ -1,0 +1,94 @@
+"""The API in this process, on a real stack: requests go through every layer but the socket."""
+
+import os
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from devstack.issuer import EmbeddedIssuer
+from devstack.stack import Stack
+from domain.authority import Caller, Role
+from starter.api.application import build_app
+from starter.api.door import Door
+from starter.api.serving import open_door
+from starter.client import TransferClient
+from starter.operations import make_books
+from starter.services import settings_of
+
+OTHERS = ("SB_TRANSFER_", "TEMPORAL_")
+OLD, NEW, OTHER = "10001", "10002", "10003"
+
+
+class Callers:
+    """Requests in the name of somebody."""
+
+    def __init__(self, app: FastAPI, issuer: EmbeddedIssuer) -> None:
+        self._app = app
+        self._issuer = issuer
+
+    def token(self, *roles: Role, licence: str | None = None, name: str = "Anna") -> str:
+        subject = f"{'+'.join(sorted(roles))}:{licence}:{name}"
+        caller = Caller(subject=subject, name=name, roles=frozenset(roles), licence_number=licence)
+        return self._issuer.token(caller, timedelta(minutes=10))
+
+    def session(self, *roles: Role, licence: str | None = None, name: str = "Anna") -> httpx.AsyncClient:
+        """Return a client that sends somebody's token, and a new Idempotency-Key with each request."""
+
+        async def give_key(request: httpx.Request) -> None:
+            request.headers.setdefault("Idempotency-Key", str(uuid.uuid4()))
+
+        headers = {"Authorization": f"Bearer {self.token(*roles, licence=licence, name=name)}"} if roles else {}
+        return httpx.AsyncClient(
+            transport=httpx.ASGITransport(self._app, raise_app_exceptions=False),
+            base_url="http://api",
+            headers=headers,
+            event_hooks={"request": [give_key]},
+            timeout=60,
+        )
+
+
+@pytest.fixture(scope="package")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """A stack with books and a worker; the API runs in this process."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(OTHERS)}
+    async with Stack(tmp_path_factory.mktemp("stack"), environment=environment) as running:
+        await make_books(settings_of(running.process_environment()), journal_lines=1_000)
+        yield running
+
+
+@pytest.fixture(scope="package")
+async def door(stack: Stack) -> AsyncIterator[Door]:
+    """What the API works with."""
+    variables = {**stack.process_environment(), **EmbeddedIssuer(stack.folder).settings()}
+    async with open_door(settings_of(variables), variables) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="package")
+def client(door: Door) -> TransferClient:
+    """The same client as the API's, for what happens beside it."""
+    return door.client
+
+
+@pytest.fixture(scope="package")
+async def app(door: Door) -> AsyncIterator[FastAPI]:
+    """The application, started."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Door]:
+        yield door
+
+    built = build_app(opened)
+    async with built.router.lifespan_context(built):
+        yield built
+
+
+@pytest.fixture(scope="package")
+def callers(app: FastAPI, stack: Stack) -> Callers:
+    """Whoever a test needs."""
+    return Callers(app, EmbeddedIssuer(stack.folder))
