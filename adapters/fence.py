@@ -59,8 +59,8 @@ class Raised:
 class TableBusy(EnvironmentBusy):
     """A table is being written at this moment, so the environment could not be frozen. It is tried again by itself."""
 
-    def __init__(self, table: int) -> None:
-        super().__init__()
+    def __init__(self, english: str | None = None, *, dutch: str | None = None, table: int = 0) -> None:
+        super().__init__(english, dutch=dutch)
         self.table = table
 
 
@@ -93,7 +93,7 @@ async def freeze_schema(
         await bound()
         kept = await connection.fetchval(_SQL["hold_writers"], schema_name, list(first_of_all))
         if kept is not None:
-            raise TableBusy(kept)
+            raise TableBusy(table=kept)
         await bound(tables * FENCE_TIMEOUT_PER_TABLE)
         # An administration that was being added has been committed by now, and nobody can add another.
         late = await one(connection, _SQL["flag_administrations"], schema_name)
