@@ -47,7 +47,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
     parser.add_argument("--only", default="", help="inject those faults only whose names hold these words")
     parser.add_argument("--seed", type=int, default=1, help="of the order in which faults are drawn")
-    parser.add_argument("--lanes", type=int, default=2, help="stacks side by side")
+    parser.add_argument("--lanes", type=int, default=3, help="stacks side by side")
     parser.add_argument("--at-once", type=int, default=12, help="faults in one transfer, one after the other")
     parser.add_argument("--journal-lines", type=int, default=30_000, help="the size of the books that are moved")
     parser.add_argument("--folder", type=Path, help="where data and logs stay; a new one when it is left out")

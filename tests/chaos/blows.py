@@ -10,7 +10,7 @@ from tests.chaos.faults import Manner, Victim
 
 # Away for longer than the worker needs to notice; asleep for longer than an attempt may take.
 _AWAY_SECONDS = 0.4
-_ASLEEP_SECONDS = 3.0
+_ASLEEP_SECONDS = 2.5
 _SEEN_WITHIN_SECONDS = 10.0
 _LOOK_SECONDS = 0.002
 _HOW = {

@@ -39,7 +39,7 @@ from workflows.mailbox import MailboxForwardingWorkflow
 
 PORT = "CHAOS_PORT"
 # An attempt of a short transaction; a stop is longer than this, so that the next attempt meets the one that slept.
-ATTEMPT = timedelta(seconds=2.5)
+ATTEMPT = timedelta(seconds=2)
 _SILENCE = timedelta(seconds=5)
 _SOONEST, _LATEST = timedelta(seconds=0.3), timedelta(seconds=1.5)
 _BEAT_SECONDS = 0.5
