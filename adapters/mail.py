@@ -159,14 +159,16 @@ class SmtpMailer:
             local_hostname=self._client_name,
             timeout=_REPLY_TIMEOUT_SECONDS,
         )
+        connected = False
         try:
             async with asyncio.timeout(_MAIL_TIMEOUT_SECONDS):
                 await client.connect()
+                connected = True
                 await client.send_message(
                     message, sender=self._sender.addr_spec, recipients=[_checked_recipient(mail.recipient)]
                 )
         except (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError) as error:
-            raise self._meaning_of(error) from None  # the cause may quote what was sent
+            raise self._meaning_of(error, connected=connected) from None  # the cause may quote what was sent
         else:
             # The mail is accepted; a server that says goodbye badly must not make us send it again.
             with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
@@ -174,8 +176,11 @@ class SmtpMailer:
         finally:
             client.close()
 
-    def _meaning_of(self, error: Exception) -> MailRejected | MailDelayed:
+    def _meaning_of(self, error: Exception, *, connected: bool) -> MailRejected | MailDelayed:
+        """Return what an error means; before the connection stands, none is about the recipient."""
         match error:
+            case aiosmtplib.SMTPException() if not connected:
+                pass
             case aiosmtplib.SMTPRecipientsRefused(recipients=[first, *_]):
                 return _verdict(first.code, first.message)
             case aiosmtplib.SMTPResponseException() if not self._is_about_us(error):
@@ -190,13 +195,20 @@ class SmtpMailer:
         """Tell whether the server turns this service away, whatever the mail."""
         return error.code in _LOGIN_CODES or isinstance(
             error,
-            aiosmtplib.SMTPConnectResponseError | aiosmtplib.SMTPHeloError | aiosmtplib.SMTPAuthenticationError,
+            aiosmtplib.SMTPConnectResponseError
+            | aiosmtplib.SMTPHeloError
+            | aiosmtplib.SMTPAuthenticationError
+            | aiosmtplib.SMTPSenderRefused,
         )
 
 
 def _trouble(error: Exception) -> str:
     cause = error.__cause__ if isinstance(error.__cause__, ssl.SSLCertVerificationError) else error
     match cause:
+        case aiosmtplib.SMTPSenderRefused() if 500 <= cause.code <= 599 and cause.code not in _LOGIN_CODES:  # noqa: PLR2004
+            return f"does not accept our sender ({_one_line(cause)}); correct SB_TRANSFER_MAIL_FROM"
+        case aiosmtplib.SMTPAuthenticationError(code=454):
+            return f"cannot check our login now: {_one_line(cause)}"
         case aiosmtplib.SMTPAuthenticationError() | aiosmtplib.SMTPResponseException(code=530 | 534 | 535 | 538):
             return "does not accept our login; correct SB_TRANSFER_SMTP_URL"
         case ssl.SSLCertVerificationError():

@@ -61,7 +61,8 @@ class PostgresMailroom:
             How many of the recipients have the mail now, and who cannot get it.
 
         Raises:
-            MailDelayed: After all were tried: some can get it later. Give the same order again.
+            MailDelayed: After all were tried: some can get it later. Give the same order again. An order that says
+                `tell_delays` finds them in the answer instead, each with what the server said.
             Superseded: The transfer is being undone, and this mail would tell otherwise.
             TransferUnknown: No such transfer.
             WrongMoment: `undone` for a transfer that is not being undone.
@@ -83,11 +84,12 @@ class PostgresMailroom:
 
     async def _send_all(self, connection: Connection, order: SendMail, due: list[Outgoing], done: int) -> MailSent:
         problems: list[MailProblem] = []
-        delayed: list[MailDelayed] = []
+        waiting: list[MailProblem] = []
         started = time.monotonic()
         for position, mail in enumerate(due):
             if position and time.monotonic() - started > _BUDGET_SECONDS:
-                delayed.append(MailDelayed(f"Mails left: {len(due) - position}. The next attempt sends them."))
+                left = f"Mails left: {len(due) - position}. The next attempt sends them."
+                waiting += [_problem(order, each, left) for each in due[position:]]
                 break
             key = (order.transfer_id, order.kind, mail.recipient, order.occurrence)
             if await connection.fetchval(_SQL["begin_attempt"], *key) is None:
@@ -96,18 +98,20 @@ class PostgresMailroom:
                 await self._mailer.send(mail)
             except MailRejected as error:
                 await connection.execute(_SQL["mark_failed"], *key, error.english, _ACTOR)
-                problems.append(MailProblem(kind=order.kind, recipient=mail.recipient, problem=error.english))
+                problems.append(_problem(order, mail, error.english))
             except MailDelayed as error:
                 await connection.execute(_SQL["mark_delayed"], *key, error.english)
-                delayed.append(error)
                 if isinstance(error, MailServerAway):
-                    break  # the others would only wait for the same server's timeout
+                    # The others would only wait for the same server's timeout.
+                    waiting += [_problem(order, each, error.english) for each in due[position:]]
+                    break
+                waiting.append(_problem(order, mail, error.english))
             else:
                 await connection.execute(_SQL["mark_sent"], *key, _ACTOR)
                 done += 1
-        if delayed:
-            raise MailDelayed(delayed[0].english)
-        return MailSent(sent=done, problems=problems)
+        if waiting and not order.tell_delays:
+            raise MailDelayed(waiting[0].problem)
+        return MailSent(sent=done, problems=problems, waiting=waiting)
 
     def _outgoing(self, facts: Facts, order: SendMail, recipient: Recipient) -> Outgoing:
         letter = self._writer.write(order.kind, facts, recipient)
@@ -137,6 +141,10 @@ class PostgresMailroom:
         # Somebody else is to read what the first recipient reads.
         like = theirs[0] if theirs else Recipient(wanted, Language.DUTCH, old_side=True, new_side=True)
         return [replace(like, address=spelled.get(wanted.casefold(), wanted), full_name="")]
+
+
+def _problem(order: SendMail, mail: Outgoing, what: str) -> MailProblem:
+    return MailProblem(kind=order.kind, recipient=mail.recipient, problem=what)
 
 
 def _check_moment(facts: Facts, kind: MailKind) -> None:

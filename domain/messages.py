@@ -517,11 +517,13 @@ class SendMail(Message):
     kind: MailKind
     only_to: str | None = None
     occurrence: int = Field(default=1, ge=1, description="counts the mails of one kind: a reminder comes again")
+    tell_delays: bool = Field(default=False, description="return what is to be tried again instead of failing")
 
 
 class MailSent(Message):
     sent: int
     problems: list[MailProblem] = []
+    waiting: list[MailProblem] = Field(default=[], description="not taken yet: the same order again may deliver it")
 
 
 class RecordEvent(Message):

@@ -65,20 +65,26 @@ class Courier:
     async def _deliver(self, kind: MailKind, occurrence: int, step: StepName | None) -> None:
         if step:
             self._progress.mark(step, StepState.RUNNING)
+        order = m.SendMail(transfer_id=self._progress.transfer_id, kind=kind, occurrence=occurrence, tell_delays=True)
+        waiting: list[m.MailProblem] = []
         try:
-            sent = await perform(
-                MailActivities.send_mail,
-                m.SendMail(transfer_id=self._progress.transfer_id, kind=kind, occurrence=occurrence),
-                policies.MAIL,
-                kind.value,
-            )
+            sent = await perform(MailActivities.send_mail, order, policies.MAIL, kind.value)
+            self._progress.mail_sent(kind, sent)
+            if waiting := sent.waiting:
+                # Whoever looks now sees what is being waited for; the patience itself is the activity's.
+                await workflow.sleep(policies.PAUSE_BEFORE_MAIL_AGAIN, summary=f"before {kind.value} is tried again")
+                patient = order.model_copy(update={"tell_delays": False})
+                sent = await perform(
+                    MailActivities.send_mail, patient, policies.MAIL, f"{kind.value}, until the server takes it"
+                )
+                self._progress.mail_sent(kind, sent)
         except ActivityError as error:
             if is_cancelled_exception(error):
                 return
-            self._progress.mail_failed(m.MailProblem(kind=kind, recipient="", problem=root_cause(error)))
+            for problem in waiting or [m.MailProblem(kind=kind, recipient="", problem="")]:
+                self._progress.mail_failed(problem.model_copy(update={"problem": f"Given up. {root_cause(error)}"}))
             arrived = False
         else:
-            self._progress.mail_sent(kind, sent)
             arrived = not sent.problems
         if step:
             self._progress.mark(step, StepState.DONE if arrived else StepState.FAILED)

@@ -121,7 +121,7 @@ class Progress:
         """Take note of what a mail run could not deliver, and forget what it has repaired."""
         for key in [key for key in self._mail_problems if key[0] == kind]:
             del self._mail_problems[key]
-        for problem in sent.problems:
+        for problem in (*sent.problems, *sent.waiting):
             self.mail_failed(problem)
         self.show()
 

@@ -310,3 +310,24 @@ def _with(**changes: str) -> Outgoing:
         }
         | changes
     )
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        (("220 hello", "250 hello", "553 5.7.1 Sender not allowed"), "does not accept our sender"),
+        (("220 hello", "250 hello", "451 4.7.1 Try later"), "Try later"),
+    ],
+)
+async def test_a_refused_sender_is_not_the_recipients_fault(script: tuple[str, ...], told: str) -> None:
+    """A wrong SB_TRANSFER_MAIL_FROM would mark every customer's address as bad, and nothing would be tried again."""
+    async with _scripted(*script) as port:
+        with pytest.raises(MailServerAway, match=told):
+            await _mailer(f"smtp://127.0.0.1:{port}").send(_MAIL)
+
+
+async def test_starttls_that_fails_is_not_the_recipients_fault() -> None:
+    """A server whose encryption is broken for an hour would mark every customer's address as bad."""
+    async with _scripted("220 hello", "250-hello\r\n250 STARTTLS", "554 5.3.3 TLS is broken") as port:
+        with pytest.raises(MailServerAway, match="TLS is broken"):
+            await _mailer(f"smtp+starttls://127.0.0.1:{port}").send(_MAIL)

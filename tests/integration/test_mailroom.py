@@ -475,3 +475,19 @@ async def test_unknown_transfer_and_lost_database_are_said_in_the_domains_words(
         await blocker.close()
         await killer.close()
     assert (await mailroom.send(case.order(MailKind.READY))).sent == 1
+
+
+async def test_an_order_that_asks_hears_what_the_server_does_not_take_yet(
+    pool: Pool, mailroom: PostgresMailroom, catcher: MailCatcher
+) -> None:
+    """One side's greylisting would hide, for days, that the other side's address is refused."""
+    case = await Case(pool).build()
+    catcher.answers.update({_OLD_MAIL: "450 4.2.0 Greylisted", _NEW_MAIL: "550 5.1.1 No such user"})
+    order = case.order(MailKind.UPLOAD_ACCEPTED).model_copy(update={"tell_delays": True})
+    sent = await mailroom.send(order)
+    assert sent.sent == 0
+    assert [(each.recipient, "Greylisted" in each.problem) for each in sent.waiting] == [(_OLD_MAIL, True)]
+    assert [(each.recipient, "No such user" in each.problem) for each in sent.problems] == [(_NEW_MAIL, True)]
+    del catcher.answers[_OLD_MAIL]
+    assert (await mailroom.send(order)).waiting == []
+    assert _to(catcher) == [_OLD_MAIL]
