@@ -1,13 +1,14 @@
 """The evening window: "Dit proces starten wij 's avonds om 22:00"."""
 
 from datetime import UTC, datetime, time, timedelta
+from itertools import islice
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from domain.window import next_opening
+from domain.window import Window, closing_after, next_opening, reminders_before, reminders_since
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 OPENS = time(22, 0)
@@ -129,3 +130,46 @@ def test_every_evening_of_a_year_follows_the_one_before() -> None:
         opening = following
     assert sorted(set(lengths)) == [23, 24, 25]
     assert (lengths.count(23), lengths.count(25)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("opens", "closes", "hours"),
+    [
+        ("2026-05-12T22:00", "06:00", 8),
+        ("2026-03-28T22:00", "06:00", 7),  # the clock goes forward in this night
+        ("2026-10-24T22:00", "06:00", 9),  # and back in this one
+        ("2026-05-12T01:00", "05:00", 4),
+        ("2026-03-29T01:00", "05:00", 3),
+        ("2026-10-25T01:00", "05:00", 5),
+    ],
+)
+def test_a_window_closes_by_the_wall_clock(opens: str, closes: str, hours: int) -> None:
+    """Twice a year a move would go on into office hours, or be dropped an hour early."""
+    start = amsterdam(opens)
+    closing = closing_after(start, time.fromisoformat(closes), AMSTERDAM)
+    assert closing.astimezone(UTC) - start.astimezone(UTC) == timedelta(hours=hours)
+    assert closing.time() == time.fromisoformat(closes)
+
+
+def test_a_move_that_was_put_off_starts_when_the_window_is_open() -> None:
+    """A worker that comes up at half past eleven at night would leave the evening unused."""
+    window = Window(OPENS, time(6, 0), AMSTERDAM)
+    assert window.start_again_at(amsterdam("2026-05-13T06:00")) == amsterdam("2026-05-13T22:00")
+    assert window.start_again_at(amsterdam("2026-05-13T23:30")) == amsterdam("2026-05-13T23:30")
+
+
+def test_reminders_that_would_come_before_the_ticket_are_left_out() -> None:
+    """A ticket of two days would be answered by a reminder in the same minute."""
+    issued = amsterdam("2026-05-12T09:00")
+    leads = (timedelta(days=7), timedelta(days=1))
+    day = timedelta(days=1)
+    assert reminders_before(issued + 2 * day, leads, issued_at=issued) == [issued + day]
+    assert reminders_before(issued + 30 * day, leads, issued_at=issued) == [issued + 23 * day, issued + 29 * day]
+    assert reminders_before(issued + day, leads, issued_at=issued) == []
+
+
+def test_reminders_of_a_release_thin_out_after_a_quarter() -> None:
+    """A release that nobody makes for years would fill its history with weekly mails."""
+    began = datetime(2026, 5, 12, tzinfo=UTC)
+    weeks = [(at - began) // timedelta(weeks=1) for at in islice(reminders_since(began, timedelta(weeks=1)), 16)]
+    assert weeks == [*range(1, 14), 17, 21, 25]

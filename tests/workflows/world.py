@@ -46,6 +46,8 @@ class World:
         self.hooks: dict[str, Callable[[], Awaitable[None]]] = {}
         self.differences: list[m.TableDifference] = []
         self.unequal = 0
+        # Time is not skipped while an activity runs: an evening that is to be too short is so in earnest.
+        self.open_for: timedelta | None = None
         self.drift: list[m.TableDifference] = []
         self.scenario = Scenario.SWITCH
         self.old_id = uuid.uuid4()
@@ -118,13 +120,19 @@ class World:
                 starts_at=starts_at,
             ),
             new=new,
-            closes_at=WINDOW.closing_of(starts_at),
+            closes_at=self._closing_of(starts_at),
         )
+
+    async def release_reservation(self, order: m.ReleaseReservation) -> None:
+        await self._did("release_reservation", order)
 
     async def postpone(self, order: m.PostponeStart) -> m.StartPlanned:
         await self._did("postpone", order)
-        starts_at = WINDOW.start_again_at(order.decided_at)
-        return m.StartPlanned(evening=order.evening + 1, starts_at=starts_at, closes_at=WINDOW.closing_of(starts_at))
+        starts_at = WINDOW.start_after(order.decided_at)
+        return m.StartPlanned(evening=order.evening + 1, starts_at=starts_at, closes_at=self._closing_of(starts_at))
+
+    def _closing_of(self, starts_at: datetime) -> datetime:
+        return starts_at + self.open_for if self.open_for else WINDOW.closing_of(starts_at)
 
     async def clone(self, order: m.CloneAdministrations, report: ReportProgress) -> m.CloneFinished:
         await self._did("clone", order)
@@ -204,10 +212,12 @@ class ReservationBook:
         return await self._world.accept(order)
 
     async def release(self, order: m.ReleaseReservation) -> None:
-        await self._world._did("release_reservation", order)
+        await self._world.release_reservation(order)
 
 
-def workers(client: Client, world: Gate) -> tuple[Worker, Worker, Worker]:
+def workers(
+    client: Client, world: Gate, transfer: type[TransferWorkflow] = TransferWorkflow
+) -> tuple[Worker, Worker, Worker]:
     """The three workers, wired as `worker.py` does, with the world in place of PostgreSQL and SMTP."""
     roster = Roster(
         gate=GateActivities(world),
@@ -223,7 +233,7 @@ def workers(client: Client, world: Gate) -> tuple[Worker, Worker, Worker]:
     transfers = Worker(
         client,
         task_queue=queues.TRANSFERS,
-        workflows=[TransferWorkflow, MailboxForwardingWorkflow],
+        workflows=[transfer, MailboxForwardingWorkflow],
         activities=roster.short(),
         interceptors=[ErrorBoundary()],
     )
