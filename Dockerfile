@@ -15,7 +15,7 @@ COPY workflows workflows
 # The wheels lie there in one version each, so this takes the locked ones, and no development tools.
 RUN /tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
  && python -m venv --without-pip /opt/sb-transfer \
- && /tools/bin/pip --python /opt/sb-transfer/bin/python install --no-cache-dir --no-index --find-links /wheels sb-transfer
+ && /tools/bin/pip --python /opt/sb-transfer/bin/python install --no-cache-dir --no-index --find-links /wheels 'sb-transfer[api]'
 
 FROM python:3.11-slim
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin sb-transfer
