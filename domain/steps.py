@@ -8,6 +8,7 @@ class StepName(StrEnum):
     """The manual's story, in order."""
 
     FREEZE = "freeze"
+    HASH = "hash"
     TICKET = "ticket"
     AWAIT_UPLOAD = "await_upload"
     WAIT_FOR_EVENING = "wait_for_evening"
@@ -16,8 +17,10 @@ class StepName(StrEnum):
     BANKS = "banks"
     CONSEQUENCES = "consequences"
     COMPARE = "compare"
+    CERTIFY = "certify"
     NOTIFY = "notify"
     AWAIT_RELEASE = "await_release"
+    CHECK = "check"
     RELEASE = "release"
 
 
@@ -76,6 +79,8 @@ STEPS: tuple[Step, ...] = (
         (ActivityName.FREEZE_ENVIRONMENT,),
         ActivityName.UNFREEZE_ENVIRONMENT,
     ),
+    # Runs beside the waits that follow and is awaited before the clone.
+    Step(StepName.HASH, "Hash what was frozen", (ActivityName.HASH_FROZEN,)),
     Step(StepName.TICKET, "Issue the ticket", (ActivityName.ISSUE_TICKET,), ActivityName.REVOKE_TICKET),
     Step(
         StepName.AWAIT_UPLOAD,
@@ -98,7 +103,10 @@ STEPS: tuple[Step, ...] = (
         "Compare and open for inspection",
         (ActivityName.COMPARE_ENVIRONMENTS, ActivityName.OPEN_FOR_INSPECTION),
     ),
+    Step(StepName.CERTIFY, "Hash what is opened, sign the certificate", (ActivityName.ISSUE_CERTIFICATE,)),
     Step(StepName.NOTIFY, "Tell the new side", (ActivityName.SEND_MAIL,)),
     Step(StepName.AWAIT_RELEASE, "Await the release"),
+    # Refuses a release; it does not undo the transfer.
+    Step(StepName.CHECK, "Check that nothing has changed since", (ActivityName.CHECK_UNCHANGED,)),
     Step(StepName.RELEASE, "Release", (ActivityName.RELEASE_ENVIRONMENT,)),
 )

@@ -18,19 +18,21 @@ from domain.steps import StepName
 from domain.vocabulary import TransferState, UndoReason
 from workflows import policies
 from workflows.progress import Progress
+from workflows.proof import Proof
 from workflows.saga import Saga, Undo
 from workflows.waiting import done_before
 from workflows.work import perform
 
-_STEPS = (StepName.CLONE, StepName.VERIFY, StepName.BANKS, StepName.CONSEQUENCES, StepName.COMPARE)
+_STEPS = (StepName.CLONE, StepName.VERIFY, StepName.BANKS, StepName.CONSEQUENCES, StepName.COMPARE, StepName.CERTIFY)
 
 
 class Evening:
     """One transfer's evenings, the planned one and those before it."""
 
-    def __init__(self, progress: Progress, saga: Saga) -> None:
+    def __init__(self, progress: Progress, saga: Saga, proof: Proof) -> None:
         self._progress = progress
         self._saga = saga
+        self._proof = proof
         self._number = 1
         self.asked_for: m.StartNow | None = None
         self.cloned: m.CloneFinished | None = None
@@ -73,7 +75,7 @@ class Evening:
         self._progress.evenings_tried += 1
         if await done_before(closes_at, self._move()):
             return ""
-        tried, reached = self._progress.evenings_tried, self._progress.step_that_failed()
+        tried, reached = self._progress.evenings_tried, self._progress.step_that_failed() or "Hash what was frozen"
         if tried < policies.EVENINGS:
             return f"evening {tried} of {policies.EVENINGS} did not suffice: the window closed during '{reached}'"
         raise Undo(
@@ -110,13 +112,15 @@ class Evening:
     # --- what has to fit in one evening --------------------------------------------------------------------------
 
     async def _move(self) -> None:
-        """Clone, verify, banks, consequences, compare: what has to fit in one evening."""
+        """Clone, verify, banks, consequences, compare, certify: what has to fit in one evening."""
         for step in (
+            self._proof.hashed,
             self._clone_administrations,
             self._verify_every_row,
             self._reactivate_rabobank_and_flag_the_others,
             self._apply_consequences,
             self._compare_and_open,
+            self._certify,
         ):
             await step()
             # An activity that ended before it heard of a cancel answers as if nothing had happened.
@@ -130,7 +134,7 @@ class Evening:
             lambda: perform(
                 CloneActivities.drop_clone,
                 m.DropClone(transfer_id=self._progress.transfer_id),
-                policies.MUST_HAPPEN,
+                policies.DROP,
                 "drop the clone",
             ),
         )
@@ -221,6 +225,10 @@ class Evening:
                 policies.STEP,
                 "readable, not yet writable",
             )
+
+    async def _certify(self) -> None:
+        """Sign that what people are going to see is what was frozen, but for what a move changes on purpose."""
+        await self._proof.certify(self._number)
 
     def _both(self) -> tuple[m.EnvironmentSummary, m.EnvironmentSummary]:
         if self._progress.old is None or self._progress.new is None:

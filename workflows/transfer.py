@@ -23,6 +23,7 @@ from workflows.courier import Courier
 from workflows.evening import Evening
 from workflows.mailbox import MailboxForwardingWorkflow
 from workflows.progress import Progress
+from workflows.proof import Proof
 from workflows.saga import Saga, Undo, root_cause
 from workflows.waiting import wait_and_remind
 from workflows.work import perform
@@ -44,7 +45,8 @@ class TransferWorkflow:
         self._progress = Progress(self._transfer_id)
         self._saga = Saga(self._progress, order.environment_id)
         self._courier = Courier(self._progress)
-        self._evening = Evening(self._progress, self._saga)
+        self._proof = Proof(self._progress)
+        self._evening = Evening(self._progress, self._saga, self._proof)
         self._uploading = asyncio.Lock()
         self._ticket: m.TicketIssued | None = None
         self._reservation: m.ReservationMade | None = None
@@ -96,6 +98,7 @@ class TransferWorkflow:
             self._progress.detail(
                 StepName.FREEZE, f"{frozen.administrations} administrations, {frozen.tables} tables fenced"
             )
+        self._proof.begin()
 
     async def _issue_ticket(self) -> None:
         """The manual: "SB slaat een bestand met de naam url-overdracht-ticket.avr op"."""
@@ -159,25 +162,34 @@ class TransferWorkflow:
     async def _wait_for_release(self) -> m.Release:
         """The manual: "Deze omgeving moet nog worden vrijgegeven voordat je in de administraties kunt werken"."""
         with self._progress.step(StepName.AWAIT_RELEASE):
-            if self._evening.opened is None:
-                raise AssertionError("the inspection comes before the wait")
-            every = timedelta(seconds=self._evening.opened.remind_every_seconds)
-            try:
-                await wait_and_remind(
-                    lambda: self._decision is not None,
-                    reminders_since(workflow.now(), every),
-                    lambda: self._courier.send(MailKind.RELEASE_REMINDER),
-                )
-            except asyncio.CancelledError:
-                if not isinstance(self._decision, m.Release):
-                    raise
-                # Release and cancel came together, and the release was first: it has won, and the story says so.
-                await self._saga.refuse("cancel", "", "the environment has just been released")
-            if isinstance(self._decision, m.Reject):
-                raise Undo(UndoReason.REJECTED, self._decision.reason, self._decision.rejected_by)
-            if self._decision is None:
-                raise AssertionError("the wait ends with a decision")
-            return self._decision
+            while True:
+                release = await self._released()
+                if not (objection := await self._proof.objection_to(release)):
+                    return release
+                self._decision = None  # whoever reads of the refusal may decide again at once
+                await self._saga.refuse("release", release.released_by, objection)
+
+    async def _released(self) -> m.Release:
+        """Wait for a release, and remind of it; a reject turns the story back."""
+        if self._evening.opened is None:
+            raise AssertionError("the inspection comes before the wait")
+        every = timedelta(seconds=self._evening.opened.remind_every_seconds)
+        try:
+            await wait_and_remind(
+                lambda: self._decision is not None,
+                reminders_since(workflow.now(), every),
+                lambda: self._courier.send(MailKind.RELEASE_REMINDER),
+            )
+        except asyncio.CancelledError:
+            if not isinstance(self._decision, m.Release):
+                raise
+            # Release and cancel came together, and the release was first: it has won, and the story says so.
+            await self._saga.refuse("cancel", "", "the environment has just been released")
+        if isinstance(self._decision, m.Reject):
+            raise Undo(UndoReason.REJECTED, self._decision.reason, self._decision.rejected_by)
+        if self._decision is None:
+            raise AssertionError("the wait ends with a decision")
+        return self._decision
 
     async def _release(self, release: m.Release) -> None:
         """The manual: "Als alle controles zijn gedaan". Forward only from here."""
@@ -297,6 +309,7 @@ class TransferWorkflow:
 
     async def _undo(self, undo: Undo) -> None:
         """Undo everything, then tell those who were told."""
+        self._proof.stop()
         self._courier.recall()
         await self._saga.undo(undo)
         self._courier.send(MailKind.UNDONE)
@@ -306,8 +319,8 @@ class TransferWorkflow:
         if self._progress.state is not TransferState.AWAITING_RELEASE:
             await self._saga.refuse(kind, actor, f"the transfer is {self._progress.state.value}")
         elif self._decision is not None:
-            taken = "released" if isinstance(self._decision, m.Release) else "rejected"
-            await self._saga.refuse(kind, actor, f"the transfer has already been {taken}")
+            taken = "is being released" if isinstance(self._decision, m.Release) else "has already been rejected"
+            await self._saga.refuse(kind, actor, f"the transfer {taken}")
         elif not actor.strip():
             await self._saga.refuse(kind, "", f"{field} is missing")
         else:

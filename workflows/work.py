@@ -31,6 +31,7 @@ async def perform(
         heartbeat_timeout=policy.heartbeat,
         retry_policy=policy.retry,
         cancellation_type=policy.cancellation,
+        priority=policy.priority,
         summary=summary,
     )
     return answer

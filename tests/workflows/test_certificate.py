@@ -1,0 +1,180 @@
+"""The looks at both environments: they hold nobody up, and nothing is released that has changed."""
+
+import asyncio
+
+import pytest
+
+from domain import messages as m
+from domain.errors import CloneDiffers, TransferError
+from domain.steps import StepName, StepState
+from domain.vocabulary import MailKind, TransferState, UndoReason
+from tests.workflows.story import Transfer, reach, to_inspection, upload
+from tests.workflows.world import Gate
+from workflows.transfer import TransferWorkflow
+
+DRIFT = m.TableDifference(table="journal_line", problem="the content of its rows has changed")
+RELEASE = m.Release(released_by="new side", note="checked")
+
+
+async def step_of(transfer: Transfer, name: StepName) -> m.StepStatus:
+    status = await transfer.query(TransferWorkflow.status)
+    return next(step for step in status.steps if step.step is name)
+
+
+async def refused(world: Gate, *, kind: str = "release") -> m.RecordEvent:
+    """Wait until the event log tells of a refusal, and return the newest."""
+    for _ in range(500):
+        if found := [event for event in world.events if event.kind == f"{kind}_refused"]:
+            return found[-1]
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"no {kind} was refused")
+
+
+def gate_on(world: Gate, name: str) -> tuple[asyncio.Event, asyncio.Event]:
+    """Hold an activity: the first event tells that it runs, the second lets it go on."""
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        reached.set()
+        await go_on.wait()
+
+    world.hooks[name] = hold
+    return reached, go_on
+
+
+async def test_nobody_waits_for_the_hashing_of_a_large_environment(transfer: Transfer, world: Gate) -> None:
+    """In the daytime the ticket must come at once, and be uploaded, however long it takes to read what was frozen."""
+    reached, go_on = gate_on(world, "hash_frozen")
+    accepted = await upload(transfer)
+    await asyncio.wait_for(reached.wait(), 10)
+    assert accepted.name == "Enyoi"
+    assert (await step_of(transfer, StepName.HASH)).state is StepState.RUNNING
+    await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
+    await asyncio.sleep(0.3)
+    assert "clone" not in world.calls, "what was frozen must be known before it is copied"
+    go_on.set()
+    await reach(transfer, TransferState.AWAITING_RELEASE)
+    assert (await step_of(transfer, StepName.HASH)).state is StepState.DONE
+    assert world.calls.index("hash_frozen") < world.calls.index("clone")
+
+
+async def test_a_cancel_does_not_wait_for_the_hashing(transfer: Transfer, world: Gate) -> None:
+    """A customer who changes his mind must not stay frozen until every row has been read."""
+    reached, _ = gate_on(world, "hash_frozen")
+    await reach(transfer, TransferState.AWAITING_UPLOAD)
+    await asyncio.wait_for(reached.wait(), 10)
+    await transfer.cancel()
+    result = await asyncio.wait_for(transfer.result(), 15)
+    assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.CANCELLED)
+    assert world.calls[-2:] == ["finish_undo", "send undone"]
+
+
+async def test_what_cannot_be_hashed_is_not_moved(transfer: Transfer, world: Gate) -> None:
+    """A move that cannot be proved must end undone before anything is copied, with the reason."""
+    world.failures["hash_frozen"] = [CloneDiffers("secret_table: its rows could not be read.")]
+    await upload(transfer)
+    await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
+    result = await transfer.result()
+    assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.FAILED)
+    assert "secret_table" in result.undo_detail
+    assert "clone" not in world.calls
+
+
+async def test_the_certificate_is_signed_before_anybody_is_told(transfer: Transfer, world: Gate) -> None:
+    """The mail brings the certificate, so it must be there; and nothing is released that has none."""
+    reached, go_on = gate_on(world, "certify")
+    await upload(transfer)
+    await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
+    await asyncio.wait_for(reached.wait(), 15)
+    assert MailKind.READY not in world.mails()
+    await transfer.signal(TransferWorkflow.release, RELEASE)
+    assert "cloning" in (await refused(world)).reason
+    go_on.set()
+    await reach(transfer, TransferState.AWAITING_RELEASE)
+    assert "0123456789abcdef" in (await step_of(transfer, StepName.CERTIFY)).detail
+
+
+async def test_an_environment_that_cannot_be_certified_is_undone(transfer: Transfer, world: Gate) -> None:
+    """When more has changed than a move changes on purpose, nobody may get to work in it."""
+    world.failures["certify"] = [CloneDiffers("journal_line: the content of its rows has changed.")]
+    await upload(transfer)
+    await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
+    result = await transfer.result()
+    assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.FAILED)
+    assert "drop" in world.calls
+    assert MailKind.READY not in world.mails()
+
+
+async def test_drift_stops_a_release_and_its_repair_lets_it_pass(transfer: Transfer, world: Gate) -> None:
+    """A cell changed behind everybody's back is named, nothing is undone, and after the repair all goes on."""
+    await to_inspection(transfer)
+    world.drift = [DRIFT]
+    await transfer.signal(TransferWorkflow.release, RELEASE)
+    event = await refused(world)
+    assert event.actor == "new side"
+    assert "journal_line in the old environment: the content of its rows has changed" in event.reason
+    status = await reach(transfer, TransferState.AWAITING_RELEASE)
+    assert status.waiting_for == "the new side's comparison and release"
+    check = await step_of(transfer, StepName.CHECK)
+    assert check.state is StepState.FAILED
+    assert "journal_line" in check.detail
+    assert "release" not in world.calls
+    assert "begin_undo" not in world.calls
+
+    world.drift = []
+    await transfer.signal(TransferWorkflow.release, RELEASE)
+    result = await transfer.result()
+    assert result.state is TransferState.RELEASED
+    assert world.count()["check"] == 2
+    keys = {order.event_key for order in world.orders if isinstance(order, m.CheckUnchanged)}
+    assert len(keys) == 2, "each look is told of once"
+
+
+async def test_after_drift_the_new_side_can_still_reject(transfer: Transfer, world: Gate) -> None:
+    """A new side that no longer trusts what it sees must get out, and the old side get its books back."""
+    await to_inspection(transfer)
+    world.drift = [DRIFT]
+    await transfer.signal(TransferWorkflow.release, RELEASE)
+    await refused(world)
+    await transfer.signal(TransferWorkflow.reject, m.Reject(rejected_by="new side", reason="something was changed"))
+    result = await transfer.result()
+    assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.REJECTED)
+
+
+async def test_a_look_that_is_impossible_refuses_the_release(transfer: Transfer, world: Gate) -> None:
+    """Nothing is released unseen, and a broken look does not cost anybody the transfer."""
+    await to_inspection(transfer)
+    world.failures["check"] = [TransferError("The table cannot be read.")]
+    await transfer.signal(TransferWorkflow.release, RELEASE)
+    event = await refused(world)
+    assert event.reason == "it could not be checked whether anything has changed: The table cannot be read."
+    del world.failures["check"]
+    await transfer.signal(TransferWorkflow.release, RELEASE)
+    assert (await transfer.result()).state is TransferState.RELEASED
+
+
+@pytest.mark.parametrize("kind", ["release", "reject"])
+async def test_a_second_decision_during_the_look_is_refused(transfer: Transfer, world: Gate, kind: str) -> None:
+    """While one release is being looked into, another decision must not slip in and be remembered for later."""
+    await to_inspection(transfer)
+    reached, go_on = gate_on(world, "check")
+    await transfer.signal(TransferWorkflow.release, RELEASE)
+    await asyncio.wait_for(reached.wait(), 10)
+    late = m.Release(released_by="late") if kind == "release" else m.Reject(rejected_by="late", reason="no")
+    await transfer.signal(kind, late)
+    event = await refused(world, kind=kind)
+    assert (event.actor, event.reason) == ("late", "the transfer is being released")
+    go_on.set()
+    assert (await transfer.result()).state is TransferState.RELEASED
+
+
+async def test_a_cancel_during_the_look_undoes(transfer: Transfer, world: Gate) -> None:
+    """Until the release itself there is a way back, also while both environments are being read."""
+    await to_inspection(transfer)
+    reached, _ = gate_on(world, "check")
+    await transfer.signal(TransferWorkflow.release, RELEASE)
+    await asyncio.wait_for(reached.wait(), 10)
+    await transfer.cancel()
+    result = await asyncio.wait_for(transfer.result(), 15)
+    assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.CANCELLED)
+    assert "release" not in world.calls

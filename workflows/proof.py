@@ -1,0 +1,124 @@
+"""Nothing may change unseen between the freeze and the release: the looks at both environments that make sure of it."""
+
+import asyncio
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+from activities.proof import ProofActivities
+from domain import messages as m
+from domain.steps import StepName, StepState
+from workflows import policies
+from workflows.progress import Progress
+from workflows.saga import root_cause
+from workflows.work import perform
+
+
+class Proof:
+    """One transfer's looks: at what was frozen, at what is opened, and at both before the release.
+
+    That both are equal after the clone is for the verification to say, which holds the old one against the freeze too.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._hashing: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Hash what has been frozen, beside the waits that follow: nobody's ticket waits for it."""
+        self._hashing = asyncio.create_task(self._hash_what_is_frozen())
+
+    async def hashed(self) -> None:
+        """Wait until that is done.
+
+        Raises:
+            ActivityError: It could not be done.
+        """
+        hashing = self._hashing
+        if hashing is None:
+            raise AssertionError("the freeze begins it")
+        await workflow.wait_condition(hashing.done)
+        await hashing
+
+    def stop(self) -> None:
+        """Stop it: the transfer is being undone. It only reads, so nobody has to wait for its end."""
+        if self._hashing is not None:
+            self._hashing.cancel()
+            self._hashing.add_done_callback(_take_note)
+
+    async def certify(self, evening: int) -> None:
+        """Hash what has been opened, which is what will be released, and sign what is proved."""
+        old, new = self._both()
+        with self._progress.step(StepName.CERTIFY):
+            issued = await perform(
+                ProofActivities.issue_certificate,
+                m.IssueCertificate(
+                    transfer_id=self._progress.transfer_id,
+                    source_schema=old.schema_name,
+                    target_schema=new.schema_name,
+                    evening=evening,
+                ),
+                policies.HEAVY,
+                "hash the opened environment, sign the certificate",
+            )
+            self._progress.detail(StepName.CERTIFY, f"signed with key {issued.key_id}")
+
+    async def objection_to(self, release: m.Release) -> str:
+        """Look at both environments once more and return why they cannot be released, or nothing.
+
+        Raises:
+            ActivityError: The transfer was cancelled meanwhile.
+        """
+        old, new = self._both()
+        waited_for, self._progress.waiting_for = self._progress.waiting_for, "a last look at both environments"
+        self._progress.mark(StepName.CHECK, StepState.RUNNING, "")
+        try:
+            checked = await perform(
+                ProofActivities.check_unchanged,
+                m.CheckUnchanged(
+                    transfer_id=self._progress.transfer_id,
+                    source_schema=old.schema_name,
+                    target_schema=new.schema_name,
+                    requested_by=release.released_by,
+                    event_key=workflow.uuid4(),
+                ),
+                policies.CHECK,
+                "whether anything has changed since",
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                self._progress.mark(StepName.CHECK, StepState.FAILED)
+                raise
+            objection = f"it could not be checked whether anything has changed: {root_cause(error)}"
+        else:
+            if not checked.drift:
+                self._progress.mark(StepName.CHECK, StepState.DONE, f"{checked.rows} rows as they were")
+                return ""
+            objection = f"something has changed: {checked.drift}"
+        self._progress.waiting_for = waited_for
+        self._progress.mark(StepName.CHECK, StepState.FAILED, objection)
+        return objection
+
+    async def _hash_what_is_frozen(self) -> None:
+        old = self._progress.old
+        if old is None:
+            raise AssertionError("the freeze tells what it froze")
+        with self._progress.step(StepName.HASH):
+            hashed = await perform(
+                ProofActivities.hash_frozen,
+                m.HashFrozen(transfer_id=self._progress.transfer_id, schema_name=old.schema_name),
+                policies.HASH,
+                "hash every row of the frozen environment",
+            )
+            self._progress.detail(StepName.HASH, f"{hashed.tables} tables, {hashed.rows} rows")
+
+    def _both(self) -> tuple[m.EnvironmentSummary, m.EnvironmentSummary]:
+        if self._progress.old is None or self._progress.new is None:
+            raise AssertionError("the freeze and the upload come before the clone")
+        return self._progress.old, self._progress.new
+
+
+def _take_note(hashing: "asyncio.Task[None]") -> None:
+    """Read what became of a task that nobody awaits any more, or asyncio complains of it."""
+    if not hashing.cancelled():
+        hashing.exception()
