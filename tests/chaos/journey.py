@@ -24,7 +24,7 @@ from tests.chaos.reckoning import Reckoner, Score
 # Everything that goes wrong while a server is away; the next try is the answer to each.
 AWAY = (TransferError, RPCError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, WorkflowFailureError)
 _PATIENCE_SECONDS = 420.0
-_LOOK_SECONDS = 0.05
+_LOOK_SECONDS = 0.1
 _FAR = timedelta(minutes=30)
 
 
