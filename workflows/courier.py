@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import ActivityError
 
 from activities.mail import MailActivities
 from domain import messages as m
@@ -13,7 +13,7 @@ from domain.vocabulary import MailKind
 from workflows import policies
 from workflows.progress import Progress
 from workflows.saga import root_cause
-from workflows.work import perform
+from workflows.work import is_cancel, perform
 
 
 class Courier:
@@ -79,7 +79,7 @@ class Courier:
                 )
                 self._progress.mail_sent(kind, sent)
         except ActivityError as error:
-            if is_cancelled_exception(error):
+            if is_cancel(error):
                 return
             for problem in waiting or [m.MailProblem(kind=kind, recipient="", problem="")]:
                 self._progress.mail_failed(problem.model_copy(update={"problem": f"Given up. {root_cause(error)}"}))

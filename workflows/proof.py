@@ -3,7 +3,7 @@
 import asyncio
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import ActivityError
 
 from activities.proof import ProofActivities
 from domain import messages as m
@@ -11,7 +11,7 @@ from domain.steps import StepName, StepState
 from workflows import policies
 from workflows.progress import Progress
 from workflows.saga import root_cause
-from workflows.work import perform
+from workflows.work import is_cancel, perform
 
 
 class Proof:
@@ -86,7 +86,7 @@ class Proof:
                 "whether anything has changed since",
             )
         except ActivityError as error:
-            if is_cancelled_exception(error):
+            if is_cancel(error):
                 self._progress.mark(StepName.CHECK, StepState.FAILED)
                 raise
             objection = f"it could not be checked whether anything has changed: {root_cause(error)}"
@@ -94,7 +94,7 @@ class Proof:
             if not checked.drift:
                 self._progress.mark(StepName.CHECK, StepState.DONE, f"{checked.rows} rows as they were")
                 return ""
-            objection = f"something has changed: {checked.drift}"
+            objection = f"{m.SOMETHING_HAS_CHANGED}: {checked.drift}"
         self._progress.waiting_for = waited_for
         self._progress.mark(StepName.CHECK, StepState.FAILED, objection)
         return objection

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, FailureError
 
 from activities.log import LogActivities
 from domain import messages as m
@@ -14,7 +14,7 @@ from domain.steps import STEPS, StepName, StepState
 from domain.vocabulary import TransferState, UndoReason
 from workflows import policies
 from workflows.progress import Progress
-from workflows.work import perform
+from workflows.work import is_cancel, perform
 
 _Answer = TypeVar("_Answer")
 _TITLES = {step.name: step.title for step in STEPS}
@@ -35,7 +35,7 @@ class Undo(Exception):
         """Return why an exception ends the transfer."""
         if isinstance(error, Undo):
             return error
-        if is_cancelled_exception(error):
+        if is_cancel(error):
             return cls(UndoReason.CANCELLED, workflow.cancellation_reason() or "")
         return cls(UndoReason.FAILED, root_cause(error))
 
@@ -129,4 +129,11 @@ class Saga:
             kind=kind,
             reason=reason,
         )
-        await perform(LogActivities.record_event, event, policies.RECORD, kind)
+        while True:
+            try:
+                return await perform(LogActivities.record_event, event, policies.RECORD, kind)
+            except ActivityError as error:
+                # Raised in a signal's handler it would end the workflow, with everything where it is.
+                if is_cancel(error):
+                    raise
+            await workflow.sleep(policies.PAUSE_BETWEEN_ROUNDS, summary=f"before {kind} is written down again")

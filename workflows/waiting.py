@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import is_cancelled_exception
+
+from workflows.work import is_cancel
 
 # The server takes no timer of zero.
 _AT_ONCE_SECONDS = 0.001
@@ -91,4 +92,4 @@ def _was_stopped(running: "asyncio.Task[None]") -> bool:
     if running.cancelled():
         return True
     error = running.exception()
-    return error is not None and is_cancelled_exception(error)
+    return error is not None and is_cancel(error)

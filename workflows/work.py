@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError, RetryState, is_cancelled_exception
 
 from workflows.policies import Policy
 
@@ -35,3 +36,12 @@ async def perform(
         summary=summary,
     )
     return answer
+
+
+def is_cancel(error: BaseException) -> bool:
+    """Tell whether work ended because it was cancelled.
+
+    An attempt that failed before it heard of the cancel would have been tried again: it was stopped, not refused.
+    """
+    was_to_be_retried = isinstance(error, ActivityError) and error.retry_state is RetryState.CANCEL_REQUESTED
+    return was_to_be_retried or is_cancelled_exception(error)

@@ -1,0 +1,307 @@
+"""Waiting: reminders at their moments, and evenings that were too short, on the real server with skipped time."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from temporalio.testing import WorkflowEnvironment
+
+from domain import messages as m
+from domain.errors import CannotBeCarried, Unavailable
+from domain.steps import StepName, StepState
+from domain.vocabulary import MailKind, TransferState, UndoReason
+from tests.workflows.story import Transfer, reach, skip, to_inspection, upload
+from tests.workflows.world import TTL, WINDOW, Gate
+from workflows.transfer import TransferWorkflow
+
+MINUTE, HOUR, DAY, WEEK = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)
+_A_MOMENT = timedelta(milliseconds=300)
+# A window that is too short for what is never done, and long enough for everything else on a busy machine: no time is
+# skipped while an activity runs, so this passes for real.
+SHORT = timedelta(seconds=4)
+COMPENSATIONS = ["begin_undo", "drop", "release_reservation", "revoke", "unfreeze", "finish_undo"]
+
+
+def reminders(world: Gate, kind: MailKind) -> list[int]:
+    """Return which reminders of a kind have been sent."""
+    return [order.occurrence for order in world.orders if isinstance(order, m.SendMail) and order.kind is kind]
+
+
+def postponements(world: Gate) -> list[m.PostponeStart]:
+    return [order for order in world.orders if isinstance(order, m.PostponeStart)]
+
+
+async def asked(world: Gate, name: str, times: int = 1) -> None:
+    """Wait until an activity has been asked for so often."""
+    async with asyncio.timeout(40):
+        while world.count()[name] < times:  # noqa: ASYNC110 - the world has no event for it
+            await asyncio.sleep(0.02)
+
+
+async def reminded(world: Gate, kind: MailKind, times: int) -> None:
+    await asked(world, f"send {kind.value}", times)
+    assert reminders(world, kind) == list(range(1, times + 1))
+
+
+class Evenings:
+    """The evenings of one transfer, whose clock runs ahead of everybody's by what was skipped."""
+
+    def __init__(self, skipping: WorkflowEnvironment, transfer: Transfer) -> None:
+        self._skipping = skipping
+        self._transfer = transfer
+        self._ahead = timedelta(0)
+        self._skips: list[asyncio.Task[None]] = []
+
+    async def begin(self) -> None:
+        """Let the planned evening begin."""
+        status = await reach(self._transfer, TransferState.SCHEDULED)
+        assert status.starts_at
+        wait = status.starts_at - datetime.now(UTC) - self._ahead + _A_MOMENT
+        self._ahead += wait - _A_MOMENT
+        # Not awaited: time is not skipped past an activity that runs.
+        self._skips.append(asyncio.create_task(skip(self._skipping, self._transfer, wait)))
+
+
+def away(world: Gate, name: str) -> None:
+    """Let the database be away for an activity until `back` says otherwise."""
+
+    async def again() -> None:
+        world.failures[name] = [Unavailable()]
+
+    world.hooks[name] = again
+
+
+def back(world: Gate, name: str) -> None:
+    del world.hooks[name]
+    world.failures.pop(name, None)
+
+
+async def put_off(world: Gate, transfer: Transfer, times: int) -> m.TransferStatus:
+    """Wait until a transfer is planned again."""
+    await asked(world, "postpone", times)
+    return await reach(transfer, TransferState.SCHEDULED)
+
+
+async def test_the_old_side_is_reminded_of_its_ticket_until_it_expires(
+    skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
+) -> None:
+    """A customer who is frozen for a month because a file lies in somebody's downloads must hear of it in time."""
+    await reach(transfer, TransferState.AWAITING_UPLOAD)
+    await skip(skipping, transfer, TTL - WEEK - HOUR)
+    assert reminders(world, MailKind.TICKET_REMINDER) == []
+    await skip(skipping, transfer, 2 * HOUR)
+    await reminded(world, MailKind.TICKET_REMINDER, 1)
+    await skip(skipping, transfer, 5 * DAY)
+    await reminded(world, MailKind.TICKET_REMINDER, 1)
+    await skip(skipping, transfer, DAY)
+    await reminded(world, MailKind.TICKET_REMINDER, 2)
+    await skip(skipping, transfer, DAY)
+    assert (await transfer.result()).undo_reason is UndoReason.EXPIRED
+    await reminded(world, MailKind.TICKET_REMINDER, 2)
+
+
+async def test_an_upload_ends_the_reminders_of_the_ticket(
+    skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
+) -> None:
+    """Nobody wants to be asked for what is done."""
+    await reach(transfer, TransferState.AWAITING_UPLOAD)
+    await skip(skipping, transfer, TTL - 6 * DAY)
+    await reminded(world, MailKind.TICKET_REMINDER, 1)
+    await to_inspection(transfer)
+    await skip(skipping, transfer, 6 * DAY)
+    await reminded(world, MailKind.TICKET_REMINDER, 1)
+
+
+async def test_the_new_side_is_reminded_every_week_until_it_releases(
+    skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
+) -> None:
+    """Two copies that nobody can work in must not be forgotten, and who has released is left in peace."""
+    await to_inspection(transfer)
+    await skip(skipping, transfer, WEEK - HOUR)
+    assert reminders(world, MailKind.RELEASE_REMINDER) == []
+    await skip(skipping, transfer, 2 * HOUR)
+    await reminded(world, MailKind.RELEASE_REMINDER, 1)
+    await skip(skipping, transfer, WEEK)
+    await reminded(world, MailKind.RELEASE_REMINDER, 2)
+    await transfer.signal(TransferWorkflow.release, m.Release(released_by="new side"))
+    assert (await transfer.result()).state is TransferState.RELEASED
+    await reminded(world, MailKind.RELEASE_REMINDER, 2)
+
+
+async def test_a_mail_server_that_hangs_holds_up_no_release(
+    skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
+) -> None:
+    """A reminder that cannot be sent must not keep the books shut."""
+    hanging, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hang() -> None:
+        hanging.set()
+        await go_on.wait()
+
+    world.hooks["send release_reminder"] = hang
+    await to_inspection(transfer)
+    await skip(skipping, transfer, WEEK - _A_MOMENT)
+    await asyncio.wait_for(hanging.wait(), 10)
+    await transfer.signal(TransferWorkflow.release, m.Release(released_by="new side"))
+    await reach(transfer, TransferState.RELEASED)
+    go_on.set()
+    assert (await transfer.result()).state is TransferState.RELEASED
+
+
+async def test_three_evenings_that_do_not_suffice_undo_the_transfer(
+    skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
+) -> None:
+    """A customer must not be frozen for ever because the clone is too slow: in the end everything is given back."""
+    world.open_for = SHORT
+    away(world, "clone")
+    evenings = Evenings(skipping, transfer)
+    await upload(transfer)
+    await evenings.begin()
+    for evening in (1, 2):
+        status = await put_off(world, transfer, evening)
+        assert f"evening {evening} of 3 did not suffice" in status.waiting_for
+        assert "Clone the administrations" in status.waiting_for
+        await evenings.begin()
+    result = await transfer.result()
+    assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.FAILED)
+    assert "3 evenings did not suffice" in result.undo_detail
+    assert [order.evening for order in postponements(world)] == [1, 2]
+    assert [call for call in world.calls if call in COMPENSATIONS] == COMPENSATIONS
+    assert world.mails()[-1] is MailKind.UNDONE
+
+
+async def test_a_second_evening_that_suffices_leads_to_the_release(
+    skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
+) -> None:
+    """One bad night costs one night: the same environment is moved in the next, under the number of that evening."""
+    world.open_for = SHORT
+    away(world, "compare")
+    evenings = Evenings(skipping, transfer)
+    await upload(transfer)
+    await evenings.begin()
+    world.open_for = None
+    status = await put_off(world, transfer, 1)
+    assert status.evenings_tried == 1
+    assert {step.step for step in status.steps if step.state is StepState.PENDING} >= {StepName.CLONE, StepName.COMPARE}
+    assert "release_reservation" not in world.calls
+    assert "unfreeze" not in world.calls
+    (postponed,) = postponements(world)
+    assert status.starts_at == WINDOW.start_after(postponed.decided_at)
+    back(world, "compare")
+    await evenings.begin()
+    assert (await reach(transfer, TransferState.AWAITING_RELEASE)).new == status.new
+    await transfer.signal(TransferWorkflow.release, m.Release(released_by="new side"))
+    assert (await transfer.result()).state is TransferState.RELEASED
+    clones = [order for order in world.orders if isinstance(order, m.CloneAdministrations)]
+    opened = [order for order in world.orders if isinstance(order, m.OpenForInspection)]
+    assert [order.evening for order in clones] == [1, 2]
+    assert [order.evening for order in opened] == [2]
+    assert len({order.target_schema for order in clones}) == 1
+
+
+async def test_a_copier_that_still_writes_is_stopped_before_its_clone_is_dropped(
+    skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
+) -> None:
+    """Rows that come back after the drop would be in the way of the next evening."""
+    stopped = asyncio.Event()
+
+    async def copy_for_long() -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            assert "postpone" not in world.calls
+            stopped.set()
+
+    world.open_for = SHORT
+    world.hooks["clone"] = copy_for_long
+    evenings = Evenings(skipping, transfer)
+    await upload(transfer)
+    await evenings.begin()
+    assert "until the window closes" in (await reach(transfer, TransferState.CLONING)).waiting_for
+    await put_off(world, transfer, 1)
+    assert stopped.is_set()
+
+
+async def test_a_start_that_support_asks_for_has_no_closing_time(transfer: Transfer, world: Gate) -> None:
+    """Support starts by day what the nights are too short for; a window that is closed must not drop it."""
+    world.open_for = -DAY
+    status = await to_inspection(transfer)
+    assert status.closes_at
+    assert status.closes_at < datetime.now(UTC)
+    assert "postpone" not in world.calls
+
+
+async def test_an_evening_that_nobody_could_begin_is_not_counted(
+    skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
+) -> None:
+    """A worker that comes up after the closing must not start a move in office hours, nor use up an evening."""
+    evenings = Evenings(skipping, transfer)
+    world.open_for = -SHORT
+    await upload(transfer)
+    await evenings.begin()
+    world.open_for = None
+    status = await put_off(world, transfer, 1)
+    assert "nobody was at work" in status.waiting_for
+    assert status.evenings_tried == 0
+    assert "clone" not in world.calls
+    await evenings.begin()
+    await reach(transfer, TransferState.AWAITING_RELEASE)
+
+
+async def test_a_cancel_while_the_next_evening_is_planned_undoes_all(
+    skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
+) -> None:
+    """An operator who cancels in the morning must not have to wait for the evening."""
+    planning, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        planning.set()
+        await go_on.wait()
+
+    world.open_for = SHORT
+    away(world, "clone")
+    world.hooks["postpone"] = hold
+    evenings = Evenings(skipping, transfer)
+    await upload(transfer)
+    await evenings.begin()
+    await asyncio.wait_for(planning.wait(), 40)
+    await transfer.cancel()
+    result = await transfer.result()
+    go_on.set()
+    assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.CANCELLED)
+    assert [call for call in world.calls if call in COMPENSATIONS] == COMPENSATIONS
+
+
+async def test_a_postponement_that_cannot_be_undoes_all(
+    skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
+) -> None:
+    """What cannot be planned again must not hang between two evenings."""
+    world.open_for = SHORT
+    away(world, "clone")
+    world.failures["postpone"] = [CannotBeCarried()]
+    evenings = Evenings(skipping, transfer)
+    await upload(transfer)
+    await evenings.begin()
+    result = await transfer.result()
+    assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.FAILED)
+    assert [call for call in world.calls if call in COMPENSATIONS] == COMPENSATIONS
+
+
+async def test_a_cancel_that_the_copier_does_not_hear_is_a_cancel(transfer: Transfer, world: Gate) -> None:
+    """A clone that ends before its next heartbeat must not make an operator's cancel disappear."""
+    copying, go_on = asyncio.Event(), asyncio.Event()
+
+    async def copy() -> None:
+        copying.set()
+        await go_on.wait()
+
+    world.hooks["clone"] = copy
+    await upload(transfer)
+    await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
+    await asyncio.wait_for(copying.wait(), 10)
+    await transfer.cancel()
+    await asyncio.sleep(0.5)
+    go_on.set()
+    result = await transfer.result()
+    assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.CANCELLED)
+    assert "verify" not in world.calls
+    assert [call for call in world.calls if call in COMPENSATIONS] == COMPENSATIONS
