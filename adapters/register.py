@@ -14,6 +14,7 @@ from adapters.statements import load
 from domain import messages as m
 from domain.errors import (
     AlreadyInTransfer,
+    CertificateUnknown,
     EnvironmentAmbiguous,
     EnvironmentNotActive,
     EnvironmentUnknown,
@@ -221,6 +222,17 @@ class PostgresRegister:
         if not rows:
             raise TransferUnknown
         return TransferResults.model_validate(dict(rows[0]))
+
+    async def certificate(self, transfer_id: UUID) -> bytes:
+        """Return the signed certificate, byte for byte.
+
+        Raises:
+            CertificateUnknown: There is none (any more).
+        """
+        rows = await self._rows("certificate", transfer_id)
+        if not rows:
+            raise CertificateUnknown
+        return str(rows[0]["document"]).encode()
 
     async def report(self, transfer_id: UUID) -> m.ComparisonReport | None:
         """Return the comparison that was made, None before."""

@@ -250,8 +250,10 @@ class CertificateTooNew(CertificateRefused):
     dutch = "Dit certificaat heeft een nieuwere vorm. Gebruik een nieuwere versie van sb-transfer."
 
 
-class EnvironmentChanged(TransferError):
-    """An environment has changed since it was proved equal. The message names the tables."""
+class EnvironmentChanged(Refused):
+    """An environment has changed since it was proved equal; it is not released. Repair it, or reject the transfer."""
+
+    dutch = "Er is iets gewijzigd sinds de omgeving klaarstond; zij is niet vrijgegeven. Neem contact op met support."
 
 
 # --- mail ------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from uuid import UUID
 from pydantic import Field
 
 from domain import messages as m
+from domain.certificate import Certificate
 
 
 class Source(StrEnum):
@@ -59,3 +60,30 @@ class Compared(m.Message):
     def equal(self) -> bool:
         """Tell whether nothing differs that should not."""
         return self.verification.equal and all(check.equal for check in self.report.checks)
+
+
+class SideChecked(m.Message):
+    """One environment, held against a certificate."""
+
+    side: str
+    checked: bool
+    changes: list[m.TableDifference] = Field(default=[])
+
+    @property
+    def told(self) -> str:
+        """Return the verdict in words."""
+        if not self.checked:
+            return "not checked: it has been released, and people work in it."
+        return f"{len(self.changes)} differences." if self.changes else "as certified, every row."
+
+
+class CertificateChecked(m.Message):
+    """A genuine certificate, held against the databases."""
+
+    certificate: Certificate
+    sides: list[SideChecked] = Field(default=[])
+
+    @property
+    def equal(self) -> bool:
+        """Tell whether nothing that was checked differs."""
+        return not any(side.changes for side in self.sides)

@@ -17,11 +17,11 @@ from domain.authority import Caller, Role
 from domain.errors import Misconfigured, WrongMoment
 from domain.naming import ticket_file_name
 from domain.vocabulary import MailKind, Scenario, TransferState
-from starter import display, tables
-from starter.answers import Sight
+from starter import certificates, display, tables
+from starter.answers import CertificateChecked, Sight
 from starter.client import TransferClient
 from starter.operations import seed_books, set_up
-from starter.output import EXIT_CODES, ExitCode, Output, leave, report, report_usage, run
+from starter.output import EXIT_CODES, ExitCode, Output, leave, report, report_usage, run, write_json
 from starter.reconciling import inspect
 from starter.services import connect, surroundings
 from starter.ticketfile import TicketFile
@@ -329,6 +329,74 @@ def reject(
         return _show_undo(output, await client.reject(which, by=_me(by), reason=reason))
 
     return _through_client(work, as_json=as_json)
+
+
+# --- certificates ------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def certificate(
+    which: Which,
+    target: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Where it goes; to standard output, if left out."),
+    ] = None,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Write the signed certificate of a move: what was moved, that it arrived equal, what was changed on purpose."""
+
+    async def work(client: TransferClient, output: Output) -> ExitCode:
+        content = await client.certificate(which)
+        if target is None:
+            sys.stdout.write(content.decode())  # a JSON document in any case
+            return ExitCode.OK
+        target.write_bytes(content)
+        output.answer({"certificate_file": str(target)}, Text.assemble(("The certificate: ", "green"), str(target)))
+        return ExitCode.OK
+
+    return _through_client(work, as_json=as_json)
+
+
+@app.command("verify-certificate")
+def verify_certificate(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A certificate.")],
+    public_key: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The issuer's public keys; this service's own, if left out."),
+    ] = None,
+    databases: Annotated[
+        bool, typer.Option("--databases", help="Also read both environments and compare them with it.")
+    ] = False,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Check a certificate, without any server. Exit code 2 when it is not genuine.
+
+    With --databases exit code 1 when an environment is not, or no longer, as certified.
+    """
+    found = certificates.trusted(public_key).read(certificates.content_of(file))
+    if not databases:
+        Output(as_json=as_json).answer(CertificateChecked(certificate=found), certificates.as_read(found))
+        return ExitCode.OK
+
+    async def work(client: TransferClient, output: Output) -> ExitCode:
+        output.say(certificates.as_read(found))
+        with comparing(output.people) as on_progress:
+            checked = await client.hold_against(found, on_progress=on_progress)
+        output.answer(checked, certificates.as_checked(checked))
+        return ExitCode.OK if checked.equal else ExitCode.DIFFERENT
+
+    return _through_client(work, as_json=as_json)
+
+
+@app.command("certificate-keys")
+def certificate_keys(as_json: AsJson = False) -> ExitCode:
+    """Print the public keys that receivers of certificates need: PEM, the newest first."""
+    reader = certificates.trusted(None)
+    if as_json:
+        write_json({"keys": reader.key_ids, "pem": reader.pem()})
+    else:
+        sys.stdout.write(reader.pem())
+    return ExitCode.OK
 
 
 # --- anybody -----------------------------------------------------------------------------------------------------

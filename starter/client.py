@@ -12,6 +12,7 @@ from adapters.preview import PostgresPreviewReader
 from adapters.register import EnvironmentRecord, MailRecord, PostgresRegister, TransferEvent, TransferResults
 from adapters.tickets import PostgresTicketOffice, TicketSeal
 from domain import messages as m
+from domain.certificate import Certificate
 from domain.errors import (
     EnvironmentBusy,
     Refused,
@@ -25,7 +26,7 @@ from domain.errors import (
     all_errors,
 )
 from domain.vocabulary import MailKind, Scenario, TransferState, UndoReason
-from starter.answers import Compared, PreparedTransfer, Sight
+from starter.answers import CertificateChecked, Compared, PreparedTransfer, Sight
 from starter.comparing import Comparer, OnComparison
 from starter.decisions import Decision, decide
 from starter.remote import NoWorker, RemoteTransfer, domain_errors
@@ -292,6 +293,25 @@ class TransferClient:
             EnvironmentUnknown, EnvironmentAmbiguous: One of them is not there, or more than one is meant.
         """
         return await self._comparer.compare(await self.environment(old), await self.environment(new), on_progress)
+
+    async def certificate(self, which: str) -> bytes:
+        """Return the signed certificate of a move that awaits its release, or was released: the file, byte for byte.
+
+        Raises:
+            CertificateUnknown: It has not been issued yet, or the transfer was undone.
+        """
+        return await self._register.certificate((await self._register.find_transfer(which)).transfer_id)
+
+    async def hold_against(
+        self, certificate: Certificate, *, on_progress: OnComparison | None = None
+    ) -> CertificateChecked:
+        """Read the environments of a certificate and compare them with it; see `Comparer.hold_against`.
+
+        Raises:
+            EnvironmentUnknown: One of them is not there (any more).
+        """
+        old, new = [await self.environment(str(side.environment_id)) for side in (certificate.old, certificate.new)]
+        return await self._comparer.hold_against(certificate, old, new, on_progress)
 
     async def release(self, which: str, *, by: str, note: str = "") -> Sight:
         """Open the new environment for good: "Vrijgeven" (manual, Klantomgeving vrijgeven).

@@ -8,8 +8,10 @@ from adapters.postgres import Pool, translated_errors
 from adapters.register import EnvironmentRecord
 from adapters.verifier import PostgresVerifier
 from domain import messages as m
+from domain.certificate import Certificate
 from domain.consequences import CHANGED_ON_PURPOSE
-from starter.answers import Compared
+from domain.vocabulary import EnvironmentStatus
+from starter.answers import CertificateChecked, Compared, SideChecked
 
 OnComparison = Callable[[m.CloneProgress], None]
 
@@ -48,3 +50,27 @@ class Comparer:
             verification=verification,
             report=report,
         )
+
+    async def hold_against(
+        self,
+        certificate: Certificate,
+        old: EnvironmentRecord,
+        new: EnvironmentRecord,
+        on_progress: OnComparison | None = None,
+    ) -> CertificateChecked:
+        """Read every row of both environments and compare it with what a certificate says.
+
+        A new environment that has been released is left out: work in it is not a difference.
+
+        Raises:
+            EnvironmentUnknown: One of the two has gone meanwhile.
+            Unavailable: The database does not answer.
+        """
+        sides = []
+        for name, environment, then in (("old", old, certificate.old_side()), ("new", new, certificate.new_side())):
+            if name == "new" and environment.status is not EnvironmentStatus.AWAITING_RELEASE:
+                sides.append(SideChecked(side=name, checked=False))
+                continue
+            now = await self._verifier.hashes(environment.schema_name, on_progress or (lambda _: None))
+            sides.append(SideChecked(side=name, checked=True, changes=then.changes(now)))
+        return CertificateChecked(certificate=certificate, sides=sides)

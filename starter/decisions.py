@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from adapters.docket import plain
 from adapters.register import PostgresRegister
 from domain import messages as m
-from domain.errors import Unavailable, WrongMoment
+from domain.errors import EnvironmentChanged, Refused, Unavailable, WrongMoment
 from starter.remote import RemoteTransfer
 
 _FIRST_PAUSE_SECONDS = 0.05
@@ -37,6 +37,7 @@ async def decide(
 
     Raises:
         WrongMoment: It was refused; the message says why, as the event log does.
+        EnvironmentChanged: A release was refused, for what the message names is not as it was.
         Unavailable: Nothing shows after half a minute: it is delivered, and will be taken or refused later.
     """
     transfer_id = before.transfer_id
@@ -49,7 +50,8 @@ async def decide(
     pause = _FIRST_PAUSE_SECONDS
     clock = asyncio.get_running_loop().time
     deadline = clock() + _PATIENCE_SECONDS
-    while clock() < deadline:
+    # Before a release both environments are read once more, which takes as long as it takes.
+    while clock() < deadline or await remote.looks_once_more():
         # Asked first: what a workflow has done is in the log before it closes. A cancel of a closed one says nothing.
         closed = await remote.is_closed()
         for event in await register.events(transfer_id, after=seen):
@@ -78,7 +80,12 @@ async def _moved_on(before: m.TransferStatus, remote: RemoteTransfer, deadline: 
         await asyncio.sleep(_FIRST_PAUSE_SECONDS)
 
 
-def _refused(why: str) -> WrongMoment:
+def _refused(why: str) -> Refused:
+    if why.startswith(m.SOMETHING_HAS_CHANGED):
+        return EnvironmentChanged(
+            f"It is not released: {why}. Repair it and release again, or reject the transfer.",
+            dutch=EnvironmentChanged.dutch,
+        )
     return WrongMoment(
         f"This cannot be done now: {why}. `sb-transfer status` shows what the transfer waits for.",
         dutch=WrongMoment.dutch,

@@ -35,7 +35,7 @@ from domain.errors import (
     all_errors,
 )
 from domain.naming import workflow_id_of
-from domain.steps import ActivityName
+from domain.steps import ActivityName, StepName, StepState
 from domain.vocabulary import TransferState
 from starter.answers import Trouble
 from workflows.queues import TRANSFERS
@@ -47,7 +47,13 @@ _RPC_TIMEOUT = timedelta(seconds=10)
 _QUERY_TIMEOUT = timedelta(seconds=4)
 _UPDATE_TIMEOUT_SECONDS = 60.0
 _SUMMARY_LENGTH = 50  # the server takes 400 bytes, and a character may be four of them
-_HEAVY = (ActivityName.CLONE_ADMINISTRATIONS, ActivityName.VERIFY_CLONE)
+_HEAVY = (
+    ActivityName.CLONE_ADMINISTRATIONS,
+    ActivityName.VERIFY_CLONE,
+    ActivityName.HASH_FROZEN,
+    ActivityName.ISSUE_CERTIFICATE,
+    ActivityName.CHECK_UNCHANGED,
+)
 _NO_ANSWER = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
 
 
@@ -145,6 +151,14 @@ class RemoteTransfer:
     async def is_closed(self) -> bool:
         """Tell whether the workflow has ended: nothing that is sent reaches it any more."""
         return (await self.describe()).status is not WorkflowExecutionStatus.RUNNING
+
+    async def looks_once_more(self) -> bool:
+        """Tell whether both environments are being read before a release."""
+        try:
+            steps = (await self.status()).steps
+        except Unavailable:
+            return False
+        return any(step.step is StepName.CHECK and step.state is StepState.RUNNING for step in steps)
 
     async def history_events(self) -> int:
         """Return how many events the history holds."""

@@ -24,12 +24,6 @@ select control.unmute_triggers()
 -- The certificate of this evening.
 select key_id, issued_at, document from control.certificate where transfer_id = $1 and evening = $2
 
--- name: certificate
--- The certificate of a transfer that has not been undone.
-select c.document
-from control.certificate c join control.transfer t using (transfer_id)
-where c.transfer_id = $1 and t.state in ('awaiting_release', 'released')
-
 -- name: keep_certificate
 -- The signed file; one of an evening that was put off is replaced.
 insert into control.certificate (transfer_id, evening, key_id, issued_at, document) values ($1, $2, $3, $4, $5)

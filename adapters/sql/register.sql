@@ -80,3 +80,9 @@ from control.sent_mail where transfer_id = $1 order by attempted_at nulls last, 
 -- name: schema_version
 -- The newest migration that has been applied.
 select coalesce(max(number), 0) as number from control.migration
+
+-- name: certificate
+-- The certificate of a transfer that has not been undone.
+select c.document
+from control.certificate c join control.transfer t using (transfer_id)
+where c.transfer_id = $1 and t.state in ('awaiting_release', 'released')
