@@ -8,7 +8,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import Worker, WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from activities.boundary import ErrorBoundary
 from activities.clone import CloneActivities
@@ -216,7 +217,11 @@ class ReservationBook:
 
 
 def workers(
-    client: Client, world: Gate, transfer: type[TransferWorkflow] = TransferWorkflow
+    client: Client,
+    world: Gate,
+    transfer: type[TransferWorkflow] = TransferWorkflow,
+    runner: WorkflowRunner | None = None,
+    cached: int = 1000,
 ) -> tuple[Worker, Worker, Worker]:
     """The three workers, wired as `worker.py` does, with the world in place of PostgreSQL and SMTP."""
     roster = Roster(
@@ -236,6 +241,8 @@ def workers(
         workflows=[transfer, MailboxForwardingWorkflow],
         activities=roster.short(),
         interceptors=[ErrorBoundary()],
+        workflow_runner=runner or SandboxedWorkflowRunner(),
+        max_cached_workflows=cached,
     )
     heavy = Worker(
         client,

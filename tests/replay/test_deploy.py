@@ -1,0 +1,130 @@
+"""A deploy in the middle of a transfer: begun on the code of today, finished on the code of tomorrow."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+from temporalio import workflow
+from temporalio.api.enums.v1 import WorkflowTaskFailedCause
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Replayer
+
+from domain import messages as m
+from domain.naming import workflow_id_of
+from domain.vocabulary import TransferState
+from tests.replay.changed import STEP, DeprecatedPatchWorkflow, PatchedWorkflow, UnpatchedWorkflow
+from tests.replay.test_replay import RECORDED_TRANSFERS, history_of
+from tests.workflows.story import Transfer, reach, to_inspection, upload
+from tests.workflows.world import Gate, workers
+from workflows import queues
+from workflows.transfer import TransferWorkflow
+
+_NONDETERMINISM = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR
+
+
+@asynccontextmanager
+async def deployed(environment: WorkflowEnvironment, world: Gate, code: type[TransferWorkflow]) -> AsyncIterator[None]:
+    """Run workers with this code, which play the whole history at every task: no cache hides what they cannot play."""
+    async with AsyncExitStack() as stack:
+        for worker in workers(environment.client, world, code, cached=0):
+            await stack.enter_async_context(worker)
+        yield
+
+
+async def started(environment: WorkflowEnvironment, world: Gate) -> Transfer:
+    with environment.with_time_skipping_disabled():
+        return await environment.client.start_workflow(
+            TransferWorkflow.run,
+            m.TransferInput(environment_id=world.old_id, requested_by="old side"),
+            id=workflow_id_of(world.old_id),
+            task_queue=queues.TRANSFERS,
+        )
+
+
+async def released(transfer: Transfer) -> m.TransferResult:
+    """Bring an uploaded transfer to its end."""
+    await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
+    await reach(transfer, TransferState.AWAITING_RELEASE, patience_seconds=30)
+    await transfer.signal(TransferWorkflow.release, m.Release(released_by="new side"))
+    return await transfer.result()
+
+
+def announced(world: Gate) -> int:
+    return sum(event.kind == STEP for event in world.events)
+
+
+async def replay(code: type[TransferWorkflow], history: WorkflowHistory) -> None:
+    await Replayer(workflows=[code], data_converter=pydantic_data_converter).replay_workflow(history)
+
+
+async def test_begun_on_the_old_code_and_finished_on_the_new(skipping: WorkflowEnvironment) -> None:
+    """A transfer that waits for its evening during a deploy must end as if there had been none."""
+    world = Gate()
+    transfer = await started(skipping, world)
+    async with deployed(skipping, world, TransferWorkflow):
+        await upload(transfer)
+    async with deployed(skipping, world, PatchedWorkflow):
+        result = await released(transfer)
+    assert result.state is TransferState.RELEASED
+    assert world.count()["clone"] == world.count()["release"] == 1
+    assert announced(world) == 0  # it had passed that point
+
+
+async def test_a_fresh_transfer_takes_the_new_step_and_outlives_the_old_branch(skipping: WorkflowEnvironment) -> None:
+    """The change must reach those who start after it, and removing the old branch later must not stop them."""
+    world = Gate()
+    async with deployed(skipping, world, PatchedWorkflow):
+        transfer = await started(skipping, world)
+        await to_inspection(transfer)
+    assert announced(world) == 1
+    async with deployed(skipping, world, DeprecatedPatchWorkflow):
+        await transfer.signal(TransferWorkflow.release, m.Release(released_by="new side"))
+        assert (await transfer.result()).state is TransferState.RELEASED
+    assert announced(world) == 1
+    await replay(DeprecatedPatchWorkflow, await transfer.fetch_history())
+
+
+async def test_the_same_change_without_a_patch_stops_a_transfer_until_better_code_comes(
+    skipping: WorkflowEnvironment,
+) -> None:
+    """What the rule is for: without it the transfer stands still, and the next, right deploy frees it."""
+    world = Gate()
+    transfer = await started(skipping, world)
+    async with deployed(skipping, world, TransferWorkflow):
+        await upload(transfer)
+    async with deployed(skipping, world, UnpatchedWorkflow):
+        await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
+        async with asyncio.timeout(30):
+            while not await failed_workflow_tasks(transfer):  # noqa: ASYNC110 - the server is another process
+                await asyncio.sleep(0.05)
+    assert world.count()["clone"] == 0
+    async with deployed(skipping, world, PatchedWorkflow):
+        assert (await released(transfer)).state is TransferState.RELEASED
+    assert announced(world) == 0
+
+
+async def failed_workflow_tasks(transfer: Transfer) -> int:
+    history = await transfer.fetch_history()
+    return sum(
+        event.workflow_task_failed_event_attributes.cause == _NONDETERMINISM
+        for event in history.events
+        if event.HasField("workflow_task_failed_event_attributes")
+    )
+
+
+@pytest.mark.parametrize("name", RECORDED_TRANSFERS)
+async def test_the_patched_code_plays_every_recorded_history(name: str) -> None:
+    """Whatever state a transfer is in at the deploy, the new code must be able to go on with it."""
+    await replay(PatchedWorkflow, history_of(name))
+
+
+@pytest.mark.parametrize("code", [UnpatchedWorkflow, DeprecatedPatchWorkflow])
+async def test_histories_from_before_the_change_are_refused_by_code_without_the_old_branch(
+    code: type[TransferWorkflow],
+) -> None:
+    """The recorded histories must find out a change that was not patched, or a patch that was removed too early."""
+    with pytest.raises(workflow.NondeterminismError):
+        await replay(code, history_of("released"))
