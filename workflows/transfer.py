@@ -311,8 +311,18 @@ class TransferWorkflow:
         """Undo everything, then tell those who were told."""
         self._proof.stop()
         self._courier.recall()
+        refusing = asyncio.create_task(self._refuse_the_loser(undo))
         await self._saga.undo(undo)
+        await refusing
         self._courier.send(MailKind.UNDONE)
+
+    async def _refuse_the_loser(self, undo: Undo) -> None:
+        """Tell whoever had decided at the same moment that something else came first: a signal has no answer."""
+        why = f"the transfer is being undone: {undo.reason.value}"
+        if isinstance(self._decision, m.Release):
+            await self._saga.refuse("release", self._decision.released_by, why)
+        elif isinstance(self._decision, m.Reject) and undo.reason is not UndoReason.REJECTED:
+            await self._saga.refuse("reject", self._decision.rejected_by, why)
 
     async def _decide(self, kind: str, actor: str, field: str, signal: m.Release | m.Reject) -> None:
         """Take the first decision while the transfer awaits one; refuse and record every other."""
