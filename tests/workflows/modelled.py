@@ -13,7 +13,7 @@ from uuid import UUID
 
 from domain import messages as m
 from domain.ports import ReportProgress
-from domain.vocabulary import MailKind
+from domain.vocabulary import MailKind, TransferState
 from tests.workflows.database import Database
 from tests.workflows.transactions import Steps, Transactions
 from tests.workflows.world import Gate
@@ -48,6 +48,8 @@ class Modelled(Gate):
         self.seams: dict[UUID, Seam] = {}
         self.asked: dict[UUID, list[str]] = defaultdict(list)
         self.at_work: Counter[UUID] = Counter()
+        self.states: dict[UUID, list[TransferState]] = defaultdict(list)
+        """The states of each transfer, in the order in which they were entered."""
         self._work = Transactions(self.database)
         self._changed = asyncio.Event()
 
@@ -71,6 +73,11 @@ class Modelled(Gate):
             self.at_work[order.transfer_id] -= 1
             self.notice()
 
+    def _note(self, transfer_id: UUID) -> None:
+        move, states = self.database.moves.get(transfer_id), self.states[transfer_id]
+        if move is not None and (not states or states[-1] is not move.state):
+            states.append(move.state)
+
     async def _in_parts(self, name: str, order: Any, work: Callable[[Any], Steps[_Answer]]) -> _Answer:
         seam = self.seams.get(order.transfer_id, _undisturbed)
         await seam(order, Moment.BEFORE)
@@ -84,11 +91,13 @@ class Modelled(Gate):
                 next(steps)
             except StopIteration as done:
                 self.notice()
+                self._note(order.transfer_id)
                 if not halved:
                     await seam(order, Moment.HALF_WAY)
                 await seam(order, Moment.AFTER)
                 return done.value  # type: ignore[no-any-return] # what a generator returns has no type here
             self.notice()
+            self._note(order.transfer_id)
             if not halved:
                 halved = True
                 await seam(order, Moment.HALF_WAY)
