@@ -16,7 +16,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test check chaos model histories format lock clean
+.PHONY: help demo up test check chaos model orders histories format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ model: $(STAMP) ## Search every order of events in the model, and see that flaws
 
 chaos: $(STAMP) ## Kill every server at every step of a transfer: all faults, about half an hour; ARGS="--only 'worker killed'"
 	$(BIN)/python -m tests.chaos $(ARGS)
+
+orders: $(STAMP) ## Drive the real workflow through 10,000 steps in any order; takes half an hour
+	$(BIN)/python -m tests.workflows.orders
 
 histories: $(STAMP) ## Record the histories that the replay tests play back; docs/deploys.md says when
 	$(BIN)/python -m tests.replay.record
