@@ -131,6 +131,7 @@ class Facts(_Fact):
     banks: list[BankOutcome] | None = None
     consequences: list[Consequence] | None = None
     contents: Contents = Contents()
+    certificate_key: str = ""
 
     def count_of(self, kind: str) -> int:
         """Return how many things a consequence touched, 0 when it is not known."""

@@ -67,6 +67,14 @@ class MailServerAway(MailDelayed):
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A JSON file that goes with a mail, byte for byte."""
+
+    file_name: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Outgoing:
     """A mail to one recipient, ready but for the sender's own headers."""
 
@@ -76,6 +84,7 @@ class Outgoing:
     subject: str
     text: str
     html: str
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +142,9 @@ class SmtpMailer:
         # Quoted-printable keeps lines short and ASCII, so a server without 8BITMIME changes nothing.
         message.set_content(mail.text, cte="quoted-printable")
         message.add_alternative(mail.html, subtype="html", cte="quoted-printable")
+        for attached in mail.attachments:
+            # Base64, the default for bytes: no line end on the way may become another.
+            message.add_attachment(attached.content, "application", "json", filename=attached.file_name)
         message["Content-Language"] = mail.language  # last: making a part takes the Content headers there are with it
         return message
 

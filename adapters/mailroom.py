@@ -10,11 +10,12 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from adapters.letters import Facts, LetterWriter, Recipient, merged, read_facts, recipients_of
-from adapters.mail import MailServerAway, Outgoing, SmtpMailer
+from adapters.mail import Attachment, MailServerAway, Outgoing, SmtpMailer
 from adapters.postgres import Connection, Pool, translated_errors
 from adapters.statements import load
 from domain.errors import MailDelayed, MailRejected, Superseded, WrongMoment
 from domain.messages import MailProblem, MailSent, SendMail
+from domain.naming import certificate_file_name
 from domain.vocabulary import Language, MailKind, TransferState
 
 _SQL = load("mailroom")
@@ -75,7 +76,8 @@ class PostgresMailroom:
                     if facts.transfer.state not in _REMINDERS.get(order.kind, tuple(TransferState)):
                         return MailSent(sent=0)
                     recipients = await self._recipients(connection, facts, order)
-                    outgoing = [self._outgoing(facts, order, recipient) for recipient in recipients]
+                    attachments = await _attachments(connection, facts, order)
+                    outgoing = [self._outgoing(facts, order, recipient, attachments) for recipient in recipients]
                     statuses = [await _plan(connection, order, mail) for mail in outgoing]
                 again = order.only_to is not None
                 done = sum(status == "sent" for status in statuses) if not again else 0
@@ -113,7 +115,9 @@ class PostgresMailroom:
             raise MailDelayed(waiting[0].problem)
         return MailSent(sent=done, problems=problems, waiting=waiting)
 
-    def _outgoing(self, facts: Facts, order: SendMail, recipient: Recipient) -> Outgoing:
+    def _outgoing(
+        self, facts: Facts, order: SendMail, recipient: Recipient, attachments: tuple[Attachment, ...]
+    ) -> Outgoing:
         letter = self._writer.write(order.kind, facts, recipient)
         which = order.kind if order.occurrence == 1 else f"{order.kind} {order.occurrence}"
         return Outgoing(
@@ -123,6 +127,7 @@ class PostgresMailroom:
             subject=letter.subject,
             text=letter.text,
             html=letter.html,
+            attachments=attachments,
         )
 
     async def _recipients(self, connection: Connection, facts: Facts, order: SendMail) -> list[Recipient]:
@@ -141,6 +146,14 @@ class PostgresMailroom:
         # Somebody else is to read what the first recipient reads.
         like = theirs[0] if theirs else Recipient(wanted, Language.DUTCH, old_side=True, new_side=True)
         return [replace(like, address=spelled.get(wanted.casefold(), wanted), full_name="")]
+
+
+async def _attachments(connection: Connection, facts: Facts, order: SendMail) -> tuple[Attachment, ...]:
+    """Return what goes with a mail: the certificate with the one that says that the new environment is ready."""
+    if order.kind is not MailKind.READY or not facts.certificate_key:
+        return ()
+    document = await connection.fetchval(_SQL["certificate"], order.transfer_id)
+    return (Attachment(certificate_file_name(facts.new.url.rpartition("/")[2]), document.encode()),)
 
 
 def _problem(order: SendMail, mail: Outgoing, what: str) -> MailProblem:

@@ -91,6 +91,11 @@ def ticket_file_name(url_part: str) -> str:
     return f"{url_part}-overdracht-ticket.avr"
 
 
+def certificate_file_name(url_part: str) -> str:
+    """Return the certificate's file name, after the ticket's."""
+    return f"{url_part}-overdracht-certificaat.json"
+
+
 def url_of(*, host: str, base_domain: str, url_part: str) -> str:
     """Return an environment's address."""
     return f"https://{host}.{base_domain}/{url_part}"

@@ -27,13 +27,18 @@ select jsonb_build_object(
                       and route.environment_id = t.new_environment_id),
     'report', t.report,
     'banks', t.banks -> 'banks',
-    'consequences', t.consequences -> 'consequences'
+    'consequences', t.consequences -> 'consequences',
+    'certificate_key', coalesce((select c.key_id from control.certificate c where c.transfer_id = $1), '')
 ) as story
 from control.transfer t
 join place on place.transfer_id = t.transfer_id
 left join control.licence old_licence on old_licence.licence_number = place.old_number
 left join control.licence new_licence on new_licence.licence_number = place.new_number
 where t.transfer_id = $1
+
+-- name: certificate
+-- The signed certificate, byte for byte. $1 transfer.
+select document from control.certificate where transfer_id = $1
 
 -- name: look_into
 -- For the rest of the transaction read from one environment's schema; the catalog comes first, so that nothing in

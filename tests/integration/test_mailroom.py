@@ -207,6 +207,26 @@ async def test_ready_goes_to_the_new_side_with_what_the_database_knows(
     assert await case.events() == [("mail_sent", "ready", _NEW_MAIL), ("mail_sent", "ready", _LOGIN)]
 
 
+async def test_the_certificate_goes_with_the_mail_that_says_ready(
+    pool: Pool, mailroom: PostgresMailroom, catcher: MailCatcher
+) -> None:
+    """The receiver checks the attachment by its bytes: one that the mail has changed would be called a forgery."""
+    case = await Case(pool).build()
+    document = '{\n  "certificate": {\n    "name": "Café “Zuid” \\u2028"\n  }\n}\n' + "x" * 2000
+    await pool.execute(
+        "insert into control.certificate values ($1, 1, '0123456789abcdef', now(), $2)", case.transfer_id, document
+    )
+    await mailroom.send(case.order(MailKind.READY))
+    (mail,) = catcher.mails()
+    (attached,) = mail.iter_attachments()
+    assert attached.get_filename() == "enyoi-nieuw-overdracht-certificaat.json"
+    assert attached.get_content_type() == "application/json"
+    assert attached.get_payload(decode=True) == document.encode()
+    assert "In de bijlage vind je het certificaat" in _text(catcher, _NEW_MAIL)
+    await mailroom.send(case.order(MailKind.RELEASE_REMINDER))
+    assert [len(list(sent.iter_attachments())) for sent in catcher.mails()] == [1, 0]
+
+
 async def test_a_retry_sends_nothing_twice(pool: Pool, mailroom: PostgresMailroom, catcher: MailCatcher) -> None:
     """An activity that is delivered again must not mail the customer again."""
     case = await Case(pool).build()
