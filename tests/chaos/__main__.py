@@ -34,8 +34,8 @@ async def _run(given: argparse.Namespace) -> int:
         print(f"NOT INJECTED {fault}", flush=True)  # noqa: T201
     print(  # noqa: T201
         f"{work.transfers} transfers in {time.monotonic() - began:.0f} s; {score.mails} mails, of which "
-        f"{score.mails_doubled} came twice because a blow fell between the server's acceptance and our commit; "
-        f"{score.units_kept} units of work of clones that were hit half-way, none of them done again",
+        f"{score.mails_doubled} came twice, with one Message-ID, because a blow fell while they were being sent; "
+        f"{score.units_kept} units of work were done when a clone was hit half-way, and stayed",
         flush=True,
     )
     print(score, flush=True)  # noqa: T201
