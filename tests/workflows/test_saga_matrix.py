@@ -255,6 +255,26 @@ async def test_every_failure_that_passes_leaves_every_transfer_whole(stage: Stag
     assert await perform_all(stage, [case for case in CASES if case.kind in HARMLESS]) == {}
 
 
+async def test_a_worker_that_goes_in_the_middle_of_anything_is_missed_by_nobody(
+    skipping: WorkflowEnvironment,
+) -> None:
+    """A deploy or a crash at 22:00 must cost some seconds, wherever the transfers of that evening are."""
+    stage = Stage(skipping)
+    await stage.open()
+    performances = [Performance(stage, [case]) for case in CASES if case.kind is Kind.WORKER_GONE]
+    playing = asyncio.gather(*(one.play() for one in performances))
+    for one in performances:
+        await asyncio.wait_for(one.faults[0].met.wait(), PATIENCE_SECONDS)
+    await stage.close()
+    await stage.open()
+    for one in performances:
+        one.faults[0].go_on.set()
+    await asyncio.wait_for(playing, PATIENCE_SECONDS)
+    wrong = {str(one.faults[0].case): await one.judge() for one in performances}
+    await stage.close()
+    assert {case: found for case, found in wrong.items() if found} == {}
+
+
 def test_a_new_step_without_a_story_is_noticed() -> None:
     """Whoever adds a step would believe that its failures are tested."""
     polish = Step(cast(StepName, "polish"), "Polish", (cast(ActivityName, "polish_books"),))
