@@ -74,7 +74,9 @@ class SideChecked(m.Message):
         """Return the verdict in words."""
         if not self.checked:
             return "not checked: it has been released, and people work in it."
-        return f"{len(self.changes)} differences." if self.changes else "as certified, every row."
+        if not self.changes:
+            return "as certified, every row."
+        return "1 difference." if len(self.changes) == 1 else f"{len(self.changes)} differences."
 
 
 class CertificateChecked(m.Message):

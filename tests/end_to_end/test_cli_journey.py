@@ -1,5 +1,6 @@
 """The command line as people use it: `up` in one terminal, the move in another, every command a real process."""
 
+import asyncio
 import json
 import os
 import signal
@@ -8,9 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from email import message_from_bytes
+from email.policy import SMTP
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import asyncpg
 import psutil
 import pytest
 
@@ -119,6 +124,7 @@ def test_a_move_by_hand(terminal: Terminal) -> None:
     assert compared["verification"]["rows"] > 500
     assert all(check["equal"] for check in compared["report"]["checks"])
     assert terminal.run("compare", "10001/enyoi", "Van Dam Horeca").returncode == 1
+    _certified(terminal)
     released = terminal.json("release", "enyoi", "--by", "Anna [de] Vries", "--note", "compared")
     assert released["status"]["state"] == "released"
     assert terminal.run("watch", "enyoi").returncode == 0
@@ -126,6 +132,45 @@ def test_a_move_by_hand(terminal: Terminal) -> None:
     assert "Anna [de] Vries" in story.stdout
     assert "early bird" in story.stdout
     assert terminal.json("list", "--state", "released")[0]["environment_name"] == "enyoi"
+
+
+def _certified(terminal: Terminal) -> None:
+    """The certificate is in the mail and on the command line; what changed behind everybody's back is not released."""
+    terminal.json("certificate", "enyoi", "-o", "certificate.json")
+    file = (terminal.folder / "certificate.json").read_bytes()
+    mails = [message_from_bytes(mail.read_bytes(), policy=SMTP) for mail in terminal.folder.rglob("*.eml")]
+    attached = [part for mail in mails for part in mail.walk() if part.get_content_type() == "application/json"]
+    assert [part.get_payload(decode=True) for part in attached] == [file] * 2, "ready, and ready again for the director"
+    checked = terminal.json("verify-certificate", "certificate.json", "--databases")
+    assert [(side["side"], side["checked"], side["changes"]) for side in checked["sides"]] == [
+        ("old", True, []),
+        ("new", True, []),
+    ]
+
+    stack = json.loads((terminal.folder / ".sb-transfer" / "stack.json").read_text())
+    schema = f"env_{UUID(checked['certificate']['old']['environment_id']).hex}"
+    swap = f"update {schema}.journal_line set debit = credit, credit = debit where id = 1"
+    asyncio.run(_past_the_fence(stack["database_url"], f"{schema}.journal_line", swap))
+    refused = terminal.json("release", "enyoi", "--by", "Anna [de] Vries", code=2)
+    assert refused["error"]["code"] == "EnvironmentChanged"
+    assert "journal_line in the old environment" in refused["error"]["message"]
+    sight = terminal.json("status", "enyoi")["status"]
+    check = next(step for step in sight["steps"] if step["step"] == "check")
+    assert (sight["state"], check["state"]) == ("awaiting_release", "failed")
+    assert "journal_line" in check["detail"]
+    assert terminal.json("verify-certificate", "certificate.json", "--databases", code=1)["sides"][0]["changes"]
+    asyncio.run(_past_the_fence(stack["database_url"], f"{schema}.journal_line", swap))
+
+
+async def _past_the_fence(database_url: str, table: str, statement: str) -> None:
+    """Do what nobody may do, as somebody who may do everything."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute(f"alter table {table} disable trigger sb_transfer_fence")
+        await connection.execute(statement)
+        await connection.execute(f"alter table {table} enable always trigger sb_transfer_fence")
+    finally:
+        await connection.close()
 
 
 def test_an_undone_move_shows_in_the_exit_code(terminal: Terminal) -> None:
