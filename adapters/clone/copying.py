@@ -20,6 +20,7 @@ from domain.ports import ReportProgress
 _SQL = load("clone")
 _REPORT_SECONDS = 0.5
 _ANALYZE_TABLES = 60
+_STATISTICS_CARRIED = 18  # the PostgreSQL since which they can be
 # A definition may need one that comes later (a view on a view, a function on a table): it is tried again after them.
 _NOT_YET = (
     asyncpg.UndefinedTableError,
@@ -148,7 +149,7 @@ class Copying:
         small = [load_ for load_ in loads if load_.family in self._course.small]
         many = [small[first : first + _ANALYZE_TABLES] for first in range(0, len(small), _ANALYZE_TABLES)]
         for number, tables in enumerate([*single, *many]):
-            work = self._analyze([load_.name for load_ in tables])
+            work = self._know([load_.name for load_ in tables])
             size = sum(load_.bytes for load_ in tables)
             yield Unit(f"statistics {number}", "statistics", work, size, after=frozenset({"finish"}))
 
@@ -236,28 +237,18 @@ class Copying:
             if not chosen:
                 return 0
             await catalog.enter(connection, self._run.target)
-            if self._course.division.replica:
-                await connection.execute("set local session_replication_role = replica")
-            names = [piece.load.name for piece in chosen]
             rows: int = await connection.fetchval(
-                _SQL["copy_rows"],
+                _SQL["copy_ranges"],
                 self._run.source,
                 self._run.target,
-                names,
+                self._course.division.replica,
+                [piece.load.name for piece in chosen],
+                [self._course.division.filenodes[piece.load.table] for piece in chosen],
                 [piece.load.columns for piece in chosen],
                 [piece.load.expressions for piece in chosen],
                 [piece.start for piece in chosen],
                 [piece.end for piece in chosen],
             )
-            files = [self._course.division.filenodes[piece.load.table] for piece in chosen]
-            # Asked while the tables are locked by the reading, so none can be rewritten after the answer.
-            moved = await connection.fetchval(_SQL["rewritten"], self._run.source, names, files)
-            if moved is not None:
-                raise NotCarried(
-                    f"Table {moved} was rewritten while it was copied. The transfer is undone; start again."
-                )
-            if self._course.division.replica:
-                await connection.execute("set local session_replication_role = origin")
             return rows
 
         return work
@@ -280,9 +271,18 @@ class Copying:
             await connection.execute(statement)
         return 0
 
-    def _analyze(self, tables: list[str]) -> Work:
+    def _know(self, tables: list[str]) -> Work:
+        """Let the planner know the tables: by what it knows of the source's, or by a look at the rows."""
+
         async def work(connection: Connection) -> int:
-            await connection.execute(await connection.fetchval(_SQL["analyze"], self._run.target, tables))
+            told: set[str] = set()
+            if connection.get_server_version().major >= _STATISTICS_CARRIED:
+                await catalog.enter(connection, self._run.target)
+                source, target = self._run.source, self._run.target
+                told = {row["name"] for row in await connection.fetch(_SQL["copy_statistics"], source, target, tables)}
+            unknown = [table for table in tables if table not in told]
+            if unknown:
+                await connection.execute(await connection.fetchval(_SQL["analyze"], self._run.target, unknown))
             return 0
 
         return work

@@ -10,6 +10,8 @@ from adapters.catalog import Load
 # more than their rows.
 _SMALL_BYTES = 4 * 1024 * 1024
 _BATCH_TABLES = 60
+# What a table costs beside its rows, as if it were rows.
+_TABLE_BYTES = 64 * 1024
 # A range is small enough to redo after a kill and to keep every connection busy to the end, and large enough that its
 # bookkeeping does not show; a huge schema gets larger ones, so that there are never more than about a thousand.
 _RANGE_BYTES = 16 * 1024 * 1024
@@ -47,13 +49,14 @@ class Division:
         )
 
 
-def divide(loads: Iterable[Load], families: Iterable[str], *, replica: bool) -> Division:
+def divide(loads: Iterable[Load], families: Iterable[str], *, replica: bool, parallelism: int = 1) -> Division:
     """Divide tables by their size.
 
     Args:
         loads: The tables that hold rows.
         families: Every family, those without a table that holds rows included.
         replica: Whether rows may be loaded without firing the checks of foreign keys.
+        parallelism: Connections to keep busy.
     """
     every = list(loads)
     sizes = dict.fromkeys(families, 0)
@@ -62,21 +65,22 @@ def divide(loads: Iterable[Load], families: Iterable[str], *, replica: bool) -> 
     range_bytes = max(_RANGE_BYTES, sum(sizes.values()) // _MOST_RANGES)
     return Division(
         replica=replica,
-        batches=tuple(_batches(sizes)),
+        batches=tuple(_batches(sizes, parallelism)),
         cuts={load.table: _cuts(load, range_bytes) for load in every if sizes[load.family] >= _SMALL_BYTES},
         filenodes={load.table: load.filenode for load in every},
     )
 
 
-def _batches(sizes: dict[str, int]) -> Iterable[tuple[str, ...]]:
+def _batches(sizes: dict[str, int], parallelism: int) -> Iterable[tuple[str, ...]]:
+    """Put small families together so that every connection has its share, also of a few."""
+    weights = {family: size + _TABLE_BYTES for family, size in sizes.items() if size < _SMALL_BYTES}
+    share = min(_SMALL_BYTES, -(-sum(weights.values()) // parallelism))
     batch: list[str] = []
     taken = 0
-    for family, size in sizes.items():
-        if size >= _SMALL_BYTES:
-            continue
+    for family, weight in weights.items():
         batch.append(family)
-        taken += size
-        if taken >= _SMALL_BYTES or len(batch) == _BATCH_TABLES:
+        taken += weight
+        if taken >= share or len(batch) == _BATCH_TABLES:
             yield tuple(batch)
             batch, taken = [], 0
     if batch:

@@ -57,7 +57,7 @@ class PostgresCloneEngine:
             with translated_errors():
                 async with self._pool.acquire() as connection:
                     plan = await catalog.draw_blueprint(connection, order.source_schema)
-                    course = Course(plan, await _division(connection, run, plan))
+                    course = Course(plan, await _division(connection, run, plan, self._parallelism))
                 await Copying(run, course, self._parallelism, report).everything()
         except asyncpg.PostgresError as error:
             raise NotCarried(f"{error} The transfer is undone; ask support.") from error
@@ -107,8 +107,11 @@ class PostgresCloneEngine:
 
     async def _finish(self, run: Run, plan: catalog.Blueprint) -> CloneFinished:
         async with transaction(self._pool) as connection:
-            if not await connection.fetchval(_SQL["hold_run"], run.target, run.attempt):
+            done = await connection.fetchval(_SQL["hold_run"], run.target, run.attempt)
+            if done is None:
                 raise Superseded
+            if done != len(run.done):  # the server crashed before the last units had reached its disk
+                raise Unavailable("The database has lost the end of the clone. It is tried again by itself.")
             seconds = await connection.fetchval(_SQL["add_seconds"], run.target, 0.0)
             finished = CloneFinished(
                 tables=len(plan.tables),
@@ -129,13 +132,13 @@ class PostgresCloneEngine:
         return finished
 
 
-async def _division(connection: Connection, run: Run, plan: catalog.Blueprint) -> Division:
+async def _division(connection: Connection, run: Run, plan: catalog.Blueprint, parallelism: int) -> Division:
     """Divide the work, or return how the first attempt has divided it."""
     replica = bool(await connection.fetchval(_SQL["is_superuser"]))
     if not replica and connection.get_server_version().major >= _SET_ON_PARAMETER:
         replica = bool(await connection.fetchval(_SQL["replica_role_allowed"]))
     families = [*(index.family for index in plan.indexes), *(item.family for item in plan.constraints)]
-    drawn = divide(plan.loads, families, replica=replica)
+    drawn = divide(plan.loads, families, replica=replica, parallelism=parallelism)
     kept = await connection.fetchval(_SQL["keep_plan"], run.target, run.attempt, drawn.to_json())
     if kept is None:
         raise Superseded

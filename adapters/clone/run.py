@@ -77,8 +77,10 @@ class Run:
         """
         finished = Finished()
         async with connection.transaction():
-            await connection.execute("select set_config('application_name', $1, true)", leftover_name(self.transfer_id))
-            if not await connection.fetchval(_SQL["hold_run"], self.target, self.attempt):
+            held = await connection.fetchval(
+                _SQL["begin_unit"], self.target, self.attempt, leftover_name(self.transfer_id)
+            )
+            if not held:
                 raise Superseded
             yield finished
             await connection.execute(_SQL["finish_unit"], self.target, name, finished.rows, finished.bytes)

@@ -8,11 +8,19 @@ on conflict (target_schema) do update set attempt = control.clone_run.attempt + 
 where not control.clone_run.closed
 returning attempt
 
--- name: hold_run
--- FOR SHARE until the unit commits: a newer attempt or a drop has to wait, and is seen by the next unit.
-select r.attempt = $2 and not r.closed and t.state = 'cloning'
+-- name: begin_unit
+-- FOR SHARE until the unit commits: a newer attempt or a drop has to wait, and is seen by the next unit. A unit's commit
+-- does not wait for the disk: its line is in the same log, and the end of the clone waits for all of it.
+select r.attempt = $2 and not r.closed and t.state = 'cloning',
+       set_config('application_name', $3, true), set_config('synchronous_commit', 'off', true)
 from control.clone_run r join control.transfer t using (transfer_id)
 where r.target_schema = $1 for share of r
+
+-- name: hold_run
+-- How many units are done, while this attempt may write.
+select (select count(*) from control.clone_unit u where u.target_schema = r.target_schema)
+from control.clone_run r join control.transfer t using (transfer_id)
+where r.target_schema = $1 and r.attempt = $2 and not r.closed and t.state = 'cloning' for share of r
 
 -- name: begin_cloning
 -- The transfer is being cloned from now on.
@@ -34,14 +42,9 @@ select format('create schema %I', $1::text)
 -- The comment on the target, as a statement.
 select format('comment on schema %I is %L', $1::text, $2::text)
 
--- name: copy_rows
+-- name: copy_ranges
 -- Copy ranges of pages; inside the server, so the worker's memory does not see the rows.
-select control.copy_rows($1, $2, $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[])
-
--- name: rewritten
--- Of the tables just read (and so locked), one whose rows have been moved by a rewrite since they were divided.
-select t.name from unnest($2::text[], $3::bigint[]) as t (name, filenode)
-where pg_relation_filenode(format('%I.%I', $1::text, t.name)::regclass) <> t.filenode::oid limit 1
+select control.copy_ranges($1, $2, $3, $4::text[], $5::bigint[], $6::text[], $7::text[], $8::bigint[], $9::bigint[])
 
 -- name: index_settings
 -- One process per build, with memory for the sort.
@@ -59,6 +62,35 @@ select has_parameter_privilege('session_replication_role', 'set')
 -- name: analyze
 -- Statistics for some tables, as a statement.
 select 'analyze ' || string_agg(format('%I.%I', $1::text, name), ', ') from unnest($2::text[]) name
+
+-- name: copy_statistics
+-- Since PostgreSQL 18: what the planner knows of some tables of the source ($1) holds for the target's ($2), row for row.
+-- Returns the tables of which it knows everything; statistics over several columns can only be gathered.
+with known as (
+    select c.oid, c.relname::text as name, c.reltuples
+    from pg_class c
+    where c.relnamespace = $1::text::regnamespace and c.relkind = 'r' and c.relname = any ($3::text[])
+      and c.reltuples >= 0 and not exists (select from pg_statistic_ext e where e.stxrelid = c.oid)
+), holder as (
+    select name as table_name, name from known
+    union all
+    select k.name, i.relname::text from known k join pg_index x on x.indrelid = k.oid join pg_class i on i.oid = x.indexrelid
+), told as (
+    select h.table_name, bool_and(pg_restore_attribute_stats(
+        'schemaname', $2::text, 'relname', h.name, 'attname', s.attname::text, 'inherited', s.inherited,
+        'null_frac', s.null_frac, 'avg_width', s.avg_width, 'n_distinct', s.n_distinct,
+        'most_common_vals', s.most_common_vals::text, 'most_common_freqs', s.most_common_freqs,
+        'histogram_bounds', s.histogram_bounds::text, 'correlation', s.correlation,
+        'most_common_elems', s.most_common_elems::text, 'most_common_elem_freqs', s.most_common_elem_freqs,
+        'elem_count_histogram', s.elem_count_histogram, 'range_length_histogram', s.range_length_histogram::text,
+        'range_empty_frac', s.range_empty_frac, 'range_bounds_histogram', s.range_bounds_histogram::text)) as whole
+    from holder h join pg_stats s on s.schemaname = $1::text and s.tablename = h.name
+    group by 1
+)
+select k.name from known k join told t on t.table_name = k.name
+where t.whole and pg_restore_relation_stats('schemaname', $2::text, 'relname', k.name, 'reltuples', k.reltuples,
+    'relpages', (pg_relation_size(format('%I.%I', $2::text, k.name)::regclass)
+                 / current_setting('block_size')::integer)::integer)
 
 -- name: keep_plan
 -- The first attempt's plan stays; returns what counts.
