@@ -7,6 +7,7 @@ this, and when not to: docs/deploys.md.
 import asyncio
 import json
 import logging
+import sys
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -21,6 +22,7 @@ from domain import messages as m
 from domain.errors import CannotBeCarried, NameTaken, Unavailable, WrongMoment
 from domain.naming import mailbox_workflow_id_of, workflow_id_of
 from domain.vocabulary import MailKind, Scenario, TransferState
+from tests.workflows.evenings import SHORT, Evenings, asked, away, back, put_off
 from tests.workflows.story import Transfer, reach, skip, to_inspection, upload
 from tests.workflows.world import TTL, Gate, workers
 from workflows import policies, queues, search_attributes
@@ -168,6 +170,34 @@ async def undone_cancelled_while_cloning(_: WorkflowEnvironment, transfer: Trans
     await transfer.cancel()
 
 
+async def released_on_the_second_evening(environment: WorkflowEnvironment, transfer: Transfer, world: Gate) -> None:
+    """One evening that was too short, and two reminders before somebody releases."""
+    world.open_for = SHORT
+    away(world, "compare")
+    evenings = Evenings(environment, transfer)
+    await upload(transfer)
+    await evenings.begin()
+    world.open_for = None
+    await put_off(world, transfer, 1)
+    back(world, "compare")
+    await evenings.begin()
+    await reach(transfer, TransferState.AWAITING_RELEASE, patience_seconds=60)
+    await skip(environment, transfer, timedelta(days=15))
+    await asked(world, f"send {MailKind.RELEASE_REMINDER.value}", 2)
+    await transfer.signal(TransferWorkflow.release, m.Release(released_by="new side"))
+
+
+async def undone_after_three_evenings(environment: WorkflowEnvironment, transfer: Transfer, world: Gate) -> None:
+    world.open_for = SHORT
+    away(world, "clone")
+    evenings = Evenings(environment, transfer)
+    await upload(transfer)
+    await evenings.begin()
+    for evening in (1, 2):
+        await put_off(world, transfer, evening)
+        await evenings.begin()
+
+
 async def _until_asked(world: Gate, name: str) -> None:
     while not world.count()[name]:  # noqa: ASYNC110 - the world has no events of its own
         await asyncio.sleep(0.02)
@@ -190,6 +220,8 @@ STORIES: dict[str, Story] = {
         undone_after_an_operator_helped,
         undone_before_the_ticket,
         undone_cancelled_while_cloning,
+        released_on_the_second_evening,
+        undone_after_three_evenings,
     )
 }
 
@@ -230,8 +262,8 @@ async def _start(environment: WorkflowEnvironment, environment_id: uuid.UUID) ->
         )
 
 
-async def main() -> None:
-    """Write a file for each story into `histories/`."""
+async def main(*wanted: str) -> None:
+    """Write a file for each story, or for each that is wanted, into `histories/`."""
     HISTORIES.mkdir(exist_ok=True)
     environment = await WorkflowEnvironment.start_time_skipping_v2(
         data_converter=pydantic_data_converter,
@@ -241,6 +273,8 @@ async def main() -> None:
     )
     async with environment:
         for name, story in STORIES.items():
+            if wanted and name not in wanted:
+                continue
             history, mailbox = await record(environment, story)
             (HISTORIES / f"{name}.json").write_text(history + "\n")
             print(f"{name}: {len(json.loads(history)['events'])} events")  # noqa: T201 - told to whoever runs this
@@ -250,4 +284,4 @@ async def main() -> None:
 
 if __name__ == "__main__":
     logging.getLogger("temporalio.activity").setLevel(logging.ERROR)  # the failures here are part of the stories
-    asyncio.run(main())
+    asyncio.run(main(*sys.argv[1:]))

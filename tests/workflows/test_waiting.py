@@ -6,18 +6,15 @@ from datetime import UTC, datetime, timedelta
 from temporalio.testing import WorkflowEnvironment
 
 from domain import messages as m
-from domain.errors import CannotBeCarried, Unavailable
+from domain.errors import CannotBeCarried
 from domain.steps import StepName, StepState
 from domain.vocabulary import MailKind, TransferState, UndoReason
+from tests.workflows.evenings import A_MOMENT, SHORT, Evenings, asked, away, back, put_off
 from tests.workflows.story import Transfer, reach, skip, to_inspection, upload
 from tests.workflows.world import TTL, WINDOW, Gate
 from workflows.transfer import TransferWorkflow
 
 MINUTE, HOUR, DAY, WEEK = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)
-_A_MOMENT = timedelta(milliseconds=300)
-# A window that is too short for what is never done, and long enough for everything else on a busy machine: no time is
-# skipped while an activity runs, so this passes for real.
-SHORT = timedelta(seconds=4)
 COMPENSATIONS = ["begin_undo", "drop", "release_reservation", "revoke", "unfreeze", "finish_undo"]
 
 
@@ -30,55 +27,9 @@ def postponements(world: Gate) -> list[m.PostponeStart]:
     return [order for order in world.orders if isinstance(order, m.PostponeStart)]
 
 
-async def asked(world: Gate, name: str, times: int = 1) -> None:
-    """Wait until an activity has been asked for so often."""
-    async with asyncio.timeout(40):
-        while world.count()[name] < times:  # noqa: ASYNC110 - the world has no event for it
-            await asyncio.sleep(0.02)
-
-
 async def reminded(world: Gate, kind: MailKind, times: int) -> None:
     await asked(world, f"send {kind.value}", times)
     assert reminders(world, kind) == list(range(1, times + 1))
-
-
-class Evenings:
-    """The evenings of one transfer, whose clock runs ahead of everybody's by what was skipped."""
-
-    def __init__(self, skipping: WorkflowEnvironment, transfer: Transfer) -> None:
-        self._skipping = skipping
-        self._transfer = transfer
-        self._ahead = timedelta(0)
-        self._skips: list[asyncio.Task[None]] = []
-
-    async def begin(self) -> None:
-        """Let the planned evening begin."""
-        status = await reach(self._transfer, TransferState.SCHEDULED)
-        assert status.starts_at
-        wait = status.starts_at - datetime.now(UTC) - self._ahead + _A_MOMENT
-        self._ahead += wait - _A_MOMENT
-        # Not awaited: time is not skipped past an activity that runs.
-        self._skips.append(asyncio.create_task(skip(self._skipping, self._transfer, wait)))
-
-
-def away(world: Gate, name: str) -> None:
-    """Let the database be away for an activity until `back` says otherwise."""
-
-    async def again() -> None:
-        world.failures[name] = [Unavailable()]
-
-    world.hooks[name] = again
-
-
-def back(world: Gate, name: str) -> None:
-    del world.hooks[name]
-    world.failures.pop(name, None)
-
-
-async def put_off(world: Gate, transfer: Transfer, times: int) -> m.TransferStatus:
-    """Wait until a transfer is planned again."""
-    await asked(world, "postpone", times)
-    return await reach(transfer, TransferState.SCHEDULED)
 
 
 async def test_the_old_side_is_reminded_of_its_ticket_until_it_expires(
@@ -139,7 +90,7 @@ async def test_a_mail_server_that_hangs_holds_up_no_release(
 
     world.hooks["send release_reminder"] = hang
     await to_inspection(transfer)
-    await skip(skipping, transfer, WEEK - _A_MOMENT)
+    await skip(skipping, transfer, WEEK - A_MOMENT)
     await asyncio.wait_for(hanging.wait(), 10)
     await transfer.signal(TransferWorkflow.release, m.Release(released_by="new side"))
     await reach(transfer, TransferState.RELEASED)
