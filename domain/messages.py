@@ -159,6 +159,16 @@ class CloneProgress(Message):
         """Return the mean rate so far, rows per second."""
         return self.rows_done / self.elapsed_seconds if self.elapsed_seconds > 0 else 0.0
 
+    @property
+    def seconds_left(self) -> float | None:
+        """Return how long the bytes still to be read take at the rate so far; None before the first and after the last.
+
+        Of a clone these are the rows: what comes after them, indexes above all, is not in it.
+        """
+        if not 0 < self.bytes_done < self.bytes_total or self.elapsed_seconds <= 0:
+            return None
+        return (self.bytes_total - self.bytes_done) * self.elapsed_seconds / self.bytes_done
+
 
 class TransferStatus(Message):
     """The answer to the `status` query: what is, what was, and what it waits for."""

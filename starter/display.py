@@ -88,7 +88,7 @@ def transfer(
 
 
 def clone_line(clone: m.CloneProgress) -> RenderableType:
-    """Return the copy's progress on one line: the bar, rows, rows per second, tables."""
+    """Return the copy's progress on one line: the bar, rows, rows per second, bytes, tables, and the time left."""
     if not clone.rows_total and not clone.rows_done:
         return plain(f"{clone.phase} …", "cyan")  # there are no figures yet
     line = Table.grid(padding=(0, 2))
@@ -99,7 +99,9 @@ def clone_line(clone: m.CloneProgress) -> RenderableType:
         ),
         Text(f"{clone.rows_done:,} of {max(clone.rows_total, clone.rows_done):,} rows"),
         Text(f"{clone.rows_per_second:,.0f} rows/s", style="bold"),
+        Text(f"{clone.bytes_done / 1e6:,.0f} of {clone.bytes_total / 1e6:,.0f} MB"),
         Text(f"{clone.tables_done} of {clone.tables_total} tables"),
+        Text("" if clone.seconds_left is None else f"{duration(clone.seconds_left)} of rows left", style="dim"),
     )
     return line
 

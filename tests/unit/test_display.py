@@ -88,6 +88,18 @@ def test_the_clone_line_shows_rows_rate_and_tables() -> None:
     assert "3 of 22 tables" in text
 
 
+def test_the_clone_line_says_how_long_the_rows_still_take() -> None:
+    """Whoever decides at 23:00 whether to wait would have to work it out; without a rate nothing is promised."""
+    clone = m.CloneProgress(
+        phase="rows", rows_done=1, rows_total=4, bytes_done=50_000_000, bytes_total=200_000_000, elapsed_seconds=25
+    )
+    text = shown(display.clone_line(clone))
+    assert "50 of 200 MB" in text
+    assert "1 min 15 s of rows left" in text
+    assert clone.model_copy(update={"bytes_done": 0}).seconds_left is None
+    assert clone.model_copy(update={"bytes_done": 200_000_000}).seconds_left is None
+
+
 def test_more_rows_than_were_estimated_do_not_break_the_bar() -> None:
     """The total is an estimate; a bar beyond its end would crash the display in the middle of a move."""
     clone = m.CloneProgress(phase="load", rows_done=12, rows_total=10, elapsed_seconds=1)
