@@ -370,6 +370,23 @@ async def test_nothing_is_left_after_a_drop_and_nothing_comes_back(move: Move) -
     assert await move.rows(move.source) == {"ledger": 1500000}
 
 
+async def test_an_undo_needs_nothing_that_others_hold(move: Move) -> None:
+    """A drop that locked the old environment would wait for a report there, and hold up whoever came after it."""
+    await move.build(EVERYTHING.read_text())
+    await move.clone()
+    async with move.pool.acquire() as other, other.transaction():
+        held = await other.fetch(
+            "select format('%I.%I', n.nspname, c.relname) as name from pg_class c "
+            "join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relkind in ('r', 'p')",
+            move.source,
+        )
+        for row in held:
+            await other.execute(f"lock table {row['name']} in access exclusive mode")
+        async with asyncio.timeout(30):
+            await move.drop()
+    assert await move.pool.fetchval("select count(*) from pg_namespace where nspname = $1", move.target) == 0
+
+
 async def test_a_released_environment_cannot_be_dropped(move: Move) -> None:
     """The last word lies with the database: books in use are never dropped."""
     await move.build("create table t as select 1 as x")
