@@ -44,6 +44,12 @@ async def started(environment: WorkflowEnvironment, world: Gate) -> Transfer:
         )
 
 
+async def at_rest(transfer: Transfer) -> None:
+    """Wait until it waits and nothing else is under way, mail and hashing included: no worker takes work along."""
+    while (await transfer.describe()).raw_description.pending_activities:  # noqa: ASYNC110 - the server's to know
+        await asyncio.sleep(0.05)
+
+
 async def released(transfer: Transfer) -> m.TransferResult:
     """Bring an uploaded transfer to its end."""
     await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
@@ -66,6 +72,7 @@ async def test_begun_on_the_old_code_and_finished_on_the_new(skipping: WorkflowE
     transfer = await started(skipping, world)
     async with deployed(skipping, world, TransferWorkflow):
         await upload(transfer)
+        await at_rest(transfer)
     async with deployed(skipping, world, PatchedWorkflow):
         result = await released(transfer)
     assert result.state is TransferState.RELEASED
@@ -79,6 +86,7 @@ async def test_a_fresh_transfer_takes_the_new_step_and_outlives_the_old_branch(s
     async with deployed(skipping, world, PatchedWorkflow):
         transfer = await started(skipping, world)
         await to_inspection(transfer)
+        await at_rest(transfer)
     assert announced(world) == 1
     async with deployed(skipping, world, DeprecatedPatchWorkflow):
         await transfer.signal(TransferWorkflow.release, m.Release(released_by="new side"))
@@ -95,6 +103,7 @@ async def test_the_same_change_without_a_patch_stops_a_transfer_until_better_cod
     transfer = await started(skipping, world)
     async with deployed(skipping, world, TransferWorkflow):
         await upload(transfer)
+        await at_rest(transfer)
     async with deployed(skipping, world, UnpatchedWorkflow):
         await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
         async with asyncio.timeout(30):
