@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -157,11 +157,12 @@ _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | _TEXT,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_TEXT, inner, max_size=4),
-    max_leaves=20,
+    max_leaves=8,
 )
 
 
-@given(st.dictionaries(_TEXT, _VALUES, max_size=5))
+@settings(max_examples=40)
+@given(st.dictionaries(_TEXT, _VALUES, max_size=3))
 def test_the_canonical_form_is_one_form(document: dict[str, object]) -> None:
     """Two programs that build the same document must sign and check the same bytes."""
     once = canonical(document)
