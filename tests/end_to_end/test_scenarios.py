@@ -218,7 +218,9 @@ async def test_every_refusal_of_an_upload_leaves_the_transfer_waiting(
         await client.release(which, by="too early")
     with pytest.raises(WrongMoment):
         await client.reject(which, by="too early", reason="no")
-    refused = [event.kind for event in await client.events(which) if event.actor == "too early"]  # mail has its own pace
+    refused = [
+        event.kind for event in await client.events(which) if event.actor == "too early"
+    ]  # mail has its own pace
     assert refused == ["release_refused", "reject_refused"]
     with pytest.raises(AlreadyInTransfer):
         await client.prepare(str(old.environment_id), requested_by="old side")
