@@ -16,10 +16,10 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test check chaos model orders histories format lock clean
+.PHONY: help demo up test check openapi fuzz-api chaos model orders histories format lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(STAMP) ## Watch three customer environments move on real servers; ends by itself
 	$(BIN)/sb-transfer demo $(ARGS)
@@ -36,6 +36,13 @@ check: $(STAMP) ## Run everything that CI runs: format, lint, types, import rule
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(PYTEST) $(ARGS)
+
+openapi: $(STAMP) ## Write the description of the HTTP API to docs/openapi.json; a test compares it
+	$(BIN)/python -m starter.api.description > docs/openapi.json.new
+	mv docs/openapi.json.new docs/openapi.json
+
+fuzz-api: $(STAMP) ## Send the HTTP API thousands of requests that its description allows, and that it does not; ten minutes
+	$(BIN)/python -m tests.api.fuzz $(ARGS)
 
 # `make check` searches the small sizes; this the large ones as well.
 model: $(STAMP) ## Search every order of events in the model, and see that flaws are found; takes minutes

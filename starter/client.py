@@ -14,6 +14,7 @@ from adapters.tickets import PostgresTicketOffice, TicketSeal
 from domain import messages as m
 from domain.certificate import Certificate
 from domain.errors import (
+    AlreadyInTransfer,
     EnvironmentBusy,
     Refused,
     TicketExpired,
@@ -25,6 +26,7 @@ from domain.errors import (
     WrongMoment,
     all_errors,
 )
+from domain.naming import workflow_id_of
 from domain.vocabulary import MailKind, Scenario, TransferState, UndoReason
 from starter.answers import CertificateChecked, Compared, PreparedTransfer, Sight
 from starter.comparing import Comparer, OnComparison
@@ -124,8 +126,16 @@ class TransferClient:
             preview=preview,
         )
 
-    async def start(self, environment: str, *, requested_by: str) -> m.TransferInput:
+    async def start(
+        self, environment: str, *, requested_by: str, transfer_id: uuid.UUID | None = None
+    ) -> m.TransferInput:
         """Start a transfer and return at once; its status shows when the ticket can be downloaded.
+
+        Args:
+            environment: The environment's id or name.
+            requested_by: Who asks, for the event log.
+            transfer_id: The id to give it. Whoever did not hear the answer asks again with the same one, and gets the
+                transfer that was started then.
 
         Returns:
             The order, with the transfer's id in it.
@@ -134,12 +144,31 @@ class TransferClient:
             EnvironmentUnknown, EnvironmentAmbiguous, EnvironmentNotActive, AlreadyInTransfer, CannotBeCarried: Nothing
                 has changed.
         """
-        return (await self._start(await self.preview(environment), requested_by))[0]
+        preview = await self.preview(environment)
+        if transfer_id is None:
+            return (await self._start(preview, requested_by))[0]
+        order = m.TransferInput(
+            environment_id=preview.environment.environment_id, requested_by=requested_by, transfer_id=transfer_id
+        )
+        if await self._register.transfer(transfer_id) is not None:
+            return order
+        try:
+            return (await self._start(preview, requested_by, transfer_id))[0]
+        except AlreadyInTransfer:
+            # Started by a request that was not answered, and perhaps not yet in the database.
+            remote = await RemoteTransfer.newest(self._temporal, workflow_id_of(order.environment_id))
+            if (await remote.status()).transfer_id != transfer_id:
+                raise
+        return order
 
-    async def _start(self, preview: m.Preview, requested_by: str) -> tuple[m.TransferInput, RemoteTransfer]:
+    async def _start(
+        self, preview: m.Preview, requested_by: str, transfer_id: uuid.UUID | None = None
+    ) -> tuple[m.TransferInput, RemoteTransfer]:
         environment_id = preview.environment.environment_id
         await self._previews.refusal(environment_id)
-        order = m.TransferInput(environment_id=environment_id, requested_by=requested_by, transfer_id=uuid.uuid4())
+        order = m.TransferInput(
+            environment_id=environment_id, requested_by=requested_by, transfer_id=transfer_id or uuid.uuid4()
+        )
         return order, await RemoteTransfer.start(self._temporal, order, preview)
 
     async def download_ticket(self, which: str, *, requested_by: str = "", once: bool = False) -> tuple[str, bytes]:

@@ -3,31 +3,16 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
-from typing import Any
 
 from fastapi import FastAPI, Request
 from starlette.types import Receive, Scope, Send
 
 from starter.api import health, problems, progress, transfers, uploads
+from starter.api.described import DESCRIPTION, describe, operation_id
 from starter.api.door import Door
 from starter.api.limits import BodyLimit
 
 OpenDoor = Callable[[], AbstractAsyncContextManager[Door]]
-_PROBLEM: dict[str, Any] = {
-    "model": problems.Problem,
-    "content": {problems.PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-}
-_ANSWERS: dict[int | str, dict[str, Any]] = {
-    401: {"description": "No valid token."},
-    403: {"description": "The caller's role may not do this."},
-    404: {"description": "Nothing of the caller's has this id."},
-    409: {"description": "Not now: the transfer is in another state, or something is taken."},
-    413: {"description": "The request is too large."},
-    422: {"description": "The request, or a business rule, says no."},
-    429: {"description": "Too many attempts."},
-    500: {"description": "Our mistake."},
-    503: {"description": "A server behind us does not answer."},
-}
 
 
 def build_app(open_door: OpenDoor) -> FastAPI:
@@ -42,16 +27,17 @@ def build_app(open_door: OpenDoor) -> FastAPI:
     app = FastAPI(
         title="sb-transfer",
         version=version("sb-transfer"),
-        description="Moves a customer environment from one licence to another.",
+        description=DESCRIPTION,
+        generate_unique_id_function=operation_id,
         lifespan=lifespan,
         docs_url=None,  # its scripts come from other hosts
         redoc_url=None,
     )
-    responses = {status: {**_PROBLEM, **told} for status, told in _ANSWERS.items()}
     app.include_router(health.router)
     for router in (transfers.router, uploads.router, progress.router):
-        app.include_router(router, responses=responses)
+        app.include_router(router)
     problems.install(app)
+    describe(app)
     app.add_middleware(BodyLimit, refuse=_too_large)
     return app
 

@@ -22,6 +22,8 @@ _CLOCK_SKEW = timedelta(seconds=30)
 # Keys are asked for again after this, and at once when a token names an unknown one: so a rotation needs no restart.
 _KEYS_LIFE_SECONDS = 300
 _KEYS_TIMEOUT_SECONDS = 5
+# Whoever sends made-up key ids must not make us call the identity provider each time.
+_REFETCH_PAUSE_SECONDS = 10.0
 _LONGEST_NAME = 200
 _FILE = "file://"
 _KeyOf = Callable[[str], PyJWK]
@@ -36,11 +38,18 @@ class NotAuthenticated(TransferError):
 class TokenChecker:
     """Turns a bearer token into a caller."""
 
-    def __init__(self, *, issuer: str, audience: str, jwks_url: str) -> None:
-        """Take where tokens come from, whom they must be for, and where the issuer publishes its keys."""
+    def __init__(
+        self, *, issuer: str, audience: str, jwks_url: str, refetch_pause_seconds: float = _REFETCH_PAUSE_SECONDS
+    ) -> None:
+        """Take where tokens come from, whom they must be for, and where the issuer publishes its keys.
+
+        `refetch_pause_seconds` after the keys were fetched, a token with an unknown key makes them be fetched again.
+        """
         self._issuer = issuer
         self._audience = audience
-        self._key_of = _keys_in_file(jwks_url) if jwks_url.startswith(_FILE) else _published_keys(jwks_url)
+        self._key_of = (
+            _keys_in_file(jwks_url) if jwks_url.startswith(_FILE) else _published_keys(jwks_url, refetch_pause_seconds)
+        )
 
     async def caller(self, token: str) -> Caller:
         """Return whose token this is.
@@ -62,14 +71,23 @@ class TokenChecker:
                 options={"require": ["exp", "iat", "iss", "aud", "sub"]},
             )
         except PyJWKClientConnectionError as error:
-            raise Unavailable("The identity provider does not answer. Try again in a moment.") from error
+            raise Unavailable(
+                "The identity provider does not answer. Try again in a moment.",
+                dutch="De inlogdienst is even niet bereikbaar. Probeer het zo opnieuw.",
+            ) from error
         except (PyJWTError, ValueError) as error:
             raise NotAuthenticated from error
         return _caller_of(claims)
 
 
-def _published_keys(url: str) -> _KeyOf:
-    keys = PyJWKClient(url, cache_jwk_set=True, lifespan=_KEYS_LIFE_SECONDS, timeout=_KEYS_TIMEOUT_SECONDS)
+def _published_keys(url: str, refetch_pause_seconds: float) -> _KeyOf:
+    keys = PyJWKClient(
+        url,
+        cache_jwk_set=True,
+        lifespan=_KEYS_LIFE_SECONDS,
+        timeout=_KEYS_TIMEOUT_SECONDS,
+        cooldown_duration=refetch_pause_seconds,
+    )
     return keys.get_signing_key_from_jwt
 
 
@@ -95,17 +113,19 @@ def _caller_of(claims: dict[str, Any]) -> Caller:
     """
     given = claims.get("roles", [])
     words = [given] if isinstance(given, str) else given if isinstance(given, list) else []
-    roles = frozenset(Role(word) for word in words if word in set(Role))
+    roles = frozenset(Role(word) for word in words if isinstance(word, str) and word in set(Role))
     licence = claims.get("licence")
     subject = claims["sub"]
-    if not roles or not isinstance(subject, str) or not subject.strip():
+    # Printable: they go into the log, into SQL and into lines that people read.
+    if not roles or not isinstance(subject, str) or not subject.strip() or not subject.isprintable():
         raise NotAuthenticated
-    if Role.FIRM in roles and not (isinstance(licence, str) and licence.strip()):
+    if Role.FIRM in roles and not (isinstance(licence, str) and licence.strip() and licence.isprintable()):
         raise NotAuthenticated
-    name = claims.get("name")
+    given_name = claims.get("name")
+    name = "".join(filter(str.isprintable, given_name)).strip() if isinstance(given_name, str) else ""
     return Caller(
         subject=subject[:_LONGEST_NAME],
-        name=(name.strip() if isinstance(name, str) and name.strip() else subject)[:_LONGEST_NAME],
+        name=(name or subject)[:_LONGEST_NAME],
         roles=roles,
         licence_number=licence if isinstance(licence, str) else None,
     )

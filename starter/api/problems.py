@@ -86,6 +86,7 @@ _STATUS: tuple[tuple[type[e.TransferError], HTTPStatus], ...] = (
     (e.AlreadyReleased, HTTPStatus.CONFLICT),
     (e.WrongMoment, HTTPStatus.CONFLICT),
     (e.TicketUsed, HTTPStatus.CONFLICT),
+    (e.EnvironmentChanged, HTTPStatus.CONFLICT),
     (e.NameTaken, HTTPStatus.CONFLICT),
     (e.UrlTaken, HTTPStatus.CONFLICT),
     (e.Refused, HTTPStatus.UNPROCESSABLE_ENTITY),
@@ -172,6 +173,8 @@ def install(app: FastAPI) -> None:
         if not isinstance(error, HTTPException):
             raise TypeError from error
         status = HTTPStatus(error.status_code)
+        if status is HTTPStatus.BAD_REQUEST:  # a body that cannot be read at all
+            return answer(request, RequestInvalid())
         title = status.phrase
         problem = Problem(
             type="about:blank",

@@ -9,6 +9,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from domain import messages as m
 from domain.authority import Action, Caller
 from domain.errors import TransferUnknown
+from starter.api.described import refusals
 from starter.api.door import Door, TheCaller, TheDoor
 from starter.api.requests import TransferId
 from starter.api.views import view
@@ -24,7 +25,13 @@ _LONGEST_STREAM_SECONDS = 15 * 60
     "/transfers/{transfer_id}/progress",
     summary="Live progress (server-sent events)",
     response_class=EventSourceResponse,
-    responses={200: {"content": {"text/event-stream": {}}, "description": "`status` events, each a TransferView."}},
+    responses={
+        **refusals(TransferUnknown),
+        200: {
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "description": "`status` events, each a TransferView.",
+        },
+    },
 )
 async def progress(transfer_id: TransferId, caller: TheCaller, door: TheDoor) -> EventSourceResponse:
     """Send the transfer's status now and whenever it changes; the stream ends with the transfer."""

@@ -12,7 +12,9 @@ from starter.api.once import KEY_HEADER, KEY_PATTERN
 
 _LONGEST_REASON = 500
 _MOST_PER_PAGE = 200
-Reason = Annotated[str, Field(max_length=_LONGEST_REASON)]
+# PostgreSQL's text holds every character but this one.
+TEXT = r"^[^\u0000]*$"
+Reason = Annotated[str, Field(max_length=_LONGEST_REASON, pattern=TEXT)]
 TransferId = Annotated[UUID, Path(description="the transfer's id, as `Location` gave it")]
 OnceKey = Annotated[
     str,
@@ -29,7 +31,9 @@ class ListQuery(Message):
 
     state: tuple[TransferState, ...] = ()
     scenario: Scenario | None = None
-    licence: Annotated[str, Field(max_length=100)] | None = Field(default=None, description="from or to this licence")
+    licence: Annotated[str, Field(max_length=100, pattern=TEXT)] | None = Field(
+        default=None, description="from or to this licence"
+    )
     limit: Annotated[int, Field(ge=1, le=_MOST_PER_PAGE)] = 50
     cursor: Annotated[str, Field(max_length=200)] | None = Field(
         default=None, description="`next_cursor` of the page before"
@@ -65,14 +69,16 @@ class ReleaseBody(_Body):
 class RejectBody(_Body):
     """Undo the transfer after comparing."""
 
-    reason: Annotated[str, Field(min_length=1, max_length=_LONGEST_REASON, pattern=r"\S")]
+    reason: Annotated[
+        str, Field(min_length=1, max_length=_LONGEST_REASON, pattern=r"^[^\u0000]*[^\u0000\s][^\u0000]*$")
+    ]
 
 
 class MailBody(_Body):
     """Send one kind of mail again."""
 
     kind: MailKind
-    to: Annotated[str, Field(max_length=254)] | None = Field(
+    to: Annotated[str, Field(max_length=254, pattern=TEXT)] | None = Field(
         default=None, description="one other address; those it did not reach when left out"
     )
     reason: Reason = ""

@@ -1,22 +1,22 @@
 """The routes: every button of the manual, and what support and operators need beside them."""
 
 import base64
-import binascii
 import json
 from datetime import datetime
 from typing import Annotated
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
+from domain import errors as e
 from domain import messages as m
 from domain.authority import Action
-from domain.errors import WrongMoment
 from domain.vocabulary import TransferState
+from starter.api.described import LOCATION, leads_to, refusals
 from starter.api.door import TheCaller, TheDoor, actor_of
 from starter.api.once import OnceRoute
-from starter.api.problems import RequestInvalid
+from starter.api.problems import ReasonMissing, RequestInvalid
 from starter.api.report import report_page
 from starter.api.requests import (
     ListQuery,
@@ -32,21 +32,64 @@ from starter.api.views import Accepted, EventView, MailView, TransferPage, Trans
 
 router = APIRouter(prefix="/v1", route_class=OnceRoute, tags=["transfers"])
 _NO_STORE = {"Cache-Control": "no-store"}
+_NEXT = (
+    *("status", "events", "ticket", "renew_ticket", "comparison"),
+    *("release", "reject", "start_now", "cancel", "resend"),
+)
+_OF_ONE = refusals(e.TransferUnknown)
+# Names a transfer by who asked for it with which key: a repetition finds what an unanswered request has begun.
+_REQUESTS = UUID("5b3f5f0e-6d0c-5b8e-9d52-0d6a4f6f9c11")
+_CURSOR_EN = "The cursor is none of ours. Use `next_cursor` of the page before."
+_CURSOR_NL = "De cursor is niet van ons. Gebruik `next_cursor` van de vorige pagina."
 
 
-@router.get("/environments/{environment_id}/preview", summary="What a move will lose and what it will carry")
+@router.get(
+    "/environments/{environment_id}/preview",
+    summary="What a move will lose and what it will carry",
+    responses={
+        **refusals(e.EnvironmentUnknown),
+        200: {
+            "links": {
+                "start": {
+                    "operationId": "start",
+                    "requestBody": {"environment_id": "$response.body#/environment/environment_id"},
+                }
+            }
+        },
+    },
+)
 async def preview(environment_id: UUID, caller: TheCaller, door: TheDoor) -> m.Preview:
     """Tell what a move of this environment will do; nothing is done."""
     await door.environment(caller, Action.PREVIEW, environment_id)
     return await door.client.preview(str(environment_id))
 
 
-@router.post("/transfers", status_code=202, summary="Start a transfer: the environment becomes read-only")
-async def start(body: StartBody, caller: TheCaller, door: TheDoor, response: Response, _: OnceKey) -> Accepted:
+@router.post(
+    "/transfers",
+    status_code=202,
+    summary="Start a transfer: the environment becomes read-only",
+    responses={
+        **refusals(
+            e.EnvironmentUnknown,
+            e.EnvironmentNotActive,
+            e.AlreadyInTransfer,
+            e.CannotBeCarried,
+            ReasonMissing,
+            repeats=True,
+        ),
+        202: {
+            "description": "Begun. Ask `Location` until the state is `awaiting_upload`, then download the ticket.",
+            "headers": LOCATION,
+            "links": leads_to(*_NEXT),
+        },
+    },
+)
+async def start(body: StartBody, caller: TheCaller, door: TheDoor, response: Response, key: OnceKey) -> Accepted:
     """Freeze an environment and make its ticket; `Location` shows when the ticket can be downloaded."""
     await door.environment(caller, Action.PREPARE, body.environment_id)
     door.require_reason(caller, Action.PREPARE, body.reason)
-    order = await door.client.start(str(body.environment_id), requested_by=actor_of(caller))
+    named = uuid5(_REQUESTS, json.dumps([caller.subject, key, str(body.environment_id)]))
+    order = await door.client.start(str(body.environment_id), requested_by=actor_of(caller), transfer_id=named)
     if order.transfer_id is None:
         raise AssertionError("the client gives every transfer its id")
     await door.answer_for(caller, Action.PREPARE, order.transfer_id, body.reason)
@@ -54,7 +97,7 @@ async def start(body: StartBody, caller: TheCaller, door: TheDoor, response: Res
     return Accepted(transfer_id=order.transfer_id, state=TransferState.PREPARING)
 
 
-@router.get("/transfers", summary="List transfers, from new to old")
+@router.get("/transfers", summary="List transfers, from new to old", responses=refusals())
 async def list_transfers(caller: TheCaller, door: TheDoor, wanted: Annotated[ListQuery, Query()]) -> TransferPage:
     """Return a page of transfers; a licence's users meet their own only."""
     door.require(caller, Action.SEE)
@@ -77,14 +120,14 @@ async def list_transfers(caller: TheCaller, door: TheDoor, wanted: Annotated[Lis
     )
 
 
-@router.get("/transfers/{transfer_id}", summary="Where a transfer stands")
+@router.get("/transfers/{transfer_id}", summary="Where a transfer stands", responses=_OF_ONE)
 async def status(transfer_id: TransferId, caller: TheCaller, door: TheDoor) -> TransferView:
     """Return where a transfer stands: the caller's own half of it."""
     record = await door.transfer(caller, Action.SEE, transfer_id)
     return view(await door.client.status(str(transfer_id)), record, caller)
 
 
-@router.get("/transfers/{transfer_id}/events", summary="A transfer's audit log")
+@router.get("/transfers/{transfer_id}/events", summary="A transfer's audit log", responses=_OF_ONE)
 async def events(
     transfer_id: TransferId, caller: TheCaller, door: TheDoor, after: Annotated[int, Query(ge=0, lt=2**63)] = 0
 ) -> list[EventView]:
@@ -98,7 +141,13 @@ async def events(
     "/transfers/{transfer_id}/ticket",
     summary="Download the ticket, once",
     response_class=Response,
-    responses={200: {"content": {"application/octet-stream": {}}, "description": "The ticket file."}},
+    responses={
+        **refusals(e.TransferUnknown, e.WrongMoment, e.TicketTaken, e.TicketUsed, e.TicketExpired, e.TicketRevoked),
+        200: {
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+            "description": "The ticket file.",
+        },
+    },
 )
 async def ticket(transfer_id: TransferId, caller: TheCaller, door: TheDoor) -> Response:
     """Return the ticket file; it is given once, and a renewed one makes it worthless."""
@@ -109,7 +158,14 @@ async def ticket(transfer_id: TransferId, caller: TheCaller, door: TheDoor) -> R
     return Response(file, media_type="application/octet-stream", headers=headers)
 
 
-@router.post("/transfers/{transfer_id}/ticket/renewal", status_code=204, summary="Have the ticket made anew")
+@router.post(
+    "/transfers/{transfer_id}/ticket/renewal",
+    status_code=204,
+    summary="Have the ticket made anew",
+    responses=refusals(
+        e.TransferUnknown, e.WrongMoment, e.TicketUsed, e.TicketExpired, e.TicketRevoked, ReasonMissing, repeats=True
+    ),
+)
 async def renew_ticket(transfer_id: TransferId, body: ReasonBody, caller: TheCaller, door: TheDoor, _: OnceKey) -> None:
     """Let the ticket be downloaded once more; the file that was handed out stops working at once."""
     await door.transfer(caller, Action.TICKET, transfer_id)
@@ -121,20 +177,27 @@ async def renew_ticket(transfer_id: TransferId, body: ReasonBody, caller: TheCal
     "/transfers/{transfer_id}/comparison",
     summary="The comparison of both environments",
     response_model=m.ComparisonReport,
-    responses={200: {"content": {"text/html": {}}}},
+    responses={
+        **refusals(e.TransferUnknown, e.WrongMoment),
+        200: {"content": {"text/html": {"schema": {"type": "string"}}}},
+    },
 )
 async def comparison(transfer_id: TransferId, request: Request, caller: TheCaller, door: TheDoor) -> Response:
     """Return the comparisons that the manual asks for; as a page for people when `Accept` prefers HTML."""
     await door.transfer(caller, Action.COMPARE, transfer_id)
     results = await door.client.results(str(transfer_id))
     if results.report is None:
-        raise WrongMoment
+        raise e.WrongMoment
     if "text/html" in request.headers.get("accept", ""):
         return HTMLResponse(report_page(results), headers=_NO_STORE)
     return JSONResponse(results.report.model_dump(mode="json"), headers=_NO_STORE)
 
 
-@router.post("/transfers/{transfer_id}/release", summary="Open the new environment for good")
+@router.post(
+    "/transfers/{transfer_id}/release",
+    summary="Open the new environment for good",
+    responses=refusals(e.TransferUnknown, e.WrongMoment, e.EnvironmentChanged, ReasonMissing, repeats=True),
+)
 async def release(
     transfer_id: TransferId, body: ReleaseBody, caller: TheCaller, door: TheDoor, _: OnceKey
 ) -> TransferView:
@@ -144,7 +207,11 @@ async def release(
     return view(await door.client.release(str(transfer_id), by=actor_of(caller), note=body.note), record, caller)
 
 
-@router.post("/transfers/{transfer_id}/reject", summary="Undo after comparing")
+@router.post(
+    "/transfers/{transfer_id}/reject",
+    summary="Undo after comparing",
+    responses=refusals(e.TransferUnknown, e.WrongMoment, e.AlreadyReleased, ReasonMissing, repeats=True),
+)
 async def reject(
     transfer_id: TransferId, body: RejectBody, caller: TheCaller, door: TheDoor, _: OnceKey
 ) -> TransferView:
@@ -154,7 +221,11 @@ async def reject(
     return view(await door.client.reject(str(transfer_id), by=actor_of(caller), reason=body.reason), record, caller)
 
 
-@router.post("/transfers/{transfer_id}/start-now", summary="Do not wait for the evening")
+@router.post(
+    "/transfers/{transfer_id}/start-now",
+    summary="Do not wait for the evening",
+    responses=refusals(e.TransferUnknown, e.WrongMoment, ReasonMissing, repeats=True),
+)
 async def start_now(
     transfer_id: TransferId, body: ReasonBody, caller: TheCaller, door: TheDoor, _: OnceKey
 ) -> TransferView:
@@ -164,7 +235,11 @@ async def start_now(
     return view(await door.client.start_now(str(transfer_id), by=actor_of(caller)), record, caller)
 
 
-@router.post("/transfers/{transfer_id}/cancel", summary="Undo before the release")
+@router.post(
+    "/transfers/{transfer_id}/cancel",
+    summary="Undo before the release",
+    responses=refusals(e.TransferUnknown, e.WrongMoment, e.AlreadyReleased, ReasonMissing, repeats=True),
+)
 async def cancel(
     transfer_id: TransferId, body: ReasonBody, caller: TheCaller, door: TheDoor, _: OnceKey
 ) -> TransferView:
@@ -174,7 +249,11 @@ async def cancel(
     return view(await door.client.cancel(str(transfer_id), by=actor_of(caller), reason=body.reason), record, caller)
 
 
-@router.post("/transfers/{transfer_id}/mails", summary="Send one kind of mail again")
+@router.post(
+    "/transfers/{transfer_id}/mails",
+    summary="Send one kind of mail again",
+    responses=refusals(e.TransferUnknown, e.WrongMoment, e.MailRejected, ReasonMissing, repeats=True),
+)
 async def resend(transfer_id: TransferId, body: MailBody, caller: TheCaller, door: TheDoor, _: OnceKey) -> MailView:
     """Send a mail again and tell what could not be delivered."""
     await door.transfer(caller, Action.RESEND_MAIL, transfer_id)
@@ -199,8 +278,8 @@ def _place(cursor: str | None) -> tuple[datetime, UUID] | None:
     try:
         created_at, transfer_id = json.loads(base64.urlsafe_b64decode(cursor.encode()))
         place = datetime.fromisoformat(created_at), UUID(transfer_id)
-    except (binascii.Error, ValueError, TypeError, AttributeError) as error:
-        raise RequestInvalid("The cursor is none of ours. Use `next_cursor` of the page before.") from error
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise RequestInvalid(_CURSOR_EN, dutch=_CURSOR_NL) from error
     if place[0].tzinfo is None:
-        raise RequestInvalid("The cursor is none of ours. Use `next_cursor` of the page before.")
+        raise RequestInvalid(_CURSOR_EN, dutch=_CURSOR_NL)
     return place

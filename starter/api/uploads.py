@@ -7,17 +7,26 @@ from fastapi import APIRouter, File, Form, Response, UploadFile
 from domain import messages as m
 from domain.authority import Action, Caller
 from domain.errors import LicenceUnknown, LoginEmailMissing
+from starter.api.described import LOCATION, UPLOAD_REFUSALS, refusals
 from starter.api.door import TheCaller, TheDoor, actor_of
 from starter.api.once import OnceRoute
-from starter.api.requests import OnceKey, Reason
+from starter.api.requests import TEXT, OnceKey, Reason
 
 router = APIRouter(prefix="/v1", route_class=OnceRoute, tags=["uploads"])
 _TICKET = File(description="the `<url>-overdracht-ticket.avr`, unchanged")
-_Text = Annotated[str, Form(max_length=300)]
-_OptionalText = Annotated[str | None, Form(max_length=300)]
+_Text = Annotated[str, Form(max_length=300, pattern=TEXT)]
+_OptionalText = Annotated[str | None, Form(max_length=300, pattern=TEXT)]
 
 
-@router.post("/uploads", status_code=202, summary="Upload a ticket")
+@router.post(
+    "/uploads",
+    status_code=202,
+    summary="Upload a ticket",
+    responses={
+        **refusals(*UPLOAD_REFUSALS, repeats=True),
+        202: {"description": "Taken: the move starts at `starts_at`.", "headers": LOCATION},
+    },
+)
 async def upload(
     caller: TheCaller,
     door: TheDoor,
@@ -28,7 +37,7 @@ async def upload(
     name: _Text,
     url_part: _OptionalText = None,
     licence: Annotated[
-        str | None, Form(max_length=100, description="whose; a licence's users upload for theirs")
+        str | None, Form(max_length=100, pattern=TEXT, description="whose; a licence's users upload for theirs")
     ] = None,
     reason: Annotated[Reason, Form(description="why support does this for the customer")] = "",
 ) -> m.UploadAccepted:
@@ -49,7 +58,15 @@ async def upload(
     return accepted
 
 
-@router.post("/incidents", status_code=202, summary="A customer goes on alone: the support incident")
+@router.post(
+    "/incidents",
+    status_code=202,
+    summary="A customer goes on alone: the support incident",
+    responses={
+        **refusals(*UPLOAD_REFUSALS, repeats=True),
+        202: {"description": "Taken: the move starts at `starts_at`.", "headers": LOCATION},
+    },
+)
 async def incident(
     caller: TheCaller,
     door: TheDoor,
@@ -57,7 +74,7 @@ async def incident(
     _: OnceKey,
     *,
     ticket: Annotated[UploadFile, _TICKET],
-    licence: Annotated[str, Form(max_length=100)],
+    licence: Annotated[str, Form(max_length=100, pattern=TEXT)],
     name: _Text,
     url_part: _Text,
     login_email: _Text,

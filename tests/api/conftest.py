@@ -54,9 +54,9 @@ class Callers:
 
 @pytest.fixture(scope="package")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """A stack with books and a worker; the API runs in this process."""
+    """A stack with books and a worker; the API runs in this process, and in one of its own at `api_url`."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(OTHERS)}
-    async with Stack(tmp_path_factory.mktemp("stack"), environment=environment) as running:
+    async with Stack(tmp_path_factory.mktemp("stack"), api=True, environment=environment) as running:
         await make_books(settings_of(running.process_environment()), journal_lines=1_000)
         yield running
 

@@ -1,0 +1,229 @@
+"""Tokens, good and bad, against an identity provider that publishes its keys over HTTP."""
+
+import base64
+import hashlib
+import hmac
+import json
+import threading
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.algorithms import RSAAlgorithm
+
+from domain.authority import Caller, Role
+from domain.errors import Unavailable
+from starter.api.identity import NotAuthenticated, TokenChecker
+
+ISSUER, AUDIENCE = "https://identity.example", "sb-transfer"
+
+
+def rsa_key() -> RSAPrivateKey:
+    return generate_private_key(65537, 2048)
+
+
+KEY, OTHER_KEY = rsa_key(), rsa_key()
+
+
+class Provider:
+    """An identity provider: keys at a url, which can change, fail or be gone."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, RSAPrivateKey] = {"first": KEY}
+        self.broken = False
+        self.asked = 0
+        provider = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                provider.asked += 1
+                body = provider.published()
+                self.send_response(500 if provider.broken else 200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+                """Say nothing: the tests' output is for their failures."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_port}/jwks.json"
+
+    def published(self) -> bytes:
+        keys = []
+        for kid, key in self.keys.items():
+            public: dict[str, Any] = json.loads(RSAAlgorithm.to_jwk(key.public_key()))
+            keys.append({**public, "kid": kid, "use": "sig", "alg": "RS256"})
+        return json.dumps({"keys": keys}).encode()
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    """An identity provider of the test's own."""
+    started = Provider()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def checker(provider: Provider) -> TokenChecker:
+    """What the API checks tokens with."""
+    return TokenChecker(issuer=ISSUER, audience=AUDIENCE, jwks_url=provider.url, refetch_pause_seconds=0)
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    """Return the claims of a good token, with some changed; those changed to None are left out."""
+    now = datetime.now(UTC)
+    good = {
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "sub": "u-1",
+        "name": "Anna",
+        "roles": ["firm"],
+        "licence": "10001",
+        "iat": now,
+        "exp": now + timedelta(minutes=5),
+    }
+    return {name: value for name, value in {**good, **changes}.items() if value is not None}
+
+
+def signed(key: Any = KEY, kid: str | None = "first", algorithm: str = "RS256", **changes: Any) -> str:
+    return jwt.encode(claims(**changes), key, algorithm=algorithm, headers={"kid": kid} if kid else None)
+
+
+def by_hand(header: dict[str, Any], signature_of: bytes | None = None) -> str:
+    """Return a token that no library would make: unsigned, or signed with HMAC by any bytes as the secret."""
+    now = int(datetime.now(UTC).timestamp())
+    parts = [header, claims(iat=now, exp=now + 300)]
+    text = b".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in parts)
+    signature = hmac.new(signature_of, text, hashlib.sha256).digest() if signature_of else b""
+    return (text + b"." + base64.urlsafe_b64encode(signature).rstrip(b"=")).decode()
+
+
+def soon(seconds: int) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+def public_pem() -> bytes:
+    return KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+async def test_a_good_token_says_who_it_is(checker: TokenChecker) -> None:
+    """A firm's user whose token is not understood could do nothing."""
+    assert await checker.caller(signed()) == Caller(
+        subject="u-1", name="Anna", roles=frozenset({Role.FIRM}), licence_number="10001"
+    )
+
+
+BAD: dict[str, Any] = {
+    "another issuer": lambda: signed(iss="https://evil.example"),
+    "no issuer": lambda: signed(iss=None),
+    "for somebody else": lambda: signed(aud="bookkeeping"),
+    "for nobody": lambda: signed(aud=None),
+    "expired": lambda: signed(exp=soon(-120)),
+    "never expires": lambda: signed(exp=None),
+    "issued in the future": lambda: signed(iat=soon(120)),
+    "not yet valid": lambda: signed(nbf=soon(120)),
+    "no moment of issue": lambda: signed(iat=None),
+    "no subject": lambda: signed(sub=None),
+    "blank subject": lambda: signed(sub=" "),
+    "subject that no database holds": lambda: signed(sub="a\x00b"),
+    "another's key under our kid": lambda: signed(OTHER_KEY),
+    "no kid": lambda: signed(kid=None),
+    "unknown kid": lambda: signed(kid="third"),
+    "another algorithm than the key's": lambda: signed(algorithm="RS512"),
+    "none": lambda: by_hand({"alg": "none", "kid": "first"}),
+    "None": lambda: by_hand({"alg": "None", "kid": "first"}),
+    "HS256 with the public key": lambda: by_hand({"alg": "HS256", "kid": "first"}, public_pem()),
+    "RS256 with an HMAC": lambda: by_hand({"alg": "RS256", "kid": "first"}, public_pem()),
+    "key in its own header": lambda: jwt.encode(
+        claims(),
+        OTHER_KEY,
+        algorithm="RS256",
+        headers={"kid": "x", "jwk": json.loads(RSAAlgorithm.to_jwk(OTHER_KEY.public_key()))},
+    ),
+    "altered": lambda: signed()[:-6] + "AAAAAA",
+    "two parts": lambda: signed().rsplit(".", 1)[0],
+    "no token": lambda: "x",
+    "letters of elsewhere": lambda: "é.é.é",
+    "no role": lambda: signed(roles=[]),
+    "unknown role": lambda: signed(roles=["admin"]),
+    "roles of another form": lambda: signed(roles={"firm": True}),
+    "unhashable roles": lambda: signed(roles=[["firm"]]),
+    "firm without licence": lambda: signed(licence=None),
+    "firm with a number as licence": lambda: signed(licence=10001),
+}
+
+
+@pytest.mark.parametrize("what", list(BAD))
+async def test_a_bad_token_is_nobodys(checker: TokenChecker, what: str) -> None:
+    """Whoever makes a token, or keeps an old one, would be somebody."""
+    with pytest.raises(NotAuthenticated):
+        await checker.caller(BAD[what]())
+
+
+@pytest.mark.parametrize("changes", [{"exp": -10}, {"iat": 10}, {"nbf": 10}])
+async def test_clocks_may_differ_a_little(checker: TokenChecker, changes: dict[str, int]) -> None:
+    """A server whose clock is ten seconds off would shut everybody out."""
+    times = {name: soon(seconds) for name, seconds in changes.items()}
+    assert (await checker.caller(signed(**times))).subject == "u-1"
+
+
+async def test_keys_are_fetched_once_and_again_for_a_new_key(checker: TokenChecker, provider: Provider) -> None:
+    """A rotation at the identity provider would need a restart here, or each request a call there."""
+    for _ in range(3):
+        await checker.caller(signed())
+    assert provider.asked == 1
+    provider.keys["second"] = OTHER_KEY
+    assert (await checker.caller(signed(OTHER_KEY, "second"))).subject == "u-1"
+    assert provider.asked == 2
+    assert (await checker.caller(signed())).subject == "u-1"
+
+
+async def test_a_withdrawn_key_is_forgotten_with_the_next_fetch(checker: TokenChecker, provider: Provider) -> None:
+    """A stolen key that the provider has withdrawn would open our door for as long as the process lives."""
+    await checker.caller(signed())
+    provider.keys = {"second": OTHER_KEY}
+    await checker.caller(signed(OTHER_KEY, "second"))
+    with pytest.raises(NotAuthenticated):
+        await checker.caller(signed())
+
+
+@pytest.mark.parametrize("how", ["broken", "gone"])
+async def test_a_provider_that_is_away_is_not_the_callers_fault(provider: Provider, how: str) -> None:
+    """Everybody would be told to log in again while only a server is down."""
+    checker = TokenChecker(issuer=ISSUER, audience=AUDIENCE, jwks_url=provider.url)
+    if how == "broken":
+        provider.broken = True
+    else:
+        provider.stop()
+    with pytest.raises(Unavailable):
+        await checker.caller(signed(sub=str(uuid.uuid4())))
+
+
+async def test_made_up_key_ids_are_not_passed_on(provider: Provider) -> None:
+    """A flood of tokens with random key ids would become a flood at the identity provider."""
+    checker = TokenChecker(issuer=ISSUER, audience=AUDIENCE, jwks_url=provider.url, refetch_pause_seconds=3600)
+    for _ in range(5):
+        with pytest.raises(NotAuthenticated):
+            await checker.caller(signed(kid=str(uuid.uuid4())))
+    assert provider.asked == 1
+
+
+async def test_a_name_is_one_line(checker: TokenChecker) -> None:
+    """A name with line ends could write lines of its own into the audit log and into mail."""
+    assert (await checker.caller(signed(name="Anna\r\nBcc: x@y.nl\x00"))).name == "AnnaBcc: x@y.nl"
