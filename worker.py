@@ -29,7 +29,7 @@ from activities.roster import Roster
 from activities.successor import SuccessorActivities
 from activities.tickets import TicketActivities, UploadActivities
 from adapters.certificate import CertificateSigner
-from adapters.clone import PostgresCloneEngine
+from adapters.clone import Limits, PostgresCloneEngine, require_sight
 from adapters.evenings import PostgresEveningPlanner
 from adapters.gate import PostgresEnvironmentGate
 from adapters.healing import PostgresHealer
@@ -78,7 +78,7 @@ def build_workers(
     seal = TicketSeal(settings.ticket_keys)
     signer = CertificateSigner(settings.certificate_keys)
     verifier = PostgresVerifier(heavy, parallelism=settings.clone_parallelism)
-    engine = PostgresCloneEngine(heavy, parallelism=settings.clone_parallelism)
+    engine = PostgresCloneEngine(heavy, parallelism=settings.clone_parallelism, limits=_limits(settings))
     mailer = SmtpMailer(settings.smtp_url, settings.mail_from)
     reservations = PostgresReservations(quick, seal, base_domain=settings.base_domain, window=settings.window)
     gate = PostgresEnvironmentGate(quick, remind_every=settings.release_reminder_every)
@@ -132,12 +132,16 @@ def build_workers(
     return transfers, heavy_work, mail
 
 
+def _limits(settings: Settings) -> Limits:
+    return Limits(lag_bytes=settings.clone_max_lag, active_sessions=settings.clone_max_active)
+
+
 async def serve(settings: Settings, *, plugins: Sequence[Plugin] = ()) -> None:
     """Work until SIGTERM or SIGINT.
 
     Raises:
         Unavailable: A server cannot be reached at the start; later interruptions are waited out.
-        Misconfigured: A setting is unusable.
+        Misconfigured: A setting is unusable, or needs a right in the database that is not there.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -156,6 +160,7 @@ async def serve(settings: Settings, *, plugins: Sequence[Plugin] = ()) -> None:
             application_name="sb-transfer clone",
         )
         resources.push_async_callback(heavy.close)
+        await require_sight(quick, _limits(settings))
         post = await connect_pool(dsn, min_size=1, max_size=_MAILS_AT_ONCE, application_name="sb-transfer mail")
         resources.push_async_callback(post.close)
         client = await connect_temporal()

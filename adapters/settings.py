@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import BeforeValidator, ByteSize, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from domain.errors import Misconfigured
@@ -35,6 +35,11 @@ def _durations(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     return tuple(_duration(part) for part in re.split(r"[\s,]+", value.strip()) if part and part.lower() != "none")
+
+
+def _given(value: Any) -> Any:
+    """Read an empty text and `none` as nothing: Compose cannot leave a variable out."""
+    return None if isinstance(value, str) and value.strip().lower() in {"", "none"} else value
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
@@ -79,6 +84,14 @@ class Settings(BaseSettings):
         description="whether the nightly inspection heals what it finds, or only reports it; `setup` takes it over",
     )
     clone_parallelism: int = Field(default=2, ge=1, le=32, description="database connections one clone may keep busy")
+    clone_max_lag: Annotated[ByteSize | None, BeforeValidator(_given)] = Field(
+        default=None, gt=0, description="a clone pauses while a standby is further behind than this: 64MB, 1GB, or none"
+    )
+    clone_max_active: Annotated[int | None, BeforeValidator(_given)] = Field(
+        default=None,
+        ge=0,
+        description="a clone pauses while more sessions of other roles than this are at work, or none",
+    )
     api_host: str = Field(default="127.0.0.1", description="the address on which the API listens")
     api_port: int = Field(default=8080, ge=1, le=65535, description="the port on which the API listens")
     embedded: bool = Field(default=False, description="set by the embedded stack, which is its own token issuer")

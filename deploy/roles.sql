@@ -13,6 +13,8 @@ create role sb_app login password :'app_password';
 grant sb_app to sb_owner with admin true, inherit false, set true;
 -- A clone loads rows without firing the customers' triggers.
 grant set on parameter session_replication_role to sb_owner;
+-- A clone can pause while others need the server: it has to see how busy their sessions are, and how far standbys lag.
+grant pg_read_all_stats to sb_owner;
 create database sb owner sb_owner;
 
 create role temporal login password :'temporal_password';

@@ -204,6 +204,7 @@ class EmbeddedPostgres:
             # The service may look at the world as the application does; it never inherits the application's rights.
             await connection.execute("grant sb_app to sb_owner with admin true, inherit false, set true")
             await connection.execute("grant set on parameter session_replication_role to sb_owner")
+            await connection.execute("grant pg_read_all_stats to sb_owner")
             await connection.execute(f"create database {_DATABASE} owner sb_owner")
         finally:
             await connection.close()

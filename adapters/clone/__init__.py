@@ -2,5 +2,6 @@
 
 from adapters.clone.engine import PostgresCloneEngine
 from adapters.clone.grants import apply_schema_grants
+from adapters.clone.throttle import Limits, require_sight
 
-__all__ = ["PostgresCloneEngine", "apply_schema_grants"]
+__all__ = ["Limits", "PostgresCloneEngine", "apply_schema_grants", "require_sight"]

@@ -11,6 +11,7 @@ from adapters import catalog
 from adapters.clone.course import Course, Range
 from adapters.clone.run import Run
 from adapters.clone.schedule import Schedule, Unit, Work
+from adapters.clone.throttle import Throttle
 from adapters.postgres import Connection
 from adapters.statements import load
 from domain.errors import TransferError
@@ -39,10 +40,11 @@ class NotCarried(TransferError):
 class Copying:
     """Runs what earlier attempts have not finished."""
 
-    def __init__(self, run: Run, course: Course, parallelism: int, report: ReportProgress) -> None:
+    def __init__(self, run: Run, course: Course, parallelism: int, report: ReportProgress, throttle: Throttle) -> None:
         self._run = run
         self._course = course
         self._parallelism = parallelism
+        self._throttle = throttle
         self._report = report
         self._began = time.monotonic()
         self._phase = "tables"
@@ -63,6 +65,7 @@ class Copying:
             await schedule.run(self._run.pool, self._parallelism, self._take)
 
     async def _take(self, unit: Unit, connection: Connection) -> None:
+        await self._throttle.let_pass(connection)
         self._phase = unit.phase
         async with self._run.unit(unit.name, connection) as finished:
             finished.rows = await unit.work(connection)
@@ -174,7 +177,7 @@ class Copying:
         done = self._run.done
         rows = sum(unit.rows for unit in done.values())
         return CloneProgress(
-            phase=self._phase,
+            phase=self._throttle.paused or self._phase,
             rows_done=rows,
             rows_total=max(self._rows_total, rows),
             bytes_done=sum(unit.bytes for unit in done.values()),

@@ -14,6 +14,7 @@ from adapters.clone.copying import Copying, NotCarried
 from adapters.clone.course import Course
 from adapters.clone.division import Division, divide
 from adapters.clone.run import Run, leftover_name
+from adapters.clone.throttle import Limits, Throttle
 from adapters.docket import hold_backward, tell
 from adapters.postgres import Connection, Pool, transaction, translated_errors
 from adapters.statements import load
@@ -24,20 +25,23 @@ from domain.ports import ReportProgress
 _SQL = load("clone")
 _SET_ON_PARAMETER = 15  # the PostgreSQL since which the right to set one parameter can be granted
 _DROP_TABLES = 200
+_NO_LIMITS = Limits()
 
 
 class PostgresCloneEngine:
     """Copies a frozen schema to a new one inside the server; rows never pass through this process."""
 
-    def __init__(self, pool: Pool, *, parallelism: int) -> None:
+    def __init__(self, pool: Pool, *, parallelism: int, limits: Limits = _NO_LIMITS) -> None:
         """Prepare an engine.
 
         Args:
             pool: Has at least `parallelism` + 1 connections for each clone that runs at once.
             parallelism: Connections that one clone keeps busy.
+            limits: Above these a clone pauses between two units.
         """
         self._pool = pool
         self._parallelism = parallelism
+        self._limits = limits
 
     async def clone(self, order: CloneAdministrations, report: ReportProgress) -> CloneFinished:
         """Carry everything in the source schema to the target schema; go on where an earlier attempt stopped.
@@ -58,7 +62,7 @@ class PostgresCloneEngine:
                 async with self._pool.acquire() as connection:
                     plan = await catalog.draw_blueprint(connection, order.source_schema)
                     course = Course(plan, await _division(connection, run, plan, self._parallelism))
-                await Copying(run, course, self._parallelism, report).everything()
+                await Copying(run, course, self._parallelism, report, Throttle(self._limits)).everything()
         except asyncpg.PostgresError as error:
             raise NotCarried(f"{error} The transfer is undone; ask support.") from error
         finally:

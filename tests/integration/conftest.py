@@ -14,6 +14,7 @@ from adapters.migrations import migrate_environment
 from adapters.postgres import Pool, connect_pool
 from devstack.postgres import EmbeddedPostgres
 from domain.naming import schema_name_of
+from tests.integration.moves import Move, scheduled_move
 
 SEED_LINES = 3000
 _TEMPLATE = "seeded_template"
@@ -73,6 +74,13 @@ async def switch(seeded: Pool) -> CopiedEnvironment:
 async def insource(seeded: Pool) -> CopiedEnvironment:
     """A firm's customer on its way to a licence of its own."""
     return await copied(seeded, "Bloemisterij Smit", new_licence="20002", scenario="insource")
+
+
+@pytest.fixture
+async def move(dsn: str) -> AsyncIterator[Move]:
+    """An empty environment with a scheduled transfer."""
+    async with scheduled_move(dsn) as prepared:
+        yield prepared
 
 
 async def copied(pool: Pool, name: str, *, new_licence: str, scenario: str) -> CopiedEnvironment:
