@@ -115,7 +115,7 @@ class TransferClient:
             EnvironmentBusy: Somebody writes in it all the time; the freeze goes on trying.
         """
         preview = await self.preview(environment)
-        remote = (await self._start(preview, requested_by))[1]
+        remote = (await self._start(preview, requested_by, uuid.uuid4()))[1]
         status = await _until_ticket(remote, on_progress)
         file_name, ticket = await self._tickets.download(status.transfer_id, actor=requested_by)
         return PreparedTransfer(
@@ -145,30 +145,36 @@ class TransferClient:
                 has changed.
         """
         preview = await self.preview(environment)
-        if transfer_id is None:
-            return (await self._start(preview, requested_by))[0]
+        wanted = transfer_id or uuid.uuid4()
         order = m.TransferInput(
-            environment_id=preview.environment.environment_id, requested_by=requested_by, transfer_id=transfer_id
+            environment_id=preview.environment.environment_id, requested_by=requested_by, transfer_id=wanted
         )
-        if await self._register.transfer(transfer_id) is not None:
+        if transfer_id is not None and await self._register.transfer(transfer_id) is not None:
             return order
         try:
-            return (await self._start(preview, requested_by, transfer_id))[0]
+            await self._start(preview, requested_by, wanted)
         except AlreadyInTransfer:
-            # Started by a request that was not answered, and perhaps not yet in the database.
+            # Perhaps by a request that was not answered, and that is not in the database yet.
             remote = await RemoteTransfer.newest(self._temporal, workflow_id_of(order.environment_id))
-            if (await remote.status()).transfer_id != transfer_id:
+            if (await remote.status()).transfer_id != wanted:
                 raise
+        if transfer_id is not None:
+            await self._until_known(wanted)
         return order
 
+    async def _until_known(self, transfer_id: uuid.UUID) -> None:
+        """Wait until the database knows a transfer that was started; without a worker not for ever."""
+        for _ in range(round(_SILENCE_PATIENCE_SECONDS / _FIRST_PAUSE_SECONDS)):
+            if await self._register.transfer(transfer_id) is not None:
+                return
+            await asyncio.sleep(_FIRST_PAUSE_SECONDS)
+
     async def _start(
-        self, preview: m.Preview, requested_by: str, transfer_id: uuid.UUID | None = None
+        self, preview: m.Preview, requested_by: str, transfer_id: uuid.UUID
     ) -> tuple[m.TransferInput, RemoteTransfer]:
         environment_id = preview.environment.environment_id
         await self._previews.refusal(environment_id)
-        order = m.TransferInput(
-            environment_id=environment_id, requested_by=requested_by, transfer_id=transfer_id or uuid.uuid4()
-        )
+        order = m.TransferInput(environment_id=environment_id, requested_by=requested_by, transfer_id=transfer_id)
         return order, await RemoteTransfer.start(self._temporal, order, preview)
 
     async def download_ticket(self, which: str, *, requested_by: str = "", once: bool = False) -> tuple[str, bytes]:

@@ -202,9 +202,13 @@ def _field_problem(problem: dict[str, Any]) -> FieldProblem:
 
 
 def _language(request: Request) -> Language:
-    """Return the first of our languages that the caller names; quality values are rare enough to be read in order."""
+    """Return the one of our languages that the caller likes best (RFC 9110, 12.5.4); Dutch when none is named."""
+    liked: dict[Language, float] = {}
     for wanted in request.headers.get("accept-language", "").split(","):
-        code = wanted.split(";")[0].strip().lower()[:2]
-        if code in set(Language):
-            return Language(code)
-    return Language.DUTCH
+        code, _, quality = wanted.replace(" ", "").lower().partition(";q=")
+        language = code.partition("-")[0]
+        if language in set(Language):
+            weight = float(quality) if re.fullmatch(r"[01](\.\d{0,3})?", quality) else float(not quality)
+            liked.setdefault(Language(language), weight)
+    best = max(liked, key=liked.__getitem__, default=Language.DUTCH)
+    return best if liked.get(best) else Language.DUTCH

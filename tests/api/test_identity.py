@@ -179,7 +179,7 @@ async def test_a_bad_token_is_nobodys(checker: TokenChecker, what: str) -> None:
 @pytest.mark.parametrize("changes", [{"exp": -10}, {"iat": 10}, {"nbf": 10}])
 async def test_clocks_may_differ_a_little(checker: TokenChecker, changes: dict[str, int]) -> None:
     """A server whose clock is ten seconds off would shut everybody out."""
-    times = {name: soon(seconds) for name, seconds in changes.items()}
+    times: dict[str, Any] = {name: soon(seconds) for name, seconds in changes.items()}
     assert (await checker.caller(signed(**times))).subject == "u-1"
 
 
