@@ -164,6 +164,47 @@ async def test_rows_and_positions_are_the_same(move: Move) -> None:
             assert await connection.fetchrow(f"select last_value, is_called from {move.target}.{sequence}") == old
 
 
+async def test_the_planner_knows_the_copy_as_it_knew_the_source(move: Move) -> None:
+    """Without statistics the first morning after a move would be slow, for every query of that customer."""
+    await move.build(
+        "create type mood as enum ('glad', 'sad'); "
+        "create table ledger with (autovacuum_enabled = off) as select i as id, i % 7 as account, "
+        "(array['glad', 'sad'])[1 + i % 2]::mood as mood, array[i % 3, 5] as tags, 'text ' || i % 50 as words, "
+        "case when i % 4 = 0 then i end as some, int4range(i, i + 5) as span from generate_series(1, 30000) i; "
+        "create index on ledger ((account * 2)); analyze ledger; "
+        # A look at the copy would tell of these, so what is the same has been carried.
+        "insert into ledger (id, account) select i, 99 from generate_series(1, 10000) i; "
+        "create table related as select i % 10 as a, i % 10 as b from generate_series(1, 1000) i; "
+        "create statistics both_columns (dependencies) on a, b from related; analyze related; "
+        "create table never_looked_at as select generate_series(1, 300) as x"
+    )
+    await move.clone()
+    known = (
+        "select tablename, attname, null_frac, avg_width, n_distinct, most_common_vals::text, most_common_freqs, "
+        "histogram_bounds::text, most_common_elems::text, most_common_elem_freqs, elem_count_histogram, "
+        "range_length_histogram::text, range_bounds_histogram::text "
+        "from pg_stats where schemaname = $1 and tablename like 'ledger%' order by 1, 2"
+    )
+    source, target = [[tuple(row) for row in await move.pool.fetch(known, name)] for name in (move.source, move.target)]
+    assert len(source) == 8  # the index's expression as well
+    assert target == source
+    sizes = (
+        "select relname, reltuples, relpages > 0 from pg_class where relnamespace = $1::text::regnamespace "
+        "and relkind = 'r' order by 1"
+    )
+    assert [tuple(row) for row in await move.pool.fetch(sizes, move.target)] == [
+        ("ledger", 30000, True),
+        ("never_looked_at", 300, True),
+        ("related", 1000, True),
+    ]
+    # What cannot be carried, and what the source did not know, is gathered.
+    gathered = (
+        "select (select count(*) from pg_stats_ext where schemaname = $1 and dependencies is not null), "
+        "(select count(*) from pg_stats where schemaname = $1 and tablename = 'never_looked_at')"
+    )
+    assert tuple(await move.pool.fetchrow(gathered, move.target) or ()) == (1, 1)
+
+
 async def test_the_copy_works_on_itself(move: Move) -> None:
     """A default or a view that still reads the old environment would show one customer's books to another."""
     await move.build(EVERYTHING.read_text())

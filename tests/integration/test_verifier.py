@@ -20,7 +20,7 @@ from adapters.verifier import MAX_DIFFERENCES, MAX_KEYS, PostgresVerifier
 from devstack.postgres import EmbeddedPostgres
 from domain import messages as m
 from domain.consequences import CHANGED_ON_PURPOSE
-from domain.errors import EnvironmentUnknown, Superseded, Unavailable
+from domain.errors import CloneDiffers, EnvironmentUnknown, Superseded, Unavailable
 from domain.vocabulary import UndoReason
 from tests.integration.desk import Desk, Move
 
@@ -532,6 +532,23 @@ async def test_a_trigger_with_a_fence_like_name_counts(twin: Pool) -> None:
         twin, "create trigger sb_transfer_fences before insert on journal for each row execute function stamp()"
     )
     assert {one.table for one in found} == {"journal"}
+
+
+async def test_a_table_that_cannot_be_read_hides_no_other(twin: Pool) -> None:
+    """Small tables are read together: one that refuses would take the damage in its neighbours out of sight."""
+    hidden = "alter table {}.customer enable row level security, force row level security"
+    try:
+        await twin.execute(hidden.format("env_old"))
+        await twin.execute(hidden.format("env_new"))
+        found = await _damaged(twin, "update only parent set id = 2")
+        assert [one.table.split()[-1] for one in found] == ["customer", "parent"]
+        assert "could not be read" in found[0].problem
+        assert "row-level security" in found[0].problem
+        assert "rows differ" in found[1].problem
+        with pytest.raises(CloneDiffers, match="customer: its rows could not be read"):
+            await PostgresVerifier(twin, parallelism=1).hashes("env_new")
+    finally:
+        await twin.execute("alter table env_old.customer disable row level security, no force row level security")
 
 
 async def test_many_differences_stay_a_small_message(twin: Pool) -> None:
