@@ -8,8 +8,9 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for candidate in python3.11 python3.12 python3.13 python3.14 python3 python; do \
 	if $$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo $$candidate; break; fi; done)
 
-# One process per core; a file's tests stay together, for they share a stack. The slowest folder is collected first.
-PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# Three processes keep two cores busy, for real servers are waited for; a file's tests stay together, for they share a
+# stack. The slowest folder is collected first.
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # Words for the program behind a target, e.g. `make demo ARGS="--scenario switch"`, `make test ARGS=tests/unit`.
 ARGS ?=

@@ -29,7 +29,7 @@ from tests.end_to_end.up import Up, kill_all, kill_everything
 OTHERS = ("SB_TRANSFER_", "TEMPORAL_")
 SWITCH = next(move for move in SHOW_MOVES if move.scenario == "switch")
 # The environment with twelve administrations: large enough to be met in the middle of its clone.
-BIG_LINES = 200_000
+BIG_LINES = 120_000
 
 
 def clean_environment() -> dict[str, str]:

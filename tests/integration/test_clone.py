@@ -72,11 +72,11 @@ async def test_foreign_keys_hold_although_nobody_checked_the_rows(move: Move) ->
         create table part_1 partition of part for values with (modulus 2, remainder 1);
         create table note (part_id int references part, line_id int not null references line, pad text);
         insert into firm select i, 'firm ' || i from generate_series(1, 10) i;
-        insert into head select i, 1 + i % 10, i, null from generate_series(1, 200000) i;
-        insert into line select i, 1 + i % 200000, 1 + i % 10, repeat('x', 50) from generate_series(1, 200000) i;
+        insert into head select i, 1 + i % 10, i, null from generate_series(1, 40000) i;
+        insert into line select i, 1 + i % 40000, 1 + i % 10, repeat('x', 50) from generate_series(1, 40000) i;
         update head set last_line = id where id < 1000;
-        insert into part select i, i from generate_series(1, 200000) i;
-        insert into note select i, i, repeat('y', 50) from generate_series(1, 150000) i""")
+        insert into part select i, i from generate_series(1, 40000) i;
+        insert into note select i, i, repeat('y', 50) from generate_series(1, 30000) i""")
     await move.clone()
     assert move.dump(move.target) == move.dump(move.source)
     assert await move.verify() == []
@@ -243,7 +243,7 @@ async def test_the_application_sees_nothing_of_a_clone_before_it_is_opened(move:
 async def test_cancelled_again_and_again_it_still_ends_exact(move: Move) -> None:
     """A clone that is stopped anywhere goes on there, and no row comes twice."""
     await move.build(EVERYTHING.read_text())
-    await move.build("create table ledger as select i as id, md5(i::text) as text from generate_series(1, 1200000) i")
+    await move.build("create table ledger as select i as id, md5(i::text) as text from generate_series(1, 600000) i")
     await move.build("alter table ledger add primary key (id); create index on ledger (text)")
     attempts = 0
     while True:
