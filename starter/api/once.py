@@ -41,20 +41,30 @@ class OnceRoute(APIRoute):
                     where=f"header.{KEY_HEADER}", problem="give a new one, 1 to 200 visible characters, per new request"
                 )
                 return answer(request, RequestInvalid(), (problem,))
-            standing = await door.keys.begin(caller.subject, key, await _digest(request))
-            match standing:
-                case KeptAnswer():
-                    return Response(
-                        standing.body, standing.status, {**standing.headers, "Idempotency-Replayed": "true"}
-                    )
-                case Standing.AT_WORK:
-                    raise KeyInUse
-                case Standing.OTHER_REQUEST:
-                    raise KeyReused
-                case Claim():
-                    return await _work(handle, request, standing)
+            try:
+                digest = await _digest(request)
+                return await _stand(handle, request, await door.keys.begin(caller.subject, key, digest))
+            finally:
+                await request.close()  # the files of a form that nobody else read
 
         return once
+
+
+async def _stand(handle: _Handler, request: Request, standing: Claim | KeptAnswer | Standing) -> Response:
+    """Answer by what became of a request's key.
+
+    Raises:
+        KeyInUse, KeyReused: Somebody is at work, or another request had this key.
+    """
+    match standing:
+        case KeptAnswer():
+            return Response(standing.body, standing.status, {**standing.headers, "Idempotency-Replayed": "true"})
+        case Standing.AT_WORK:
+            raise KeyInUse
+        case Standing.OTHER_REQUEST:
+            raise KeyReused
+        case Claim():
+            return await _work(handle, request, standing)
 
 
 async def _work(handle: _Handler, request: Request, claim: Claim) -> Response:

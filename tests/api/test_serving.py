@@ -1,0 +1,106 @@
+"""The served API while what it stands on goes away, and while it is told to stop."""
+
+import asyncio
+import json
+import os
+import signal
+import uuid
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from http import HTTPStatus
+from pathlib import Path
+
+import httpx
+import pytest
+
+from devstack.api import ApiProcess
+from devstack.issuer import EmbeddedIssuer
+from devstack.postgres import EmbeddedPostgres
+from devstack.stack import Stack
+from domain.authority import Caller, Role
+from starter.client import TransferClient
+
+
+@pytest.fixture
+async def served(stack: Stack, tmp_path: Path) -> AsyncIterator[ApiProcess]:
+    """An API process of the test's own on the common stack."""
+    process = ApiProcess(tmp_path / "api")
+    process.configure({**stack.process_environment(), **EmbeddedIssuer(stack.folder).settings()})
+    await process.start()
+    await process.ready()
+    yield process
+    await process.stop()
+
+
+async def test_it_lives_and_is_ready(served: ApiProcess) -> None:
+    """A balancer would send requests to a server that cannot answer them, or none to one that can."""
+    async with httpx.AsyncClient(base_url=served.url, timeout=60) as session:
+        assert (await session.get("/livez")).json() == {"status": "ok"}
+        ready = await session.get("/readyz")
+    assert ready.status_code == HTTPStatus.OK
+    assert ready.json() == {"ready": True, "database": "ok", "migrations": "ok", "temporal": "ok"}
+
+
+async def test_without_its_database_it_lives_and_is_not_ready(stack: Stack, tmp_path: Path) -> None:
+    """A balancer would go on sending customers to a server that can only refuse them."""
+    own = EmbeddedPostgres(tmp_path / "postgres")
+    await own.start()
+    process = ApiProcess(tmp_path / "api")
+    variables = {**stack.process_environment(), **EmbeddedIssuer(stack.folder).settings()}
+    process.configure({**variables, "SB_TRANSFER_DATABASE_URL": own.dsn()})
+    try:
+        await process.start()
+        await process.ready()
+        async with httpx.AsyncClient(base_url=process.url, timeout=60) as session:
+            unmigrated = await session.get("/readyz")
+            assert unmigrated.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+            await own.stop()
+            assert (await session.get("/livez")).status_code == HTTPStatus.OK
+            away = await session.get("/readyz")
+            who = Caller(subject="b", name="b", roles=frozenset({Role.BACKEND}))
+            token = EmbeddedIssuer(stack.folder).token(who, timedelta(minutes=5))
+            listed = await session.get("/v1/transfers", headers={"Authorization": f"Bearer {token}"})
+    finally:
+        await process.stop()
+        await own.stop()
+    assert away.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert away.json()["database"] == "does not answer"
+    assert listed.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert listed.json()["type"] == "urn:sb-transfer:problem:unavailable"
+    assert int(listed.headers["retry-after"]) > 0
+
+
+async def test_a_request_at_work_is_answered_after_the_signal(
+    served: ApiProcess, stack: Stack, client: TransferClient
+) -> None:
+    """Each deploy of the API would cut off whoever is just starting a transfer."""
+    environment = await client.environment("10002/Bloemisterij Smit")
+    who = Caller(subject="deploy", name="Deploy", roles=frozenset({Role.BACKEND}))
+    token = EmbeddedIssuer(stack.folder).token(who, timedelta(minutes=5))
+    body = json.dumps({"environment_id": str(environment.environment_id)}).encode()
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    head = (
+        f"GET /v1/environments/{environment.environment_id}/preview HTTP/1.1\r\nHost: api\r\n"
+        f"Authorization: Bearer {token}\r\nIdempotency-Key: {uuid.uuid4()}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    writer.write(head.encode() + body[:5])
+    await writer.drain()
+    async with httpx.AsyncClient(base_url=served.url, timeout=60) as session:
+        await session.get("/livez")  # so that the half request before it has been read as far as it goes
+    os.kill(served.pid, signal.SIGTERM)
+    while await listens(served.port):  # noqa: ASYNC110 - another process closes its door
+        await asyncio.sleep(0.05)
+    writer.write(body[5:])
+    line = await reader.readline()
+    writer.close()
+    assert line.split()[1] == b"200", line
+
+
+async def listens(port: int) -> bool:
+    """Tell whether somebody takes connections."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
