@@ -1,7 +1,7 @@
 """How fast the API tells where a transfer stands, at rest and while others clone.
 
-`python bench/api.py --moves 7 [--json]` moves that many environments at once on a stack of its own. Small books: what is
-measured is whether the status waits for the clones, not how long those take.
+`python bench/api.py --moves 7 [--json]` moves that many environments at once on a stack of its own. Small books: what
+is measured is whether the status waits for the clones, not how long those take.
 """
 
 import argparse
