@@ -47,7 +47,7 @@ async def test_hundreds_of_odd_requests_are_answered_as_described(
     token = EmbeddedIssuer(stack.folder).token(*caller_of_all())
     assert stack.info.api_url is not None
     found = await fuzz(
-        stack.info.api_url, token, environment.environment_id, transfer.transfer_id, tmp_path, seed=1, seconds=20
+        stack.info.api_url, token, environment.environment_id, transfer.transfer_id, tmp_path, seed=1, seconds=12
     )
     assert found.code == 0, found.report
     assert json.loads(CHECKED_IN.read_text())["openapi"].startswith("3.1")
