@@ -31,7 +31,7 @@ up: $(STAMP) ## Run the stack and the worker until Ctrl-C; data stays in .sb-tra
 test: $(STAMP) ## Run the tests
 	$(PYTEST) $(ARGS)
 
-# The rules S of ruff are bandit's, all of them on; tests/unit/test_secrets.py looks for secrets in what is checked in.
+# The rules S of ruff are bandit's (pyproject.toml says which are off, and why); tests/unit/test_secrets.py looks for secrets in what is checked in.
 check: $(STAMP) ## Run everything that CI runs: format, lint, types, import rules, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
