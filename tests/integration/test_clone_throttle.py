@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from domain import messages as m
 from domain.errors import Misconfigured, Unavailable
 from tests.integration.moves import Move
 
+ROOT = Path(__file__).parents[2]
 FOR_EVER = "do $$ begin loop null; end loop; end $$"
 LOOK_SECONDS = 0.05
 
@@ -179,5 +181,23 @@ async def test_a_limit_that_cannot_be_seen_is_no_limit_in_silence(move: Move) ->
     with pytest.raises(Unavailable, match="grant pg_read_all_stats to sb_owner"):
         await PostgresCloneEngine(move.pool, parallelism=1, limits=limits).clone(move.order, lambda _: None)
     await require_sight(move.pool, Limits())
+    worker = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "worker"],
+        env={
+            **os.environ,
+            "SB_TRANSFER_DATABASE_URL": move.dsn,
+            "SB_TRANSFER_SMTP_URL": "smtp://localhost",
+            "SB_TRANSFER_TICKET_KEYS": "unused",
+            "SB_TRANSFER_CERTIFICATE_KEYS": "unused",
+            "SB_TRANSFER_CLONE_MAX_ACTIVE": "8",
+        },
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert worker.returncode == 4
+    assert "grant pg_read_all_stats to sb_owner" in worker.stderr
     await move.clone()
     assert await move.verify() == []

@@ -1,0 +1,42 @@
+"""What operators write in the settings is understood, or refused by its name."""
+
+import pytest
+
+from adapters.settings import Settings, settings_of
+from domain.errors import Misconfigured
+
+NEEDED = {
+    "SB_TRANSFER_DATABASE_URL": "postgresql://sb_owner@localhost/sb",
+    "SB_TRANSFER_SMTP_URL": "smtp://localhost",
+    "SB_TRANSFER_TICKET_KEYS": "a",
+    "SB_TRANSFER_CERTIFICATE_KEYS": "b",
+}
+
+
+def settings(**variables: str) -> Settings:
+    return settings_of({**NEEDED, **{f"SB_TRANSFER_{name}": value for name, value in variables.items()}})
+
+
+@pytest.mark.parametrize("nothing", ["none", "None ", ""])
+def test_no_limit_is_no_limit(nothing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compose hands over every variable: an empty one must not stop every worker, or every clone."""
+    monkeypatch.setenv("SB_TRANSFER_CLONE_MAX_LAG", nothing)
+    monkeypatch.setenv("SB_TRANSFER_CLONE_MAX_ACTIVE", nothing)
+    assert (settings().clone_max_lag, settings().clone_max_active) == (None, None)
+
+
+def test_limits_are_read_in_the_operators_units() -> None:
+    """A lag in bytes where megabytes were meant would pause every clone for ever."""
+    assert settings(CLONE_MAX_LAG="64MB").clone_max_lag == 64_000_000
+    assert settings(CLONE_MAX_LAG="1 GiB").clone_max_lag == 2**30
+    assert settings(CLONE_MAX_ACTIVE="0").clone_max_active == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("CLONE_MAX_LAG", "0"), ("CLONE_MAX_LAG", "much"), ("CLONE_MAX_ACTIVE", "-1"), ("CLONE_MAX_ACTIVE", "few")],
+)
+def test_a_limit_that_means_nothing_is_refused_by_name(name: str, value: str) -> None:
+    """A worker that starts with a brake that it did not understand would run without one."""
+    with pytest.raises(Misconfigured, match=f"SB_TRANSFER_{name}"):
+        settings(**{name: value})
