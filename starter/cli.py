@@ -13,6 +13,7 @@ from uuid import UUID
 import typer
 from rich.text import Text
 
+from adapters.seal import MAX_TICKET_BYTES
 from domain.authority import Caller, Role
 from domain.errors import Misconfigured, WrongMoment
 from domain.naming import ticket_file_name
@@ -45,6 +46,12 @@ Folder = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Whe
 StackFolder = Annotated[Path, typer.Option("--dir", metavar="DIR", help="Where the stack's data is kept.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a ticket file that is there.")]
 Work = Callable[[TransferClient, Output], Awaitable[ExitCode]]
+
+
+def _ticket_in(file: Path) -> bytes:
+    """Return a ticket file's bytes; of one too long to be a ticket only so much that it is refused as one."""
+    with file.open("rb") as opened:
+        return opened.read(MAX_TICKET_BYTES + 1)
 
 
 def _me(given: str) -> str:
@@ -269,7 +276,7 @@ def upload(  # noqa: PLR0917 - typer names them on the command line
 
     async def work(client: TransferClient, output: Output) -> ExitCode:
         accepted = await client.upload(
-            file.read_bytes(), licence=licence, name=name, url_part=url, login_email=login_email, uploaded_by=_me(by)
+            _ticket_in(file), licence=licence, name=name, url_part=url, login_email=login_email, uploaded_by=_me(by)
         )
         output.answer(
             accepted,

@@ -79,6 +79,25 @@ def test_one_changed_byte_is_noticed(position: int, change: int) -> None:
         SEAL.open(urlsafe_b64encode(bytes(token)))
 
 
+@given(st.integers(min_value=0), st.binary(min_size=1, max_size=8), st.integers(min_value=0, max_value=8))
+def test_a_damaged_file_is_refused_even_where_base64_would_overlook_it(at: int, put: bytes, cut: int) -> None:
+    """A changed file would count as the ticket that was issued."""
+    file = SEAL.seal(CLAIMS)
+    at %= len(file) + 1
+    damaged = file[:at] + put + file[at + cut :]
+    if damaged == file:
+        return
+    with pytest.raises(TicketNotGenuine):
+        SEAL.open(damaged)
+
+
+@pytest.mark.parametrize("more", [b"\n", b"=", b"AAAA", b"!", b" "])
+def test_nothing_may_follow_a_ticket(more: bytes) -> None:
+    """A file of which the decoder drops the end would count as the ticket that was issued."""
+    with pytest.raises(TicketNotGenuine):
+        SEAL.open(SEAL.seal(CLAIMS) + more)
+
+
 @pytest.mark.parametrize(
     "content",
     [
