@@ -71,10 +71,10 @@ async def test_one_url_goes_to_one_of_the_firms_that_want_it(callers: Callers, c
             *(
                 session.post(
                     "/v1/uploads",
-                    data={"licence": licence, "name": f"Wanted {number}", "url_part": "one-url"},
+                    data={"licence": licence, "name": f"Wanted {uuid.uuid4()}", "url_part": "one-url"},
                     files={"ticket": ("t.avr", one.ticket)},
                 )
-                for number in range(AT_ONCE // len(ready) + 1)
+                for _ in range(AT_ONCE // len(ready) + 1)
                 for one, licence in zip(ready, targets, strict=True)
             )
         )
