@@ -219,14 +219,14 @@ class Journey:
         if status is None or status.new is None:
             return False
         try:
-            self._units = await self._reckoner.units(status.new.schema_name)
+            self._units = await self._reckoner.lasting_units(status.new.schema_name)
+            return await self._reckoner.has_begun(status.new.schema_name)
         except AWAY:
             return False
-        return bool(self._units)
 
     async def _look_at_units(self, schema: str) -> None:
         """What was done when the clone was hit must not have been done again."""
-        now = await self._reckoner.units(schema)
+        now = await self._reckoner.lasting_units(schema, settled=False)
         again = [unit for unit, by in self._units.items() if now.get(unit) != by]
         self._score.units_kept += len(self._units) - len(again)
         self._score.violations += [f"{self._label}: {unit} was copied twice" for unit in again]

@@ -70,10 +70,23 @@ class Reckoner:
             found[table] = (row[0], row[1])
         return found
 
-    async def units(self, schema: str) -> dict[str, str]:
-        """Return a clone's finished units of work, each with the transaction that finished it."""
+    async def has_begun(self, schema: str) -> bool:
+        """Tell whether a clone has finished a unit of work."""
+        return bool(
+            await self._pool.fetchval("select exists (select from control.clone_unit where target_schema = $1)", schema)
+        )
+
+    async def lasting_units(self, schema: str, *, settled: bool = True) -> dict[str, str]:
+        """Return a clone's finished units of work, each with the transaction that finished it.
+
+        Settled ones only: a unit does not wait for the disk, and a database that crashes may forget what it committed
+        within three times `wal_writer_delay` (0.6 s), the work together with its line.
+        """
         rows = await self._pool.fetch(
-            "select unit, xmin::text from control.clone_unit where target_schema = $1", schema
+            "select unit, xmin::text from control.clone_unit "
+            "where target_schema = $1 and (not $2 or done_at < clock_timestamp() - interval '1 second')",
+            schema,
+            settled,
         )
         return {row["unit"]: row["xmin"] for row in rows}
 
