@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from datetime import timedelta
 
 import asyncpg
 
@@ -34,6 +35,8 @@ from domain.vocabulary import LicenceKind, Scenario, TransferState
 from domain.window import Window
 
 _SQL = load("tickets") | load("reservations")
+# How far the clocks of two workers may differ before a ticket of one is of the future to the other.
+_CLOCK_SKEW = timedelta(minutes=2)
 # The unique indexes of control.environment that somebody else's name or url can be in the way of.
 _NAME_OR_URL = ("environment_name_per_licence", "environment_url_key", "environment_mailbox_address_key")
 
@@ -73,6 +76,8 @@ class PostgresReservations:
     ) -> m.ReservationMade:
         transfer = await hold_forward(connection, order.transfer_id)
         claims, digest = opened
+        if claims.issued_at > order.accepted_at + _CLOCK_SKEW:
+            raise TicketNotGenuine  # whoever made it has a key, but not our clock
         if claims.transfer_id != order.transfer_id:
             # A genuine ticket of an earlier move of this environment is old; one of another environment is none here.
             raise TicketRevoked if claims.environment_id == transfer["environment_id"] else TicketNotGenuine

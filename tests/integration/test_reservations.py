@@ -202,7 +202,7 @@ async def test_insource_keeps_the_login_address(desk: Desk) -> None:
 
 
 async def test_tickets_that_do_not_count(desk: Desk) -> None:
-    """Somebody could take over an environment with a forged, foreign, old or expired ticket."""
+    """Somebody could take over an environment with a forged, foreign, old, expired or future-dated ticket."""
     move = await desk.move()
     file = await desk.ticket(move)
     other = await desk.move("Ander")
@@ -216,6 +216,9 @@ async def test_tickets_that_do_not_count(desk: Desk) -> None:
     with pytest.raises(TicketNotGenuine):
         await desk.reservations.accept(order)
     row = await desk.row("select expires_at from control.ticket where transfer_id = $1", move.transfer_id)
+    issued_at = desk.seal.open(file).issued_at
+    with pytest.raises(TicketNotGenuine):  # of the future: made by another clock
+        await desk.accept(move, file, accepted_at=issued_at - timedelta(minutes=3))
     with pytest.raises(TicketExpired):
         await desk.accept(move, file, accepted_at=row["expires_at"])
     assert (await desk.transfer_row(move))["state"] == "awaiting_upload"
