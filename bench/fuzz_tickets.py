@@ -91,7 +91,7 @@ def main() -> int:
     arguments.add_argument("--count", type=int, default=100_000)
     arguments.add_argument("--seed", type=int, default=1)
     asked = arguments.parse_args()
-    chance = random.Random(asked.seed)  # noqa: S311 - not for secrets: a run can be repeated
+    chance = random.Random(asked.seed)  # noqa: S311 - not for secrets; repeats the kinds of damage, not the keys
     seal, other = _seal(), _seal()
     genuine = [seal.seal(_claims(number)) for number in range(20)]
     foreign = [other.seal(_claims(number)) for number in range(20)] + [seal.wrap(file).encode() for file in genuine]
