@@ -125,7 +125,7 @@ def test_one_scenario_for_people_tells_the_whole_story(tmp_path: Path) -> None:
     assert processes_of(tmp_path) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGINT])
 def test_a_demo_that_is_broken_off_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     """Ctrl-C in the middle must not leave a database server running on somebody's laptop."""
     with subprocess.Popen(

@@ -10,7 +10,7 @@ from devstack.postgres import EmbeddedPostgres
 from devstack.siege import besiege, score
 from tests.integration.desk import Desk
 
-_CYCLES = 6
+_CYCLES = 4
 
 
 @pytest.fixture
