@@ -315,8 +315,8 @@ def _with(**changes: str) -> Outgoing:
 @pytest.mark.parametrize(
     ("script", "told"),
     [
-        (("220 hello", "250 hello", "553 5.7.1 Sender not allowed"), "does not accept our sender"),
-        (("220 hello", "250 hello", "451 4.7.1 Try later"), "Try later"),
+        (("220 hello", "250 hello", "553 5.7.1 Sender not allowed", "250 reset", "221 bye"), "does not accept our sender"),
+        (("220 hello", "250 hello", "451 4.7.1 Try later", "250 reset", "221 bye"), "Try later"),
     ],
 )
 async def test_a_refused_sender_is_not_the_recipients_fault(script: tuple[str, ...], told: str) -> None:
