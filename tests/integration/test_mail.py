@@ -315,7 +315,10 @@ def _with(**changes: str) -> Outgoing:
 @pytest.mark.parametrize(
     ("script", "told"),
     [
-        (("220 hello", "250 hello", "553 5.7.1 Sender not allowed", "250 reset", "221 bye"), "does not accept our sender"),
+        (
+            ("220 hello", "250 hello", "553 5.7.1 Sender not allowed", "250 reset", "221 bye"),
+            "does not accept our sender",
+        ),
         (("220 hello", "250 hello", "451 4.7.1 Try later", "250 reset", "221 bye"), "Try later"),
     ],
 )
