@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from devstack.debian import ToolMissing
 from model import tools
 
 MODEL = Path(__file__).parent / "transfer.pml"
@@ -132,7 +133,7 @@ def main() -> int:
     """Check everything, the large sizes too."""
     try:
         return bool(_told((*SEARCHES, *LARGE), violated=False) + _told(MUTATIONS, violated=True))
-    except (tools.ToolMissing, CheckFailed) as error:
+    except (ToolMissing, CheckFailed) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
 
