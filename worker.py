@@ -38,6 +38,7 @@ from adapters.liveness import TemporalLiveness
 from adapters.log import PostgresTransferLog
 from adapters.mail import SmtpMailer
 from adapters.mailroom import PostgresMailroom
+from adapters.payloads import encrypting
 from adapters.postgres import Pool, connect_pool
 from adapters.prover import PostgresProver
 from adapters.reservations import PostgresReservations
@@ -163,7 +164,7 @@ async def serve(settings: Settings, *, plugins: Sequence[Plugin] = ()) -> None:
         await require_sight(quick, _limits(settings))
         post = await connect_pool(dsn, min_size=1, max_size=_MAILS_AT_ONCE, application_name="sb-transfer mail")
         resources.push_async_callback(post.close)
-        client = await connect_temporal()
+        client = await connect_temporal(data_converter=encrypting(settings.payload_keys))
         for worker in build_workers(client, settings, quick=quick, heavy=heavy, post=post, plugins=plugins):
             await resources.enter_async_context(worker)
         served = f"{queues.TRANSFERS}, {queues.CLONE}, {queues.MAIL}"

@@ -1,6 +1,5 @@
 """Who may issue certificates, and who can check them: Ed25519 (RFC 8032) under a ring of keys, newest first."""
 
-import base64
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
@@ -12,11 +11,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 from pydantic import SecretStr
 
+from adapters.keyring import HOW_TO_MAKE_A_KEY, key_bytes
 from domain.certificate import ALGORITHM, Certificate, SignedDocument, canonical
 from domain.errors import CertificateAltered, CertificateKeyUnknown, Misconfigured
 
-_KEY_BYTES = 32
-_HOW_TO_MAKE_A_KEY = "openssl rand -base64 32"
 _PEM = re.compile(rb"-----BEGIN PUBLIC KEY-----.+?-----END PUBLIC KEY-----", re.DOTALL)
 
 
@@ -100,13 +98,13 @@ class CertificateSigner:
             Misconfigured: There is no key, or one is unusable. The message shows no key.
         """
         try:
-            ring = [Ed25519PrivateKey.from_private_bytes(_decoded(key.get_secret_value())) for key in keys]
+            ring = [Ed25519PrivateKey.from_private_bytes(key_bytes(key.get_secret_value())) for key in keys]
         except ValueError:  # the cause quotes nothing of the key, but nobody needs it either
             ring = []
         if not ring:
             raise Misconfigured(
                 "SB_TRANSFER_CERTIFICATE_KEYS holds no key, or one that is not 32 bytes in base64. "
-                f"Make one with: {_HOW_TO_MAKE_A_KEY}"
+                f"Make one with: {HOW_TO_MAKE_A_KEY}"
             )
         self._key = ring[0]
         self.key_id = key_id_of(self._key.public_key())
@@ -117,15 +115,3 @@ class CertificateSigner:
         """Return the certificate's file; the same certificate gives the same bytes."""
         document = certificate.model_dump(mode="json")
         return SignedDocument(document, self._key.sign(canonical(document))).file()
-
-
-def _decoded(key: str) -> bytes:
-    """Return a key's bytes; both alphabets of base64 will do.
-
-    Raises:
-        ValueError: It is not base64, or not of 32 bytes.
-    """
-    found = base64.b64decode(key.translate(str.maketrans("-_", "+/")), validate=True)
-    if len(found) != _KEY_BYTES:
-        raise ValueError
-    return found

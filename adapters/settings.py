@@ -15,6 +15,7 @@ from domain.window import SHORTEST_WINDOW, Window, length_of
 
 # The issuer that every embedded stack has; its key lies in a folder, so no server in earnest may trust it.
 EMBEDDED_ISSUER = "urn:sb-transfer:embedded"
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -35,6 +36,11 @@ def _durations(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     return tuple(_duration(part) for part in re.split(r"[\s,]+", value.strip()) if part and part.lower() != "none")
+
+
+def _words(value: Any) -> Any:
+    """Read words separated by commas or white space."""
+    return tuple(part for part in re.split(r"[\s,]+", value) if part) if isinstance(value, str) else value
 
 
 def _given(value: Any) -> Any:
@@ -60,6 +66,9 @@ class Settings(BaseSettings):
     )
     certificate_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_key_ring)] = Field(
         min_length=1, description="Ed25519 keys that sign certificates, newest first; older ones still vouch"
+    )
+    payload_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_key_ring)] = Field(
+        min_length=1, description="AES-256 keys that encrypt histories, newest first; older ones still decrypt"
     )
     mail_from: str = "SB <noreply@sb.example>"
     base_domain: str = Field(default="sb.example", description="an environment lives at https://<host>.<base_domain>/")
@@ -95,6 +104,11 @@ class Settings(BaseSettings):
     api_host: str = Field(default="127.0.0.1", description="the address on which the API listens")
     api_port: int = Field(default=8080, ge=1, le=65535, description="the port on which the API listens")
     embedded: bool = Field(default=False, description="set by the embedded stack, which is its own token issuer")
+    codec_host: str = Field(default="127.0.0.1", description="the address on which the codec server listens")
+    codec_port: int = Field(default=8082, ge=1, le=65535, description="the port on which the codec server listens")
+    codec_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = Field(
+        default=(), description="where the Temporal UI is, such as https://temporal.example; no other page may decode"
+    )
     oidc_issuer: str | None = Field(default=None, description="who makes the tokens that the API takes")
     oidc_audience: str = Field(default="sb-transfer", description="whom those tokens must be for")
     oidc_jwks_url: str | None = Field(default=None, description="where the issuer publishes its keys; https")
@@ -112,6 +126,21 @@ class Settings(BaseSettings):
     def _keys_that_cannot_be_forged(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value and not value.startswith("https://") and not info.data.get("embedded"):
             raise ValueError("give an address that begins with https://; keys that come otherwise can be forged")
+        return value
+
+    @field_validator("codec_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not re.fullmatch(r"https?://[^/*\s]+", origin):
+                raise ValueError("give origins such as https://temporal.example, without a path and without a wildcard")
+        return value
+
+    @field_validator("codec_host")
+    @classmethod
+    def _nobody_else_s(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("embedded") and value not in _LOOPBACK:
+            raise ValueError("the embedded stack's codec server shows plain text to this machine only; use 127.0.0.1")
         return value
 
     @field_validator("window_opens", "window_closes")

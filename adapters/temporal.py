@@ -38,7 +38,7 @@ async def connect_temporal(
     Args:
         environment: Variables to read instead of this process's own.
         timeout_seconds: How long to go on trying a server that does not answer.
-        data_converter: How messages become payloads.
+        data_converter: How messages become payloads: `adapters.payloads.encrypting` for whoever sends or reads any.
         interceptors: Client (and worker) interceptors.
 
     Raises:

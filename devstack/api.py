@@ -1,4 +1,4 @@
-"""The API as a process of its own."""
+"""The API and the codec server, each as a process of its own."""
 
 import asyncio
 import sys
@@ -11,35 +11,42 @@ from domain.errors import Unavailable
 
 _READY_TIMEOUT_SECONDS = 30.0
 _POLL_SECONDS = 0.1
-COMMAND = (sys.executable, "-P", "-m", "starter.api.serving")
 
 
-class ApiProcess(Program):
-    """`sb-transfer api` with the settings of a stack."""
+class HttpProcess(Program):
+    """A program that listens where `SB_TRANSFER_<setting>_HOST` and `_PORT` say, on loopback."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, name: str, module: str, setting: str, folder: Path) -> None:
         """Prepare the process; `folder` is made when it is missing, and holds `log` and the port it had before."""
-        super().__init__("API", COMMAND, folder)
+        super().__init__(name, (sys.executable, "-P", "-m", module), folder)
+        self._setting = setting
         self.port = 0
 
     @property
     def url(self) -> str:
-        """Return where the API is, once it has been configured."""
+        """Return where the program is, once its port has been chosen."""
         return f"http://127.0.0.1:{self.port}"
 
-    def configure(self, environment: Mapping[str, str]) -> None:
-        """Set the program's environment variables and choose its port, before the first start."""
+    def choose_port(self) -> None:
+        """Choose the port: the one it had before, unless somebody else has taken it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.port = processes.remembered_ports(self.folder / "ports.json", "api")["api"]
-        super().configure({**environment, "SB_TRANSFER_API_HOST": "127.0.0.1", "SB_TRANSFER_API_PORT": str(self.port)})
+        name = self._setting.lower()
+        self.port = processes.remembered_ports(self.folder / "ports.json", name)[name]
+
+    def configure(self, environment: Mapping[str, str]) -> None:
+        """Set the program's environment variables, before the first start."""
+        if not self.port:
+            self.choose_port()
+        prefix = f"SB_TRANSFER_{self._setting}"
+        super().configure({**environment, f"{prefix}_HOST": "127.0.0.1", f"{prefix}_PORT": str(self.port)})
 
     async def ready(self) -> None:
-        """Wait until the API listens.
+        """Wait until the program listens.
 
         Raises:
             Unavailable: It has ended, or does not listen in time; the message names its log.
         """
-        failure = f"The API did not start. Its log says why: {self.folder / 'log'}"
+        failure = f"The {self.name} did not start. Its log says why: {self.folder / 'log'}"
         try:
             async with asyncio.timeout(_READY_TIMEOUT_SECONDS):
                 while not await processes.answers("127.0.0.1", self.port):
@@ -48,3 +55,19 @@ class ApiProcess(Program):
                     await asyncio.sleep(_POLL_SECONDS)
         except TimeoutError as error:
             raise Unavailable(failure) from error
+
+
+class ApiProcess(HttpProcess):
+    """`sb-transfer api` with the settings of a stack."""
+
+    def __init__(self, folder: Path) -> None:
+        """Prepare the process; see `HttpProcess`."""
+        super().__init__("API", "starter.api.serving", "API", folder)
+
+
+class CodecProcess(HttpProcess):
+    """`sb-transfer codec` with the settings of a stack."""
+
+    def __init__(self, folder: Path) -> None:
+        """Prepare the process; see `HttpProcess`."""
+        super().__init__("codec server", "starter.codec.serving", "CODEC", folder)

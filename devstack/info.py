@@ -12,8 +12,12 @@ from devstack.lock import FolderLock
 
 DEFAULT_FOLDER = Path(".sb-transfer")
 _STACK_FILE = "stack.json"
-# Setting -> file. Both kinds are 32 random bytes in base64: a Fernet key, the seed of an Ed25519 key.
-_KEY_RINGS = {"SB_TRANSFER_TICKET_KEYS": "ticket-keys", "SB_TRANSFER_CERTIFICATE_KEYS": "certificate-keys"}
+# Setting -> file. Each is 32 random bytes in base64: a Fernet key, the seed of an Ed25519 key, an AES-256 key.
+_KEY_RINGS = {
+    "SB_TRANSFER_TICKET_KEYS": "ticket-keys",
+    "SB_TRANSFER_CERTIFICATE_KEYS": "certificate-keys",
+    "SB_TRANSFER_PAYLOAD_KEYS": "payload-keys",
+}
 
 
 class StackInfo(BaseModel):
@@ -28,8 +32,9 @@ class StackInfo(BaseModel):
     smtp_url: str = Field(repr=False)
     mail_dir: Path | None = None
     api_url: str | None = None
+    codec_url: str | None = None
     pids: Mapping[str, int] = Field(
-        default_factory=dict, description="by name: up, postgres, temporal, mail, worker, api"
+        default_factory=dict, description="by name: up, postgres, temporal, mail, worker, api, codec"
     )
 
     def settings(self, key_rings: Mapping[str, str]) -> dict[str, str]:

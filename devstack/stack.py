@@ -15,10 +15,11 @@ from temporalio.client import Client
 
 from adapters.migrations import migrate_control
 from adapters.nightly import ensure_nightly
+from adapters.payloads import encrypting
 from adapters.settings import settings_of
 from adapters.temporal import connect_temporal, register_search_attributes
 from devstack import processes
-from devstack.api import ApiProcess
+from devstack.api import ApiProcess, CodecProcess
 from devstack.info import DEFAULT_FOLDER, StackInfo, key_rings
 from devstack.issuer import EmbeddedIssuer
 from devstack.lock import FolderLock
@@ -38,6 +39,7 @@ _POSTGRES_PORT = 5432
 # SIGHUP: the terminal was closed.
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _DATABASE, _TEMPORAL, _SMTP = "SB_TRANSFER_DATABASE_URL", "TEMPORAL_ADDRESS", "SB_TRANSFER_SMTP_URL"
+_ORIGINS = "SB_TRANSFER_CODEC_ORIGINS"
 
 
 class Stack:
@@ -53,6 +55,7 @@ class Stack:
         *,
         worker: bool = True,
         api: bool = False,
+        codec: bool = False,
         environment: Mapping[str, str] | None = None,
         worker_command: Sequence[str] = WORKER_COMMAND,
         restarts: bool = True,
@@ -63,6 +66,7 @@ class Stack:
             folder: Made when it is missing; holds all data, logs and secrets.
             worker: Whether to run the worker too.
             api: Whether to run the HTTP API too.
+            codec: Whether to run the codec server too, which lets the Temporal UI show plain text.
             environment: Settings to honour instead of this process's environment variables.
             worker_command: The program that is the worker.
             restarts: Whether a server that dies is started again by itself.
@@ -74,6 +78,8 @@ class Stack:
         self._worker = WorkerProcess(self.folder / "worker", worker_command)
         self._wants_api = api
         self._api = ApiProcess(self.folder / "api")
+        self._wants_codec = codec
+        self._codec = CodecProcess(self.folder / "codec")
         self._issuer = EmbeddedIssuer(self.folder)
         self._postgres = EmbeddedPostgres(self.folder / "postgres") if not self._given.get(_DATABASE) else None
         self._temporal = EmbeddedTemporal(self.folder / "temporal") if not self._given.get(_TEMPORAL) else None
@@ -103,6 +109,7 @@ class Stack:
             "mail": self._mail,
             "worker": self._worker if self._wants_worker else None,
             "api": self._api if self._wants_api else None,
+            "codec": self._codec if self._wants_codec else None,
         }
         return {name: server for name, server in servers.items() if server is not None}
 
@@ -141,7 +148,7 @@ class Stack:
         self._cleanup.callback(StackInfo.remove, self.folder)
         StackInfo.remove(self.folder)  # a killed stack's addresses are nobody's
         # A worker that outlived its servers would take work meant for the new one.
-        await asyncio.gather(*(asyncio.to_thread(own.stop_leftover) for own in (self._worker, self._api)))
+        await asyncio.gather(*(asyncio.to_thread(own.stop_leftover) for own in (self._worker, self._api, self._codec)))
         # All of them, even when one fails: half-started servers must be known to be stopped.
         outcomes = await asyncio.gather(
             self._start_postgres(), self._start_temporal(), self._start_mail(), return_exceptions=True
@@ -165,12 +172,26 @@ class Stack:
             await self._api.ready()
             self._info = self.info.model_copy(update={"api_url": self._api.url})
             self._started("api", self._api.pid)
+        if self._wants_codec:
+            self._codec.configure({**self.process_environment(), **self._token_settings(), **self._ui_settings()})
+            self._cleanup.push_async_callback(self._codec.stop)
+            await self._codec.start()
+            await self._codec.ready()
+            self._info = self.info.model_copy(update={"codec_url": self._codec.url})
+            self._started("codec", self._codec.pid)
         if self._restarts:
             self._supervise()
 
     def _token_settings(self) -> dict[str, str]:
-        """Return how the API checks tokens: as the environment says, else with the stack's own issuer."""
+        """Return how tokens are checked: as the environment says, else with the stack's own issuer."""
         return {} if self._given.get("SB_TRANSFER_OIDC_ISSUER") else self._issuer.settings()
+
+    def _ui_settings(self) -> dict[str, str]:
+        """Return which pages may have histories decoded: as the environment says, else those of the stack's own UI."""
+        if self._temporal is None or self._given.get(_ORIGINS):
+            return {}
+        ui = self._temporal.ui_url
+        return {_ORIGINS: f"{ui},{ui.replace('127.0.0.1', 'localhost')}"}
 
     def _supervise(self) -> None:
         """From now on a server that dies is started again; at the end watching stops before anything else does."""
@@ -186,6 +207,9 @@ class Stack:
 
     async def _start_temporal(self) -> None:
         if self._temporal is not None:
+            if self._wants_codec:  # the UI has to know where, and starts first
+                self._codec.choose_port()
+                self._temporal.codec_url = self._codec.url
             self._cleanup.push_async_callback(self._temporal.stop)
             await self._temporal.start()
 
@@ -225,10 +249,12 @@ class Stack:
             raise Misconfigured(f"The database at {where} cannot be used: {error}. Correct {_DATABASE}.") from error
 
     async def _register(self) -> Client:
-        client = await connect_temporal(
-            environment=self.process_environment(), timeout_seconds=_CONNECT_TIMEOUT_SECONDS
-        )
         settings = settings_of(self.process_environment())
+        client = await connect_temporal(
+            environment=self.process_environment(),
+            timeout_seconds=_CONNECT_TIMEOUT_SECONDS,
+            data_converter=encrypting(settings.payload_keys),
+        )
         await register_search_attributes(client, search_attributes.ALL)
         await ensure_nightly(client, task_queue=TRANSFERS, timezone=settings.timezone, heals=settings.reconcile_heals)
         return client
@@ -246,7 +272,14 @@ def _host_and_port(url: str, setting: str) -> tuple[str, int]:
         raise Misconfigured(f"{setting} is no address. Correct it.") from None  # the cause would quote it
 
 
-async def up(folder: Path, announce: Callable[[Stack], None], *, worker: bool = True, api: bool = False) -> None:
+async def up(
+    folder: Path,
+    announce: Callable[[Stack], None],
+    *,
+    worker: bool = True,
+    api: bool = False,
+    codec: bool = False,
+) -> None:
     """Run a stack until SIGTERM, Ctrl-C or the end of the terminal, then stop it in order; also during its start.
 
     Args:
@@ -254,6 +287,7 @@ async def up(folder: Path, announce: Callable[[Stack], None], *, worker: bool = 
         announce: Called once, when everything runs.
         worker: Whether to run the worker too.
         api: Whether to run the HTTP API too.
+        codec: Whether to run the codec server too.
 
     Raises:
         Misconfigured: Another stack runs in the folder, or a setting is wrong.
@@ -262,7 +296,7 @@ async def up(folder: Path, announce: Callable[[Stack], None], *, worker: bool = 
     loop = asyncio.get_running_loop()
 
     async def run() -> None:
-        async with Stack(folder, worker=worker, api=api) as stack:
+        async with Stack(folder, worker=worker, api=api, codec=codec) as stack:
             announce(stack)
             await loop.create_future()  # until it is cancelled
 

@@ -31,6 +31,8 @@ class EmbeddedTemporal:
         """
         self.folder = folder.absolute()
         self._settings = dict(settings or {})
+        self.codec_url: str | None = None
+        """Where the UI has payloads decoded, from the next start on."""
         self._process: subprocess.Popen[bytes] | None = None
         self._ports: dict[str, int] = {}
 
@@ -71,6 +73,7 @@ class EmbeddedTemporal:
                 f"--db-filename={self.folder / 'temporal.db'}",
                 "--log-level=error",
                 "--ui-disable-news-fetch",
+                *([f"--ui-codec-endpoint={self.codec_url}"] if self.codec_url else []),
                 *(f"--dynamic-config-value={name}={value}" for name, value in self._settings.items()),
             ],
             folder=self.folder,

@@ -50,6 +50,8 @@ class Action(StrEnum):
     RESCHEDULE = "reschedule"
     RESEND_MAIL = "resend_mail"
     CANCEL = "cancel"
+    READ_HISTORY = "read_history"
+    """Of every transfer, in plain text: what the codec server does."""
 
 
 _HALVES: dict[Side, frozenset[Action]] = {
@@ -62,11 +64,14 @@ _EVERYWHERE: dict[Role, frozenset[Action]] = {
     Role.BACKEND: _BOTH_HALVES | {Action.AUDIT, Action.RESEND_MAIL},
     Role.SUPPORT: frozenset(Action),
     Role.OPERATOR: frozenset(
-        {Action.SEE, Action.AUDIT, Action.COMPARE, Action.START_NOW, Action.RESCHEDULE, Action.RESEND_MAIL}
+        {
+            *(Action.SEE, Action.AUDIT, Action.COMPARE, Action.READ_HISTORY),
+            *(Action.START_NOW, Action.RESCHEDULE, Action.RESEND_MAIL),
+        }
     ),
     Role.FIRM: frozenset(),
 }
-_READING = frozenset({Action.PREVIEW, Action.SEE, Action.AUDIT, Action.COMPARE})
+_READING = frozenset({Action.PREVIEW, Action.SEE, Action.AUDIT, Action.COMPARE, Action.READ_HISTORY})
 
 
 class Caller(Message):

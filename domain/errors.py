@@ -50,6 +50,18 @@ class Misconfigured(TransferError):
     """A setting is missing or unusable. Correct it and start again."""
 
 
+class PayloadKeyUnknown(Misconfigured):
+    """A history is encrypted with a key that is not on the ring. Add it to SB_TRANSFER_PAYLOAD_KEYS."""
+
+    dutch = "Deze gegevens zijn met een andere sleutel versleuteld. Neem contact op met support."
+
+
+class PayloadDamaged(TransferError):
+    """What a history holds is not what was encrypted. Restore Temporal's database from a backup."""
+
+    dutch = "Deze gegevens zijn beschadigd. Neem contact op met support."
+
+
 class Refused(TransferError):
     """A business rule says no: the caller gets the reason, nothing has changed."""
 

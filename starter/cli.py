@@ -175,6 +175,13 @@ def api() -> NoReturn:
 
 
 @app.command()
+def codec() -> NoReturn:
+    """Become the codec server, which shows histories in plain text to those who may; until SIGTERM or Ctrl-C."""
+    here = surroundings()
+    os.execve(sys.executable, [sys.executable, "-P", "-m", "starter.codec.serving"], here.environment)  # noqa: S606
+
+
+@app.command()
 def token(  # noqa: PLR0917 - typer names them on the command line
     role: Annotated[list[Role], typer.Option(help="What the holder is; may be given more than once.")],
     licence: Annotated[str | None, typer.Option(help="Whose user it is; needed for the role firm.")] = None,
@@ -183,7 +190,7 @@ def token(  # noqa: PLR0917 - typer names them on the command line
     folder: StackFolder = Path(".sb-transfer"),
     as_json: AsJson = False,
 ) -> ExitCode:
-    """Make a bearer token for the API of the stack that runs here."""
+    """Make a bearer token for the API and the codec server of the stack that runs here."""
     with _extra():
         from starter.embedded import issue_token  # noqa: PLC0415 - see `_extra`
 

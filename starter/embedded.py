@@ -25,7 +25,7 @@ async def stay_up(folder: Path, output: Output) -> ExitCode:
         info = stack.info
         output.answer(_addresses(info), *_places(info, stack.folder))
 
-    await up(folder, announce, api=True)
+    await up(folder, announce, api=True, codec=True)
     return ExitCode.OK
 
 
@@ -58,6 +58,7 @@ def _places(info: StackInfo, folder: Path) -> list[Text]:
         "Database": f"{folder / 'stack.json'} (database_url; app_database_url for the application)",
         "Mails": info.mail_dir,
         "API": info.api_url,
+        "Codec server": f"{info.codec_url} (the UI shows plain text by it)" if info.codec_url else None,
         "Logs": folder,
     }
     lines = [Text("The stack runs. Other commands in this folder use it by themselves.", style="green")]

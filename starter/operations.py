@@ -5,6 +5,7 @@ from rich.text import Text
 from adapters.books import SeedReport, seed
 from adapters.migrations import migrate_control
 from adapters.nightly import ensure_nightly
+from adapters.payloads import encrypting
 from adapters.settings import Settings
 from adapters.temporal import connect_temporal, register_search_attributes
 from domain.reconciliation import RECONCILE_SCHEDULE
@@ -18,7 +19,7 @@ async def set_up(here: Surroundings, output: Output) -> ExitCode:
     """Migrate the database, register the search attributes, and keep the nightly look; all may be repeated."""
     async with database(here.settings):  # says where the database should be when it is not there
         migrations = await migrate_control(here.settings.database_url.get_secret_value())
-    client = await connect_temporal(environment=here.environment)
+    client = await connect_temporal(environment=here.environment, data_converter=encrypting(here.settings.payload_keys))
     attributes = await register_search_attributes(client, search_attributes.ALL)
     heals = here.settings.reconcile_heals
     scheduled = await ensure_nightly(client, task_queue=TRANSFERS, timezone=here.settings.timezone, heals=heals)

@@ -10,6 +10,7 @@ from temporalio.exceptions import ApplicationError
 
 from adapters.inspection import PostgresInspector
 from adapters.liveness import TemporalLiveness
+from adapters.payloads import encrypting
 from adapters.settings import Settings
 from adapters.temporal import connect_temporal, pollers
 from adapters.verifier import PostgresVerifier
@@ -31,7 +32,7 @@ async def inspect(here: Surroundings, output: Output, *, fix: bool, deep: bool, 
     Raises:
         Unavailable: A server does not answer, or there is no worker to heal with.
     """
-    client = await connect_temporal(environment=here.environment)
+    client = await connect_temporal(environment=here.environment, data_converter=encrypting(here.settings.payload_keys))
     if fix:
         outcome = await _heal(client, Reconcile(heal=True, deep=deep, requested_by=by))
     else:

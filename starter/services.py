@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from adapters.log import PostgresTransferLog
+from adapters.payloads import encrypting
 from adapters.postgres import Pool, connect_pool, translated_errors
 from adapters.preview import PostgresPreviewReader
 from adapters.register import PostgresRegister
@@ -61,8 +62,8 @@ def _running_stack() -> dict[str, str]:
     if found is None:
         raise Misconfigured(
             "No server is named and no stack runs in this folder. Run `sb-transfer up` here, or set "
-            "SB_TRANSFER_DATABASE_URL, SB_TRANSFER_SMTP_URL, SB_TRANSFER_TICKET_KEYS, SB_TRANSFER_CERTIFICATE_KEYS and "
-            "TEMPORAL_ADDRESS."
+            "SB_TRANSFER_DATABASE_URL, SB_TRANSFER_SMTP_URL, SB_TRANSFER_TICKET_KEYS, SB_TRANSFER_CERTIFICATE_KEYS, "
+            "SB_TRANSFER_PAYLOAD_KEYS and TEMPORAL_ADDRESS."
         )
     return found
 
@@ -82,7 +83,7 @@ async def connect(settings: Settings, *, environment: Mapping[str, str] | None =
     async with database(settings, connections=4 + settings.clone_parallelism) as pool:
         seal = TicketSeal(settings.ticket_keys)
         yield TransferClient(
-            await connect_temporal(environment=environment),
+            await connect_temporal(environment=environment, data_converter=encrypting(settings.payload_keys)),
             register=PostgresRegister(pool),
             previews=PostgresPreviewReader(pool),
             tickets=PostgresTicketOffice(pool, seal, settings.ticket_ttl),

@@ -90,6 +90,8 @@ _STATUS: tuple[tuple[type[e.TransferError], HTTPStatus], ...] = (
     (e.NameTaken, HTTPStatus.CONFLICT),
     (e.UrlTaken, HTTPStatus.CONFLICT),
     (e.Refused, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (e.PayloadKeyUnknown, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (e.PayloadDamaged, HTTPStatus.UNPROCESSABLE_ENTITY),
     (e.MailRejected, HTTPStatus.UNPROCESSABLE_ENTITY),
     (e.Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
 )

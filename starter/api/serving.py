@@ -2,12 +2,9 @@
 
 import asyncio
 import logging
-import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-
-import uvicorn
 
 from adapters.idempotency import PostgresIdempotencyKeys
 from adapters.settings import Settings
@@ -15,6 +12,7 @@ from domain.errors import TransferError
 from starter.api.application import build_app
 from starter.api.door import Door
 from starter.api.identity import TokenChecker, require_identity_settings
+from starter.listening import listen
 from starter.services import connect, database, surroundings
 
 _log = logging.getLogger("sb_transfer.api")
@@ -52,20 +50,8 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
         async def opened() -> AsyncIterator[Door]:
             yield door
 
-        config = uvicorn.Config(
-            build_app(opened),
-            host=settings.api_host,
-            port=settings.api_port,
-            log_config=None,
-            access_log=False,  # its lines hold names of licences; the audit log is the record
-            server_header=False,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-        )
-        loop = asyncio.get_running_loop()
-        for name in (signal.SIGTERM, signal.SIGINT):
-            # uvicorn handles them while it serves, and sends them once more when it is done: to us, who are closing.
-            loop.add_signal_handler(name, _log.info, "stopping")
-        await uvicorn.Server(config).serve()
+        app = build_app(opened)
+        await listen(app, settings.api_host, settings.api_port, grace_seconds=_GRACE_SECONDS, log=_log)
 
 
 def main() -> int:

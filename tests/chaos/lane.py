@@ -18,6 +18,7 @@ from temporalio.client import Client
 
 from adapters.inspection import PostgresInspector
 from adapters.liveness import TemporalLiveness
+from adapters.payloads import encrypting
 from adapters.temporal import connect_temporal
 from adapters.verifier import PostgresVerifier
 from devstack.mail import MailFolder
@@ -143,7 +144,7 @@ async def lane(number: int, folder: Path, score: Score, *, journal_lines: int) -
         known = {one.name: one.environment_id for one in books.environments}
         client = await resources.enter_async_context(connect(settings, environment=environment))
         pool = await resources.enter_async_context(database(settings, connections=8))
-        temporal = await connect_temporal(environment=environment)
+        temporal = await connect_temporal(environment=environment, data_converter=encrypting(settings.payload_keys))
         hooks.ring = Ring(stack)
         inspector = PostgresInspector(pool, TemporalLiveness(temporal), PostgresVerifier(pool, parallelism=2))
         assert stack.info.mail_dir is not None

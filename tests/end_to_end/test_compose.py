@@ -52,8 +52,8 @@ def filled_in_example() -> dict[str, str]:
     """Return `.env.example` as an operator fills it in: a value for every empty line."""
     lines = re.findall(r"^([A-Z_]+)=(.*)$", EXAMPLE, re.MULTILINE)
     values = {name: value or secrets.token_hex(24) for name, value in lines}
-    for ring in ("SB_TRANSFER_TICKET_KEYS", "SB_TRANSFER_CERTIFICATE_KEYS"):
-        values[ring] = Fernet.generate_key().decode()  # 32 random bytes, which is what both are
+    for ring in ("SB_TRANSFER_TICKET_KEYS", "SB_TRANSFER_CERTIFICATE_KEYS", "SB_TRANSFER_PAYLOAD_KEYS"):
+        values[ring] = Fernet.generate_key().decode()  # 32 random bytes, which is what each is
     values["SB_TRANSFER_OIDC_JWKS_URL"] = "https://identity.invalid/jwks.json"  # nobody logs in here
     return values
 
@@ -132,7 +132,7 @@ def test_the_image_runs_as_nobody_special() -> None:
     """A flaw in a library must not become root in the container."""
     last_stage = DOCKERFILE.split("\nFROM ")[-1]
     assert re.findall(r"^USER (\d+)$", last_stage, re.MULTILINE) == ["10001"]
-    for name in ("setup", "worker", "api"):
+    for name in ("setup", "worker", "api", "codec"):
         assert SERVICES[name]["cap_drop"] == ["ALL"]
         assert SERVICES[name]["read_only"] is True
 
@@ -185,7 +185,8 @@ async def test_setup_and_worker_run_as_described(tmp_path: Path) -> None:
             }
             await run_setup(tmp_path, environment_of("setup", variables, **hosts))
             await run_worker(tmp_path, environment_of("worker", variables, **hosts))
-            await run_api(tmp_path, environment_of("api", variables, **hosts))
+            await run_http(tmp_path, "api", "/v1/transfers", environment_of("api", variables, **hosts))
+            await run_http(tmp_path, "codec", "/decode", environment_of("codec", variables, **hosts))
             await the_application_gets_in(variables["SB_APP_PASSWORD"], hosts["postgres"])
         finally:
             await asyncio.gather(postgres.stop(), temporal.stop())
@@ -238,28 +239,29 @@ async def succeeds(command: list[str], folder: Path, environment: dict[str, str]
     return await asyncio.wait_for(process.wait(), 30)
 
 
-async def run_api(folder: Path, environment: dict[str, str]) -> None:
+async def run_http(folder: Path, name: str, path: str, environment: dict[str, str]) -> None:
     """Wait until its own health check is content, ask without a token, then stop it as Docker does."""
-    service = SERVICES["api"]
+    service = SERVICES[name]
     port = processes.free_port()
-    inside = environment["SB_TRANSFER_API_PORT"]
-    environment = {**environment, "SB_TRANSFER_API_HOST": "127.0.0.1", "SB_TRANSFER_API_PORT": str(port)}
+    prefix = f"SB_TRANSFER_{name.upper()}"
+    inside = environment[f"{prefix}_PORT"]
+    environment = {**environment, f"{prefix}_HOST": "127.0.0.1", f"{prefix}_PORT": str(port)}
     check = [word.replace(f":{inside}/", f":{port}/") for word in native(service["healthcheck"]["test"][1:])]
-    (folder / "api").mkdir()
-    api = processes.launch(native(service["command"]), folder=folder / "api", environment=environment)
+    (folder / name).mkdir()
+    server = processes.launch(native(service["command"]), folder=folder / name, environment=environment)
     try:
         async with asyncio.timeout(60):
             while await succeeds(check, folder, environment) != 0:
-                assert api.poll() is None, log_of(folder, "api")
+                assert server.poll() is None, log_of(folder, name)
                 await asyncio.sleep(0.2)
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as anybody:
-            assert (await anybody.get("/v1/transfers")).status_code == 401
-        api.send_signal(signal.SIGTERM)
+            assert (await anybody.request("GET" if name == "api" else "POST", path)).status_code == 401
+        server.send_signal(signal.SIGTERM)
         grace = int(service["stop_grace_period"].removesuffix("s"))
-        assert await asyncio.wait_for(processes.ended(api), grace) == 0, log_of(folder, "api")
+        assert await asyncio.wait_for(processes.ended(server), grace) == 0, log_of(folder, name)
     finally:
-        api.kill()
-        api.wait()
+        server.kill()
+        server.wait()
 
 
 def log_of(folder: Path, name: str = "worker") -> str:

@@ -21,6 +21,7 @@ from temporalio.exceptions import ApplicationError
 from adapters.inspection import PostgresInspector
 from adapters.liveness import TemporalLiveness
 from adapters.nightly import ensure_nightly
+from adapters.payloads import encrypting
 from adapters.temporal import connect_temporal
 from adapters.verifier import PostgresVerifier
 from devstack.binaries import temporal_cli
@@ -112,10 +113,11 @@ async def night(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Night
     environment = {name: value for name, value in os.environ.items() if not name.startswith(OTHERS)}
     async with Stack(tmp_path_factory.mktemp("stack"), environment=environment) as stack:
         variables = stack.process_environment()
-        await make_books(settings_of(variables), journal_lines=1_000)
-        temporal = await connect_temporal(environment=variables)
+        settings = settings_of(variables)
+        await make_books(settings, journal_lines=1_000)
+        temporal = await connect_temporal(environment=variables, data_converter=encrypting(settings.payload_keys))
         owner = await asyncpg.connect(variables["SB_TRANSFER_DATABASE_URL"])
-        async with connect(settings_of(variables), environment=variables) as client:
+        async with connect(settings, environment=variables) as client:
             yield Night(stack, client, temporal, owner)
         await owner.close()
 

@@ -1,6 +1,7 @@
 """The whole stack as people run it: killed in every way, started again, stopped, and put on servers of their own."""
 
 import asyncio
+import base64
 import signal
 import stat
 import time
@@ -23,7 +24,7 @@ from domain.errors import Misconfigured, TransferError, Unavailable
 from tests.end_to_end.up import Up, alive, kill_all, kill_everything
 
 _BLANK: dict[str, str] = {}
-KEY_RINGS = ("ticket-keys", "certificate-keys")
+KEY_RINGS = ("ticket-keys", "certificate-keys", "payload-keys")
 
 
 @pytest.fixture
@@ -151,7 +152,11 @@ async def own_servers(folder: Path) -> AsyncIterator[dict[str, str]]:
 async def test_real_servers_take_the_place_of_ours(folder: Path, tmp_path: Path) -> None:
     """Whoever has a server sets one variable; the stack must use it, prepare it, and start none of its own."""
     async with own_servers(tmp_path) as given:
-        own = {"SB_TRANSFER_TICKET_KEYS": "own", "SB_TRANSFER_CERTIFICATE_KEYS": "own too"}
+        own = {
+            "SB_TRANSFER_TICKET_KEYS": "own",
+            "SB_TRANSFER_CERTIFICATE_KEYS": "own too",
+            "SB_TRANSFER_PAYLOAD_KEYS": base64.b64encode(bytes(32)).decode(),  # the stack itself makes the schedule
+        }
         async with Stack(folder, worker=False, environment={**given, **own}) as stack:
             assert alive(folder) == []
             assert stack.environment == {**given, **own}

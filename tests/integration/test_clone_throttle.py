@@ -190,6 +190,7 @@ async def test_a_limit_that_cannot_be_seen_is_no_limit_in_silence(move: Move) ->
             "SB_TRANSFER_SMTP_URL": "smtp://localhost",
             "SB_TRANSFER_TICKET_KEYS": "unused",
             "SB_TRANSFER_CERTIFICATE_KEYS": "unused",
+            "SB_TRANSFER_PAYLOAD_KEYS": "unused",
             "SB_TRANSFER_CLONE_MAX_ACTIVE": "8",
         },
         cwd=ROOT,

@@ -53,7 +53,7 @@ def test_a_strangers_certificate_is_refused(
     """Keys of another issuer prove nothing, and the message names the key that would be needed."""
     for name in ("SB_TRANSFER_DATABASE_URL", "SB_TRANSFER_SMTP_URL"):
         monkeypatch.setenv(name, "smtp://nowhere:25" if "SMTP" in name else "postgresql://nobody@nowhere/none")
-    for name in ("SB_TRANSFER_TICKET_KEYS", "SB_TRANSFER_CERTIFICATE_KEYS"):
+    for name in ("SB_TRANSFER_TICKET_KEYS", "SB_TRANSFER_CERTIFICATE_KEYS", "SB_TRANSFER_PAYLOAD_KEYS"):
         monkeypatch.setenv(name, new_key().get_secret_value())
     assert execute(["certificate-keys"]) == ExitCode.OK
     (desk / "others.pem").write_text(capsys.readouterr().out)

@@ -28,6 +28,7 @@ SETTINGS = (
     "SB_TRANSFER_SMTP_URL",
     "SB_TRANSFER_TICKET_KEYS",
     "SB_TRANSFER_CERTIFICATE_KEYS",
+    "SB_TRANSFER_PAYLOAD_KEYS",
     "TEMPORAL_ADDRESS",
 )
 
@@ -126,7 +127,7 @@ def test_a_database_that_is_away_is_named_without_its_password(
     assert nowhere == Path.cwd()
     monkeypatch.setenv("SB_TRANSFER_DATABASE_URL", "postgresql://sb_owner:geheim@127.0.0.1:1/sb")
     monkeypatch.setenv("SB_TRANSFER_SMTP_URL", "smtp://127.0.0.1:1")
-    for keys in ("SB_TRANSFER_TICKET_KEYS", "SB_TRANSFER_CERTIFICATE_KEYS"):
+    for keys in ("SB_TRANSFER_TICKET_KEYS", "SB_TRANSFER_CERTIFICATE_KEYS", "SB_TRANSFER_PAYLOAD_KEYS"):
         monkeypatch.setenv(keys, "bm90LWEtcmVhbC1rZXktYnV0LTMyLWJ5dGVzLWxvbmc=")
     assert execute(["status", "x", *flags]) == ExitCode.UNAVAILABLE
     told = capsys.readouterr()

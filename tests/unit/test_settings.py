@@ -10,6 +10,7 @@ NEEDED = {
     "SB_TRANSFER_SMTP_URL": "smtp://localhost",
     "SB_TRANSFER_TICKET_KEYS": "a",
     "SB_TRANSFER_CERTIFICATE_KEYS": "b",
+    "SB_TRANSFER_PAYLOAD_KEYS": "c",
 }
 
 

@@ -1,0 +1,104 @@
+"""The routes of Temporal's remote codec protocol, with this service's tokens, limits and problem details."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import version
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.middleware.cors import CORSMiddleware
+from google.protobuf import json_format
+from starlette.types import Receive, Scope, Send
+from temporalio.api.common.v1 import Payloads
+
+from starter.api import problems
+from starter.api.limits import BodyLimit
+from starter.codec.desk import Desk
+
+OpenDesk = Callable[[], AbstractAsyncContextManager[Desk]]
+# One answer of Temporal's is 4 MiB at most, and base64 makes it a third longer.
+LARGEST_BODY_BYTES = 8 * 1024 * 1024
+_HEADERS = ("X-Namespace", "Content-Type", "Authorization")
+
+router = APIRouter()
+
+
+class PayloadsTooLarge(problems.BodyTooLarge):
+    """These are more payloads than are taken at once, 8 MiB. Ask for fewer."""
+
+    dutch = "Dit zijn te veel gegevens ineens, meer dan 8 MiB. Vraag er minder."
+
+
+def _the_desk(request: Request) -> Desk:
+    desk: Desk = request.app.state.desk
+    return desk
+
+
+TheDesk = Annotated[Desk, Depends(_the_desk)]
+
+
+@router.post("/decode", summary="Payloads as they were before they were encrypted")
+async def decode(request: Request, response: Response, desk: TheDesk) -> dict[str, Any]:
+    """Take and return `{"payloads": […]}`, as protobuf's JSON; what was never encrypted comes back as it is."""
+    caller = await desk.reader(request)
+    payloads = await _payloads(request)
+    await desk.record(request, caller, "decode", len(payloads.payloads))
+    return _answer(response, await desk.codec.decode(payloads.payloads))
+
+
+@router.post("/encode", summary="Payloads encrypted with the newest key")
+async def encode(request: Request, response: Response, desk: TheDesk) -> dict[str, Any]:
+    """Take and return `{"payloads": […]}`: what somebody types into a signal's form."""
+    caller = await desk.reader(request)
+    payloads = await _payloads(request)
+    await desk.record(request, caller, "encode", len(payloads.payloads))
+    return _answer(response, await desk.codec.encode(payloads.payloads))
+
+
+@router.get("/livez", summary="The process lives")
+async def livez() -> dict[str, str]:
+    """Answer, which is all that this proves."""
+    return {"status": "ok"}
+
+
+async def _payloads(request: Request) -> Payloads:
+    """Return what a body holds.
+
+    Raises:
+        RequestInvalid: It is not the JSON of payloads. JSON by name too: such a request never leaves a browser unasked.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise problems.RequestInvalid
+    try:
+        return json_format.Parse(await request.body(), Payloads(), ignore_unknown_fields=True)
+    except (json_format.ParseError, UnicodeDecodeError, RecursionError):
+        raise problems.RequestInvalid from None
+
+
+def _answer(response: Response, payloads: list[Any]) -> dict[str, Any]:
+    response.headers["Cache-Control"] = "no-store"
+    return json_format.MessageToDict(Payloads(payloads=payloads))
+
+
+def build_codec(open_desk: OpenDesk, origins: tuple[str, ...]) -> FastAPI:
+    """Return the application; `open_desk` connects at its start and closes at its end, `origins` is where the UI is."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_desk() as desk:
+            app.state.desk = desk
+            yield
+
+    app = FastAPI(
+        title="sb-transfer codec", version=version("sb-transfer"), lifespan=lifespan, docs_url=None, redoc_url=None
+    )
+    app.include_router(router)
+    problems.install(app)
+    app.add_middleware(BodyLimit, refuse=_too_large, largest_bytes=LARGEST_BODY_BYTES)
+    # Outermost, or the UI could not read why something was refused.
+    app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["POST"], allow_headers=_HEADERS)
+    return app
+
+
+async def _too_large(scope: Scope, receive: Receive, send: Send) -> None:
+    await problems.answer(Request(scope), PayloadsTooLarge())(scope, receive, send)
