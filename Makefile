@@ -53,8 +53,8 @@ model: $(STAMP) ## Search every order of events in the model, and see that flaws
 chaos: $(STAMP) ## Kill every server at every step of a transfer: all faults, about half an hour; ARGS="--only 'worker killed'"
 	$(BIN)/python -m tests.chaos $(ARGS)
 
-orders: $(STAMP) ## Drive the real workflow through 10,000 steps in any order; takes half an hour
-	$(BIN)/python -m tests.workflows.orders
+orders: $(STAMP) ## Drive the real workflow through 10,000 steps in any order; takes half an hour; ARGS="--steps 500"
+	$(BIN)/python -m tests.workflows.orders $(ARGS)
 
 histories: $(STAMP) ## Record the histories that the replay tests play back; docs/deploys.md says when
 	$(BIN)/python -m tests.replay.record

@@ -35,6 +35,7 @@ from adapters.statements import load
 from domain import messages as m
 from domain.errors import (
     AlreadyInTransfer,
+    BegunAgain,
     CloneDiffers,
     EnvironmentBusy,
     EnvironmentNotActive,
@@ -66,6 +67,7 @@ class PostgresEnvironmentGate:
             EnvironmentUnknown, AlreadyInTransfer, EnvironmentNotActive, CannotBeCarried: Nothing has changed.
             EnvironmentBusy: Somebody's transaction was in the way; try again.
             Superseded: The transfer is being undone.
+            BegunAgain: It was frozen long ago and has its upload; somebody has reset the workflow.
         """
         in_the_way_before: list[int] = []
         for patience in PATIENCE:
@@ -110,6 +112,8 @@ class PostgresEnvironmentGate:
             except TransferUnknown:
                 raise AlreadyInTransfer from None  # the row was not made, because another live one is in its way
             if transfer["frozen_at"] is not None:
+                if transfer["state"] not in (TransferState.PREPARING, TransferState.AWAITING_UPLOAD):
+                    raise BegunAgain
                 return await self._frozen_before(connection, order.transfer_id, environment)
             environment = await one(connection, _SQL["lock_environment"], order.environment_id)
             if environment["status"] != EnvironmentStatus.ACTIVE:

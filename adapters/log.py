@@ -6,7 +6,7 @@ from adapters.docket import SERVICE, hold_backward, live_transfer_of, plain, tel
 from adapters.postgres import Connection, Pool, transaction
 from adapters.statements import load
 from domain import messages as m
-from domain.errors import TransferUnknown
+from domain.errors import SomethingLeft, TransferUnknown
 from domain.vocabulary import TransferState
 
 _SQL = load("log")
@@ -83,11 +83,14 @@ class PostgresTransferLog:
         Raises:
             TransferUnknown: There is no such transfer.
             AlreadyReleased, WrongMoment: It is not being undone.
+            SomethingLeft: A fence, a ticket, a reservation or a schema: whoever undoes it does not know of that step.
         """
         async with transaction(self._pool) as connection:
             transfer = await hold_backward(connection, order.transfer_id)
             if transfer is None:
                 raise TransferUnknown
             if transfer["state"] == TransferState.UNDOING:
+                if left := await connection.fetchval(_SQL["left_of"], order.transfer_id):
+                    raise SomethingLeft(f"{SomethingLeft.default_english()} Left: {left}.")
                 await connection.execute(_SQL["finish_undo"], order.transfer_id)
                 await tell(connection, order.transfer_id, "undo_finished")

@@ -156,7 +156,8 @@ class PostgresRegister:
     async def find_transfer(self, which: str) -> m.TransferRecord:
         """Return the transfer that a workflow id, transfer id, environment id or environment name means.
 
-        Where several fit, the live one, else the newest. A name counts for the old environment and for the new one.
+        Where several fit, the live one, else the newest. A name, or `<licence number>/<name>`, counts for the old
+        environment and for the new one.
 
         Raises:
             TransferUnknown: Nothing fits.

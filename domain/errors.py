@@ -229,6 +229,14 @@ class AlreadyReleased(Refused):
     dutch = "De omgeving is al vrijgegeven; er kan niets meer ongedaan worden gemaakt."
 
 
+class BegunAgain(TransferError):
+    """The transfer's workflow was reset to before steps that were taken. The transfer is brought to its end."""
+
+
+class SomethingLeft(TransferError):
+    """Something of the transfer is left, so it is not undone yet."""
+
+
 # --- certificate -------------------------------------------------------------------------------------------------
 
 

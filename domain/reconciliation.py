@@ -76,6 +76,7 @@ class RecoverTransfer(Message):
     transfer_id: UUID
     environment_id: UUID
     requested_by: str
+    why: str = "no workflow worked on it"
 
 
 class ReadStanding(Message):

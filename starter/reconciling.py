@@ -57,7 +57,8 @@ async def _heal(client: Client, order: Reconcile) -> Reconciled:
         handle = await client.start_workflow(
             ReconcileWorkflow.run,
             order,
-            id=f"{RECONCILE_SCHEDULE}-fix",
+            # A deep look is not answered by one that is under way and is not.
+            id=f"{RECONCILE_SCHEDULE}-fix{'-deep' if order.deep else ''}",
             task_queue=TRANSFERS,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,

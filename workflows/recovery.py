@@ -1,4 +1,4 @@
-"""Bringing a transfer to its end whose own workflow is gone: terminated, failed or timed out.
+"""Bringing a transfer to its end whose own workflow is gone: terminated, failed, timed out, or reset.
 
 It takes the transfer's own workflow id, so that no other move of the environment can begin meanwhile.
 """
@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from temporalio import workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
+from temporalio.exceptions import ActivityError, WorkflowAlreadyStartedError
 
 from activities.clone import CloneActivities
 from activities.gate import GateActivities
@@ -92,7 +92,7 @@ class RecoveryWorkflow:
     async def _recover(self) -> None:
         standing = await self._look()
         await self._saga.record(
-            self._order.requested_by, "recovery_started", f"{standing.state.value}, and no workflow worked on it"
+            self._order.requested_by, "recovery_started", f"{standing.state.value}, and {self._order.why}"
         )
         if not standing.state.is_final:
             if await self._turn_back(standing):
@@ -145,16 +145,15 @@ class RecoveryWorkflow:
             requested_by=undo.requested_by,
         )
 
-        async def begin() -> bool:
-            try:
-                await perform(LogActivities.begin_undo, order, policies.MUST_HAPPEN, "bar every forward step")
-            except ActivityError as error:
-                if isinstance(error.cause, ApplicationError) and error.cause.type == AlreadyReleased.code():
-                    return False
-                raise
-            return True
-
-        return await self._saga.until_it_works(StepName.FREEZE, begin)
+        try:
+            await self._saga.until_it_works(
+                StepName.FREEZE,
+                lambda: perform(LogActivities.begin_undo, order, policies.MUST_HAPPEN, "bar every forward step"),
+                unless=(AlreadyReleased,),
+            )
+        except ActivityError:
+            return False
+        return True
 
     async def _finish_release(self, standing: Standing) -> None:
         """Do again what follows a release; what was done already does nothing the second time."""

@@ -1,15 +1,16 @@
 """Undoing and persisting: what makes a transfer end whole, whatever happens on the way."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any, TypeVar
 from uuid import UUID
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, FailureError
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 from activities.log import LogActivities
 from domain import messages as m
+from domain.errors import TransferError
 from domain.steps import STEPS, StepName, StepState
 from domain.vocabulary import TransferState, UndoReason
 from workflows import policies
@@ -47,6 +48,11 @@ def root_cause(error: BaseException) -> str:
     return error.message if isinstance(error, FailureError) else str(error)
 
 
+def failed_with(error: ActivityError, kind: type[TransferError]) -> bool:
+    """Tell whether an activity ended with this error of the domain."""
+    return isinstance(error.cause, ApplicationError) and error.cause.type == kind.code()
+
+
 class Saga:
     """The compensations of one transfer, and the patience to see them through."""
 
@@ -60,8 +66,12 @@ class Saga:
         if all(known is not step for known, _ in self._compensations):  # a step that runs again is undone once
             self._compensations.append((step, compensation))
 
-    async def undo(self, undo: Undo) -> None:
-        """Bar every forward step, then run the compensations in reverse."""
+    async def undo(self, undo: Undo, *, unless: Collection[type[TransferError]] = ()) -> None:
+        """Bar every forward step, then run the compensations in reverse.
+
+        Raises:
+            ActivityError: One of the errors in `unless`: the transfer is not where this workflow believes it is.
+        """
         progress = self._progress
         progress.undo_reason = undo.reason
         progress.undo_detail = undo.detail
@@ -77,6 +87,7 @@ class Saga:
         await self.until_it_works(
             StepName.FREEZE,
             lambda: perform(LogActivities.begin_undo, begin, policies.MUST_HAPPEN, "bar every forward step"),
+            unless=unless,
         )
         while self._compensations:
             step, compensation = self._compensations.pop()
@@ -87,17 +98,30 @@ class Saga:
         await self.until_it_works(
             StepName.FREEZE,
             lambda: perform(LogActivities.finish_undo, finish, policies.MUST_HAPPEN, "all undone"),
+            unless=unless,
         )
         progress.enter(TransferState.UNDONE)
 
-    async def until_it_works(self, step: StepName, act: Callable[[], Awaitable[_Answer]]) -> _Answer:
-        """Run what must happen in the end; between rounds say that an operator has to look, then go on by itself."""
+    async def until_it_works(
+        self,
+        step: StepName,
+        act: Callable[[], Awaitable[_Answer]],
+        *,
+        unless: Collection[type[TransferError]] = (),
+    ) -> _Answer:
+        """Run what must happen in the end; between rounds say that an operator has to look, then go on by itself.
+
+        Raises:
+            ActivityError: One of the errors in `unless`, which another round would meet again.
+        """
         progress = self._progress
         waited_for = progress.waiting_for
         while True:
             try:
                 answer = await act()
             except ActivityError as error:
+                if any(failed_with(error, kind) for kind in unless):
+                    raise
                 progress.waiting_for = f"an operator: {_TITLES[step]} does not succeed"
                 progress.detail(step, f"needs an operator, is tried again by itself: {root_cause(error)}")
             else:

@@ -13,17 +13,17 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 from activities.gate import GateActivities
 from activities.tickets import TicketActivities, UploadActivities
 from domain import messages as m
-from domain.errors import TicketExpired, TicketRevoked, TicketUsed, TransferError
-from domain.naming import mailbox_workflow_id_of
+from domain.errors import AlreadyReleased, SomethingLeft, TicketExpired, TicketRevoked, TicketUsed, TransferError
+from domain.reconciliation import RecoverTransfer
 from domain.steps import StepName, StepState
 from domain.vocabulary import MailKind, TransferState, UndoReason
 from domain.window import reminders_since
 from workflows import policies
 from workflows.courier import Courier
 from workflows.evening import Evening
-from workflows.mailbox import MailboxForwardingWorkflow
 from workflows.progress import Progress
 from workflows.proof import Proof
+from workflows.recovery import RecoveryWorkflow, watch_mailbox
 from workflows.saga import Saga, Undo, root_cause
 from workflows.waiting import wait_and_remind
 from workflows.work import perform
@@ -51,6 +51,7 @@ class TransferWorkflow:
         self._ticket: m.TicketIssued | None = None
         self._reservation: m.ReservationMade | None = None
         self._decision: m.Release | m.Reject | None = None
+        self._lost = False
 
     @workflow.run
     async def run(self, order: m.TransferInput) -> m.TransferResult:  # noqa: ARG002 - `workflow.init` has taken it
@@ -70,6 +71,8 @@ class TransferWorkflow:
         else:
             await self._saga.whatever_comes(self._release(release))
         await self._saga.whatever_comes(self._finish_open_ends())
+        if self._lost:
+            self._let_it_be_recovered()
         return self._result()
 
     # --- the steps ---------------------------------------------------------------------------------------------
@@ -207,16 +210,12 @@ class TransferWorkflow:
         )
         self._progress.enter(TransferState.RELEASED)
         self._progress.mark(StepName.RELEASE, StepState.DONE, f"{released.users_invited} users invited again")
-        await workflow.start_child_workflow(
-            MailboxForwardingWorkflow.run,
+        await watch_mailbox(
             m.MailboxForwardingInput(
                 transfer_id=self._transfer_id,
                 old_mailbox_address=released.old_mailbox_address,
                 forward_until=released.forward_until,
-            ),
-            id=mailbox_workflow_id_of(self._transfer_id),
-            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-            static_summary=f"the old mailbox address works until {released.forward_until:%Y-%m-%d}",
+            )
         )
         self._courier.send(MailKind.RELEASED)
         self._courier.send(MailKind.INVITATION)
@@ -312,9 +311,25 @@ class TransferWorkflow:
         self._proof.stop()
         self._courier.recall()
         refusing = asyncio.create_task(self._refuse_the_loser(undo))
-        await self._saga.undo(undo)
+        try:
+            await self._saga.undo(undo, unless=(AlreadyReleased, SomethingLeft))
+        except ActivityError:
+            self._lost = True
+        else:
+            self._courier.send(MailKind.UNDONE)
         await refusing
-        self._courier.send(MailKind.UNDONE)
+
+    def _let_it_be_recovered(self) -> None:
+        """Go on as a recovery, which asks the database where the transfer stands: this run was reset to before that."""
+        workflow.continue_as_new(
+            RecoverTransfer(
+                transfer_id=self._transfer_id,
+                environment_id=self._order.environment_id,
+                requested_by=self._order.requested_by,
+                why="its workflow was reset to before that",
+            ),
+            workflow=RecoveryWorkflow.run,
+        )
 
     async def _refuse_the_loser(self, undo: Undo) -> None:
         """Tell whoever had decided at the same moment that something else came first: a signal has no answer."""

@@ -8,6 +8,21 @@ on conflict (transfer_id) do update
 set state = 'undoing', undo_reason = excluded.undo_reason, undo_detail = excluded.undo_detail
 where transfer.state not in ('released', 'undoing', 'undone')
 
+-- name: left_of
+-- What is left of a transfer that was undone, nothing when all of it is gone.
+select nullif(concat_ws(', ',
+    case when exists (select from control.fence f where f.transfer_id = t.transfer_id and f.lifted_at is null)
+         then 'the freeze' end,
+    case when exists (select from control.ticket k
+                      where k.transfer_id = t.transfer_id and k.used_at is null and k.revoked_at is null)
+         then 'the ticket' end,
+    case when exists (select from control.environment e
+                      where e.environment_id = t.new_environment_id and e.status in ('building', 'awaiting_release'))
+         then 'the reservation' end,
+    case when exists (select from pg_namespace n where n.nspname = t.new_environment ->> 'schema_name')
+         then 'the clone' end), '')
+from control.transfer t where t.transfer_id = $1
+
 -- name: finish_undo
 -- Nothing of the transfer is left.
 update control.transfer set state = 'undone', ended_at = now() where transfer_id = $1

@@ -37,10 +37,14 @@ from control.transfer where environment_id = $1 or new_environment_id = $1
 order by state in ('released', 'undone'), created_at desc, transfer_id
 
 -- name: transfers_named
--- Transfers of environments that have, had or were to get this name; live ones first, then from new to old.
+-- Transfers of environments that have, had or were to get this name, which may have its licence's number before it;
+-- live ones first, then from new to old.
 select transfer_id, workflow_id, environment_id, coalesce(environment_name, '') as environment_name,
        new_environment_id, state, scenario, source_licence, target_licence, starts_at, created_at, undo_reason
-from control.transfer where lower(environment_name) = lower($1) or lower(new_environment ->> 'name') = lower($1)
+from control.transfer
+where lower($1) in (lower(environment_name), lower(new_environment ->> 'name'),
+                    lower(source_licence || '/' || environment_name),
+                    lower(target_licence || '/' || (new_environment ->> 'name')))
 order by state in ('released', 'undone'), created_at desc, transfer_id
 
 -- name: transfers

@@ -17,7 +17,7 @@ from domain.vocabulary import TransferState
 from starter.client import TransferClient
 from starter.remote import RemoteTransfer
 from tests.chaos.blows import Ring
-from tests.chaos.faults import PASSING, Ending, Fault
+from tests.chaos.faults import PASSING, Boundary, Ending, Fault
 from tests.chaos.hooks import Hooks, Plan
 from tests.chaos.reckoning import Reckoner, Score
 
@@ -67,6 +67,8 @@ class Journey:
         await self._ring.calm()
         record = await self._client.environment(str(environment_id))
         before = await self._reckoner.rows(record.schema_name)
+        clone, half_way = ActivityName.CLONE_ADMINISTRATIONS, Boundary.HALF_WAY
+        await self._reckoner.brake(on=any((one.activity, one.boundary) == (clone, half_way) for one in faults))
         self._workflow_id = workflow_id_of(environment_id)
         plan = Plan(
             {self._workflow_id}, faults, late=ending is Ending.LATE, state=self._state, half_way=self._is_half_way

@@ -209,6 +209,12 @@ class Desk:
             )
         )
 
+    async def undo_steps(self, move: Move) -> None:
+        """Take back what was done up to an upload; the undo has begun."""
+        await self.reservations.release(m.ReleaseReservation(transfer_id=move.transfer_id))
+        await self.office.revoke(m.RevokeTicket(transfer_id=move.transfer_id))
+        await self.unfreeze(move)
+
     async def row(self, query: str, *arguments: object) -> asyncpg.Record:
         row = await self.pool.fetchrow(query, *arguments)
         assert row is not None

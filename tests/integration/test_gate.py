@@ -12,6 +12,7 @@ from domain import messages as m
 from domain.errors import (
     AlreadyInTransfer,
     AlreadyReleased,
+    BegunAgain,
     CloneDiffers,
     EnvironmentNotActive,
     EnvironmentUnknown,
@@ -69,6 +70,17 @@ async def test_a_retried_freeze_gives_the_same_answer(desk: Desk) -> None:
     again = await desk.freeze(move)
     assert again == first
     assert await desk.kinds(move) == ["environment_frozen"]
+
+
+async def test_a_freeze_of_a_transfer_that_is_further_on_is_refused(desk: Desk) -> None:
+    """A workflow that was reset to its beginning would wait a month for an upload that was made."""
+    move = await desk.move()
+    file = await desk.ticket(move)
+    await desk.freeze(move)  # a run that was reset before the upload goes on with the same ticket
+    await desk.accept(move, file)
+    with pytest.raises(BegunAgain):
+        await desk.freeze(move)
+    assert await desk.status_of(move.environment_id) == "read_only"
 
 
 async def test_attempts_at_once_freeze_once(desk: Desk) -> None:

@@ -98,10 +98,11 @@ async def test_a_freeze_that_an_undo_forgot_is_lifted(ward: Ward) -> None:
 
 async def test_a_reservation_that_an_undo_forgot_is_let_go(ward: Ward) -> None:
     """A firm could never again give an environment the name that it wanted."""
-    await go(ward, "begin", "freeze", "issue", "accept", "clone", "begin_undo", "revoke", "unfreeze", "finish_undo")
+    await go(ward, "begin", "freeze", "issue", "accept", "clone", "begin_undo", "revoke", "unfreeze")
     ward.running.ids = set()
+    await ward.execute("update control.transfer set state = 'undone' where transfer_id = $1", ward.move.transfer_id)
     await ward.heal()
-    assert await ward.found() == []
+    assert {kind for kind, _ in await ward.found()} == {ViolationKind.STORY_INCOMPLETE}
     assert await ward.desk.pool.fetchval("select count(*) from control.environment") == 1
 
 

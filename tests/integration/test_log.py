@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from domain import messages as m
-from domain.errors import Superseded, TransferUnknown, WrongMoment
+from domain.errors import SomethingLeft, Superseded, TransferUnknown, WrongMoment
 from domain.naming import workflow_id_of
 from domain.vocabulary import UndoReason
 from tests.integration.desk import Desk, Move
@@ -63,6 +63,7 @@ async def test_an_undo_bars_every_step_forward(desk: Desk) -> None:
     ):
         with pytest.raises(Superseded):
             await step
+    await desk.undo_steps(move)
     await desk.log.finish_undo(m.FinishUndo(transfer_id=move.transfer_id))
     await desk.log.finish_undo(m.FinishUndo(transfer_id=move.transfer_id))
     row = await desk.transfer_row(move)
@@ -72,6 +73,24 @@ async def test_an_undo_bars_every_step_forward(desk: Desk) -> None:
     assert (kinds.count("undo_begun"), kinds.count("undo_finished")) == (1, 1)
     with pytest.raises(Superseded):
         await desk.freeze(move)
+
+
+async def test_an_undo_ends_when_nothing_is_left(desk: Desk) -> None:
+    """A workflow that was reset does not know of every step: what it left would stay for ever."""
+    move = await desk.move()
+    await desk.moved(move)
+    await desk.begin_undo(move)
+    finish = m.FinishUndo(transfer_id=move.transfer_id)
+    with pytest.raises(SomethingLeft, match="Left: the freeze, the reservation, the clone"):
+        await desk.log.finish_undo(finish)
+    await desk.unfreeze(move)
+    await desk.reservations.release(m.ReleaseReservation(transfer_id=move.transfer_id))
+    with pytest.raises(SomethingLeft, match="Left: the clone"):
+        await desk.log.finish_undo(finish)
+    assert (await desk.transfer_row(move))["state"] == "undoing"
+    await desk.pool.execute(f"drop schema {move.new_schema} cascade")
+    await desk.log.finish_undo(finish)
+    assert (await desk.transfer_row(move))["state"] == "undone"
 
 
 async def test_a_transfer_without_a_row_gets_a_tombstone(desk: Desk) -> None:

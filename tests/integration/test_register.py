@@ -76,12 +76,14 @@ async def test_a_transfer_is_found_by_whatever_people_have(desk: Desk) -> None:
         str(move.new_environment_id),
         "enyoi",
         "Enyoi NIEUW",
+        f"{OLD_FIRM}/enyoi",
+        f"{NEW_FIRM}/Enyoi Nieuw",
     ):
         found = await desk.register.find_transfer(which)
         assert found.transfer_id == move.transfer_id
     assert (found.state, found.scenario) == (TransferState.SCHEDULED, Scenario.SWITCH)
     assert (found.source_licence, found.target_licence) == (OLD_FIRM, NEW_FIRM)
-    for which in ("", "nobody", str(uuid.uuid4())):
+    for which in ("", "nobody", f"{NEW_FIRM}/Enyoi", str(uuid.uuid4())):
         with pytest.raises(TransferUnknown):
             await desk.register.find_transfer(which)
 
@@ -109,7 +111,9 @@ async def test_a_name_that_fits_two_live_transfers_is_asked_about(desk: Desk) ->
         await desk.freeze(move)
     with pytest.raises(EnvironmentAmbiguous):
         await desk.register.find_transfer("Enyoi")
+    assert (await desk.register.find_transfer(f"{NEW_FIRM}/Enyoi")).transfer_id == moves[1].transfer_id
     await desk.begin_undo(moves[1])
+    await desk.unfreeze(moves[1])
     await desk.log.finish_undo(m.FinishUndo(transfer_id=moves[1].transfer_id))
     assert (await desk.register.find_transfer("Enyoi")).transfer_id == moves[0].transfer_id
 

@@ -230,7 +230,7 @@ async def test_a_ticket_of_an_undone_move_of_the_same_environment_is_old(desk: D
     move = await desk.move()
     file = await desk.ticket(move)
     await desk.begin_undo(move)
-    await desk.unfreeze(move)
+    await desk.undo_steps(move)
     await desk.log.finish_undo(m.FinishUndo(transfer_id=move.transfer_id))
     again = Move(move.environment_id, uuid.uuid4(), uuid.uuid4())
     await desk.ticket(again)

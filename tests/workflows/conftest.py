@@ -1,9 +1,11 @@
 """Workflows on skipped time: a real server, the real workflow, and activities whose ports are played in memory."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 from devstack.binaries import temporal_cli
@@ -38,12 +40,15 @@ async def world(skipping: WorkflowEnvironment) -> AsyncIterator[Gate]:
 
 
 @pytest.fixture
-async def transfer(skipping: WorkflowEnvironment, world: Gate) -> Transfer:
-    """A transfer that has just been started."""
+async def transfer(skipping: WorkflowEnvironment, world: Gate) -> AsyncIterator[Transfer]:
+    """A transfer that has just been started; what is left of it at the end is no work for the next test's world."""
     with skipping.with_time_skipping_disabled():
-        return await skipping.client.start_workflow(
+        transfer = await skipping.client.start_workflow(
             TransferWorkflow.run,
             m.TransferInput(environment_id=world.old_id, requested_by="old side"),
             id=workflow_id_of(world.old_id),
             task_queue=queues.TRANSFERS,
         )
+    yield transfer
+    with suppress(RPCError):  # it has ended
+        await transfer.terminate()

@@ -11,8 +11,11 @@ from enum import StrEnum
 from typing import Any, TypeVar
 from uuid import UUID
 
+from temporalio import activity
+
 from domain import messages as m
 from domain.ports import ReportProgress
+from domain.reconciliation import ReadStanding, ReconcileActivityName, Standing
 from domain.vocabulary import MailKind, TransferState
 from tests.workflows.database import Database
 from tests.workflows.transactions import Steps, Transactions
@@ -173,6 +176,10 @@ class Modelled(Gate):
 
     async def finish_undo(self, order: m.FinishUndo) -> None:
         await self._run("finish_undo", order, self._work.finish_undo)
+
+    @activity.defn(name=ReconcileActivityName.READ_STANDING)
+    async def standing(self, order: ReadStanding) -> Standing:
+        return await self._run("standing", order, self._work.standing)
 
     async def send(self, order: m.SendMail) -> m.MailSent:
         return await self._run(f"send {order.kind.value}", order, self._work.send)

@@ -1,9 +1,12 @@
 """Any order of events, against the real workflow on skipped time: a Hypothesis state machine over the model.
 
-`python -m tests.workflows.orders` (`make orders`) is the long search: ten thousand steps and a closing line.
+`python -m tests.workflows.orders` (`make orders`) is the long search: ten thousand steps, or `--steps`, and a closing
+line.
 """
 
+import argparse
 import asyncio
+import logging
 import sys
 from collections.abc import Awaitable, Coroutine
 from datetime import timedelta
@@ -69,6 +72,7 @@ class Orders(RuleBasedStateMachine):
         self.environment_id = self.database.open_environment()
         self.sent = dict.fromkeys(SIGNALS, 0)
         self.restarts = 0
+        self.was_reset = False
         self.armed: dict[ActivityName, tuple[Moment, bool]] = {}
         self.handle: Transfer = self.stage.skipping.client.get_workflow_handle_for(
             TransferWorkflow.run, workflow_id_of(self.environment_id)
@@ -91,9 +95,10 @@ class Orders(RuleBasedStateMachine):
                 return
 
     async def _interfere(self, _: Any, moment: Moment) -> None:
-        name = ActivityName(activity.info().activity_type)
-        if name in self.armed and self.armed[name][0] is moment:
-            raise Refused("the disk is full") if self.armed.pop(name)[1] else Unavailable
+        for name, (due, for_good) in list(self.armed.items()):
+            if activity.info().activity_type == name and due is moment:
+                del self.armed[name]
+                raise Refused("the disk is full") if for_good else Unavailable
 
     async def _open(self) -> bool:
         return (await self.handle.describe()).status is WorkflowExecutionStatus.RUNNING
@@ -201,6 +206,20 @@ class Orders(RuleBasedStateMachine):
 
         self._step(restart())
 
+    @precondition(lambda self: not self.was_reset)
+    @rule(back=st.integers(min_value=0, max_value=30))
+    def reset(self, back: int) -> None:
+        """Reset the workflow by so many of its tasks, or as far as it goes."""
+        self.was_reset = True
+
+        async def reset() -> None:
+            history = await self.handle.fetch_history()
+            tasks = [one.event_id for one in history.events if one.HasField("workflow_task_completed_event_attributes")]
+            if tasks:
+                await self.stage.reset(self.handle.id, tasks[max(len(tasks) - 1 - back, 0)])
+
+        self._step(reset())
+
     @rule(minutes=st.sampled_from([1, 10, 12 * 60, 24 * 60, 8 * 24 * 60, 31 * 24 * 60]))
     def let_time_pass(self, minutes: int) -> None:
         """Wait: for the evening, for the window to close, for the ticket to expire."""
@@ -270,6 +289,8 @@ class Orders(RuleBasedStateMachine):
             ),
             "start_now": len(self.database.told(self.transfer_id, "start_now")),
         }
+        if self.was_reset:  # the run forgets what was signalled after the task that it was reset to
+            return
         answered = {kind: told[kind] + took[kind] for kind in SIGNALS}
         assert answered == self.sent, f"sent {self.sent}, refused {told}, taken {took}"
 
@@ -289,13 +310,14 @@ async def search(stage: Stage, *, examples: int, steps_each: int) -> int:
     return Orders.steps
 
 
-async def _long() -> int:
+async def _long(at_least: int) -> int:
+    logging.getLogger("temporalio").setLevel(logging.CRITICAL)  # of the failures that were asked for
     async with await time_skipping() as environment:
         stage = Stage(environment)
         await stage.open()
         steps = 0
         try:
-            while steps < STEPS_OF_A_LONG_RUN:
+            while steps < at_least:
                 steps += await search(stage, examples=20, steps_each=50)
                 sys.stdout.write(f"{steps} steps so far\n")
                 sys.stdout.flush()
@@ -308,4 +330,6 @@ async def _long() -> int:
 STEPS_OF_A_LONG_RUN = 10_000
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(_long()))
+    parser = argparse.ArgumentParser(prog="make orders", description=__doc__)
+    parser.add_argument("--steps", type=int, default=STEPS_OF_A_LONG_RUN, help="how many to take at least")
+    sys.exit(asyncio.run(_long(parser.parse_args().steps)))

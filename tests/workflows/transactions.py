@@ -8,9 +8,11 @@ from uuid import uuid4, uuid5
 from domain import messages as m
 from domain.errors import (
     AlreadyInTransfer,
+    BegunAgain,
     CloneDiffers,
     EnvironmentNotActive,
     EnvironmentUnknown,
+    SomethingLeft,
     Superseded,
     TicketExpired,
     TicketRevoked,
@@ -18,6 +20,7 @@ from domain.errors import (
     TransferUnknown,
     WrongMoment,
 )
+from domain.reconciliation import ReadStanding, Standing
 from domain.vocabulary import CheckKind, ConsequenceKind, EnvironmentStatus, MailKind, Scenario, TransferState
 from tests.workflows.database import TABLES, UNDOING, Books, CloneRun, Database, Environment, Move, Route, Ticket
 from tests.workflows.world import WINDOW
@@ -45,6 +48,8 @@ class Transactions:
             db.forward(order.transfer_id)
         elif environment.status is not EnvironmentStatus.ACTIVE:
             raise EnvironmentNotActive
+        if known is not None and known.state not in (TransferState.PREPARING, TransferState.AWAITING_UPLOAD):
+            raise BegunAgain
         move = known or Move(order.transfer_id, order.workflow_id, order.environment_id, TransferState.PREPARING)
         if move.frozen_at is None:
             db.moves[order.transfer_id] = move
@@ -354,11 +359,31 @@ class Transactions:
         db.backward(order.transfer_id)
         yield from ()
 
+    def standing(self, order: ReadStanding) -> Steps[Standing]:
+        move = self._db.moves[order.transfer_id]
+        old, new = self._db.environments[move.environment_id], self._db.environments.get(move.new_id or uuid4())
+        yield from ()
+        return Standing(
+            transfer_id=move.transfer_id,
+            environment_id=move.environment_id,
+            state=move.state,
+            scenario=Scenario.SWITCH,
+            undo_reason=None,
+            undo_detail="",
+            old=old.summary(),
+            new=new.summary() if new else None,
+            mails_answered=sorted(move.answered),
+            old_mailbox_address=old.address,
+            forwards_until=move.forwards_until if move.state is TransferState.RELEASED else None,
+        )
+
     def finish_undo(self, order: m.FinishUndo) -> Steps[None]:
         move = self._db.backward(order.transfer_id)
         if move is None:
             raise TransferUnknown
         if move.state is TransferState.UNDOING:
+            if move.fence_up() or {move.new_id} & {*self._db.environments, *self._db.books}:
+                raise SomethingLeft
             move.state = TransferState.UNDONE
             self._db.tell(order.transfer_id, "undo_finished")
         yield from ()

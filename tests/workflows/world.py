@@ -2,7 +2,7 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -28,6 +28,7 @@ from domain.vocabulary import CheckKind, ConsequenceKind, MailKind, Scenario
 from domain.window import Window
 from workflows import policies, queues
 from workflows.mailbox import MailboxForwardingWorkflow
+from workflows.recovery import RecoveryWorkflow
 from workflows.transfer import TransferWorkflow
 
 TTL = timedelta(days=30)
@@ -220,8 +221,10 @@ def workers(
     client: Client,
     world: Gate,
     transfer: type[TransferWorkflow] = TransferWorkflow,
+    *,
     runner: WorkflowRunner | None = None,
     cached: int = 1000,
+    more: Sequence[Callable[..., Any]] = (),
 ) -> tuple[Worker, Worker, Worker]:
     """The three workers, wired as `worker.py` does, with the world in place of PostgreSQL and SMTP."""
     roster = Roster(
@@ -238,8 +241,8 @@ def workers(
     transfers = Worker(
         client,
         task_queue=queues.TRANSFERS,
-        workflows=[transfer, MailboxForwardingWorkflow],
-        activities=roster.short(),
+        workflows=[transfer, MailboxForwardingWorkflow, RecoveryWorkflow],
+        activities=[*roster.short(), *more],
         interceptors=[ErrorBoundary()],
         workflow_runner=runner or SandboxedWorkflowRunner(),
         max_cached_workflows=cached,
