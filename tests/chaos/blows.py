@@ -50,6 +50,15 @@ class Ring:
         async with self._one_at_a_time:
             await self._recovered()
 
+    async def mind_the_worker(self) -> None:
+        """Start a worker again that ended by itself, as supervisors do: it ends when a server is away at its start."""
+        async with self._one_at_a_time:
+            worker = self._stack.servers[Victim.WORKER.value]
+            down = self._recovery is not None and not self._recovery.done()
+            if not down and (not psutil.pid_exists(worker.pid) or _is_gone(psutil.Process(worker.pid))):
+                await worker.ended()
+                await worker.start()
+
     async def _recovered(self) -> None:
         if self._recovery is not None:
             await self._recovery

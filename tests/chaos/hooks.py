@@ -35,7 +35,8 @@ class Plan:
     met: Counter[ActivityName] = field(default_factory=Counter)
     """How often each activity was begun."""
     mail_at_risk: Counter[str] = field(default_factory=Counter)
-    """Blows that fell while a kind of mail was under way: between acceptance and commit, for all we know."""
+    """Blows that fell while a kind of mail was under way, or under which it began: between acceptance and commit, for
+    all we know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class Hooks:
         self._server: asyncio.Server | None = None
         self._under_way: Counter[tuple[str, str | None]] = Counter()
         self._strikes: set[asyncio.Task[None]] = set()
+        self._blows_at_mail = 0
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
@@ -81,13 +83,17 @@ class Hooks:
         if plan is None or ring is None or fault not in plan.due:
             return
         plan.due.remove(fault)
-        if fault.victim is not Victim.TEMPORAL:
-            plan.mail_at_risk.update(mail for activity, mail in self._under_way if mail)
+        reaches_mail = fault.victim is not Victim.TEMPORAL
+        if reaches_mail:
+            plan.mail_at_risk.update(mail for (_, mail), mails in self._under_way.items() if mail and mails)
+        self._blows_at_mail += reaches_mail
         try:
             seen = await ring.strike(fault.victim, fault.manner)
         except TimeoutError:
             plan.due.append(fault)
             return
+        finally:
+            self._blows_at_mail -= reaches_mail
         if fault.victim is Victim.WORKER and fault.manner is Manner.KILLED:
             self._under_way.clear()
         plan.done[fault] = seen
@@ -120,14 +126,20 @@ class Hooks:
             with suppress(TimeoutError):  # a cancel hangs up
                 await asyncio.wait_for(reader.read(), _HOLD_SECONDS)
         self._count(work, 1)
+        if call.mail:  # finding the processes to stop takes a while, and mail is quick
+            plan.mail_at_risk[call.mail] += self._blows_at_mail
         for fault in self._due(plan, activity, Boundary.HALF_WAY):
             self._later(self._strike_half_way(plan, fault, work))
+        await self._strike_in_passing(plan, activity)
+        return {}
+
+    async def _strike_in_passing(self, plan: Plan, activity: ActivityName) -> None:
+        """Strike while a transfer is in a state that it only passes through: an activity of that state is under way."""
         for fault in plan.due:
             if fault.state in PASSING and PASSING[fault.state] is activity:
                 if plan.state is not None and await plan.state() is fault.state:
                     self._later(self.strike(fault))
-                break
-        return {}
+                return
 
     async def _strike_half_way(self, plan: Plan, fault: Fault, work: tuple[str, str | None]) -> None:
         """Strike while the activity is under way: a clone when some of its units are done, others at once."""

@@ -165,6 +165,7 @@ class Journey:
                     return
             except AWAY:
                 pass
+            await self._ring.mind_the_worker()
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _nothing(self) -> None:
