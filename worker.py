@@ -15,7 +15,8 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 
 from temporalio.client import Client
-from temporalio.worker import Plugin, Worker
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.worker import Plugin, Worker, WorkerDeploymentConfig
 
 from activities.boundary import ErrorBoundary
 from activities.clone import CloneActivities
@@ -28,11 +29,13 @@ from activities.reconcile import ReconcileActivities
 from activities.roster import Roster
 from activities.successor import SuccessorActivities
 from activities.tickets import TicketActivities, UploadActivities
+from adapters.build import build_id
 from adapters.certificate import CertificateSigner
 from adapters.clone import Limits, PostgresCloneEngine, require_sight
 from adapters.evenings import PostgresEveningPlanner
 from adapters.gate import PostgresEnvironmentGate
 from adapters.healing import PostgresHealer
+from adapters.health import HealthServer, WorkerHealth
 from adapters.inspection import PostgresInspector
 from adapters.liveness import TemporalLiveness
 from adapters.log import PostgresTransferLog
@@ -56,13 +59,8 @@ from workflows.transfer import TransferWorkflow
 
 _log = logging.getLogger("sb_transfer.worker")
 
-# A clone keeps `clone_parallelism` connections busy: two at once already fill a small server, the others wait.
-_CLONES_AT_ONCE = 2
-# Short transactions: as many as the pool has connections for.
-_TRANSACTIONS_AT_ONCE = 16
-# A mail keeps a connection of its own while it is sent, and few servers like more than this many senders at once.
-_MAILS_AT_ONCE = 4
-# Long enough for every short transaction to end by itself; a clone is stopped then and resumes on the next worker.
+# Long enough for every short transaction to end by itself. A clone has longer (`Settings.drain`): it ends what it is
+# at, and the next worker goes on after that.
 _GRACE = timedelta(seconds=10)
 
 
@@ -101,6 +99,7 @@ def build_workers(
         PostgresHealer(quick, gate=gate, reservations=reservations, engine=engine),
     )
     boundary = ErrorBoundary()
+    deployment = deployment_of(settings)
     transfers = Worker(
         client,
         task_queue=queues.TRANSFERS,
@@ -108,7 +107,8 @@ def build_workers(
         activities=[*roster.short(), *reconcile.short()],
         interceptors=[boundary],
         plugins=plugins,
-        max_concurrent_activities=_TRANSACTIONS_AT_ONCE,
+        deployment_config=deployment,
+        max_concurrent_activities=settings.slots_transfers,
         graceful_shutdown_timeout=_GRACE,
     )
     heavy_work = Worker(
@@ -117,9 +117,10 @@ def build_workers(
         activities=[*roster.heavy(), *reconcile.heavy()],
         interceptors=[boundary],
         plugins=plugins,
-        max_concurrent_activities=_CLONES_AT_ONCE,
+        deployment_config=deployment,
+        max_concurrent_activities=settings.slots_clone,
         max_heartbeat_throttle_interval=policies.BEAT,
-        graceful_shutdown_timeout=_GRACE,
+        graceful_shutdown_timeout=settings.drain,
     )
     mail = Worker(
         client,
@@ -127,10 +128,25 @@ def build_workers(
         activities=roster.post(),
         interceptors=[boundary],
         plugins=plugins,
-        max_concurrent_activities=_MAILS_AT_ONCE,
+        deployment_config=deployment,
+        max_concurrent_activities=settings.slots_mail,
         graceful_shutdown_timeout=_GRACE,
     )
     return transfers, heavy_work, mail
+
+
+def deployment_of(settings: Settings) -> WorkerDeploymentConfig | None:
+    """Return the version that these workers are, None when they are not versioned.
+
+    Transfers move along to the version that is made current, for they live for weeks: docs/deploys.md says why.
+    """
+    if settings.deployment is None:
+        return None
+    return WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(settings.deployment, settings.build_id or build_id()),
+        use_worker_versioning=True,
+        default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE,
+    )
 
 
 def _limits(settings: Settings) -> Limits:
@@ -151,26 +167,41 @@ async def serve(settings: Settings, *, plugins: Sequence[Plugin] = ()) -> None:
     async with AsyncExitStack() as resources:
         dsn = settings.database_url.get_secret_value()
         quick = await connect_pool(
-            dsn, min_size=1, max_size=_TRANSACTIONS_AT_ONCE, application_name="sb-transfer worker"
+            dsn, min_size=1, max_size=settings.slots_transfers, application_name="sb-transfer worker"
         )
         resources.push_async_callback(quick.close)
         heavy = await connect_pool(
             dsn,
             # Each clone also holds one connection for its bookkeeping.
-            max_size=_CLONES_AT_ONCE * (settings.clone_parallelism + 1),
+            max_size=settings.slots_clone * (settings.clone_parallelism + 1),
             application_name="sb-transfer clone",
         )
         resources.push_async_callback(heavy.close)
         await require_sight(quick, _limits(settings))
-        post = await connect_pool(dsn, min_size=1, max_size=_MAILS_AT_ONCE, application_name="sb-transfer mail")
+        post = await connect_pool(dsn, min_size=1, max_size=settings.slots_mail, application_name="sb-transfer mail")
         resources.push_async_callback(post.close)
         client = await connect_temporal(data_converter=encrypting(settings.payload_keys))
-        for worker in build_workers(client, settings, quick=quick, heavy=heavy, post=post, plugins=plugins):
-            await resources.enter_async_context(worker)
-        served = f"{queues.TRANSFERS}, {queues.CLONE}, {queues.MAIL}"
-        _log.info("serving %s of namespace %s", served, client.namespace)
+        health = WorkerHealth(quick, client, queues.TRANSFERS)
+        if settings.health_port is not None:
+            await resources.enter_async_context(
+                HealthServer(settings.health_host, settings.health_port, health.readiness)
+            )
+        workers = build_workers(client, settings, quick=quick, heavy=heavy, post=post, plugins=plugins)
+        await _work(workers, stop, health)
+
+
+async def _work(workers: Sequence[Worker], stop: asyncio.Event, health: WorkerHealth) -> None:
+    """Run workers until they are to stop, and then stop them all at once: each waits for what it is at."""
+    async with asyncio.TaskGroup() as running:
+        for worker in workers:
+            running.create_task(worker.run())
+        served = ", ".join(worker.task_queue for worker in workers)
+        _log.info("serving %s of namespace %s", served, health.client.namespace)
         await stop.wait()
-        _log.info("stopping: finishing short work, leaving the rest to the next worker")
+        health.stopping = True
+        _log.info("stopping: finishing what is at work, leaving the rest to the next worker")
+        for worker in workers:
+            running.create_task(worker.shutdown())
 
 
 def main(*, plugins: Sequence[Plugin] = ()) -> int:

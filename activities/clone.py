@@ -18,7 +18,7 @@ class CloneActivities:
     @activity.defn(name=ActivityName.CLONE_ADMINISTRATIONS)
     async def clone_administrations(self, order: m.CloneAdministrations) -> m.CloneFinished:
         async with heartbeats() as report:
-            return await self._engine.clone(order, report)
+            return await self._engine.clone(order, report, activity.is_worker_shutdown)
 
     @activity.defn(name=ActivityName.VERIFY_CLONE)
     async def verify_clone(self, order: m.VerifyClone) -> m.Verification:

@@ -101,6 +101,26 @@ class Settings(BaseSettings):
         ge=0,
         description="a clone pauses while more sessions of other roles than this are at work, or none",
     )
+    slots_transfers: int = Field(default=16, ge=1, le=200, description="short transactions that a worker runs at once")
+    slots_clone: int = Field(default=2, ge=1, le=32, description="clones and proofs that a worker runs at once")
+    slots_mail: int = Field(default=4, ge=1, le=100, description="mails that a worker sends at once")
+    drain: Duration = Field(
+        default=timedelta(minutes=2),
+        gt=timedelta(0),
+        description="how long a worker that is stopped waits for what its clones and proofs are at",
+    )
+    deployment: Annotated[str | None, BeforeValidator(_given)] = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_-]+$",
+        description="the name of the worker deployment whose versions these workers are, or none",
+    )
+    build_id: Annotated[str | None, BeforeValidator(_given)] = Field(
+        default=None, description="the version within the deployment; that of the code, if left out"
+    )
+    health_host: str = Field(default="127.0.0.1", description="the address on which a worker tells how it is")
+    health_port: Annotated[int | None, BeforeValidator(_given)] = Field(
+        default=None, ge=1, le=65535, description="the port on which a worker tells how it is, or none"
+    )
     api_host: str = Field(default="127.0.0.1", description="the address on which the API listens")
     api_port: int = Field(default=8080, ge=1, le=65535, description="the port on which the API listens")
     embedded: bool = Field(default=False, description="set by the embedded stack, which is its own token issuer")

@@ -36,6 +36,10 @@ class Unavailable(TransferError):
     dutch = "Een server is even niet bereikbaar. Wij proberen het vanzelf opnieuw."
 
 
+class WorkerStopping(Unavailable):
+    """The worker stops; another one goes on."""
+
+
 class EnvironmentBusy(Unavailable):
     """The environment is being written at this moment, so it could not be frozen yet. It is tried again by itself."""
 

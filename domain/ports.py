@@ -13,6 +13,8 @@ from domain import messages as m
 from domain import reconciliation as r
 
 ReportProgress = Callable[[m.CloneProgress], None]
+# Whether this process is about to end: asked wherever work can be put down without losing any.
+MustStop = Callable[[], bool]
 
 
 class EnvironmentGate(Protocol):
@@ -66,8 +68,13 @@ class EveningPlanner(Protocol):
 class CloneEngine(Protocol):
     """Copies an environment exactly."""
 
-    async def clone(self, order: m.CloneAdministrations, report: ReportProgress) -> m.CloneFinished:
-        """Carry everything in the source schema to the target schema; go on where an earlier attempt stopped."""
+    async def clone(
+        self, order: m.CloneAdministrations, report: ReportProgress, must_stop: MustStop
+    ) -> m.CloneFinished:
+        """Carry everything in the source schema to the target schema; go on where an earlier attempt stopped.
+
+        Raises `WorkerStopping` at the next safe point once `must_stop` says so.
+        """
         ...
 
     async def drop(self, order: m.DropClone) -> None:

@@ -18,7 +18,7 @@ from domain.authority import Caller, Role
 from domain.errors import Misconfigured, WrongMoment
 from domain.naming import ticket_file_name
 from domain.vocabulary import MailKind, Scenario, TransferState
-from starter import certificates, display, tables
+from starter import certificates, deploying, display, tables
 from starter.answers import CertificateChecked, Sight
 from starter.client import TransferClient
 from starter.operations import seed_books, set_up
@@ -36,6 +36,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+deployments = typer.Typer(help="Versions of the worker, when SB_TRANSFER_DEPLOYMENT names a deployment.")
+app.add_typer(deployments, name="deployment")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Answer with one JSON document on standard output.")]
 By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who does this, for the event log; you, if left out.")]
@@ -165,6 +168,23 @@ def worker() -> NoReturn:
     here = surroundings()
     # Safe path: a `worker.py` in the current folder is not the worker.
     os.execve(sys.executable, [sys.executable, "-P", "-m", "worker"], here.environment)  # noqa: S606 - our own module
+
+
+@deployments.command("show")
+def show_deployment(as_json: AsJson = False) -> ExitCode:
+    """List the versions of the worker that Temporal knows, and which of them gets the work."""
+    return run(deploying.show(surroundings(), Output(as_json=as_json)))
+
+
+@deployments.command("current")
+def make_current(
+    build_id: Annotated[str, typer.Argument(help="The version; that of this code, if left out.")] = "",
+    wait: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for its workers.")] = 60,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Give one version the work: what is new, and every transfer that is under way."""
+    output = Output(as_json=as_json)
+    return run(deploying.switch(surroundings(), output, version=build_id, patience=timedelta(seconds=wait)))
 
 
 @app.command()

@@ -59,13 +59,13 @@ class Copying:
         Raises:
             NotCarried: A definition cannot be made again in the target.
             Superseded: A newer attempt has begun, or the transfer is being undone.
+            WorkerStopping: This process is to end, and every unit that had begun is finished.
         """
-        schedule = Schedule(self._units(), self._run.done)
+        schedule = Schedule(self._units(), self._run.done, self._throttle.must_stop)
         async with self._telling():
-            await schedule.run(self._run.pool, self._parallelism, self._take)
+            await schedule.run(self._run.pool, self._parallelism, self._throttle.let_pass, self._take)
 
     async def _take(self, unit: Unit, connection: Connection) -> None:
-        await self._throttle.let_pass(connection)
         self._phase = unit.phase
         async with self._run.unit(unit.name, connection) as finished:
             finished.rows = await unit.work(connection)

@@ -20,12 +20,17 @@ from adapters.postgres import Connection, Pool, transaction, translated_errors
 from adapters.statements import load
 from domain.errors import AlreadyReleased, Superseded, Unavailable
 from domain.messages import CloneAdministrations, CloneFinished, DropClone
-from domain.ports import ReportProgress
+from domain.ports import MustStop, ReportProgress
 
 _SQL = load("clone")
 _SET_ON_PARAMETER = 15  # the PostgreSQL since which the right to set one parameter can be granted
 _DROP_TABLES = 200
 _NO_LIMITS = Limits()
+
+
+def _goes_on() -> bool:
+    """Say that nothing has to stop."""
+    return False
 
 
 class PostgresCloneEngine:
@@ -43,10 +48,18 @@ class PostgresCloneEngine:
         self._parallelism = parallelism
         self._limits = limits
 
-    async def clone(self, order: CloneAdministrations, report: ReportProgress) -> CloneFinished:
+    async def clone(
+        self, order: CloneAdministrations, report: ReportProgress, must_stop: MustStop = _goes_on
+    ) -> CloneFinished:
         """Carry everything in the source schema to the target schema; go on where an earlier attempt stopped.
 
+        Args:
+            order: From where to where, for which transfer.
+            report: Hears twice a second how far it is.
+            must_stop: Asked before each unit of work.
+
         Raises:
+            WorkerStopping: `must_stop` said so; what had begun is finished, and the next attempt goes on after it.
             NotCarried: A definition cannot be made again in the target.
             Superseded: The transfer is being undone, or a newer attempt has begun.
             Unavailable: The server went away; another attempt goes on.
@@ -62,7 +75,8 @@ class PostgresCloneEngine:
                 async with self._pool.acquire() as connection:
                     plan = await catalog.draw_blueprint(connection, order.source_schema)
                     course = Course(plan, await _division(connection, run, plan, self._parallelism))
-                await Copying(run, course, self._parallelism, report, Throttle(self._limits)).everything()
+                throttle = Throttle(self._limits, must_stop)
+                await Copying(run, course, self._parallelism, report, throttle).everything()
         except asyncpg.PostgresError as error:
             raise NotCarried(f"{error} The transfer is undone; ask support.") from error
         finally:

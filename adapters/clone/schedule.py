@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from adapters.postgres import Connection, Pool
+from domain.errors import WorkerStopping
+from domain.ports import MustStop
 
 Work = Callable[[Connection], Awaitable[int]]
 
@@ -26,8 +28,9 @@ class Unit:
 class Schedule:
     """Units that wait for one another, without a circle."""
 
-    def __init__(self, units: Iterable[Unit], done: Container[str]) -> None:
-        """Take the units, in any order, and the names of those that need not run again."""
+    def __init__(self, units: Iterable[Unit], done: Container[str], must_stop: MustStop) -> None:
+        """Take the units, in any order, the names of those that need not run again, and whom to ask before each."""
+        self._must_stop = must_stop
         every = {unit.name: unit for unit in units}
         dependents: dict[str, list[str]] = {name: [] for name in every}
         for unit in every.values():
@@ -52,14 +55,35 @@ class Schedule:
         self._left = len(self._units)
         self._changed = asyncio.Condition()
 
-    async def run(self, pool: Pool, parallelism: int, take: Callable[[Unit, Connection], Awaitable[None]]) -> None:
-        """Run every unit on up to `parallelism` connections; the first failure stops the others and is raised."""
+    async def run(
+        self,
+        pool: Pool,
+        parallelism: int,
+        ready: Callable[[Connection], Awaitable[None]],
+        take: Callable[[Unit, Connection], Awaitable[None]],
+    ) -> None:
+        """Run every unit on up to `parallelism` connections; the first failure stops the others and is raised.
+
+        Args:
+            pool: Where the connections come from.
+            parallelism: How many at most.
+            ready: Waited for before each unit begins, outside any transaction.
+            take: Runs a unit.
+
+        Raises:
+            WorkerStopping: The process is to end. Every unit that had begun has been finished first.
+        """
 
         async def take_turns() -> None:
             async with pool.acquire() as connection:
                 while (unit := await self._next()) is not None:
+                    await ready(connection)
+                    if self._must_stop():
+                        break
                     await take(unit, connection)
                     await self._finished(unit)
+            async with self._changed:
+                self._changed.notify_all()  # nobody may go on waiting for a unit that will not come
 
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -67,11 +91,15 @@ class Schedule:
                     tasks.create_task(take_turns())
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
+        if self._left:
+            raise WorkerStopping
 
     async def _next(self) -> Unit | None:
         async with self._changed:
-            await self._changed.wait_for(lambda: self._ready or not self._left)
-            return self._units[heapq.heappop(self._ready)[1]] if self._left else None
+            await self._changed.wait_for(lambda: self._ready or not self._left or self._must_stop())
+            if not self._left or self._must_stop():
+                return None
+            return self._units[heapq.heappop(self._ready)[1]]
 
     async def _finished(self, unit: Unit) -> None:
         async with self._changed:

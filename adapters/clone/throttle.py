@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from adapters.postgres import Connection, Pool, translated_errors
 from adapters.statements import load
 from domain.errors import Misconfigured, Unavailable
+from domain.ports import MustStop
 
 _SQL = load("clone_throttle")
 # A limit that was passed is passed again at once if the clone goes on right below it: it waits for this share of the
@@ -57,14 +58,17 @@ async def require_sight(pool: Pool, limits: Limits) -> None:
 class Throttle:
     """One attempt's patience. `paused` says why nothing new begins now; it is None while work goes on."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, must_stop: MustStop) -> None:
         self._limits = limits
+        self.must_stop = must_stop
         self._turn = asyncio.Lock()
         self._calm_until = 0.0
         self.paused: str | None = None
 
     async def let_pass(self, connection: Connection) -> None:
-        """Return when no limit is passed. The connection, which must not be in a transaction, is only looked through.
+        """Return when no limit is passed, or nothing new is to begin at all.
+
+        The connection, which must not be in a transaction, is only looked through.
 
         Raises:
             Unavailable: The role may no longer see what the limits are about.
@@ -83,7 +87,7 @@ class Throttle:
 
     async def _wait(self, connection: Connection, crowded: str) -> None:
         calm = 0
-        while calm < _CALM_LOOKS:
+        while calm < _CALM_LOOKS and not self.must_stop():
             self.paused = f"paused: {crowded}"
             await asyncio.sleep(self._limits.look_seconds)
             found = await self._look(connection, _CALM_SHARE)

@@ -13,7 +13,7 @@ from adapters.clone.copying import NotCarried
 from adapters.clone.run import Run
 from devstack.postgres import EmbeddedPostgres
 from domain import messages as m
-from domain.errors import AlreadyReleased, Superseded, Unavailable
+from domain.errors import AlreadyReleased, Superseded, Unavailable, WorkerStopping
 from tests.integration.moves import Move
 
 SCHEMAS = Path(__file__).parent / "schemas"
@@ -259,6 +259,33 @@ async def test_cancelled_again_and_again_it_still_ends_exact(move: Move) -> None
     assert attempts > 2
     assert await move.rows(move.target) == await move.rows(move.source)
     assert move.dump(move.target) == move.dump(move.source)
+
+
+async def test_told_to_stop_it_ends_what_it_is_at(move: Move) -> None:
+    """A worker that is stopped in an orderly way must not throw away what its connections have half done."""
+    await move.build("create table ledger as select i as id, md5(i::text) as text from generate_series(1, 600000) i")
+    await move.build("alter table ledger add primary key (id); create index on ledger (text)")
+    engine = PostgresCloneEngine(move.pool, parallelism=2)
+    asked = 0
+
+    def must_stop() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > 12
+
+    with pytest.raises(WorkerStopping):
+        await engine.clone(move.order, lambda _: None, must_stop)
+    before = {row["unit"] for row in await move.pool.fetch("select unit from control.clone_unit")}
+    assert before
+    # Nothing that was begun was broken off: what the server did for the clone has all been committed.
+    assert (
+        await move.pool.fetchval("select count(*) from pg_stat_activity where state like 'idle in transaction%'") == 0
+    )
+    copied = await move.pool.fetchval("select sum(rows) from control.clone_unit")
+    assert await move.pool.fetchval(f"select count(*) from {move.target}.ledger") == copied
+    await move.clone()
+    assert before < {row["unit"] for row in await move.pool.fetch("select unit from control.clone_unit")}
+    assert await move.verify() == []
 
 
 async def test_a_new_attempt_does_not_wait_for_a_lost_worker(move: Move) -> None:

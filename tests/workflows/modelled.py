@@ -14,7 +14,7 @@ from uuid import UUID
 from temporalio import activity
 
 from domain import messages as m
-from domain.ports import ReportProgress
+from domain.ports import MustStop, ReportProgress
 from domain.reconciliation import ReadStanding, ReconcileActivityName, Standing
 from domain.vocabulary import MailKind, TransferState
 from tests.workflows.database import Database
@@ -133,7 +133,12 @@ class Modelled(Gate):
     async def postpone(self, order: m.PostponeStart) -> m.StartPlanned:
         return await self._run("postpone", order, self._work.postpone)
 
-    async def clone(self, order: m.CloneAdministrations, report: ReportProgress) -> m.CloneFinished:
+    async def clone(
+        self,
+        order: m.CloneAdministrations,
+        report: ReportProgress,
+        must_stop: MustStop,  # noqa: ARG002 - it is done at once
+    ) -> m.CloneFinished:
         report(m.CloneProgress(phase="clone"))
         return await self._run("clone", order, self._work.clone)
 

@@ -23,7 +23,7 @@ from activities.successor import SuccessorActivities
 from activities.tickets import TicketActivities, UploadActivities
 from domain import messages as m
 from domain.errors import TransferError
-from domain.ports import ReportProgress
+from domain.ports import MustStop, ReportProgress
 from domain.vocabulary import CheckKind, ConsequenceKind, MailKind, Scenario
 from domain.window import Window
 from workflows import policies, queues
@@ -136,7 +136,12 @@ class World:
     def _closing_of(self, starts_at: datetime) -> datetime:
         return starts_at + self.open_for if self.open_for else WINDOW.closing_of(starts_at)
 
-    async def clone(self, order: m.CloneAdministrations, report: ReportProgress) -> m.CloneFinished:
+    async def clone(
+        self,
+        order: m.CloneAdministrations,
+        report: ReportProgress,
+        must_stop: MustStop,  # noqa: ARG002 - it is done at once
+    ) -> m.CloneFinished:
         await self._did("clone", order)
         report(m.CloneProgress(phase="load", rows_done=1, rows_total=2))
         return m.CloneFinished(tables=19, rows=1234, bytes=5678, seconds=0.5)

@@ -1,0 +1,218 @@
+"""Workers as they are run in production: stopped in the middle of a clone, and replaced by another version."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from temporalio.client import Client
+
+from adapters.books import SHOW_MOVES
+from adapters.temporal import connect_temporal
+from devstack import processes
+from devstack.stack import Stack
+from devstack.worker import COMMAND
+from domain.vocabulary import TransferState
+from starter.client import TransferClient
+from starter.operations import make_books
+from starter.services import connect, settings_of
+from tests.end_to_end.test_kills import clean_environment, largest_environment, other_firm, reach
+
+SWITCH = next(move for move in SHOW_MOVES if move.scenario == "switch")
+SB_TRANSFER = str(Path(sys.executable).with_name("sb-transfer"))
+
+
+@pytest.fixture(scope="module")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """Servers and books; the tests bring the workers."""
+    folder = tmp_path_factory.mktemp("production") / "stack"
+    async with Stack(folder, worker=False, environment=clean_environment()) as running:
+        await make_books(settings_of(running.process_environment()), journal_lines=120_000)
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def client(stack: Stack) -> AsyncIterator[TransferClient]:
+    variables = stack.process_environment()
+    async with connect(settings_of(variables), environment=variables) as connected:
+        yield connected
+
+
+@pytest.fixture(scope="module")
+async def temporal(stack: Stack) -> Client:
+    return await connect_temporal(environment=stack.process_environment())
+
+
+class Worker:
+    """`python -m worker`, and what its health addresses say."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        folder.mkdir()
+        self._folder = folder
+        self.port = processes.free_port()
+        variables = {**environment, "SB_TRANSFER_HEALTH_PORT": str(self.port)}
+        self.process = processes.launch(COMMAND, folder=folder, environment=variables)
+
+    @property
+    def log(self) -> str:
+        return (self._folder / "log").read_text()
+
+    async def asked(self, path: str) -> tuple[int, dict[str, Any]]:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=15) as http:
+            answer = await http.get(path)
+            return answer.status_code, answer.json()
+
+    async def ready(self) -> None:
+        async with asyncio.timeout(60):
+            while True:
+                assert self.process.poll() is None, self.log
+                try:
+                    status, _ = await self.asked("/readyz")
+                except httpx.TransportError:
+                    status = 0
+                if status == 200:
+                    return
+                await asyncio.sleep(0.1)
+
+    async def stop(self) -> None:
+        """Stop it as orchestrators do; it ends by itself, and well."""
+        self.process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(processes.ended(self.process), 60) == 0, self.log
+
+
+@contextmanager
+def begun(folder: Path, environment: Mapping[str, str]) -> Iterator[Worker]:
+    worker = Worker(folder, environment)
+    try:
+        yield worker
+    finally:
+        worker.process.kill()
+        worker.process.wait()
+
+
+@asynccontextmanager
+async def at_work(folder: Path, environment: Mapping[str, str]) -> AsyncIterator[Worker]:
+    with begun(folder, environment) as worker:
+        await worker.ready()
+        yield worker
+        if worker.process.poll() is None:
+            await worker.stop()
+
+
+async def test_a_stopped_worker_ends_what_its_clone_is_at(
+    stack: Stack, client: TransferClient, temporal: Client, tmp_path: Path
+) -> None:
+    """A deploy at 22:05 must cost no work: what was begun is finished, and the next worker goes on after it."""
+    environment, dsn = stack.process_environment(), stack.environment["SB_TRANSFER_DATABASE_URL"]
+    postgres_log = stack.folder / "postgres" / "log"
+    owner = await asyncpg.connect(dsn)
+    async with at_work(tmp_path / "first", environment) as first:
+        assert await first.asked("/livez") == (200, {"status": "ok"})
+        assert (await first.asked("/elsewhere"))[0] == 404
+        which = await largest_environment(dsn)
+        ready = await client.prepare(which, requested_by="old side")
+        await client.upload(ready.ticket, licence=await other_firm(dsn, which), name="Elders", uploaded_by="new side")
+        await client.start_now(ready.workflow_id, by="test")
+        async with asyncio.timeout(60):
+            while await owner.fetchval("select count(*) from control.clone_unit where rows > 0") < 2:  # noqa: ASYNC110 - the server's
+                await asyncio.sleep(0.02)
+        before = len(postgres_log.read_text())
+        await first.stop()
+    assert "canceling statement" not in postgres_log.read_text()[before:]
+    done = await owner.fetch("select unit from control.clone_unit order by unit")
+    (pending,) = [
+        one
+        for one in (await temporal.get_workflow_handle(ready.workflow_id).describe()).raw_description.pending_activities
+        if one.activity_type.name == "clone_administrations"
+    ]
+    assert pending.last_failure.application_failure_info.type == "WorkerStopping"
+    async with at_work(tmp_path / "second", environment):
+        await reach(client, ready.workflow_id, TransferState.AWAITING_RELEASE)
+        assert await owner.fetchval("select attempt from control.clone_run") == 2
+        kept = {row["unit"] for row in await owner.fetch("select unit from control.clone_unit")}
+        assert {row["unit"] for row in done} < kept
+        await client.release(ready.workflow_id, by="new side")
+        result = await client.result(ready.workflow_id)
+        assert (result.state, result.mismatches) == (TransferState.RELEASED, 0)
+    await owner.close()
+
+
+async def run(stack: Stack, environment: Mapping[str, str], *words: str, code: int = 0) -> Any:
+    """Run a command; return its one JSON document."""
+    process = await asyncio.create_subprocess_exec(
+        *(SB_TRANSFER, *words, "--json"),
+        cwd=stack.folder.parent,
+        env=dict(environment),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate()
+    assert process.returncode == code, (output, errors)
+    return json.loads(output or errors)
+
+
+async def version_of(temporal: Client, workflow_id: str) -> str:
+    described = await temporal.get_workflow_handle(workflow_id).describe()
+    info = described.raw_description.workflow_execution_info.versioning_info
+    return info.deployment_version.build_id
+
+
+async def test_a_new_version_takes_over_when_it_is_made_current(
+    stack: Stack, client: TransferClient, temporal: Client, tmp_path: Path
+) -> None:
+    """A deploy must move nothing before the operator says so, then everything, and back again when it was wrong."""
+    environment = {**stack.process_environment(), "SB_TRANSFER_DEPLOYMENT": "sb-transfer"}
+    blue, green = {"SB_TRANSFER_BUILD_ID": "blue"}, {"SB_TRANSFER_BUILD_ID": "green"}
+    refused = await run(stack, environment, "deployment", "current", "blue", "--wait", "0.5", code=2)
+    assert refused["error"]["code"] == "VersionUnknown"
+    async with at_work(tmp_path / "blue", {**environment, **blue}) as old:
+        shown = await run(stack, environment, "deployment", "current", "blue")
+        assert shown["current"] == "blue"
+        ready = await client.prepare(f"{SWITCH.old_licence}/{SWITCH.environment}", requested_by="old side")
+        assert await version_of(temporal, ready.workflow_id) == "blue"
+        async with at_work(tmp_path / "green", {**environment, **green}) as new:
+            name = "Nieuwe versie"
+            await client.upload(ready.ticket, licence=SWITCH.new_licence, name=name, uploaded_by="new side")
+            assert await version_of(temporal, ready.workflow_id) == "blue"
+            await run(stack, {**environment, **green}, "deployment", "current")
+            await old.stop()
+            await client.start_now(ready.workflow_id, by="test")
+            await reach(client, ready.workflow_id, TransferState.AWAITING_RELEASE)
+            assert await version_of(temporal, ready.workflow_id) == "green"
+            shown = await run(stack, environment, "deployment", "show")
+            assert {one["build_id"]: one["is_current"] for one in shown["versions"]} == {"blue": False, "green": True}
+            assert new.process.poll() is None
+            async with at_work(tmp_path / "blue again", {**environment, **blue}):
+                await run(stack, environment, "deployment", "current", "blue")
+                await new.stop()
+                await client.release(ready.workflow_id, by="new side")
+                assert (await client.result(ready.workflow_id)).state is TransferState.RELEASED
+            assert await version_of(temporal, ready.workflow_id) == "blue"
+
+
+async def test_a_worker_tells_what_it_misses(stack: Stack, tmp_path: Path) -> None:
+    """An orchestrator that sends no work to a worker, or restarts it, must know the one case from the other."""
+    environment = {**stack.process_environment(), "SB_TRANSFER_DEPLOYMENT": "elsewhere"}
+    async with at_work(tmp_path / "worker", environment) as worker:
+        owner = await asyncpg.connect(stack.environment["SB_TRANSFER_DATABASE_URL"])
+        await owner.execute("alter table control.migration rename to migration_away")
+        try:
+            status, said = await worker.asked("/readyz")
+            assert (status, said["database"], said["temporal"]) == (503, "ok", "ok")
+            assert "sb-transfer setup" in said["migrations"]
+            assert (await worker.asked("/livez"))[0] == 200
+        finally:
+            await owner.execute("alter table control.migration_away rename to migration")
+            await owner.close()
+        environment |= {"SB_TRANSFER_HEALTH_PORT": str(worker.port)}
+        second = await asyncio.create_subprocess_exec(*COMMAND, env=environment, stderr=asyncio.subprocess.PIPE)
+        _, errors = await asyncio.wait_for(second.communicate(), 60)
+        assert second.returncode == 4
+        assert b"SB_TRANSFER_HEALTH_PORT" in errors
