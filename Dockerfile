@@ -8,7 +8,6 @@ RUN python -m venv /tools \
 COPY pyproject.toml README.md worker.py ./
 COPY activities activities
 COPY adapters adapters
-COPY devstack devstack
 COPY domain domain
 COPY starter starter
 COPY workflows workflows

@@ -1,61 +1,105 @@
-"""docker-compose.yml describes a stack that works: its own services are run here as it says, without Docker."""
+"""What docker-compose.yml, Dockerfile and .env.example say; `test_compose_move.py` does what they say."""
 
-import asyncio
-import os
 import re
-import secrets
-import signal
-import subprocess
-import sys
-from collections.abc import Mapping
-from pathlib import Path
+import shlex
 from typing import Any
 
-import asyncpg
-import httpx
 import pytest
 import yaml
-from cryptography.fernet import Fernet
 
 from adapters.settings import Settings
-from adapters.temporal import connect_temporal
-from devstack import processes
-from devstack.binaries import postgres_bin
-from devstack.health import is_at_work
-from devstack.mail import MailCatcher
-from devstack.postgres import EmbeddedPostgres
-from devstack.temporal import EmbeddedTemporal
+from tests.end_to_end.compose import COMPOSE, EXAMPLE, ROOT, SERVICES, VARIABLE, environment_of, seconds
 
-ROOT = Path(__file__).parents[2]
-COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-EXAMPLE = (ROOT / ".env.example").read_text()
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
-# ${NAME}, ${NAME:-default}, ${NAME:?message}
-VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::(?P<kind>[-?])(?P<rest>[^}]*))?\}")
 JOBS = {name for name, service in SERVICES.items() if service["restart"] == "on-failure"}
+OURS = sorted(name for name, service in SERVICES.items() if service["image"].startswith("sb-transfer:"))
+# Of what the Compose specification knows, what this file uses, and what each must be.
+KEYS: dict[str, type | tuple[type, ...]] = {
+    "image": str,
+    "build": str,
+    "restart": str,
+    "depends_on": dict,
+    "environment": dict,
+    "command": list,
+    "entrypoint": list,
+    "ports": list,
+    "volumes": list,
+    "healthcheck": dict,
+    "stop_grace_period": str,
+    "shm_size": str,
+    "read_only": bool,
+    "tmpfs": list,
+    "cap_drop": list,
+    "security_opt": list,
+    "user": str,
+}
+PUBLISHED = re.compile(r"127\.0\.0\.1:\$\{\w+:-\d+\}:\d+")
 
 
-def interpolated(value: str, variables: Mapping[str, str]) -> str:
-    """Do what Compose does with a value; a variable that must be set and is not is an error."""
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_compose_understands_every_service(name: str) -> None:
+    """A misspelt key or a number where a text belongs makes Compose refuse the whole file."""
+    service = SERVICES[name]
+    assert {key for key in service if key not in KEYS} == set()
+    assert {key for key, value in service.items() if not isinstance(value, KEYS[key])} == set()
+    assert re.fullmatch(r"[a-z0-9./-]+:(\$\{\w+:-)?[\w.-]+\}?", service["image"])
+    for variable, value in service.get("environment", {}).items():
+        assert re.fullmatch(r"[A-Z_]+", variable)
+        assert isinstance(value, str), f"{variable}: YAML reads {value!r}, which is no text"
+    for words in (service.get(key, []) for key in ("command", "entrypoint")):
+        assert all(isinstance(word, str) for word in words)
+    assert all(PUBLISHED.fullmatch(port) for port in service.get("ports", []))
+    for volume in service.get("volumes", []):
+        source = volume.split(":")[0]
+        assert source.startswith("./") or source in COMPOSE["volumes"]
+    check = service.get("healthcheck", {})
+    assert {*check} <= {"test", "interval", "timeout", "retries", "start_period"}
+    assert all(seconds(check[key]) > 0 for key in check if key not in {"test", "retries"})
 
-    def fill(match: re.Match[str]) -> str:
-        given = variables.get(match["name"])
-        if not given and match["kind"] != "-":
-            raise LookupError(match["rest"])
-        return given or match["rest"]
 
-    return VARIABLE.sub(fill, value)
+def test_the_file_is_one_project_in_an_order_that_exists() -> None:
+    """Compose refuses services that wait for each other in a circle, and two that want one port of this machine."""
+    assert {*COMPOSE} <= {"name", "services", "volumes"} | {key for key in COMPOSE if key.startswith("x-")}
+    waiting = {name: {*service.get("depends_on", {})} for name, service in SERVICES.items()}
+    started: set[str] = set()
+    while ready := {name for name, needed in waiting.items() if needed <= started and name not in started}:
+        started |= ready
+    assert started == {*SERVICES}
+    published = [port.split(":")[1] for service in SERVICES.values() for port in service.get("ports", [])]
+    assert len(published) == len({*published})
+    assert "!!" not in (ROOT / "docker-compose.yml").read_text()
 
 
-def filled_in_example() -> dict[str, str]:
-    """Return `.env.example` as an operator fills it in: a value for every empty line."""
-    lines = re.findall(r"^([A-Z_]+)=(.*)$", EXAMPLE, re.MULTILINE)
-    values = {name: value or secrets.token_hex(24) for name, value in lines}
-    for ring in ("SB_TRANSFER_TICKET_KEYS", "SB_TRANSFER_CERTIFICATE_KEYS", "SB_TRANSFER_PAYLOAD_KEYS"):
-        values[ring] = Fernet.generate_key().decode()  # 32 random bytes, which is what each is
-    values["SB_TRANSFER_OIDC_JWKS_URL"] = "https://identity.invalid/jwks.json"  # nobody logs in here
-    return values
+def test_a_text_that_yaml_would_read_as_a_number_is_found() -> None:
+    """22:00 without quotes is 1320 to YAML: the check above must see that."""
+    read: dict[str, Any] = yaml.safe_load("environment: {OPENS: 22:00}")
+    assert not isinstance(read["environment"]["OPENS"], str)
+
+
+def test_each_of_our_services_has_its_time_to_stop() -> None:
+    """Killed before it has drained, a worker throws away what its clone was at, in every deploy."""
+    worker = SERVICES["worker"]
+    default = re.search(r":-(.*)\}", worker["environment"]["SB_TRANSFER_DRAIN"])
+    assert default
+    assert seconds(worker["stop_grace_period"]) > seconds(default[1]) + 10
+    for name in OURS:
+        assert name in JOBS or "stop_grace_period" in SERVICES[name]
+
+
+def test_the_image_installs_what_the_lock_pins_and_no_more() -> None:
+    """An image that resolves versions by itself is another one every day, and development tools are for attackers."""
+    runs = re.findall(r"^RUN (.*?)(?=^[A-Z]|\Z)", DOCKERFILE.replace("\\\n", " "), re.DOTALL | re.MULTILINE)
+    installs = [
+        shlex.split(part)
+        for run in runs
+        for part in run.split("&&")
+        if re.search(r"pip\S* .*\b(install|wheel)\b", part)
+    ]
+    assert installs
+    for words in installs:
+        assert "--no-index" in words or "--require-hashes" in words or "--no-deps" in words, words
+    assert re.search(r"'sb-transfer\[api\]'", DOCKERFILE)
+    assert "devstack" not in DOCKERFILE
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES.keys() - JOBS))
@@ -135,142 +179,3 @@ def test_the_image_runs_as_nobody_special() -> None:
     for name in ("setup", "worker", "api", "codec"):
         assert SERVICES[name]["cap_drop"] == ["ALL"]
         assert SERVICES[name]["read_only"] is True
-
-
-def environment_of(name: str, variables: Mapping[str, str], **hosts: str) -> dict[str, str]:
-    """Return a service's environment, with addresses inside the compose network replaced by those of servers here."""
-    given = {variable: interpolated(str(value), variables) for variable, value in SERVICES[name]["environment"].items()}
-    for inside, here in hosts.items():
-        port = {"postgres": 5432, "temporal": 7233, "mail": 1025}[inside]
-        given = {variable: value.replace(f"{inside}:{port}", here) for variable, value in given.items()}
-    return given
-
-
-def native(command: list[str]) -> list[str]:
-    """Return a service's command with the programs of this virtual environment."""
-    program = {"python": sys.executable, "sb-transfer": str(Path(sys.executable).with_name("sb-transfer"))}
-    return [program[command[0]], *command[1:]]
-
-
-async def bare(server: EmbeddedPostgres) -> None:
-    """Make the cluster what the image's is before its first start: a superuser and nothing of ours."""
-    connection = await asyncpg.connect(server.dsn("postgres", "postgres"))
-    await connection.execute("drop database sb")
-    await connection.execute("drop owned by sb_owner cascade")
-    await connection.execute("drop owned by sb_app cascade")
-    await connection.execute("drop role sb_app, sb_owner")
-    await connection.close()
-
-
-def run_roles(server: EmbeddedPostgres, environment: Mapping[str, str]) -> None:
-    """Run the file that the image runs, as the image does."""
-    command = [str(postgres_bin() / "psql"), "--no-psqlrc", server.dsn("postgres", "postgres")]
-    with (ROOT / "deploy" / "roles.sql").open() as statements:
-        subprocess.run(command, stdin=statements, env=dict(environment), check=True, capture_output=True)
-
-
-async def test_setup_and_worker_run_as_described(tmp_path: Path) -> None:
-    """With exactly these roles, settings and commands the tables are made, and the worker works and stops in order."""
-    variables = filled_in_example()
-    postgres, temporal = EmbeddedPostgres(tmp_path / "postgres"), EmbeddedTemporal(tmp_path / "temporal")
-    async with MailCatcher(tmp_path / "mail") as mail:
-        try:
-            await asyncio.gather(postgres.start(), temporal.start())
-            await bare(postgres)
-            await asyncio.to_thread(run_roles, postgres, environment_of("postgres", variables))
-            hosts = {
-                "postgres": f"127.0.0.1:{postgres.port}",
-                "temporal": temporal.address,
-                "mail": f"127.0.0.1:{mail.port}",
-            }
-            await run_setup(tmp_path, environment_of("setup", variables, **hosts))
-            await run_worker(tmp_path, environment_of("worker", variables, **hosts))
-            await run_http(tmp_path, "api", "/v1/transfers", environment_of("api", variables, **hosts))
-            await run_http(tmp_path, "codec", "/decode", environment_of("codec", variables, **hosts))
-            await the_application_gets_in(variables["SB_APP_PASSWORD"], hosts["postgres"])
-        finally:
-            await asyncio.gather(postgres.stop(), temporal.stop())
-
-
-async def run_setup(folder: Path, environment: dict[str, str]) -> None:
-    """Run it twice: every deployment does."""
-    for _ in range(2):
-        setup = await asyncio.create_subprocess_exec(
-            *native(SERVICES["setup"]["command"]),
-            cwd=folder,
-            env=environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        output, _nothing = await asyncio.wait_for(setup.communicate(), 60)
-        assert setup.returncode == 0, output.decode()
-
-
-async def run_worker(folder: Path, environment: dict[str, str]) -> None:
-    """Wait until its own health check is content, then stop it as Docker does."""
-    client = await connect_temporal(environment=environment)
-    host = os.uname().nodename
-    assert not await is_at_work(client, host)
-    assert await health(folder, environment) == 1
-    (folder / "worker").mkdir()
-    worker = processes.launch(native(SERVICES["worker"]["command"]), folder=folder / "worker", environment=environment)
-    try:
-        async with asyncio.timeout(60):
-            while not await is_at_work(client, host):
-                assert worker.poll() is None, log_of(folder)
-                await asyncio.sleep(0.2)
-        assert await health(folder, environment) == 0
-        worker.send_signal(signal.SIGTERM)
-        grace = int(SERVICES["worker"]["stop_grace_period"].removesuffix("s"))
-        assert await asyncio.wait_for(processes.ended(worker), grace) == 0, log_of(folder)
-    finally:
-        worker.kill()
-        worker.wait()
-
-
-async def health(folder: Path, environment: dict[str, str]) -> int:
-    return await succeeds(native(SERVICES["worker"]["healthcheck"]["test"][1:]), folder, environment)
-
-
-async def succeeds(command: list[str], folder: Path, environment: dict[str, str]) -> int:
-    process = await asyncio.create_subprocess_exec(
-        *command, cwd=folder, env=environment, stderr=asyncio.subprocess.DEVNULL
-    )
-    return await asyncio.wait_for(process.wait(), 30)
-
-
-async def run_http(folder: Path, name: str, path: str, environment: dict[str, str]) -> None:
-    """Wait until its own health check is content, ask without a token, then stop it as Docker does."""
-    service = SERVICES[name]
-    port = processes.free_port()
-    prefix = f"SB_TRANSFER_{name.upper()}"
-    inside = environment[f"{prefix}_PORT"]
-    environment = {**environment, f"{prefix}_HOST": "127.0.0.1", f"{prefix}_PORT": str(port)}
-    check = [word.replace(f":{inside}/", f":{port}/") for word in native(service["healthcheck"]["test"][1:])]
-    (folder / name).mkdir()
-    server = processes.launch(native(service["command"]), folder=folder / name, environment=environment)
-    try:
-        async with asyncio.timeout(60):
-            while await succeeds(check, folder, environment) != 0:
-                assert server.poll() is None, log_of(folder, name)
-                await asyncio.sleep(0.2)
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as anybody:
-            assert (await anybody.request("GET" if name == "api" else "POST", path)).status_code == 401
-        server.send_signal(signal.SIGTERM)
-        grace = int(service["stop_grace_period"].removesuffix("s"))
-        assert await asyncio.wait_for(processes.ended(server), grace) == 0, log_of(folder, name)
-    finally:
-        server.kill()
-        server.wait()
-
-
-def log_of(folder: Path, name: str = "worker") -> str:
-    return (folder / name / "log").read_text()
-
-
-async def the_application_gets_in(password: str, host: str) -> None:
-    connection = await asyncpg.connect(f"postgresql://sb_app:{password}@{host}/sb")
-    assert await connection.fetchval("select current_user") == "sb_app"
-    with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await connection.execute("create schema mine")
-    await connection.close()
