@@ -21,6 +21,7 @@ from domain.invariant import (
     RouteFacts,
     TransferFacts,
     ViolationKind,
+    WorkflowFacts,
     mail_told,
     violations,
 )
@@ -42,6 +43,10 @@ class Liveness(Protocol):
 
     async def running(self, workflow_ids: Collection[str]) -> set[str]:
         """Return those of these ids whose newest run is running."""
+        ...
+
+    async def transfers(self) -> tuple[WorkflowFacts, ...]:
+        """Return the workflows of transfers that run, and where they say that they are."""
         ...
 
 
@@ -101,7 +106,9 @@ class PostgresInspector:
         Raises:
             Unavailable: The database or Temporal does not answer.
         """
-        facts = await self._facts()
+        # Asked first: what a workflow says of itself is in the database by then.
+        workflows = await self._liveness.transfers()
+        facts = (await self._facts()).model_copy(update={"workflows": workflows})
         running = await self._liveness.running(_to_ask_for(facts))
         return facts.model_copy(
             update={

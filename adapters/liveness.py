@@ -5,11 +5,17 @@ from collections.abc import Collection
 from datetime import timedelta
 
 from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.errors import Unavailable
+from domain.facts import WorkflowFacts
+from domain.naming import environment_id_in
+from domain.vocabulary import TransferState
 
 _AT_ONCE = 32
+TRANSFER_WORKFLOW = "TransferWorkflow"
+_STATE = SearchAttributeKey.for_keyword("TransferState")
 _RPC_TIMEOUT = timedelta(seconds=10)
 
 
@@ -35,6 +41,25 @@ class TemporalLiveness:
         ids = sorted(workflow_ids)
         answers = await asyncio.gather(*map(ask, ids))
         return {workflow_id for workflow_id, runs in zip(ids, answers, strict=True) if runs}
+
+    async def transfers(self) -> tuple[WorkflowFacts, ...]:
+        """Return the workflows of transfers that run; what has changed in the last second may be missing.
+
+        Raises:
+            Unavailable: Temporal does not answer.
+        """
+        query = f"WorkflowType = '{TRANSFER_WORKFLOW}' AND ExecutionStatus = 'Running'"
+        found = []
+        try:
+            async for one in self._client.list_workflows(query, rpc_timeout=_RPC_TIMEOUT):
+                state = one.typed_search_attributes.get(_STATE)
+                environment_id = environment_id_in(one.id)
+                if state in set(TransferState) and environment_id is not None:
+                    started_at, state = one.start_time, TransferState(state)
+                    found.append(WorkflowFacts(environment_id=environment_id, started_at=started_at, state=state))
+        except RPCError as error:
+            raise Unavailable(f"Temporal does not list the transfers that run: {error.message}") from error
+        return tuple(found)
 
     async def _runs(self, workflow_id: str) -> bool:
         try:

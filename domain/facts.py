@@ -50,6 +50,8 @@ class TransferFacts(Fact):
     environment_id: UUID
     new_environment_id: UUID | None = None
     state: TransferState
+    created_at: AwareDatetime | None = None
+    """When its row was made; None where nobody looks at it."""
     live: bool
     """Whether a workflow with its id runs in Temporal: the transfer itself, or its recovery."""
     fence_up: bool = False
@@ -62,6 +64,14 @@ class TransferFacts(Fact):
     """Whether its mailbox workflow runs."""
     told: tuple[str, ...] = ()
     """Kinds of its events, and `mail_told(kind)` for each mail that was answered for everybody it is for."""
+
+
+class WorkflowFacts(Fact):
+    """A transfer's own workflow that runs, and what it says of itself."""
+
+    environment_id: UUID
+    started_at: AwareDatetime
+    state: TransferState
 
 
 class RouteFacts(Fact):
@@ -87,6 +97,7 @@ class Facts(Fact):
     environments: tuple[EnvironmentFacts, ...] = ()
     transfers: tuple[TransferFacts, ...] = ()
     routes: tuple[RouteFacts, ...] = ()
+    workflows: tuple[WorkflowFacts, ...] = ()
     orphan_schemas: tuple[str, ...] = ()
     """Schemas named like an environment's that no environment has."""
     unequal: tuple[Inequality, ...] = ()

@@ -19,6 +19,7 @@ from domain.facts import (
     Inequality,
     RouteFacts,
     TransferFacts,
+    WorkflowFacts,
     mail_told,
 )
 from domain.violations import MEANING, REMEDY, Violation, ViolationKind
@@ -36,6 +37,7 @@ __all__ = [
     "TransferFacts",
     "Violation",
     "ViolationKind",
+    "WorkflowFacts",
     "mail_told",
     "violations",
 ]
@@ -105,6 +107,20 @@ _RESERVING = MappingProxyType(
         TransferState.AWAITING_RELEASE: EnvironmentStatus.AWAITING_RELEASE,
     }
 )
+# How far a transfer is, as far as a backup could have been made before it. A workflow says that it clones before the
+# first row is copied.
+_HOW_FAR = MappingProxyType(
+    {
+        TransferState.PREPARING: 0,
+        TransferState.AWAITING_UPLOAD: 1,
+        TransferState.SCHEDULED: 2,
+        TransferState.CLONING: 2,
+        TransferState.AWAITING_RELEASE: 3,
+        TransferState.RELEASED: 4,
+    }
+)
+# The clocks of Temporal and the database differ by less.
+_CLOCKS_DIFFER = timedelta(minutes=1)
 _UNRELEASED = (EnvironmentStatus.BUILDING, EnvironmentStatus.AWAITING_RELEASE)
 _READ = (EnvironmentStatus.ACTIVE, EnvironmentStatus.READ_ONLY, EnvironmentStatus.AWAITING_RELEASE)
 # The workflow closes an address when its time has come; with a server away that takes as long as it takes.
@@ -210,6 +226,23 @@ def _somebody_works_on_every_move(view: _View) -> Iterator[Violation]:
         if not transfer.state.is_final and not transfer.live:
             what = f"{transfer.state.value}, and {transfer.workflow_id} does not run"
             yield _of(transfer, ViolationKind.STRANDED, what)
+
+
+def _no_workflow_is_ahead_of_its_row(view: _View) -> Iterator[Violation]:
+    """What a workflow believes to be done was committed first, so only a restored database can lag behind."""
+    kind = ViolationKind.WORKFLOW_AHEAD
+    for one in view.facts.workflows:
+        claims = _HOW_FAR.get(one.state, 0)  # one that turns back cannot be ahead
+        rows = [
+            move
+            for move in view.moves_from.get(one.environment_id, ())
+            if move.created_at is None or move.created_at >= one.started_at - _CLOCKS_DIFFER
+        ]
+        known = max((_HOW_FAR.get(move.state, claims) for move in rows), default=0)
+        if known < claims:
+            says = ", ".join(move.state.value for move in rows) or "nothing"
+            what = f"its workflow is {one.state.value}, and the database says {says}"
+            yield Violation(kind=kind, subject=f"environment {one.environment_id}", what=what, remedy=REMEDY[kind])
 
 
 def _one_move_at_a_time(view: _View) -> Iterator[Violation]:
@@ -358,6 +391,7 @@ _RULES: tuple[Callable[[_View], Iterator[Violation]], ...] = (
     _people_can_read,
     _books_are_there,
     _somebody_works_on_every_move,
+    _no_workflow_is_ahead_of_its_row,
     _one_move_at_a_time,
     _read_only_for_a_reason,
     _reserved_for_a_reason,

@@ -76,6 +76,15 @@ def workflow_id_of(environment_id: UUID) -> str:
     return f"transfer-{environment_id}"
 
 
+def environment_id_in(workflow_id: str) -> UUID | None:
+    """Return whose transfer a workflow id is, None when it is none of ours."""
+    try:
+        found = UUID(workflow_id.removeprefix("transfer-"))
+    except ValueError:
+        return None
+    return found if workflow_id_of(found) == workflow_id else None
+
+
 def mailbox_workflow_id_of(transfer_id: UUID) -> str:
     """Return the id of the workflow that closes the old mailbox address after 30 days."""
     return f"mailbox-{transfer_id}"

@@ -18,6 +18,7 @@ class ViolationKind(StrEnum):
     SHUT_OUT = "shut_out"
     BOOKS_MISSING = "books_missing"
     STRANDED = "stranded"
+    WORKFLOW_AHEAD = "workflow_ahead"
     TWO_MOVES = "two_moves"
     FROZEN_FOR_NOTHING = "frozen_for_nothing"
     RESERVED_FOR_NOTHING = "reserved_for_nothing"
@@ -45,6 +46,7 @@ MEANING: Mapping[ViolationKind, str] = MappingProxyType(
         ViolationKind.SHUT_OUT: "The application may not enter an environment that people are to read.",
         ViolationKind.BOOKS_MISSING: "An environment has no schema.",
         ViolationKind.STRANDED: "A transfer is under way and no workflow works on it.",
+        ViolationKind.WORKFLOW_AHEAD: "A transfer's workflow is further than the database, which was restored.",
         ViolationKind.TWO_MOVES: "An environment is in more than one transfer at once.",
         ViolationKind.FROZEN_FOR_NOTHING: "An environment is read-only and no transfer is the reason.",
         ViolationKind.RESERVED_FOR_NOTHING: "An environment is reserved or built and no transfer is the reason.",
@@ -78,6 +80,8 @@ REMEDY: Mapping[ViolationKind, str] = MappingProxyType(
         ViolationKind.SHUT_OUT: "Grant the application its way in: GRANT USAGE ON SCHEMA … TO sb_app.",
         ViolationKind.BOOKS_MISSING: "Restore the schema from a backup.",
         ViolationKind.STRANDED: _HEAL + "a transfer before its release is undone completely.",
+        ViolationKind.WORKFLOW_AHEAD: _HEAL + "it cancels the workflow, which then undoes whatever the database still "
+        "holds of it.",
         ViolationKind.TWO_MOVES: "Cancel all transfers of this environment but one (`sb-transfer cancel T`).",
         ViolationKind.FROZEN_FOR_NOTHING: _HEAL + "it lifts the freeze of an undone transfer. Otherwise find out who "
         "made it read-only.",

@@ -81,6 +81,8 @@ class ReconcileWorkflow:
         for violation in violations:
             if violation.kind is ViolationKind.FORWARDING_UNATTENDED:
                 healings.append(await self._watch_mailbox(violation))
+            elif violation.kind is ViolationKind.WORKFLOW_AHEAD:
+                healings.append(await self._turn_back(violation))
             elif violation.kind not in _RECOVERED:
                 healings.append(await self._repair(violation, by))
         return healings
@@ -106,6 +108,15 @@ class ReconcileWorkflow:
             )
         except WorkflowAlreadyStartedError:
             return None
+
+    async def _turn_back(self, violation: Violation) -> Healing:
+        """Cancel a transfer that relies on what a restored database does not know; its undo takes back the rest."""
+        workflow_id = workflow_id_of(UUID(violation.subject.partition(" ")[2]))
+        try:
+            await workflow.get_external_workflow_handle(workflow_id).cancel()
+        except ApplicationError as error:
+            return Healing(violation=violation, done=False, what=f"it could not be cancelled: {error.message}")
+        return Healing(violation=violation, done=True, what="it is cancelled, and undoes what is left of it")
 
     async def _watch_mailbox(self, violation: Violation) -> Healing:
         standing = await self._standing(violation)

@@ -88,7 +88,7 @@ with story as (
           group by transfer_id, kind having bool_and(status in ('sent', 'failed'))) by_kind
     group by transfer_id
 )
-select t.transfer_id, t.workflow_id, t.environment_id, t.new_environment_id, t.state,
+select t.transfer_id, t.workflow_id, t.environment_id, t.new_environment_id, t.state, t.created_at,
        f.transfer_id is not null and f.lifted_at is null as fence_up,
        k.ticket_id is not null and k.used_at is null and k.revoked_at is null
            and k.expires_at > transaction_timestamp() as ticket_open,

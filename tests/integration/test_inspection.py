@@ -9,6 +9,7 @@ from adapters.clone import PostgresCloneEngine
 from adapters.inspection import PostgresInspector
 from adapters.verifier import PostgresVerifier
 from domain import messages as m
+from domain.facts import WorkflowFacts
 from domain.naming import mailbox_workflow_id_of, workflow_id_of
 from domain.reconciliation import Inspect
 from domain.violations import ViolationKind
@@ -24,11 +25,15 @@ class Running:
         self.ids: set[str] = set()
         self.asked: set[str] = set()
         self.silent_looks = 0
+        self.workflows: tuple[WorkflowFacts, ...] = ()
 
     async def running(self, workflow_ids: Collection[str]) -> set[str]:
         self.asked = set(workflow_ids)
         self.silent_looks -= 1
         return self.ids & self.asked if self.silent_looks < 0 else set()
+
+    async def transfers(self) -> tuple[WorkflowFacts, ...]:
+        return self.workflows
 
 
 class Scene:

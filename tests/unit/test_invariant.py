@@ -16,6 +16,7 @@ from domain.invariant import (
     TransferFacts,
     Violation,
     ViolationKind,
+    WorkflowFacts,
     mail_told,
     violations,
 )
@@ -23,7 +24,7 @@ from domain.naming import workflow_id_of
 from domain.vocabulary import EnvironmentStatus, MailKind, TransferState
 
 AT = datetime(2026, 5, 12, 20, 0, tzinfo=UTC)
-LATER = AT + timedelta(days=30)
+LATER, EARLIER = AT + timedelta(days=30), AT - timedelta(days=30)
 OLD, NEW, NEWEST = (uuid.UUID(int=number) for number in (1, 2, 3))
 MOVE, NEXT_MOVE = uuid.UUID(int=11), uuid.UUID(int=12)
 SHUT, OPEN = 19, 0
@@ -197,6 +198,26 @@ def with_move(name: str, **changes: Any) -> Facts:
     return facts.model_copy(update={"transfers": (first.model_copy(update=changes), *others)})
 
 
+def claiming(state: TransferState) -> WorkflowFacts:
+    """Return the workflow of OLD's transfer, as it sees itself."""
+    return WorkflowFacts(environment_id=OLD, started_at=AT, state=state)
+
+
+def with_workflow(name: str, state: TransferState) -> Facts:
+    return HEALTHY[name].model_copy(update={"workflows": (claiming(state),)})
+
+
+# A workflow follows what was committed, and turns back before anything is.
+for name, state in (
+    ("never moved", TransferState.PREPARING),
+    ("never moved", TransferState.UNDOING),
+    ("reserved", TransferState.CLONING),
+    ("reserved", TransferState.AWAITING_UPLOAD),
+    ("released", TransferState.AWAITING_RELEASE),
+    ("released", TransferState.RELEASED),
+):
+    HEALTHY[f"{name}, its workflow {state.value}"] = with_workflow(name, state)
+
 BROKEN: dict[ViolationKind, list[Facts]] = {
     ViolationKind.TWO_WRITABLE: [
         with_environment("released", fenced=OPEN),
@@ -236,6 +257,15 @@ BROKEN: dict[ViolationKind, list[Facts]] = {
     ViolationKind.STRANDED: [
         with_move(name, live=False)
         for name in ("frozen", "ticket out", "reserved", "cloning", "to be inspected", "undo begun", "clone dropped")
+    ],
+    ViolationKind.WORKFLOW_AHEAD: [
+        # The backup is older than the freeze.
+        world(ACTIVE, OWN, workflows=(claiming(TransferState.AWAITING_UPLOAD),)),
+        world(ACTIVE, GONE.model_copy(update={"created_at": EARLIER}), workflows=(claiming(TransferState.SCHEDULED),)),
+        # It is older than the upload, or than the end of the clone.
+        with_workflow("ticket out", TransferState.SCHEDULED),
+        with_workflow("cloning", TransferState.AWAITING_RELEASE),
+        with_workflow("to be inspected", TransferState.RELEASED),
     ],
     ViolationKind.TWO_MOVES: [
         world(FROZEN, move(TransferState.PREPARING, ("environment_frozen",)), move(TransferState.PREPARING, **AGAIN))
