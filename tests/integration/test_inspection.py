@@ -1,7 +1,7 @@
 """The inspection against real tables: silent at every step of a healthy move, and each violation found where it is."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -13,6 +13,7 @@ from domain.facts import WorkflowFacts
 from domain.naming import mailbox_workflow_id_of, workflow_id_of
 from domain.reconciliation import Inspect
 from domain.violations import ViolationKind
+from domain.vocabulary import TransferState
 from tests.integration.desk import Desk, Move
 
 AT_ONCE = timedelta(0)
@@ -206,6 +207,13 @@ def control(statement: str) -> Break:
     return run
 
 
+async def workflow_knows_more(scene: Scene) -> None:
+    """As after a restore of the database: the workflow has taken an upload that the tables have never seen."""
+    move, started_at = scene.move.environment_id, datetime.now(UTC)
+    one = WorkflowFacts(environment_id=move, started_at=started_at, state=TransferState.SCHEDULED)
+    scene.running.workflows = (one,)
+
+
 async def nothing_runs(scene: Scene) -> None:
     scene.running.ids = set()
 
@@ -270,6 +278,7 @@ BREAKS: dict[str, list[tuple[ViolationKind, Break]]] = {
     ],
     "issue": [
         (ViolationKind.WRITABLE_UNASKED, sql("alter table {old}.quote disable trigger sb_transfer_fence")),
+        (ViolationKind.WORKFLOW_AHEAD, workflow_knows_more),
         (ViolationKind.STRANDED, nothing_runs),
         (ViolationKind.NOT_FROZEN, control(f"update control.environment set status = 'active' {_OLD_ROW}")),
         (ViolationKind.TWO_MOVES, second_move),
