@@ -29,7 +29,7 @@ class Plan:
     state: Callable[[], Awaitable[TransferState | None]] | None = None
     """Asks the workflow itself."""
     half_way: Callable[[], Awaitable[bool]] | None = None
-    """Tells whether the clone has finished some of its units of work, and not all."""
+    """Tells whether the clone has finished some of its units of work, for good."""
     done: dict[Fault, str] = field(default_factory=dict)
     """Each fault that was injected, and what was seen of it."""
     met: Counter[ActivityName] = field(default_factory=Counter)

@@ -223,9 +223,9 @@ class Journey:
             return False
         try:
             self._units = await self._reckoner.lasting_units(status.new.schema_name)
-            return await self._reckoner.has_begun(status.new.schema_name)
         except AWAY:
             return False
+        return bool(self._units)
 
     async def _look_at_units(self, schema: str) -> None:
         """What was done when the clone was hit must not have been done again."""

@@ -12,11 +12,12 @@ from domain.violations import Violation
 from domain.vocabulary import MailKind
 from tests.chaos.hooks import Plan
 
-_UNIT_SECONDS = 0.15
 Rows = dict[str, tuple[int, str]]
 """By table: how many rows, and a sum over the hashes of all of them."""
 
-# In the database of this run only: a clone of small books is over before a blow has fallen.
+# In the database of this run only: a clone of small books is over before a blow has fallen. It is long enough for the
+# first units to have reached the disk while others are still to come.
+_UNIT_SECONDS = 1.0
 _NO_BRAKE = "drop function if exists control.brake cascade"
 _BRAKE = f"""
 {_NO_BRAKE};
@@ -83,12 +84,6 @@ class Reckoner:
     async def brake(self, *, on: bool) -> None:
         """Let every unit of a clone take a moment longer, so that there is a half-way, however fast the machine is."""
         await self._pool.execute(_BRAKE if on else _NO_BRAKE)
-
-    async def has_begun(self, schema: str) -> bool:
-        """Tell whether a clone has finished a unit of work."""
-        return bool(
-            await self._pool.fetchval("select exists (select from control.clone_unit where target_schema = $1)", schema)
-        )
 
     async def lasting_units(self, schema: str, *, settled: bool = True) -> dict[str, str]:
         """Return a clone's finished units of work, each with the transaction that finished it.
