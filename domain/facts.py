@@ -58,6 +58,8 @@ class TransferFacts(Fact):
     """Whether its freeze was not lifted: so it stays after a release, for good."""
     ticket_open: bool = False
     """Whether its ticket could be used now: not used, not revoked, not expired."""
+    ticket_gone: bool = False
+    """Whether there is no ticket, or it was revoked."""
     forwards_until: AwareDatetime | None = None
     """When the old mailbox address is to be closed; None when it is closed, or not forwarded."""
     forwarding_live: bool = False

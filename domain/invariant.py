@@ -286,6 +286,12 @@ def _reservations_stand(view: _View) -> Iterator[Violation]:
             yield _of(transfer, ViolationKind.RESERVATION_LOST, what)
 
 
+def _the_awaited_ticket_is_good(view: _View) -> Iterator[Violation]:
+    for transfer in view.facts.transfers:
+        if transfer.state is TransferState.AWAITING_UPLOAD and transfer.ticket_gone:
+            yield _of(transfer, ViolationKind.TICKET_LOST, "awaiting_upload, and it has no ticket that could be used")
+
+
 def _no_orphan_schemas(view: _View) -> Iterator[Violation]:
     kind = ViolationKind.ORPHAN_SCHEMA
     for schema in view.facts.orphan_schemas:
@@ -396,6 +402,7 @@ _RULES: tuple[Callable[[_View], Iterator[Violation]], ...] = (
     _read_only_for_a_reason,
     _reserved_for_a_reason,
     _reservations_stand,
+    _the_awaited_ticket_is_good,
     _no_orphan_schemas,
     _nothing_of_an_ended_move_is_left,
     _nobody_enters_what_is_being_built,

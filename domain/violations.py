@@ -24,6 +24,7 @@ class ViolationKind(StrEnum):
     RESERVED_FOR_NOTHING = "reserved_for_nothing"
     RESERVATION_LOST = "reservation_lost"
     ORPHAN_SCHEMA = "orphan_schema"
+    TICKET_LOST = "ticket_lost"
     TICKET_LEFT = "ticket_left"
     FENCE_REMAINS = "fence_remains"
     FLAGS_LEFT = "flags_left"
@@ -52,6 +53,7 @@ MEANING: Mapping[ViolationKind, str] = MappingProxyType(
         ViolationKind.RESERVED_FOR_NOTHING: "An environment is reserved or built and no transfer is the reason.",
         ViolationKind.RESERVATION_LOST: "A transfer's new environment is gone or is not what its state says.",
         ViolationKind.ORPHAN_SCHEMA: "A schema named like an environment's belongs to none.",
+        ViolationKind.TICKET_LOST: "A transfer awaits the upload of a ticket that is good for nothing.",
         ViolationKind.TICKET_LEFT: "A ticket of a transfer that has ended could still be used.",
         ViolationKind.FENCE_REMAINS: "Lifted fences of a transfer that has ended are still there. They do nothing.",
         ViolationKind.FLAGS_LEFT: "Administrations stayed read-only when their fence was lifted.",
@@ -89,6 +91,7 @@ REMEDY: Mapping[ViolationKind, str] = MappingProxyType(
         "database administrator look whether its schema holds anything that is needed.",
         ViolationKind.RESERVATION_LOST: "Cancel the transfer (`sb-transfer cancel T`) and start it again.",
         ViolationKind.ORPHAN_SCHEMA: _HEAL + "it drops a schema that a clone left; any other is yours to judge.",
+        ViolationKind.TICKET_LOST: "Cancel the transfer (`sb-transfer cancel T`) and start it again.",
         ViolationKind.TICKET_LEFT: _HEAL + "it revokes the ticket.",
         ViolationKind.FENCE_REMAINS: _HEAL + "it drops them; a report that reads for hours may be in the way.",
         ViolationKind.FLAGS_LEFT: _HEAL + "it makes them writable again.",

@@ -92,6 +92,7 @@ select t.transfer_id, t.workflow_id, t.environment_id, t.new_environment_id, t.s
        f.transfer_id is not null and f.lifted_at is null as fence_up,
        k.ticket_id is not null and k.used_at is null and k.revoked_at is null
            and k.expires_at > transaction_timestamp() as ticket_open,
+       k.ticket_id is null or k.revoked_at is not null as ticket_gone,
        case when t.state = 'released' then r.valid_until end as forwards_until,
        coalesce(s.told, '{}') as told,
        coalesce(m.answered, '{}') || case when s.invited_nobody then array['invitation'] else '{}' end as mails

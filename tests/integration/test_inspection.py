@@ -277,6 +277,7 @@ BREAKS: dict[str, list[tuple[ViolationKind, Break]]] = {
         (ViolationKind.RESERVED_FOR_NOTHING, sql("update control.environment set status = 'building'")),
     ],
     "issue": [
+        (ViolationKind.TICKET_LOST, control("delete from control.ticket where transfer_id = $1")),
         (ViolationKind.WRITABLE_UNASKED, sql("alter table {old}.quote disable trigger sb_transfer_fence")),
         (ViolationKind.WORKFLOW_AHEAD, workflow_knows_more),
         (ViolationKind.STRANDED, nothing_runs),

@@ -278,6 +278,7 @@ BROKEN: dict[ViolationKind, list[Facts]] = {
         with_environment("cloning", 1, status=EnvironmentStatus.ACTIVE),
     ],
     ViolationKind.ORPHAN_SCHEMA: [world(ACTIVE, orphan_schemas=("env_0123",))],
+    ViolationKind.TICKET_LOST: [with_move("ticket out", ticket_open=False, ticket_gone=True)],
     ViolationKind.TICKET_LEFT: [with_move("undone", ticket_open=True), with_move("released", ticket_open=True)],
     ViolationKind.FENCE_REMAINS: [
         with_environment("undone", fence_remains=1),

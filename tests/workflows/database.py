@@ -272,6 +272,7 @@ class Database:
             state=move.state,
             live=move.workflow_id in running,
             fence_up=move.fence_up(),
+            ticket_gone=ticket is None or ticket.revoked,
             ticket_open=ticket is not None and not ticket.used and not ticket.revoked,
             forwards_until=move.forwards_until,
             forwarding_live=mailbox_workflow_id_of(move.transfer_id) in running,
