@@ -84,6 +84,17 @@ class StartNow(Message):
     requested_by: str = ""
 
 
+class ExplainCancel(Message):
+    """Why the cancel that follows comes: Temporal keeps a cancel's own reason where everybody can read it."""
+
+    requested_by: str = ""
+    reason: str = ""
+
+    def __str__(self) -> str:
+        """Return it as people read it."""
+        return f"{self.reason} (by {self.requested_by})" if self.reason else f"by {self.requested_by}"
+
+
 class ResendMail(Message):
     """Send one kind of mail again to those it did not reach, or to one other address."""
 

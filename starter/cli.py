@@ -23,6 +23,7 @@ from starter.answers import CertificateChecked, Sight
 from starter.client import TransferClient
 from starter.operations import seed_books, set_up
 from starter.output import EXIT_CODES, ExitCode, Output, leave, report, report_usage, run, write_json
+from starter.payloadkeys import tell_key_use
 from starter.reconciling import inspect
 from starter.services import connect, surroundings
 from starter.ticketfile import TicketFile
@@ -551,6 +552,13 @@ def reconcile(
     """Look whether anything is half-moved; changes nothing without --fix. Exit code 6 when something is."""
     here = surroundings()
     return run(inspect(here, Output(as_json=as_json, zone=here.settings.zone), fix=fix, deep=deep, by=_me(by)))
+
+
+@app.command("payload-keys")
+def payload_keys(as_json: AsJson = False) -> ExitCode:
+    """Tell which keys encrypt histories and which are still needed. Exit code 1 when one that is needed is missing."""
+    here = surroundings()
+    return run(tell_key_use(here, Output(as_json=as_json, zone=here.settings.zone)))
 
 
 # --- how it begins and ends --------------------------------------------------------------------------------------

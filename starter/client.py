@@ -370,7 +370,7 @@ class TransferClient:
 
     async def cancel(self, which: str, *, by: str, reason: str = "") -> Sight:
         """Undo a transfer at any moment before its release; raises as `release` does."""
-        why = f"{reason} (by {by})" if reason else f"by {by}"
+        why = m.ExplainCancel(requested_by=by, reason=reason)
         return await self._decide(
             which, "cancel", by, lambda remote: remote.cancel(why), "undo_begun", tells_actor=False
         )

@@ -204,10 +204,14 @@ class RemoteTransfer:
         with domain_errors():
             await self._handle.signal(TransferWorkflow.start_now, signal, rpc_timeout=_RPC_TIMEOUT)
 
-    async def cancel(self, reason: str) -> None:
-        """Ask for everything to be undone; whether it still can shows later."""
+    async def cancel(self, why: m.ExplainCancel) -> None:
+        """Ask for everything to be undone; whether it still can shows later.
+
+        Why goes ahead in a signal: a cancel's own reason is the one text that Temporal takes without a payload.
+        """
         with domain_errors():
-            await self._handle.cancel(reason=reason, rpc_timeout=_RPC_TIMEOUT)
+            await self._handle.signal(TransferWorkflow.explain_cancel, why, rpc_timeout=_RPC_TIMEOUT)
+            await self._handle.cancel(rpc_timeout=_RPC_TIMEOUT)
 
 
 @contextmanager

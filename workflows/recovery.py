@@ -179,6 +179,8 @@ class RecoveryWorkflow:
     @workflow.signal(dynamic=True, description="Nothing is decided any more: what comes is refused and recorded.")
     async def too_late(self, name: str, args: Sequence[RawValue]) -> None:  # noqa: ARG002 - whatever it says
         """Refuse every signal, as a transfer does that is past its moment."""
+        if name == "explain_cancel":  # the cancel itself comes next, and is refused by its own name
+            return
         await self._saga.refuse(name, "", f"the transfer is {self._progress.state.value} and is being recovered")
 
     @workflow.query(description="Where the transfer stands, and what it waits for.")

@@ -32,11 +32,13 @@ class Undo(Exception):
         self.requested_by = requested_by
 
     @classmethod
-    def because_of(cls, error: BaseException) -> "Undo":
-        """Return why an exception ends the transfer."""
+    def because_of(cls, error: BaseException, cancel: m.ExplainCancel | None = None) -> "Undo":
+        """Return why an exception ends the transfer; `cancel` is what was said before a cancel."""
         if isinstance(error, Undo):
             return error
         if is_cancel(error):
+            if cancel is not None:
+                return cls(UndoReason.CANCELLED, str(cancel), cancel.requested_by)
             return cls(UndoReason.CANCELLED, workflow.cancellation_reason() or "")
         return cls(UndoReason.FAILED, root_cause(error))
 

@@ -52,6 +52,7 @@ class TransferWorkflow:
         self._reservation: m.ReservationMade | None = None
         self._decision: m.Release | m.Reject | None = None
         self._lost = False
+        self._cancel: m.ExplainCancel | None = None
 
     @workflow.run
     async def run(self, order: m.TransferInput) -> m.TransferResult:  # noqa: ARG002 - `workflow.init` has taken it
@@ -67,7 +68,7 @@ class TransferWorkflow:
             self._notify()
             release = await self._wait_for_release()
         except (Undo, asyncio.CancelledError, FailureError) as error:
-            await self._saga.whatever_comes(self._undo(Undo.because_of(error)))
+            await self._saga.whatever_comes(self._undo(Undo.because_of(error, self._cancel)))
         else:
             await self._saga.whatever_comes(self._release(release))
         await self._saga.whatever_comes(self._finish_open_ends())
@@ -289,6 +290,14 @@ class TransferWorkflow:
     async def reject(self, signal: m.Reject) -> None:
         """Decide that everything is undone."""
         await self._decide("reject", signal.rejected_by, "rejected_by", signal)
+
+    @workflow.signal(
+        description='Say why the cancel that you send next comes. {"requested_by": "<name>", "reason": "<why>"}. '
+        "It changes nothing by itself."
+    )
+    def explain_cancel(self, signal: m.ExplainCancel) -> None:
+        """Take note of why a cancel comes, where only those who hold the keys can read it."""
+        self._cancel = signal
 
     @workflow.update(description="Send one kind of mail again, to those it did not reach or to one other address.")
     async def resend_mail(self, order: m.ResendMail) -> m.MailSent:

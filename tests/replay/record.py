@@ -22,6 +22,7 @@ from domain import messages as m
 from domain.errors import CannotBeCarried, NameTaken, Unavailable, WrongMoment
 from domain.naming import mailbox_workflow_id_of, workflow_id_of
 from domain.vocabulary import MailKind, Scenario, TransferState
+from tests.replay.converting import CONVERTER
 from tests.workflows.evenings import SHORT, Evenings, asked, away, back, put_off
 from tests.workflows.story import Transfer, reach, skip, to_inspection, upload
 from tests.workflows.world import TTL, Gate, workers
@@ -35,6 +36,11 @@ Story = Callable[[WorkflowEnvironment, Transfer, Gate], Awaitable[None]]
 async def released(_: WorkflowEnvironment, transfer: Transfer, __: Gate) -> None:
     await to_inspection(transfer)
     await transfer.signal(TransferWorkflow.release, m.Release(released_by="new side", note="compared"))
+
+
+async def released_encrypted(environment: WorkflowEnvironment, transfer: Transfer, world: Gate) -> None:
+    """As `released`, with histories encrypted (see `_client_of`)."""
+    await released(environment, transfer, world)
 
 
 async def released_after_the_evening(environment: WorkflowEnvironment, transfer: Transfer, _: Gate) -> None:
@@ -207,6 +213,7 @@ STORIES: dict[str, Story] = {
     story.__name__: story
     for story in (
         released,
+        released_encrypted,
         released_after_the_evening,
         released_after_trouble,
         undone_expired,
@@ -229,14 +236,15 @@ STORIES: dict[str, Story] = {
 async def record(environment: WorkflowEnvironment, story: Story) -> tuple[str, str | None]:
     """Play one story to its end and return its history, and that of the mailbox workflow it started, as JSON."""
     world = _world_of(story)
-    transfers, heavy, mail = workers(environment.client, world)
+    client = _client_of(story, environment)
+    transfers, heavy, mail = workers(client, world)
     async with transfers, heavy, mail:
-        transfer = await _start(environment, world.old_id)
+        transfer = await _start(environment, client, world.old_id)
         await story(environment, transfer, world)
         result = await transfer.result()
         mailbox = None
         if result.state is TransferState.RELEASED:
-            handle = environment.client.get_workflow_handle(mailbox_workflow_id_of(result.transfer_id))
+            handle = client.get_workflow_handle(mailbox_workflow_id_of(result.transfer_id))
             await environment.fast_forward(handle, timedelta(days=31))
             await handle.result()
             mailbox = (await handle.fetch_history()).to_json()
@@ -251,8 +259,14 @@ def _world_of(story: Story) -> Gate:
     return world
 
 
-async def _start(environment: WorkflowEnvironment, environment_id: uuid.UUID) -> Transfer:
-    client: Client = environment.client
+def _client_of(story: Story, environment: WorkflowEnvironment) -> Client:
+    """Return a client that leaves histories readable, but for the story of which this is the point."""
+    if story is not released_encrypted:
+        return environment.client
+    return Client(environment.client.service_client, data_converter=CONVERTER)
+
+
+async def _start(environment: WorkflowEnvironment, client: Client, environment_id: uuid.UUID) -> Transfer:
     with environment.with_time_skipping_disabled():
         return await client.start_workflow(
             TransferWorkflow.run,

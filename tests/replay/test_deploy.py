@@ -8,7 +8,6 @@ import pytest
 from temporalio import workflow
 from temporalio.api.enums.v1 import WorkflowTaskFailedCause
 from temporalio.client import WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer
 
@@ -16,6 +15,7 @@ from domain import messages as m
 from domain.naming import workflow_id_of
 from domain.vocabulary import TransferState
 from tests.replay.changed import STEP, DeprecatedPatchWorkflow, PatchedWorkflow, UnpatchedWorkflow
+from tests.replay.converting import CONVERTER
 from tests.replay.test_replay import RECORDED_TRANSFERS, history_of
 from tests.workflows.story import Transfer, reach, to_inspection, upload
 from tests.workflows.world import Gate, workers
@@ -63,7 +63,7 @@ def announced(world: Gate) -> int:
 
 
 async def replay(code: type[TransferWorkflow], history: WorkflowHistory) -> None:
-    await Replayer(workflows=[code], data_converter=pydantic_data_converter).replay_workflow(history)
+    await Replayer(workflows=[code], data_converter=CONVERTER).replay_workflow(history)
 
 
 async def test_begun_on_the_old_code_and_finished_on_the_new(skipping: WorkflowEnvironment) -> None:

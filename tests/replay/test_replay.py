@@ -1,16 +1,16 @@
 """Transfers wait for weeks: a deploy in between must find their histories playable."""
 
-import base64
 import json
 
 import pytest
 from temporalio import workflow
 from temporalio.client import WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
+from adapters.payloads import ENCODING
 from domain import messages as m
 from domain.vocabulary import Scenario, UndoReason
+from tests.replay.converting import CONVERTER
 from tests.replay.incompatible import IncompatibleWorkflow
 from tests.replay.record import HISTORIES, STORIES
 from workflows.mailbox import MailboxForwardingWorkflow
@@ -37,25 +37,38 @@ def test_every_ending_has_a_history() -> None:
 @pytest.mark.parametrize("name", RECORDED)
 async def test_recorded_histories_replay(name: str) -> None:
     """A workflow in flight during a deploy must go on, not stop with a non-determinism error."""
-    replayer = Replayer(workflows=[TransferWorkflow, MailboxForwardingWorkflow], data_converter=pydantic_data_converter)
+    replayer = Replayer(workflows=[TransferWorkflow, MailboxForwardingWorkflow], data_converter=CONVERTER)
     await replayer.replay_workflow(history_of(name))
 
 
-def test_every_scenario_and_ending_has_a_history() -> None:
+async def test_every_scenario_and_ending_has_a_history() -> None:
     """A scenario or a reason to undo without a story would be replayed by nobody."""
-    results = [
-        m.TransferResult.model_validate_json(base64.b64decode(payload["data"]))
-        for path in NEWEST
-        for event in json.loads(path.read_text())["events"]
-        if path.stem != "mailbox_closed"
-        for payload in event.get("workflowExecutionCompletedEventAttributes", {}).get("result", {}).get("payloads", [])
-    ]
+    results = []
+    for path in NEWEST:
+        last = history_of(path.stem).events[-1].workflow_execution_completed_event_attributes
+        if path.stem != "mailbox_closed":
+            results += await CONVERTER.decode(last.result.payloads, [m.TransferResult])
     assert {result.scenario for result in results} >= set(Scenario)
     assert {result.undo_reason for result in results} == {None, *UndoReason}
 
 
+def test_one_history_is_encrypted() -> None:
+    """What production records must be among what is replayed; and what was recorded before encryption too."""
+    encodings = {
+        path.stem: {
+            payload.metadata["encoding"]
+            for event in history_of(path.stem).events
+            for payload in event.workflow_execution_started_event_attributes.input.payloads
+        }
+        for path in NEWEST
+    }
+    encrypted = {name for name, found in encodings.items() if found == {ENCODING}}
+    assert encrypted == {"released_encrypted"}
+    assert b"new side" not in (HISTORIES / "released_encrypted.json").read_bytes()
+
+
 async def test_an_incompatible_change_is_caught() -> None:
     """The replay test itself must be able to fail: a variant with two steps swapped is rejected."""
-    replayer = Replayer(workflows=[IncompatibleWorkflow], data_converter=pydantic_data_converter)
+    replayer = Replayer(workflows=[IncompatibleWorkflow], data_converter=CONVERTER)
     with pytest.raises(workflow.NondeterminismError):
         await replayer.replay_workflow(history_of("released"))
