@@ -6,6 +6,8 @@ The statements come from `pg_catalog` with names deparsed relative to the schema
 import textwrap
 from dataclasses import dataclass
 
+import asyncpg
+
 from adapters.postgres import Connection
 from adapters.statements import load
 from domain.messages import Obstacle
@@ -64,6 +66,7 @@ class Blueprint:
     types: list[str]
     sequences: list[str]
     functions: list[str]
+    view_functions: list[str]
     tables: list[str]
     attachments: list[str]
     columns: list[str]
@@ -114,12 +117,23 @@ async def inspect_schema(connection: Connection, schema: str) -> list[Obstacle]:
             return found  # drawing it may fail on what was found
         found += _naming_themselves(await draw_blueprint(connection, schema), schema)
         for view in await connection.fetch(_OBSTACLES["staleness"], schema):
-            if await connection.fetchval(view["statement"]):
-                why = "its rows are not what its query gives now, which is what the copy would hold; refresh or drop it"
+            if (why := await _staleness(connection, view["statement"])) is not None:
                 found.append(Obstacle(what=view["what"], why=why))
         return found
     finally:
         await looking.rollback()
+
+
+async def _staleness(connection: Connection, statement: str) -> str | None:
+    try:
+        async with connection.transaction():
+            if await connection.fetchval(statement):
+                return (
+                    "its rows are not what its query gives now, which is what the copy would hold; refresh or drop it"
+                )
+    except asyncpg.PostgresError as error:
+        return f"its query fails ({error}), so the copy could not be filled; repair or drop it"
+    return None
 
 
 def _naming_themselves(plan: Blueprint, schema: str) -> list[Obstacle]:
@@ -169,10 +183,12 @@ async def draw_blueprint(connection: Connection, schema: str) -> Blueprint:
 
     async with connection.transaction(readonly=True):
         await enter(connection, schema)
+        functions = [row for name in ("functions", "aggregates") for row in await connection.fetch(_SQL[name], schema)]
         return Blueprint(
-            types=await statements("types"),
+            types=[*await statements("types"), *await statements("domain_checks")],
             sequences=await statements("sequences"),
-            functions=[*await statements("functions"), *await statements("aggregates")],
+            functions=[row["statement"] for row in functions if not row["late"]],
+            view_functions=[row["statement"] for row in functions if row["late"]],
             tables=await statements("tables"),
             attachments=await statements("attachments"),
             columns=await statements("columns"),

@@ -268,7 +268,7 @@ class Copying:
 
     async def _finish(self, connection: Connection) -> int:
         plan, run = self._course.plan, self._run
-        await self._make(connection, plan.views)
+        await self._make(connection, [*plan.views, *plan.view_functions])
         await self._make(connection, [*plan.attached, *plan.comments, *plan.grants, *plan.owners])
         for statement in await catalog.position_statements(connection, run.source, run.target):
             await connection.execute(statement)

@@ -29,7 +29,7 @@ select case t.typtype
         ' default ' || pg_get_expr(t.typdefaultbin, 0),
         case when t.typnotnull then ' not null' end,
         (select string_agg(format(' constraint %I %s', c.conname, pg_get_constraintdef(c.oid)), '' order by c.conname)
-           from pg_constraint c where c.contypid = t.oid and c.contype = 'c'))
+           from pg_constraint c where c.contypid = t.oid and c.contype = 'c' and c.convalidated))
     when 'c' then format('create type %I as (%s)', t.typname,
         (select string_agg(format('%I %s%s', a.attname, format_type(a.atttypid, a.atttypmod),
                     case when a.attcollation <> at.typcollation then format(' collate %s', a.attcollation::regcollation) end),
@@ -51,6 +51,13 @@ where t.typnamespace = (select oid from ns)
   and (t.typtype in ('e', 'd', 'r') or t.typtype = 'c' and c.relkind = 'c')
 order by t.typtype = 'e' desc, t.oid
 
+-- name: domain_checks
+-- Checks of domains that not every value has met: CREATE DOMAIN knows none.
+select format('alter domain %s add constraint %I %s', format_type(t.oid, null), c.conname, pg_get_constraintdef(c.oid)) as statement
+from pg_constraint c join pg_type t on t.oid = c.contypid
+where t.typnamespace = (select oid from pg_namespace where nspname = $1) and c.contype = 'c' and not c.convalidated
+order by c.oid
+
 -- name: sequences
 -- Sequences that stand alone or belong to a serial column; an identity's comes with its column.
 select format('create %s sequence %I as %s increment by %s minvalue %s maxvalue %s start with %s cache %s %s',
@@ -62,8 +69,15 @@ where c.relnamespace = (select oid from pg_namespace where nspname = $1)
 order by c.oid
 
 -- name: functions
--- Functions and procedures.
-select format('create or replace %s %I', w.word, p.proname)
+-- Functions and procedures; `late` ones take or return rows of views, or read them in a body that the server has parsed.
+with recursive needs_view (classid, objid) as (
+    select 'pg_class'::regclass::oid, c.oid from pg_class c
+    where c.relnamespace = (select oid from pg_namespace where nspname = $1) and c.relkind in ('v', 'm')
+    union
+    select d.classid, d.objid from needs_view w join pg_depend d on d.refclassid = w.classid and d.refobjid = w.objid
+    where d.classid in ('pg_type'::regclass, 'pg_proc'::regclass)
+)
+select p.oid in (select objid from needs_view where classid = 'pg_proc'::regclass) as late, format('create or replace %s %I', w.word, p.proname)
        || substr(d.def, length(format('CREATE OR REPLACE %s %I.%I', upper(w.word), $1::text, p.proname)) + 1) as statement
 from pg_proc p
 cross join lateral (select case p.prokind when 'p' then 'procedure' else 'function' end as word) w
@@ -75,7 +89,14 @@ order by p.oid
 
 -- name: aggregates
 -- Ordinary aggregates; others are refused before anything is frozen.
-select format('create aggregate %I(%s) (%s)', p.proname,
+with recursive needs_view (classid, objid) as (
+    select 'pg_class'::regclass::oid, c.oid from pg_class c
+    where c.relnamespace = (select oid from pg_namespace where nspname = $1) and c.relkind in ('v', 'm')
+    union
+    select d.classid, d.objid from needs_view w join pg_depend d on d.refclassid = w.classid and d.refobjid = w.objid
+    where d.classid in ('pg_type'::regclass, 'pg_proc'::regclass)
+)
+select p.oid in (select objid from needs_view where classid = 'pg_proc'::regclass) as late, format('create aggregate %I(%s) (%s)', p.proname,
     case when p.pronargs = 0 then '*' else pg_get_function_arguments(p.oid) end,
     concat_ws(', ', format('sfunc = %s, stype = %s', a.aggtransfn::regproc, format_type(a.aggtranstype, null)),
         case when a.aggtransspace <> 0 then format('sspace = %s', a.aggtransspace) end,
@@ -225,9 +246,13 @@ select case c.relkind
         when 'v' then format('create view %I%s as %s', c.relname,
             (select ' with (' || string_agg(format('%s=%L', split_part(x, '=', 1), substr(x, strpos(x, '=') + 1)), ', ') || ')'
                from unnest(c.reloptions) x), pg_get_viewdef(c.oid))
-        else format('create materialized view %I%s as %s%s', c.relname,
-            (select ' with (' || string_agg(format('%s=%L', split_part(x, '=', 1), substr(x, strpos(x, '=') + 1)), ', ') || ')'
-               from unnest(c.reloptions) x), rtrim(pg_get_viewdef(c.oid), ';'),
+        else format('create materialized view %I%s%s as %s%s', c.relname,
+            (select format(' using %I', am.amname) from pg_am am where am.oid = c.relam and am.amname <> 'heap'),
+            (select ' with (' || string_agg(format('%s=%L', o.name, o.value), ', ') || ')'
+               from (select split_part(x, '=', 1) as name, substr(x, strpos(x, '=') + 1) as value from unnest(c.reloptions) x
+                     union all
+                     select 'toast.' || split_part(x, '=', 1), substr(x, strpos(x, '=') + 1)
+                     from pg_class tc, unnest(tc.reloptions) x where tc.oid = c.reltoastrelid) o), rtrim(pg_get_viewdef(c.oid), ';'),
             case when c.relispopulated then ' with data' else ' with no data' end)
     end as statement
 from pg_class c
@@ -235,12 +260,33 @@ where c.relnamespace = (select oid from pg_namespace where nspname = $1) and c.r
 order by c.oid
 
 -- name: attached
--- Indexes of materialised views, rules, triggers, policies, statistics, row security, replica identity, view defaults.
+-- Indexes and settings of materialised views, rules, triggers, policies, statistics, row security, replica identity, view defaults.
 with ns as (select oid from pg_namespace where nspname = $1),
 rel as (select * from pg_class where relnamespace = (select oid from ns))
 select statement from (
     select 1 as place, i.oid, pg_get_indexdef(x.indexrelid, 0, true) as statement
     from pg_index x join rel c on c.oid = x.indrelid and c.relkind = 'm' join pg_class i on i.oid = x.indexrelid
+    union all
+    select 2, c.oid, format('alter materialized view %s cluster on %I', c.oid::regclass, i.relname)
+    from pg_index x join rel c on c.oid = x.indrelid and c.relkind = 'm' join pg_class i on i.oid = x.indexrelid
+    where x.indisclustered
+    union all
+    select 2, i.oid, format('alter index %s alter column %s set statistics %s', i.oid::regclass, a.attnum, a.attstattarget)
+    from pg_index x join rel c on c.oid = x.indrelid and c.relkind = 'm' join pg_class i on i.oid = x.indexrelid
+    join pg_attribute a on a.attrelid = i.oid and a.attnum > 0 and a.attstattarget >= 0
+    union all
+    select 2, c.oid, format('alter materialized view %s alter column %I %s', c.oid::regclass, a.attname, s.setting)
+    from rel c
+    join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+    join pg_type t on t.oid = a.atttypid
+    cross join lateral (values
+        (case when a.attstorage <> t.typstorage then 'set storage '
+            || case a.attstorage when 'p' then 'plain' when 'e' then 'external' when 'm' then 'main' else 'extended' end end),
+        (case when a.attcompression <> '' then 'set compression ' || case a.attcompression when 'l' then 'lz4' else 'pglz' end end),
+        (case when a.attstattarget >= 0 then 'set statistics ' || a.attstattarget end),
+        ((select 'set (' || string_agg(format('%s=%L', split_part(x, '=', 1), substr(x, strpos(x, '=') + 1)), ', ') || ')'
+            from unnest(a.attoptions) x))) s(setting)
+    where c.relkind = 'm' and s.setting is not null
     union all
     select 2, r.oid, pg_get_ruledef(r.oid, true) from pg_rewrite r join rel c on c.oid = r.ev_class where r.rulename <> '_RETURN'
     union all

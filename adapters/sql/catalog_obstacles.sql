@@ -2,8 +2,15 @@
 
 -- name: obstacles
 -- Everything that the clone could not carry exactly, with the reason and what to do.
-with ns as (select oid, nspname from pg_namespace where nspname = $1),
-rel as (select * from pg_class where relnamespace = (select oid from ns))
+with recursive ns as (select oid, nspname from pg_namespace where nspname = $1),
+rel as (select * from pg_class where relnamespace = (select oid from ns)),
+-- Views, and the types and functions that cannot be made before them.
+needs_view (classid, objid) as (
+    select 'pg_class'::regclass::oid, oid from rel where relkind in ('v', 'm')
+    union
+    select d.classid, d.objid from needs_view w join pg_depend d on d.refclassid = w.classid and d.refobjid = w.objid
+    where d.classid in ('pg_type'::regclass, 'pg_proc'::regclass)
+)
 select what, why from (
     select format('%s %s', case relkind when 'f' then 'foreign table' else 'relation of kind ' || relkind::text end, oid::regclass) as what,
         'its rows live outside this database; move them into an ordinary table or drop it' as why
@@ -18,6 +25,22 @@ select what, why from (
     union all
     select format('relation %s', oid::regclass), format('it belongs to %s, for whom this service may not act; change its owner', relowner::regrole)
     from rel where relkind not in ('t', 'i', 'I') and not pg_has_role(relowner, 'usage')
+    union all
+    select format('%s %s', case relkind when 'm' then 'materialized view' else 'table' end, oid::regclass),
+        'this service may not read it; grant it SELECT'
+    from rel where relkind in ('r', 'm') and not has_table_privilege(oid, 'select') and pg_has_role(relowner, 'usage')
+    union all
+    select pg_describe_object(d.classid, d.objid, d.objsubid),
+        format('it needs %s, which hangs on a view, and views are made when all rows are there; take it out',
+               pg_describe_object(d.refclassid, d.refobjid, 0))
+    from needs_view w
+    join pg_depend d on d.refclassid = w.classid and d.refobjid = w.objid and d.deptype in ('n', 'a')
+    where w.classid in ('pg_type'::regclass, 'pg_proc'::regclass) and (
+        d.classid = 'pg_class'::regclass and d.objid in (select oid from rel where relkind in ('r', 'p', 'c', 'i', 'I'))
+        or d.classid = 'pg_attrdef'::regclass and d.objid in (
+            select a.oid from pg_attrdef a join rel c on c.oid = a.adrelid and c.relkind in ('r', 'p'))
+        or d.classid = 'pg_constraint'::regclass
+        or d.classid = 'pg_type'::regclass and d.objid in (select oid from pg_type where typtype in ('d', 'r')))
     union all
     select format('table %s', oid::regclass), 'its row security is forced on its owner, so this service cannot see every row; '
         'ALTER TABLE ... NO FORCE ROW LEVEL SECURITY'
@@ -91,6 +114,16 @@ select what, why from (
     select format('table %s', i.inhrelid::regclass), format('its parent or child %s lies in another schema; keep a family in one schema', i.inhparent::regclass)
     from pg_inherits i join pg_class a on a.oid = i.inhrelid join pg_class b on b.oid = i.inhparent
     where (a.relnamespace = (select oid from ns)) <> (b.relnamespace = (select oid from ns))
+    union all
+    select format('constraint %I of %s', k.conname, k.conrelid::regclass),
+        format('it is valid while that of its parent %s is not, so the copy would get it as not valid; validate its parent''s', i.inhparent::regclass)
+    from pg_constraint k join rel c on c.oid = k.conrelid
+    join pg_inherits i on i.inhrelid = c.oid
+    join pg_constraint p on p.conrelid = i.inhparent and p.contype = k.contype and not p.convalidated
+        and (p.contype = 'c' and p.conname = k.conname or p.contype = 'n' and (
+            select attname from pg_attribute where attrelid = p.conrelid and attnum = p.conkey[1]) = (
+            select attname from pg_attribute where attrelid = k.conrelid and attnum = k.conkey[1]))
+    where k.contype in ('c', 'n') and k.coninhcount > 0 and not k.conislocal and k.convalidated
     union all
     select format('foreign key %I of %s', k.conname, k.conrelid::regclass), 'it refers to this environment from another schema; drop it'
     from pg_constraint k join pg_class a on a.oid = k.conrelid join rel b on b.oid = k.confrelid

@@ -31,7 +31,7 @@ async def test_everything_a_schema_holds_is_carried(move: Move) -> None:
     )  # a materialised view's rows are made, not copied
 
 
-@pytest.mark.parametrize("application", ["web_shop", "crm", "erp"])
+@pytest.mark.parametrize("application", ["web_shop", "crm", "erp", "oddities"])
 async def test_applications_of_others_are_carried(move: Move, application: str) -> None:
     """What a customer built on the books himself must be there on the other side, to the last comment."""
     await move.build((SCHEMAS / f"{application}.sql").read_text())
@@ -419,6 +419,45 @@ async def test_progress_reaches_the_whole(move: Move) -> None:
         ),
         ("create schema other; create table t (id int); create view other.v as select * from t", "view other.v"),
         ("create schema other; create table other.p (id int); create table c () inherits (other.p)", "table c"),
+        ("create table t (id int); revoke all on t from sb_owner", "table t"),
+        ("create table t (); create view v as select 1 as x; create table holds (x v)", "column x of table holds"),
+        ("create view v as select 1 as x; create domain d as v", "type d"),
+        (
+            (
+                "create table t (id int); create view v as select * from t; create function f() returns bigint "
+                "language sql begin atomic select count(*) from v; end; create table d (x bigint default f())"
+            ),
+            "default value for column x of table d",
+        ),
+        (
+            (
+                "create table p (a int); alter table p add constraint positive check (a > 0) not valid; "
+                "create table c () inherits (p)"
+            ),
+            "constraint positive of c",
+        ),
+        (
+            (
+                "create table p (a int); alter table p add constraint present not null a not valid; "
+                "create table c () inherits (p)"
+            ),
+            "constraint present of c",
+        ),
+        (
+            (
+                "create function one() returns int language sql as 'select 1'; "
+                "create materialized view m as select one() as x; create or replace function one() returns int "
+                "language plpgsql as 'begin raise exception ''no''; end'"
+            ),
+            "materialized view m",
+        ),
+        (
+            (
+                "create type t as enum ('a'); create function f(t) returns int language sql immutable as 'select 1'; "
+                "create cast (t as int) with function f(t)"
+            ),
+            "cast from t to integer",
+        ),
         (
             "alter default privileges in schema {schema} grant select on tables to sb_app",
             "default privileges of sb_owner",
@@ -433,6 +472,47 @@ async def test_what_cannot_be_carried_is_told_before(move: Move, sql: str, what:
     found = [obstacle.what for obstacle in obstacles]
     assert found
     assert what is None or what.format(schema=move.source)[:100] in [name[:100] for name in found]
+
+
+@pytest.mark.parametrize(
+    ("sql", "what", "undo"),
+    [
+        (
+            (
+                "create foreign data wrapper nowhere; create server nowhere foreign data wrapper nowhere; "
+                "create foreign table {schema}.t (id int) server nowhere"
+            ),
+            "foreign table t",
+            "drop foreign data wrapper nowhere cascade",
+        ),
+        (
+            (
+                "create function public.watch() returns event_trigger language plpgsql as 'begin end'; "
+                "create event trigger watch on ddl_command_end execute function public.watch()"
+            ),
+            "event trigger watch",
+            "drop function public.watch() cascade",
+        ),
+        ("create publication whole for tables in schema {schema}", "publication whole", "drop publication whole"),
+        (
+            "create function {schema}.f() returns int language internal as 'pg_backend_pid'",
+            "function f()",
+            "drop function {schema}.f()",
+        ),
+    ],
+)
+async def test_what_only_a_superuser_makes_is_told_before(
+    move: Move, postgres: EmbeddedPostgres, sql: str, what: str, undo: str
+) -> None:
+    """Rows that live elsewhere, or a trigger on every definition, would make a copy that is not the original."""
+    superuser = await asyncpg.connect(postgres.dsn("postgres", move.dsn.rsplit("/", 1)[1]))
+    try:
+        await superuser.execute(sql.format(schema=move.source))
+        async with move.pool.acquire() as connection:
+            assert what in [obstacle.what for obstacle in await inspect_schema(connection, move.source)]
+        await superuser.execute(undo.format(schema=move.source))
+    finally:
+        await superuser.close()
 
 
 async def test_a_rich_but_clean_schema_has_no_obstacle(move: Move) -> None:
