@@ -52,6 +52,7 @@ class Copying:
         self._rows_total = sum(load_.rows_estimate for load_ in loads)
         self._bytes_total = sum(load_.bytes for load_ in loads)
         self._units_of_table: dict[str, list[str]] = {}
+        self._schedule = Schedule((), run.done, throttle.must_stop)
 
     async def everything(self) -> None:
         """Run every unit of work; report twice a second meanwhile, and at the end.
@@ -61,9 +62,9 @@ class Copying:
             Superseded: A newer attempt has begun, or the transfer is being undone.
             WorkerStopping: This process is to end, and every unit that had begun is finished.
         """
-        schedule = Schedule(self._units(), self._run.done, self._throttle.must_stop)
+        self._schedule = Schedule(self._units(), self._run.done, self._throttle.must_stop)
         async with self._telling():
-            await schedule.run(self._run.pool, self._parallelism, self._throttle.let_pass, self._take)
+            await self._schedule.run(self._run.pool, self._parallelism, self._throttle.let_pass, self._take)
 
     async def _take(self, unit: Unit, connection: Connection) -> None:
         self._phase = unit.phase
@@ -259,8 +260,10 @@ class Copying:
     def _index(self, statement: str) -> Work:
         async def work(connection: Connection) -> int:
             await catalog.enter(connection, self._run.target)
-            # The connections already keep the cores busy; a build's own helpers would only get in each other's way.
-            await connection.execute(_SQL["index_settings"])
+            # While there is other work, the connections keep the cores busy and a build's own helper would only be in
+            # the way. When this is the last that can begin, another connection is idle or soon will be.
+            helped = self._parallelism > 1 and not self._schedule.others_ready
+            await connection.execute(_SQL["index_settings"], str(int(helped)))
             await connection.execute(statement)
             return 0
 

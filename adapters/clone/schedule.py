@@ -55,6 +55,11 @@ class Schedule:
         self._left = len(self._units)
         self._changed = asyncio.Condition()
 
+    @property
+    def others_ready(self) -> bool:
+        """Tell whether a unit could begin now that nobody has taken."""
+        return bool(self._ready)
+
     async def run(
         self,
         pool: Pool,

@@ -47,8 +47,8 @@ select format('comment on schema %I is %L', $1::text, $2::text)
 select control.copy_ranges($1, $2, $3, $4::text[], $5::bigint[], $6::text[], $7::text[], $8::bigint[], $9::bigint[])
 
 -- name: index_settings
--- One process per build, with memory for the sort.
-select set_config('max_parallel_maintenance_workers', '0', true), set_config('maintenance_work_mem', '256MB', true)
+-- How many processes help with a build, and memory for the sort.
+select set_config('max_parallel_maintenance_workers', $1, true), set_config('maintenance_work_mem', '256MB', true)
 
 -- name: is_superuser
 -- Whether this role may do everything.

@@ -3,9 +3,11 @@
 import asyncio
 import json
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from random import Random
 from typing import Any
 
 import asyncpg
@@ -781,6 +783,40 @@ async def test_any_single_cell_counts(cells: Pool, cell: tuple[str, str | None, 
     found = await PostgresVerifier(cells, parallelism=1).compare_schemas("cells_old", "cells_new")
     await cells.execute("update cells_old.cell set " + f"{column} = null; update cells_new.cell set {column} = null")
     assert [one.keys for one in found.differences] == ([[f"id={row}: {column}"]] if shown[0] != shown[1] else [])
+
+
+# Few values, near to one another, so that rows are often equal, swapped, doubled or each other's neighbours.
+_AMOUNTS = st.sampled_from([None, "0", "1", "1.0", "10"])
+_LOOSE_ROWS = st.lists(st.tuples(_AMOUNTS, _AMOUNTS, *[st.sampled_from([None, "", "1", "10"])] * 2), max_size=6)
+
+
+@pytest.fixture(scope="module")
+async def loose(cells: Pool) -> Pool:
+    """Two tables without a key in the same two environments, columns of one kind side by side."""
+    for schema in ("cells_old", "cells_new"):
+        await cells.execute(f"create table {schema}.loose (a numeric, b numeric, c text, d text)")
+    return cells
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(old=_LOOSE_ROWS, new=st.one_of(st.none(), _LOOSE_ROWS), order=st.randoms(use_true_random=False))
+async def test_any_two_sets_of_rows_are_equal_or_told_apart(
+    loose: Pool, old: list[tuple[str | None, ...]], new: list[tuple[str | None, ...]] | None, order: Random
+) -> None:
+    """Rows swapped, missing or doubled by a bad copy must show; the same rows in another order must not."""
+    if new is None:
+        new = order.sample(old, len(old))
+    async with loose.acquire() as connection, connection.transaction():
+        for schema, rows in (("cells_old", old), ("cells_new", new)):
+            await connection.execute(f"truncate {schema}.loose")
+            await connection.executemany(
+                f"insert into {schema}.loose values ($1::text::numeric, $2::text::numeric, $3, $4)", rows
+            )
+    found = await PostgresVerifier(loose, parallelism=1).compare_schemas("cells_old", "cells_new")
+    before, after = Counter(old), Counter(new)
+    assert [one.table for one in found.differences] == (["loose"] if before != after else [])
+    if found.differences:
+        assert len(found.differences[0].keys) == len((before - after).keys() | (after - before).keys())
 
 
 # --- within a transfer ----------------------------------------------------------------------------------------------
