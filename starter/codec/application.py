@@ -1,15 +1,15 @@
 """The routes of Temporal's remote codec protocol, with this service's tokens, limits and problem details."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
 from google.protobuf import json_format
 from starlette.types import Receive, Scope, Send
-from temporalio.api.common.v1 import Payloads
+from temporalio.api.common.v1 import Payload, Payloads
 
 from starter.api import problems
 from starter.api.limits import BodyLimit
@@ -18,7 +18,8 @@ from starter.codec.desk import Desk
 OpenDesk = Callable[[], AbstractAsyncContextManager[Desk]]
 # One answer of Temporal's is 4 MiB at most, and base64 makes it a third longer.
 LARGEST_BODY_BYTES = 8 * 1024 * 1024
-_HEADERS = ("X-Namespace", "Content-Type", "Authorization")
+# The UI sends the last one, an identity token, beside the access token; nobody here reads it.
+_HEADERS = ("X-Namespace", "Content-Type", "Authorization", "Authorization-Extras")
 
 router = APIRouter()
 
@@ -40,25 +41,32 @@ TheDesk = Annotated[Desk, Depends(_the_desk)]
 @router.post("/decode", summary="Payloads as they were before they were encrypted")
 async def decode(request: Request, response: Response, desk: TheDesk) -> dict[str, Any]:
     """Take and return `{"payloads": […]}`, as protobuf's JSON; what was never encrypted comes back as it is."""
-    caller = await desk.reader(request)
-    payloads = await _payloads(request)
-    await desk.record(request, caller, "decode", len(payloads.payloads))
-    return _answer(response, await desk.codec.decode(payloads.payloads))
+    payloads = await _admitted(request, response, desk, "decode")
+    return json_format.MessageToDict(Payloads(payloads=await desk.codec.decode(payloads)))
 
 
 @router.post("/encode", summary="Payloads encrypted with the newest key")
 async def encode(request: Request, response: Response, desk: TheDesk) -> dict[str, Any]:
     """Take and return `{"payloads": […]}`: what somebody types into a signal's form."""
-    caller = await desk.reader(request)
-    payloads = await _payloads(request)
-    await desk.record(request, caller, "encode", len(payloads.payloads))
-    return _answer(response, await desk.codec.encode(payloads.payloads))
+    payloads = await _admitted(request, response, desk, "encode")
+    return json_format.MessageToDict(Payloads(payloads=await desk.codec.encode(payloads)))
 
 
 @router.get("/livez", summary="The process lives")
 async def livez() -> dict[str, str]:
     """Answer, which is all that this proves."""
     return {"status": "ok"}
+
+
+async def _admitted(
+    request: Request, response: Response, desk: Desk, action: Literal["decode", "encode"]
+) -> Sequence[Payload]:
+    """Return what somebody sent who may do this, after it has been written down."""
+    caller = await desk.reader(request)
+    payloads = (await _payloads(request)).payloads
+    await desk.record(request, caller, action, len(payloads))
+    response.headers["Cache-Control"] = "no-store"
+    return payloads
 
 
 async def _payloads(request: Request) -> Payloads:
@@ -73,11 +81,6 @@ async def _payloads(request: Request) -> Payloads:
         return json_format.Parse(await request.body(), Payloads(), ignore_unknown_fields=True)
     except (json_format.ParseError, UnicodeDecodeError, RecursionError):
         raise problems.RequestInvalid from None
-
-
-def _answer(response: Response, payloads: list[Any]) -> dict[str, Any]:
-    response.headers["Cache-Control"] = "no-store"
-    return json_format.MessageToDict(Payloads(payloads=payloads))
 
 
 def build_codec(open_desk: OpenDesk, origins: tuple[str, ...]) -> FastAPI:

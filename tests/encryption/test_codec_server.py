@@ -140,7 +140,7 @@ async def test_the_embedded_ui_reads_without_a_login_and_in_its_own_name(
     for origin in (str(stack.info.ui_url), str(stack.info.ui_url).replace("127.0.0.1", "localhost")):
         asked = {
             "Access-Control-Request-Method": "POST",
-            "Access-Control-Request-Headers": "authorization,content-type,x-namespace",
+            "Access-Control-Request-Headers": "authorization,authorization-extras,content-type,x-namespace",
         }
         preflight = await server.options("/decode", headers={"Origin": origin, **asked})
         assert preflight.status_code == HTTPStatus.OK
