@@ -1,7 +1,7 @@
 """Shuts and opens an environment to writers: the manual's "kenmerk alleen-lezen" and "Vrijgeven"."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
@@ -141,9 +141,8 @@ class PostgresEnvironmentGate:
         first_of_all: list[int],
     ) -> m.EnvironmentFrozen:
         schema_name = environment["schema_name"]
-        frozen_at = datetime.now(UTC)
         await connection.execute(_SQL["set_status"], order.environment_id, EnvironmentStatus.READ_ONLY)
-        await connection.execute(_SQL["mark_frozen"], order.transfer_id, frozen_at)
+        frozen_at = await connection.fetchval(_SQL["mark_frozen"], order.transfer_id)
         grants = await connection.fetchval(_SQL["take_sequence_grants"], schema_name)
         # As late as can be: from here to the commit every writer of this environment is held.
         fence = await freeze_schema(connection, schema_name, patience, first_of_all)

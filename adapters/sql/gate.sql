@@ -88,8 +88,8 @@ update control.fence set lifted_at = now() where transfer_id = $1
 update control.environment set status = $2 where environment_id = $1
 
 -- name: mark_frozen
--- The transfer's environment is shut.
-update control.transfer set frozen_at = $2 where transfer_id = $1
+-- The transfer's environment is shut; says when. The database's clock, because a worker's may be wrong.
+update control.transfer set frozen_at = statement_timestamp() where transfer_id = $1 returning frozen_at
 
 -- name: raise_fence
 -- Refuse every write in a schema; says how many tables were fenced.
