@@ -22,7 +22,7 @@ _NO_BRAKE = "drop function if exists control.brake cascade"
 _BRAKE = f"""
 {_NO_BRAKE};
 create function control.brake() returns trigger language plpgsql as
-'begin perform pg_sleep({_UNIT_SECONDS}); return new; end';
+'begin perform pg_sleep({_UNIT_SECONDS}); new.done_at := clock_timestamp(); return new; end';
 create trigger brake before insert on control.clone_unit for each row execute function control.brake();
 """
 
