@@ -50,10 +50,10 @@ fuzz-api: $(STAMP) ## Send the HTTP API thousands of requests that its descripti
 model: $(STAMP) ## Search every order of events in the model, and see that flaws are found; takes minutes
 	$(BIN)/python -m model.checker
 
-chaos: $(STAMP) ## Kill every server at every step of a transfer: all faults, about half an hour; ARGS="--only 'worker killed'"
+chaos: $(STAMP) ## Kill every server at every step of a transfer: all faults, about a quarter of an hour; ARGS="--only 'worker killed'"
 	$(BIN)/python -m tests.chaos $(ARGS)
 
-orders: $(STAMP) ## Drive the real workflow through 10,000 steps in any order; takes half an hour; ARGS="--steps 500"
+orders: $(STAMP) ## Drive the real workflow through 10,000 steps in any order; takes ten minutes; ARGS="--steps 500"
 	$(BIN)/python -m tests.workflows.orders $(ARGS)
 
 histories: $(STAMP) ## Record the histories that the replay tests play back; docs/deploys.md says when
