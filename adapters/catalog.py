@@ -185,7 +185,7 @@ async def draw_blueprint(connection: Connection, schema: str) -> Blueprint:
         await enter(connection, schema)
         functions = [row for name in ("functions", "aggregates") for row in await connection.fetch(_SQL[name], schema)]
         return Blueprint(
-            types=[*await statements("types"), *await statements("domain_checks")],
+            types=await statements("types"),
             sequences=await statements("sequences"),
             functions=[row["statement"] for row in functions if not row["late"]],
             view_functions=[row["statement"] for row in functions if row["late"]],

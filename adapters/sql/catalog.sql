@@ -23,13 +23,17 @@ select case t.typtype
     when 'e' then format('create type %I as enum (%s)', t.typname,
         (select coalesce(string_agg(quote_literal(e.enumlabel), ', ' order by e.enumsortorder), '')
            from pg_enum e where e.enumtypid = t.oid))
-    when 'd' then format('create domain %I as %s%s%s%s%s', t.typname, format_type(t.typbasetype, t.typtypmod),
+    when 'd' then format('create domain %I as %s%s%s%s%s%s', t.typname, format_type(t.typbasetype, t.typtypmod),
         (select format(' collate %s', c.oid::regcollation) from pg_collation c, pg_type b
           where c.oid = t.typcollation and b.oid = t.typbasetype and b.typcollation <> t.typcollation),
         ' default ' || pg_get_expr(t.typdefaultbin, 0),
         case when t.typnotnull then ' not null' end,
         (select string_agg(format(' constraint %I %s', c.conname, pg_get_constraintdef(c.oid)), '' order by c.conname)
-           from pg_constraint c where c.contypid = t.oid and c.contype = 'c' and c.convalidated))
+           from pg_constraint c where c.contypid = t.oid and c.contype = 'c' and c.convalidated),
+        -- CREATE DOMAIN knows no checks that values of before need not meet.
+        (select string_agg(format('; alter domain %I add constraint %I %s', t.typname, c.conname, pg_get_constraintdef(c.oid)),
+                           '' order by c.conname)
+           from pg_constraint c where c.contypid = t.oid and c.contype = 'c' and not c.convalidated))
     when 'c' then format('create type %I as (%s)', t.typname,
         (select string_agg(format('%I %s%s', a.attname, format_type(a.atttypid, a.atttypmod),
                     case when a.attcollation <> at.typcollation then format(' collate %s', a.attcollation::regcollation) end),
@@ -50,13 +54,6 @@ left join pg_class c on c.oid = t.typrelid
 where t.typnamespace = (select oid from ns)
   and (t.typtype in ('e', 'd', 'r') or t.typtype = 'c' and c.relkind = 'c')
 order by t.typtype = 'e' desc, t.oid
-
--- name: domain_checks
--- Checks of domains that not every value has met: CREATE DOMAIN knows none.
-select format('alter domain %s add constraint %I %s', format_type(t.oid, null), c.conname, pg_get_constraintdef(c.oid)) as statement
-from pg_constraint c join pg_type t on t.oid = c.contypid
-where t.typnamespace = (select oid from pg_namespace where nspname = $1) and c.contype = 'c' and not c.convalidated
-order by c.oid
 
 -- name: sequences
 -- Sequences that stand alone or belong to a serial column; an identity's comes with its column.
