@@ -17,10 +17,10 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test check openapi fuzz-api chaos model orders histories format lock clean
+.PHONY: help demo up test check openapi fuzz-api chaos model orders histories screenshots format lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(STAMP) ## Watch three customer environments move on real servers; ends by itself
 	$(BIN)/sb-transfer demo $(ARGS)
@@ -55,6 +55,9 @@ chaos: $(STAMP) ## Kill every server at every step of a transfer: all faults, ab
 
 orders: $(STAMP) ## Drive the real workflow through 10,000 steps in any order; takes ten minutes; ARGS="--steps 500"
 	$(BIN)/python -m tests.workflows.orders $(ARGS)
+
+screenshots: $(STAMP) ## Take the pictures in docs/ of the Temporal UI again
+	$(BIN)/python -m tests.browser.screenshots
 
 histories: $(STAMP) ## Record the histories that the replay tests play back; docs/deploys.md says when
 	$(BIN)/python -m tests.replay.record

@@ -5,7 +5,7 @@ from temporalio import activity
 from activities.heartbeat import heartbeats
 from domain import messages as m
 from domain.ports import CloneEngine, Verifier
-from domain.steps import ActivityName
+from domain.steps import ActivityName, StepName
 
 
 class CloneActivities:
@@ -17,12 +17,12 @@ class CloneActivities:
 
     @activity.defn(name=ActivityName.CLONE_ADMINISTRATIONS)
     async def clone_administrations(self, order: m.CloneAdministrations) -> m.CloneFinished:
-        async with heartbeats() as report:
+        async with heartbeats(StepName.CLONE) as report:
             return await self._engine.clone(order, report, activity.is_worker_shutdown)
 
     @activity.defn(name=ActivityName.VERIFY_CLONE)
     async def verify_clone(self, order: m.VerifyClone) -> m.Verification:
-        async with heartbeats() as report:
+        async with heartbeats(StepName.VERIFY) as report:
             return await self._verifier.verify(order, report)
 
     @activity.defn(name=ActivityName.DROP_CLONE)

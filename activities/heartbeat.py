@@ -1,21 +1,41 @@
-"""Beating while work goes on: a cancel reaches an activity by its beats, and silence tells that a worker is gone."""
+"""Beating while work goes on: a cancel reaches an activity by its beats, and silence tells that a worker is gone.
+
+Beats cost no history but reach only who asks the server for pending activities. Long work therefore also tells its
+workflow, seldom, how far it is: that is what the page in the Temporal UI shows.
+"""
 
 import asyncio
+import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 
 from temporalio import activity
+from temporalio.service import RPCError
 
-from domain.messages import CloneProgress
+from domain.messages import CloneProgress, StepSeen
 from domain.ports import ReportProgress
+from domain.steps import StepName
+
+_log = logging.getLogger(__name__)
 
 # Well inside the heartbeat time-out, and often enough for people who watch.
 _BEAT_SECONDS = 2.0
+# Each telling is four events in a history. Short work tells nothing; what is tried again and again tells ever less.
+_SECONDS_BETWEEN_TELLINGS = 20.0
+_TELLINGS = 40
+_SIGNAL = "step_seen"
+_RPC_TIMEOUT = timedelta(seconds=3)
 
 
 @asynccontextmanager
-async def heartbeats() -> AsyncIterator[ReportProgress]:
-    """Beat until the block ends, also while one long statement runs; what is reported travels with the beats."""
+async def heartbeats(step: StepName | None = None) -> AsyncIterator[ReportProgress]:
+    """Beat until the block ends, also while one long statement runs; what is reported travels with the beats.
+
+    Args:
+        step: The transfer's step that this is the work of; its workflow is told now and then how far it is.
+    """
     newest: CloneProgress | None = None
 
     def report(progress: CloneProgress) -> None:
@@ -24,8 +44,11 @@ async def heartbeats() -> AsyncIterator[ReportProgress]:
         activity.heartbeat(progress)
 
     async def beat() -> None:
+        tellings = Tellings(step) if step else None
         while True:
             activity.heartbeat(*(() if newest is None else (newest,)))
+            if newest and tellings:
+                await tellings.tell(newest)
             await asyncio.sleep(_BEAT_SECONDS)
 
     beating = asyncio.create_task(beat())
@@ -35,3 +58,27 @@ async def heartbeats() -> AsyncIterator[ReportProgress]:
         beating.cancel()
         with suppress(asyncio.CancelledError):
             await beating
+
+
+class Tellings:
+    """What one attempt tells its workflow: only when there is news, and not too often."""
+
+    def __init__(self, step: StepName) -> None:
+        self._step = step
+        self._left = _TELLINGS // activity.info().attempt
+        self._told: CloneProgress | None = None
+        self._told_at = time.monotonic()  # work that is over before the first telling needs none
+
+    async def tell(self, progress: CloneProgress) -> None:
+        """Tell how far it is, if it is time to; a server that does not take it must not disturb the work."""
+        if not self._left or progress == self._told or time.monotonic() - self._told_at < _SECONDS_BETWEEN_TELLINGS:
+            return
+        self._left -= 1
+        self._told, self._told_at = progress, time.monotonic()
+        info = activity.info()
+        # This run only: whatever has taken over the workflow's id knows nothing of this work.
+        workflow = activity.client().get_workflow_handle(info.workflow_id or "", run_id=info.workflow_run_id)
+        try:
+            await workflow.signal(_SIGNAL, StepSeen(step=self._step, progress=progress), rpc_timeout=_RPC_TIMEOUT)
+        except RPCError as error:
+            _log.debug("the workflow was not told how far %s is: %s", self._step.value, error)

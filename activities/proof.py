@@ -5,7 +5,7 @@ from temporalio import activity
 from activities.heartbeat import heartbeats
 from domain import messages as m
 from domain.ports import Prover
-from domain.steps import ActivityName
+from domain.steps import ActivityName, StepName
 
 
 class ProofActivities:
@@ -16,15 +16,15 @@ class ProofActivities:
 
     @activity.defn(name=ActivityName.HASH_FROZEN)
     async def hash_frozen(self, order: m.HashFrozen) -> m.FrozenHashed:
-        async with heartbeats() as report:
+        async with heartbeats(StepName.HASH) as report:
             return await self._prover.hash_frozen(order, report)
 
     @activity.defn(name=ActivityName.ISSUE_CERTIFICATE)
     async def issue_certificate(self, order: m.IssueCertificate) -> m.CertificateIssued:
-        async with heartbeats() as report:
+        async with heartbeats(StepName.CERTIFY) as report:
             return await self._prover.certify(order, report)
 
     @activity.defn(name=ActivityName.CHECK_UNCHANGED)
     async def check_unchanged(self, order: m.CheckUnchanged) -> m.UnchangedChecked:
-        async with heartbeats() as report:
+        async with heartbeats(StepName.CHECK) as report:
             return await self._prover.check(order, report)

@@ -92,6 +92,9 @@ class Settings(BaseSettings):
         default=False,
         description="whether the nightly inspection heals what it finds, or only reports it; `setup` takes it over",
     )
+    runbook_url: Annotated[str | None, BeforeValidator(_given)] = Field(
+        default=None, description="where operators find docs/operations.md; the Temporal UI links to it"
+    )
     clone_parallelism: int = Field(default=2, ge=1, le=32, description="database connections one clone may keep busy")
     clone_max_lag: Annotated[ByteSize | None, BeforeValidator(_given)] = Field(
         default=None, gt=0, description="a clone pauses while a standby is further behind than this: 64MB, 1GB, or none"
@@ -133,6 +136,13 @@ class Settings(BaseSettings):
     oidc_audience: str = Field(default="sb-transfer", description="whom those tokens must be for")
     oidc_jwks_url: str | None = Field(default=None, description="where the issuer publishes its keys; https")
     mail_dir: Path | None = Field(default=None, description="where the embedded stack keeps mail; unused otherwise")
+
+    @field_validator("runbook_url")
+    @classmethod
+    def _a_page_to_open(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[^\s<>#]+", value):
+            raise ValueError("give the address of a page, such as https://docs.example/operations, or none")
+        return value
 
     @field_validator("oidc_issuer")
     @classmethod

@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
 import tempfile
@@ -40,6 +41,12 @@ def fetch(
         if not folder.is_dir():
             _unpack(package, folder, pinned or {}, hint, with_dependencies=with_dependencies)
     return folder
+
+
+def library_path(folder: Path) -> str:
+    """Return the LD_LIBRARY_PATH with which a program in an unpacked folder finds the libraries beside it."""
+    found = {str(file.parent) for top in ("lib", "usr/lib") for file in (folder / top).rglob("lib*.so*")}
+    return ":".join([*sorted(found), *filter(None, [os.environ.get("LD_LIBRARY_PATH")])])
 
 
 def run(command: list[str], hint: str, folder: Path | None = None) -> str:

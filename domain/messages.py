@@ -37,6 +37,7 @@ class TransferInput(Message):
     environment_id: UUID
     requested_by: str = "unknown"
     transfer_id: UUID | None = Field(default=None, description="made by the workflow when it is left out")
+    runbook_url: str = Field(default="", description="where operators find docs/operations.md, for the Temporal UI")
 
 
 class Upload(Message):
@@ -179,6 +180,13 @@ class CloneProgress(Message):
         if not 0 < self.bytes_done < self.bytes_total or self.elapsed_seconds <= 0:
             return None
         return (self.bytes_total - self.bytes_done) * self.elapsed_seconds / self.bytes_done
+
+
+class StepSeen(Message):
+    """How far the work of a step is, told by the work itself now and then."""
+
+    step: StepName
+    progress: CloneProgress
 
 
 class TransferStatus(Message):
@@ -525,6 +533,7 @@ class MailboxForwardingInput(Message):
     transfer_id: UUID
     old_mailbox_address: str
     forward_until: AwareDatetime
+    runbook_url: str = ""
 
 
 class CloseMailboxForwarding(Message):

@@ -60,6 +60,7 @@ class TransferClient:
         seal: TicketSeal,
         comparer: Comparer,
         log: PostgresTransferLog,
+        runbook_url: str = "",
     ) -> None:
         self._temporal = temporal
         self._register = register
@@ -68,6 +69,7 @@ class TransferClient:
         self._seal = seal
         self._comparer = comparer
         self._log = log
+        self._runbook_url = runbook_url
         self._whereabouts = Whereabouts(temporal, register)
 
     # --- the old side --------------------------------------------------------------------------------------------
@@ -174,7 +176,12 @@ class TransferClient:
     ) -> tuple[m.TransferInput, RemoteTransfer]:
         environment_id = preview.environment.environment_id
         await self._previews.refusal(environment_id)
-        order = m.TransferInput(environment_id=environment_id, requested_by=requested_by, transfer_id=transfer_id)
+        order = m.TransferInput(
+            environment_id=environment_id,
+            requested_by=requested_by,
+            transfer_id=transfer_id,
+            runbook_url=self._runbook_url,
+        )
         return order, await RemoteTransfer.start(self._temporal, order, preview)
 
     async def download_ticket(self, which: str, *, requested_by: str = "", once: bool = False) -> tuple[str, bytes]:

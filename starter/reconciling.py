@@ -20,6 +20,7 @@ from starter.display import columns, plain
 from starter.output import ExitCode, Output
 from starter.remote import NoWorker, domain_errors
 from starter.services import Surroundings, database
+from workflows.markdown import fenced
 from workflows.queues import TRANSFERS
 from workflows.reconcile import VIOLATED, ReconcileWorkflow
 
@@ -62,7 +63,7 @@ async def _heal(client: Client, order: Reconcile) -> Reconciled:
             task_queue=TRANSFERS,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            static_summary=f"asked for by {order.requested_by[:50]}",
+            static_summary=f"asked for by {fenced(order.requested_by, 40)}",
             rpc_timeout=_RPC_TIMEOUT,
         )
         try:

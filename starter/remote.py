@@ -38,6 +38,7 @@ from domain.naming import workflow_id_of
 from domain.steps import ActivityName, StepName, StepState
 from domain.vocabulary import TransferState
 from starter.answers import Trouble
+from workflows.markdown import fenced
 from workflows.queues import TRANSFERS
 from workflows.search_attributes import SOURCE_LICENCE, TRANSFER_STATE
 from workflows.transfer import TransferWorkflow
@@ -46,7 +47,7 @@ _RPC_TIMEOUT = timedelta(seconds=10)
 # A worker answers a query in milliseconds; past this there is none, and other sources tell what they know.
 _QUERY_TIMEOUT = timedelta(seconds=4)
 _UPDATE_TIMEOUT_SECONDS = 60.0
-_SUMMARY_LENGTH = 50  # the server takes 400 bytes, and a character may be four of them
+_SUMMARY_LENGTH = 40  # the server takes 400 bytes, and a character may be four of them
 _HEAVY = (
     ActivityName.CLONE_ADMINISTRATIONS,
     ActivityName.VERIFY_CLONE,
@@ -96,7 +97,7 @@ class RemoteTransfer:
                         SearchAttributePair(SOURCE_LICENCE, environment.licence_number),
                     ]
                 ),
-                static_summary=f"{environment.name[:_SUMMARY_LENGTH]} · {holder}",
+                static_summary=f"{fenced(environment.name, _SUMMARY_LENGTH)} · {holder}",
                 static_details=_details(preview),
                 rpc_timeout=_RPC_TIMEOUT,
             )

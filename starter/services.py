@@ -90,6 +90,7 @@ async def connect(settings: Settings, *, environment: Mapping[str, str] | None =
             seal=seal,
             comparer=Comparer(pool, PostgresVerifier(pool, parallelism=settings.clone_parallelism)),
             log=PostgresTransferLog(pool),
+            runbook_url=settings.runbook_url or "",
         )
 
 

@@ -1,14 +1,17 @@
-"""The Markdown that operators see on a transfer's page in the Temporal UI.
+"""The Markdown that operators see on a page in the Temporal UI.
 
 Pure functions from a status to text. Whatever a customer typed is fenced: it must not become a link or an image in an
-operator's browser.
+operator's browser. Each step of the guidance names what is typed in the UI's own forms.
 """
 
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
 from domain import messages as m
+from domain.reconciliation import Reconciled
 from domain.steps import STEPS, StepState
 from domain.vocabulary import TransferState
+from workflows.markdown import copyable, fenced, link, table
 
 _MARKS = {
     StepState.PENDING: "·",
@@ -19,18 +22,129 @@ _MARKS = {
     StepState.UNDONE: "↩",
 }
 _TITLES = {step.name: step.title for step in STEPS}
+# The UI asks its server to render a page with the page in the address, and proxies take addresses of 8 kB.
+_LONGEST_ADDRESS = 7_500
+_CELLS = (160, 80, 40, 20, 8)
+_FINDINGS_LISTED = 20
+_PROBLEMS_LISTED = 8
+# Where the runbook tells about a state: the headings of docs/operations.md, as their anchors.
+CONSOLE, FINDINGS, MAIL = "the-temporal-ui-as-the-console", "is-anything-half-moved", "mail-that-did-not-arrive"
+RUNBOOK: dict[TransferState, str] = {
+    TransferState.PREPARING: "a-freeze-that-does-not-succeed",
+    TransferState.AWAITING_UPLOAD: "states-that-last",
+    TransferState.SCHEDULED: "an-evening-that-was-too-short",
+    TransferState.CLONING: "a-clone-in-office-hours",
+    TransferState.AWAITING_RELEASE: "a-release-that-is-refused",
+    TransferState.RELEASED: "is-the-copy-still-right",
+    TransferState.UNDOING: "undoing-a-transfer",
+    TransferState.UNDONE: "undoing-a-transfer",
+}
 
 
-def fenced(text: str) -> str:
-    """Return customers' text as inline code that nothing in it can break out of, on one line and of bounded length."""
-    flat = " ".join(text.split())[:200].replace("|", "¦")
-    longest = run = 0
-    for character in flat:
-        run = run + 1 if character == "`" else 0
-        longest = max(longest, run)
-    ticks = "`" * (longest + 1)
-    pad = " " if flat.startswith("`") or flat.endswith("`") else ""
-    return f"{ticks}{pad}{flat}{pad}{ticks}" if flat else "-"
+def current_details(status: m.TransferStatus, *, runbook_url: str = "", takes_signals: bool = True) -> str:
+    """Return a transfer's page: what it is, what it waits for, how to go on, the steps, and what needs attention.
+
+    Args:
+        status: Where it stands.
+        runbook_url: Where docs/operations.md is published, if anywhere.
+        takes_signals: Whether a signal can move it on; a recovery takes none.
+    """
+    page = ""
+    for longest in _CELLS:
+        page = "\n\n".join(_parts(status, runbook_url, longest, takes_signals=takes_signals))
+        if len(quote(page)) <= _LONGEST_ADDRESS:
+            break
+    return page
+
+
+def mailbox_details(order: m.MailboxForwardingInput, told: str) -> str:
+    """Return the page of an old mailbox address."""
+    return "\n\n".join(
+        [
+            f"### {told}",
+            f"**Address:** {fenced(order.old_mailbox_address)}",
+            f"**Works until:** {_moment(order.forward_until)}",
+            "It needs nobody. Who terminates it leaves the address working for ever.",
+            _see(order.runbook_url, FINDINGS),
+        ]
+    )
+
+
+def reconciled_details(outcome: Reconciled) -> str:
+    """Return the page of a look at everything: what was found, and what is left to people."""
+    left = outcome.left.violations
+    healed = sum(healing.done for healing in outcome.healings)
+    looked_at = f"{outcome.left.environments} environments, {outcome.left.transfers} transfers"
+    if not left:
+        return f"### Nothing is half-moved\n\n{looked_at}. Put right: {healed}."
+    lines = [f"- **{one.kind.value}**, {fenced(one.subject)}: {fenced(one.what)}" for one in left[:_FINDINGS_LISTED]]
+    if len(left) > _FINDINGS_LISTED:
+        lines.append(f"- and {len(left) - _FINDINGS_LISTED} more")
+    return "\n\n".join(
+        [f"### {len(left)} wrong", f"{looked_at}. Put right: {healed}.", "\n".join(lines), _see("", FINDINGS)]
+    )
+
+
+def progress_told(progress: m.CloneProgress, at: datetime) -> str:
+    """Return how far a step is, in one line: rows, bytes, rate and time left."""
+    parts = [progress.phase]
+    if progress.rows_total:
+        parts.append(f"{progress.rows_done:,} of {progress.rows_total:,} rows")
+    if progress.bytes_total:
+        parts.append(f"{_size(progress.bytes_done)} of {_size(progress.bytes_total)}")
+    if progress.elapsed_seconds > 0 and progress.bytes_done:
+        parts.append(f"{_size(progress.bytes_done / progress.elapsed_seconds)}/s")
+    if progress.seconds_left is not None:
+        parts.append(f"{_span(progress.seconds_left)} left")
+    return f"{', '.join(parts)} ({at.astimezone(UTC):%H:%M:%S} UTC)"
+
+
+def _parts(status: m.TransferStatus, runbook_url: str, longest: int, *, takes_signals: bool) -> list[str]:
+    parts = [f"### {status.state.value}" + (f" · {status.scenario.value}" if status.scenario else "")]
+    if status.old:
+        parts.append(_environment_line("From", status.old, longest))
+    if status.new:
+        parts.append(_environment_line("To", status.new, longest))
+    if status.waiting_for:
+        parts.append(f"**Waits for:** {status.waiting_for}")
+    if status.undo_reason:
+        parts.append(f"**Undone because:** {status.undo_reason.value} {fenced(status.undo_detail, longest)}")
+    parts += _how_to_go_on(status.state) if takes_signals else ["A recovery is at work: it takes no signal."]
+    if status.comparison:
+        parts.append(_compared(status.comparison))
+    if status.mail_problems:
+        parts += _mail_problems(status.mail_problems, longest, status.state)
+    parts.append(table(("", "step", "began (UTC)", "took", ""), [_row(step, longest) for step in status.steps]))
+    parts.append(_see(runbook_url, RUNBOOK[status.state], *([MAIL] if status.mail_problems else []), CONSOLE))
+    return parts
+
+
+def _how_to_go_on(state: TransferState) -> list[str]:
+    """Say which signal with which payload moves the transfer on from here, and what stops it."""
+    parts = []
+    if state is TransferState.SCHEDULED:
+        parts = _signal("start_now", "starts it at once", '{"requested_by": ""}')
+    if state is TransferState.AWAITING_RELEASE:
+        parts = [
+            *_signal("release", "opens the new environment: **no way back**", '{"released_by": "", "note": ""}'),
+            *_signal("reject", "undoes the transfer", '{"rejected_by": "", "reason": ""}'),
+        ]
+    if parts:
+        parts.append("Put a name between the first quotes: without one a signal is refused.")
+    if not state.is_final and state is not TransferState.UNDOING:
+        parts.append(
+            "*Request Cancellation* undoes the transfer. *Terminate* and *Reset* do not: **never** click them."
+        )
+    return parts
+
+
+def _signal(name: str, effect: str, payload: str) -> list[str]:
+    return [f"*More Actions, Send a Signal*: `{name}` {effect}.", copyable(payload)]
+
+
+def _row(step: m.StepStatus, longest: int) -> tuple[str, ...]:
+    detail = fenced(step.detail, longest) if step.detail else ""
+    return _MARKS[step.state], _TITLES[step.step], _began(step), _took(step), detail
 
 
 def _began(step: m.StepStatus) -> str:
@@ -40,63 +154,51 @@ def _began(step: m.StepStatus) -> str:
 def _took(step: m.StepStatus) -> str:
     if step.started_at is None or step.finished_at is None:
         return ""
-    return str(timedelta(seconds=round((step.finished_at - step.started_at).total_seconds())))
+    return _span((step.finished_at - step.started_at).total_seconds())
 
 
-def _environment_line(title: str, environment: m.EnvironmentSummary) -> str:
+def _span(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 10 else str(timedelta(seconds=round(seconds)))  # noqa: PLR2004 - below it tenths tell something
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"  # noqa: PLR2004 - a gigabyte
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M %Z}"
+
+
+def _environment_line(title: str, environment: m.EnvironmentSummary, longest: int) -> str:
     return (
-        f"**{title}:** {fenced(environment.name)} · licence {fenced(environment.licence_number)} · "
-        f"{fenced(environment.url)}"
+        f"**{title}:** {fenced(environment.name, longest)} · licence {fenced(environment.licence_number, longest)} · "
+        f"{fenced(environment.url, longest)}"
     )
 
 
-def _how_to_go_on(state: TransferState) -> list[str]:
-    """Say which signal with which payload moves the transfer on from here."""
-    if state is TransferState.SCHEDULED:
-        return ['Signal `start_now` with `{"requested_by": "<your name>"}` starts it at once.']
-    if state is TransferState.AWAITING_RELEASE:
-        return [
-            'Signal `release` with `{"released_by": "<your name>", "note": ""}` opens it. There is no way back.',
-            'Signal `reject` with `{"rejected_by": "<your name>", "reason": "<why>"}` undoes the transfer.',
-        ]
-    return []
+def _compared(compared: m.ComparisonSummary) -> str:
+    verdict = "all equal" if compared.unequal == 0 else f"**{compared.unequal} differ**"
+    return f"**Comparison:** {compared.checks} checks over {compared.administrations} administrations, {verdict}"
 
 
-def current_details(status: m.TransferStatus) -> str:
-    """Return the page: state, what it waits for, how to go on, the steps, and what needs attention."""
-    lines = [f"### {status.state.value}" + (f" · {status.scenario.value}" if status.scenario else "")]
-    if status.old:
-        lines.append(_environment_line("From", status.old))
-    if status.new:
-        lines.append(_environment_line("To", status.new))
-    if status.waiting_for:
-        lines.append(f"**Waits for:** {status.waiting_for}")
-    if status.undo_reason:
-        lines.append(f"**Undone because:** {status.undo_reason.value} {fenced(status.undo_detail)}")
-    lines += _how_to_go_on(status.state)
-    if not status.state.is_final and status.state is not TransferState.UNDOING:
-        lines.append("Cancelling this workflow undoes the transfer; terminating it does not: never terminate.")
-
-    table = ["| | step | began (UTC) | took | |", "|---|---|---|---|---|"]
-    table += [
-        f"| {_MARKS[step.state]} | {_TITLES[step.step]} | {_began(step)} | {_took(step)} "
-        f"| {fenced(step.detail) if step.detail else ''} |"
-        for step in status.steps
+def _mail_problems(problems: list[m.MailProblem], longest: int, state: TransferState) -> list[str]:
+    lines = [
+        f"- {problem.kind.value} to {fenced(problem.recipient, longest)}: {fenced(problem.problem, longest)}"
+        for problem in problems[:_PROBLEMS_LISTED]
     ]
-    lines.append("\n".join(table))
+    if len(problems) > _PROBLEMS_LISTED:
+        lines.append(f"- and {len(problems) - _PROBLEMS_LISTED} more")
+    parts = ["**Mail that did not arrive** (the transfer goes on):", "\n".join(lines)]
+    if not state.is_final:
+        again = f'{{"kind": "{problems[0].kind.value}", "requested_by": ""}}'
+        parts += ["*More Actions, Send an Update*: `resend_mail` sends it again.", copyable(again)]
+    return parts
 
-    if status.comparison:
-        compared = status.comparison
-        verdict = "all equal" if compared.unequal == 0 else f"**{compared.unequal} differ**"
-        lines.append(
-            f"**Comparison:** {compared.checks} checks over {compared.administrations} administrations, {verdict}"
-        )
-    if status.mail_problems:
-        lines.append("**Mail that did not arrive** (the transfer goes on; it can be sent again):")
-        lines.append(
-            "\n".join(
-                f"- {problem.kind.value} to {fenced(problem.recipient)}: {fenced(problem.problem)}"
-                for problem in status.mail_problems
-            )
-        )
-    return "\n\n".join(lines)
+
+def _see(runbook_url: str, *anchors: str) -> str:
+    """Return where to read on: links when it is known where, else the headings of docs/operations.md."""
+    words = [anchor.replace("-", " ") for anchor in anchors]
+    if runbook_url:
+        pages = [link(said, f"{runbook_url}#{anchor}") for said, anchor in zip(words, anchors, strict=True)]
+        return f"**Runbook:** {' · '.join(pages)}"
+    return f"**Runbook:** docs/operations.md, {', '.join(f'“{said}”' for said in words)}"

@@ -156,7 +156,8 @@ class Evening:
             )
             self._progress.detail(
                 StepName.CLONE,
-                f"{self.cloned.tables} tables, {self.cloned.rows} rows in {self.cloned.seconds:.1f} s",
+                f"{self.cloned.tables} tables, {self.cloned.rows:,} rows, {self.cloned.bytes / 1e6:,.1f} MB "
+                f"in {self.cloned.seconds:.1f} s",
             )
 
     async def _verify_every_row(self) -> None:
@@ -178,7 +179,7 @@ class Evening:
                 differences = "; ".join(f"{d.table}: {d.problem}" for d in self.verified.differences[:5])
                 raise Undo(UndoReason.FAILED, f"{CloneDiffers.default_english()} {differences}")
             self._progress.detail(
-                StepName.VERIFY, f"{self.verified.rows} rows equal on both sides in {self.verified.seconds:.1f} s"
+                StepName.VERIFY, f"{self.verified.rows:,} rows equal on both sides in {self.verified.seconds:.1f} s"
             )
 
     async def _reactivate_rabobank_and_flag_the_others(self) -> None:

@@ -8,6 +8,7 @@ from activities.mail import MailActivities
 from domain import messages as m
 from domain.vocabulary import MailKind
 from workflows import policies
+from workflows.console import mailbox_details
 from workflows.work import perform
 
 
@@ -18,7 +19,7 @@ class MailboxForwardingWorkflow:
     @workflow.run
     async def run(self, order: m.MailboxForwardingInput) -> None:
         """Sleep, close the address, tell the new side."""
-        workflow.set_current_details(f"The old mailbox address works until {order.forward_until:%Y-%m-%d %H:%M %Z}.")
+        workflow.set_current_details(mailbox_details(order, "The old mailbox address still works"))
         remaining = order.forward_until - workflow.now()
         if remaining.total_seconds() > 0:
             await workflow.sleep(remaining, summary="the old mailbox address still works")
@@ -28,7 +29,7 @@ class MailboxForwardingWorkflow:
             policies.RECORD,
             "close the old address",
         )
-        workflow.set_current_details("The old mailbox address is closed.")
+        workflow.set_current_details(mailbox_details(order, "The old mailbox address is closed"))
         try:
             await perform(
                 MailActivities.send_mail,
@@ -38,4 +39,5 @@ class MailboxForwardingWorkflow:
             )
         except ActivityError:
             # The address is closed all the same; the failed mail stands in control.sent_mail and can be sent again.
-            workflow.set_current_details("The old mailbox address is closed; the mail that says so did not arrive.")
+            told = "The old mailbox address is closed, the mail that says so did not arrive"
+            workflow.set_current_details(mailbox_details(order, told))

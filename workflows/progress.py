@@ -14,14 +14,16 @@ from domain import messages as m
 from domain.steps import STEPS, StepName, StepState
 from domain.vocabulary import Scenario, TransferState, UndoReason
 from workflows import search_attributes
-from workflows.console import current_details
+from workflows.console import current_details, progress_told
 
 
 class Progress:
     """The transfer's own memory: deterministic, kept by the workflow, shown to people."""
 
-    def __init__(self, transfer_id: UUID) -> None:
+    def __init__(self, transfer_id: UUID, *, runbook_url: str = "", takes_signals: bool = True) -> None:
         self.transfer_id = transfer_id
+        self._runbook_url = runbook_url
+        self._takes_signals = takes_signals
         self.state = TransferState.PREPARING
         self.scenario: Scenario | None = None
         self.old: m.EnvironmentSummary | None = None
@@ -60,19 +62,23 @@ class Progress:
 
     def show(self) -> None:
         """Refresh the Markdown in the Temporal UI; costs no history event."""
-        workflow.set_current_details(current_details(self.status()))
+        workflow.set_current_details(
+            current_details(self.status(), runbook_url=self._runbook_url, takes_signals=self._takes_signals)
+        )
 
     def enter(self, state: TransferState, waiting_for: str = "") -> None:
         """Go to a state and let operators filter by it."""
         self.state = state
         self.waiting_for = waiting_for
         updates: list[SearchAttributeUpdate[Any]] = [search_attributes.TRANSFER_STATE.value_set(state.value)]
-        if state is TransferState.SCHEDULED and self.new is not None:
+        if self.old is not None:
+            updates.append(search_attributes.SOURCE_LICENCE.value_set(self.old.licence_number))
+        if self.new is not None:
             updates.append(search_attributes.TARGET_LICENCE.value_set(self.new.licence_number))
-            if self.scenario is not None:
-                updates.append(search_attributes.TRANSFER_SCENARIO.value_set(self.scenario.value))
-            if self.starts_at is not None:
-                updates.append(search_attributes.STARTS_AT.value_set(self.starts_at))
+        if self.scenario is not None:
+            updates.append(search_attributes.TRANSFER_SCENARIO.value_set(self.scenario.value))
+        if self.starts_at is not None:
+            updates.append(search_attributes.STARTS_AT.value_set(self.starts_at))
         workflow.upsert_search_attributes(updates)
         self.show()
 
@@ -116,6 +122,11 @@ class Progress:
         """Say more about a step: rows copied, what went wrong, who has to do something."""
         self._steps[name] = self._steps[name].model_copy(update={"detail": detail})
         self.show()
+
+    def seen(self, sight: m.StepSeen) -> None:
+        """Show how far a step is; what comes when the step has ended, or ran long ago, is late."""
+        if self._steps[sight.step].state is StepState.RUNNING:
+            self.detail(sight.step, progress_told(sight.progress, workflow.now()))
 
     def mail_sent(self, kind: str, sent: m.MailSent) -> None:
         """Take note of what a mail run could not deliver, and forget what it has repaired."""

@@ -92,7 +92,7 @@ class Proof:
             objection = f"it could not be checked whether anything has changed: {root_cause(error)}"
         else:
             if not checked.drift:
-                self._progress.mark(StepName.CHECK, StepState.DONE, f"{checked.rows} rows as they were")
+                self._progress.mark(StepName.CHECK, StepState.DONE, f"{checked.rows:,} rows as they were")
                 return ""
             objection = f"{m.SOMETHING_HAS_CHANGED}: {checked.drift}"
         self._progress.waiting_for = waited_for
@@ -110,7 +110,7 @@ class Proof:
                 policies.HASH,
                 "hash every row of the frozen environment",
             )
-            self._progress.detail(StepName.HASH, f"{hashed.tables} tables, {hashed.rows} rows")
+            self._progress.detail(StepName.HASH, f"{hashed.tables} tables, {hashed.rows:,} rows")
 
     def _both(self) -> tuple[m.EnvironmentSummary, m.EnvironmentSummary]:
         if self._progress.old is None or self._progress.new is None:

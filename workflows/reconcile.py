@@ -22,6 +22,7 @@ from domain.reconciliation import (
 )
 from domain.violations import Violation, ViolationKind
 from workflows import policies
+from workflows.console import reconciled_details
 from workflows.recovery import RecoveryWorkflow, watch_mailbox
 from workflows.saga import root_cause
 from workflows.work import perform
@@ -49,7 +50,7 @@ class ReconcileWorkflow:
             healings = await self._heal(found.violations, order.requested_by)
             left = await self._inspect(order)
         outcome = Reconciled(found=found, healings=tuple(healings), left=left)
-        workflow.set_current_details(_told(outcome))
+        workflow.set_current_details(reconciled_details(outcome))
         if left.violations:
             raise ApplicationError(_told(outcome), outcome, type=VIOLATED, non_retryable=True)
         return outcome
@@ -141,12 +142,9 @@ class ReconcileWorkflow:
 
 
 def _told(outcome: Reconciled) -> str:
-    """Return what operators read in the Temporal UI and in the failure."""
+    """Return what operators read in the failure."""
     left = outcome.left.violations
-    healed = sum(healing.done for healing in outcome.healings)
     looked_at = f"{outcome.left.environments} environments and {outcome.left.transfers} transfers"
-    if not left:
-        return f"{looked_at}: nothing is half-moved. Put right: {healed}."
     lines = [f"- {one.kind.value}, {one.subject}: {one.what}. {one.remedy}" for one in left[:_LISTED]]
     if len(left) > _LISTED:
         lines.append(f"- and {len(left) - _LISTED} more")

@@ -67,7 +67,7 @@ class RecoveryWorkflow:
     @workflow.init
     def __init__(self, order: RecoverTransfer) -> None:
         self._order = order
-        self._progress = Progress(order.transfer_id)
+        self._progress = Progress(order.transfer_id, takes_signals=False)
         self._saga = Saga(self._progress, order.environment_id)
         self._courier = Courier(self._progress)
 

@@ -42,7 +42,7 @@ class TransferWorkflow:
     def __init__(self, order: m.TransferInput) -> None:
         self._order = order
         self._transfer_id = order.transfer_id or workflow.uuid4()
-        self._progress = Progress(self._transfer_id)
+        self._progress = Progress(self._transfer_id, runbook_url=order.runbook_url)
         self._saga = Saga(self._progress, order.environment_id)
         self._courier = Courier(self._progress)
         self._proof = Proof(self._progress)
@@ -216,6 +216,7 @@ class TransferWorkflow:
                 transfer_id=self._transfer_id,
                 old_mailbox_address=released.old_mailbox_address,
                 forward_until=released.forward_until,
+                runbook_url=self._order.runbook_url,
             )
         )
         self._courier.send(MailKind.RELEASED)
@@ -299,7 +300,15 @@ class TransferWorkflow:
         """Take note of why a cancel comes, where only those who hold the keys can read it."""
         self._cancel = signal
 
-    @workflow.update(description="Send one kind of mail again, to those it did not reach or to one other address.")
+    @workflow.signal(description="Not for people: the work of a step tells how far it is, for the page of details.")
+    def step_seen(self, sight: m.StepSeen) -> None:
+        """Show it; nothing depends on it."""
+        self._progress.seen(sight)
+
+    @workflow.update(
+        description='Send one kind of mail again, to those it did not reach or to one other address ("to"). '
+        '{"kind": "ready", "requested_by": "<name>"}.'
+    )
     async def resend_mail(self, order: m.ResendMail) -> m.MailSent:
         """Send a mail again and answer with what could not be delivered."""
         await self._saga.record(order.requested_by or "unknown", "mail_resend_requested", order.kind.value)

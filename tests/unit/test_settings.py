@@ -41,3 +41,12 @@ def test_a_limit_that_means_nothing_is_refused_by_name(name: str, value: str) ->
     """A worker that starts with a brake that it did not understand would run without one."""
     with pytest.raises(Misconfigured, match=f"SB_TRANSFER_{name}"):
         settings(**{name: value})
+
+
+def test_a_runbook_is_a_page_or_nothing() -> None:
+    """The address becomes a link in every operator's browser: what is no page must not get there."""
+    assert settings(RUNBOOK_URL="none").runbook_url is None
+    assert settings(RUNBOOK_URL="https://docs.example/operations").runbook_url == "https://docs.example/operations"
+    for value in ("javascript:alert(1)", "docs/operations.md", "https://docs.example/x#y", "https://docs.example/> [x"):
+        with pytest.raises(Misconfigured, match="SB_TRANSFER_RUNBOOK_URL"):
+            settings(RUNBOOK_URL=value)

@@ -1,0 +1,44 @@
+"""The stack as `up` runs it, codec server included, and one browser for all that is looked at."""
+
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Page
+
+from devstack.chromium import chromium
+from devstack.stack import Stack
+from starter.client import TransferClient
+from starter.operations import make_books
+from starter.services import connect, settings_of
+from tests.browser.pages import TemporalUi, window
+
+RUNBOOK = "https://docs.sb.example/operations"
+
+
+@pytest.fixture(scope="session")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("SB_TRANSFER_", "TEMPORAL_"))}
+    environment = {**clean, "SB_TRANSFER_RUNBOOK_URL": RUNBOOK}
+    async with Stack(tmp_path_factory.mktemp("stack"), codec=True, environment=environment) as stack:
+        await make_books(settings_of(stack.process_environment()), journal_lines=1_000)
+        yield stack
+
+
+@pytest.fixture(scope="session")
+async def client(stack: Stack) -> AsyncIterator[TransferClient]:
+    variables = stack.process_environment()
+    async with connect(settings_of(variables), environment=variables) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+async def page() -> AsyncIterator[Page]:
+    async with window(chromium()) as page:
+        yield page
+
+
+@pytest.fixture
+def ui(stack: Stack, page: Page) -> TemporalUi:
+    assert stack.info.ui_url
+    return TemporalUi(page, stack.info.ui_url)

@@ -1,0 +1,118 @@
+"""The Temporal UI as the console: found by its state, read, released through the form, in a real browser."""
+
+import json
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+from playwright.async_api import Page, Request, expect
+
+from devstack.stack import Stack
+from domain.vocabulary import TransferState
+from starter.answers import PreparedTransfer
+from starter.client import TransferClient
+from starter.watching import sights
+from tests.browser.conftest import RUNBOOK
+from tests.browser.pages import COLUMNS, TemporalUi
+
+OPERATIONS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+VIEWS = re.findall(r"`(/namespaces/default/workflows\?query=\S+)`", OPERATIONS)
+HOSTILE = "![x](https://evil.example/x.png) | `<img src=https://evil.example/y.png onerror=alert(1)>"
+RELEASED_BY = "Anna | **de Vries** [x](https://evil.example)"
+
+
+@pytest.fixture(scope="module")
+async def ready(client: TransferClient, stack: Stack) -> PreparedTransfer:
+    """A transfer of a customer who means harm, which awaits its release."""
+    owner = await asyncpg.connect(stack.info.database_url)
+    await owner.execute("update control.environment set name = $1 where name = 'enyoi'", HOSTILE)
+    environment_id = await owner.fetchval("select environment_id from control.environment where name = $1", HOSTILE)
+    await owner.close()
+    ready = await client.prepare(str(environment_id), requested_by=HOSTILE)
+    await client.upload(
+        ready.ticket, licence="10002", name=f"{HOSTILE} 2", url_part="enyoi-advies", uploaded_by=HOSTILE
+    )
+    await client.start_now(ready.workflow_id, by=HOSTILE)
+    async for _ in sights(client, ready.workflow_id, lambda status: status.state is TransferState.AWAITING_RELEASE):
+        continue
+    return ready
+
+
+async def test_an_operator_releases_in_the_ui(
+    ui: TemporalUi, ready: PreparedTransfer, stack: Stack, client: TransferClient
+) -> None:
+    """An operator who has nothing but the UI must find what waits, read what to do, do it, and see that it is done."""
+    await ui.search("TransferState = 'awaiting_release' AND ExecutionStatus = 'Running'")
+    await ui.choose_columns()
+    row = ui.row(ready.workflow_id)
+    for text in ("awaiting_release", "switch", "10001", "10002"):
+        await expect(row).to_contain_text(text)
+    await ui.open_details(ready.workflow_id)
+
+    details = await ui.details("awaiting_release · switch")
+    await expect(details.locator("body")).to_contain_text("Waits for: the new side")
+    await expect(details.locator("body")).to_contain_text("36 checks over 3 administrations, all equal")
+    await expect(details.get_by_role("row", name=re.compile("Verify every row"))).to_contain_text("rows equal on both")
+    payload = json.loads(await details.locator("pre").first.inner_text())
+    assert payload == {"released_by": "", "note": ""}
+
+    form = await ui.fill_in_signal("release", {**payload, "released_by": RELEASED_BY, "note": "compared"})
+    await form.get_by_role("button", name="Submit").click()
+    await expect(form).to_be_hidden()
+    await ui.details("released · switch")
+    await ui.search("TransferState = 'released'")
+    await expect(ui.row(ready.workflow_id)).to_contain_text("released")
+
+    assert (await client.status(ready.workflow_id)).status.state is TransferState.RELEASED
+    owner = await asyncpg.connect(stack.info.database_url)
+    row_of = "select state, released_by from control.transfer where transfer_id = $1"
+    stands = await owner.fetchrow(row_of, ready.transfer_id)
+    await owner.close()
+    assert stands is not None
+    assert tuple(stands) == ("released", RELEASED_BY)
+
+
+async def test_nothing_a_customer_typed_renders(ui: TemporalUi, page: Page, ready: PreparedTransfer) -> None:
+    """A name that loads an image would tell its owner who looks; one that is HTML could act for the operator."""
+    asked: list[str] = []
+
+    def note(request: Request) -> None:
+        asked.append(urlsplit(request.url).hostname or "")
+
+    page.on("request", note)
+    await ui.search("TransferState IN ('awaiting_release', 'released')")
+    await ui.open_details(ready.workflow_id)
+    details = await ui.details(re.compile(r"^(awaiting_release|released) · switch"))
+    pages = [frame for frame in page.frames if "/render?" in frame.url]
+    assert len(pages) == 3, "summary, details and current details"
+    for frame in pages:
+        assert await frame.locator("img, script[src], iframe, a[href*=evil]").count() == 0
+    summary = next([frame for frame in pages if HOSTILE[:20] in await frame.locator("body").inner_text()].__iter__())
+    assert await summary.locator("code").count()
+    await expect(details.locator("body")).to_contain_text("<img src=https://evil.example/y.png onerror=alert(1)>")
+    assert [len(await row.get_by_role("cell").all()) for row in await details.get_by_role("row").all()][1:] == [5] * 15
+    links = [await link.get_attribute("href") for link in await details.get_by_role("link").all()]
+    assert links
+    assert all(link and link.startswith(f"{RUNBOOK}#") for link in links)
+    page.remove_listener("request", note)
+    assert set(asked) <= {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("address", VIEWS)
+async def test_every_documented_view_opens(ui: TemporalUi, address: str) -> None:
+    """A view that the server refuses shows an empty list: nothing to do, the operator thinks."""
+    await ui.open_view(address)
+
+
+async def test_a_view_that_the_server_refuses_is_seen(ui: TemporalUi) -> None:
+    """The test above must not take any page for a list."""
+    with pytest.raises(AssertionError, match="TransferStatus"):
+        await ui.search("TransferStatus = 'released'")
+
+
+def test_the_documented_columns_are_the_attributes() -> None:
+    """An operator who follows the page would look for a column that is not there."""
+    assert len(VIEWS) == 8
+    assert [column for column in COLUMNS if f"`{column}`" not in OPERATIONS] == []
