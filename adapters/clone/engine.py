@@ -119,6 +119,7 @@ class PostgresCloneEngine:
     async def _add_seconds(self, run: Run, seconds: float) -> None:
         try:
             async with transaction(self._pool) as connection:
+                await connection.execute(_SQL["not_awaited"])
                 await connection.execute(_SQL["add_seconds"], run.target, seconds)
         except Unavailable:
             return  # the time of an attempt that the server did not survive is not worth another failure
@@ -157,7 +158,9 @@ async def _division(connection: Connection, run: Run, plan: catalog.Blueprint, p
         replica = bool(await connection.fetchval(_SQL["replica_role_allowed"]))
     families = [*(index.family for index in plan.indexes), *(item.family for item in plan.constraints)]
     drawn = divide(plan.loads, families, replica=replica, parallelism=parallelism)
-    kept = await connection.fetchval(_SQL["keep_plan"], run.target, run.attempt, drawn.to_json())
+    async with connection.transaction():
+        await connection.execute(_SQL["not_awaited"])
+        kept = await connection.fetchval(_SQL["keep_plan"], run.target, run.attempt, drawn.to_json())
     if kept is None:
         raise Superseded
     return Division.from_json(kept)
