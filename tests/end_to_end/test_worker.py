@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -26,6 +27,7 @@ from starter.services import connect, settings_of
 from tests.end_to_end.test_kills import clean_environment, largest_environment, other_firm, reach
 
 SWITCH = next(move for move in SHOW_MOVES if move.scenario == "switch")
+PAGE = Path(__file__).parents[2] / "docs" / "operations" / "workers.md"
 SB_TRANSFER = str(Path(sys.executable).with_name("sb-transfer"))
 
 
@@ -158,6 +160,26 @@ async def run(stack: Stack, environment: Mapping[str, str], *words: str, code: i
     return json.loads(output or errors)
 
 
+async def run_the_page(stack: Stack, environment: Mapping[str, str], worker: Worker) -> str:
+    """Run every command of the page about workers; return what they said."""
+    found = re.findall(r"^( *)```sh\n(.*?)^\1```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    assert len(found) > 1
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-euo", "pipefail", "-c", "\n".join(block for _, block in found)),
+        cwd=stack.folder.parent,
+        env={
+            **environment,
+            "WORKER": f"http://127.0.0.1:{worker.port}",
+            "PATH": f"{Path(SB_TRANSFER).parent}:/usr/bin:/bin",
+        },
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    assert process.returncode == 0, said.decode()
+    return said.decode()
+
+
 async def version_of(temporal: Client, workflow_id: str) -> str:
     described = await temporal.get_workflow_handle(workflow_id).describe()
     info = described.raw_description.workflow_execution_info.versioning_info
@@ -181,7 +203,7 @@ async def test_a_new_version_takes_over_when_it_is_made_current(
             name = "Nieuwe versie"
             await client.upload(ready.ticket, licence=SWITCH.new_licence, name=name, uploaded_by="new side")
             assert await version_of(temporal, ready.workflow_id) == "blue"
-            await run(stack, {**environment, **green}, "deployment", "current")
+            assert re.search(r"green +current", await run_the_page(stack, {**environment, **green}, new))
             await old.stop()
             await client.start_now(ready.workflow_id, by="test")
             await reach(client, ready.workflow_id, TransferState.AWAITING_RELEASE)
