@@ -109,6 +109,7 @@ def build_workers(
         plugins=plugins,
         deployment_config=deployment,
         max_concurrent_activities=settings.slots_transfers,
+        max_cached_workflows=settings.cached_workflows,
         graceful_shutdown_timeout=_GRACE,
     )
     heavy_work = Worker(
