@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from tempfile import TemporaryDirectory
 from urllib.parse import parse_qs, quote_plus, urlsplit
 
-from playwright.async_api import Frame, Locator, Page, async_playwright, expect
+from playwright.async_api import FrameLocator, Locator, Page, async_playwright, expect
 
 from devstack.chromium import Chromium
 
@@ -88,15 +88,16 @@ class TemporalUi:
         await self.row(workflow_id).get_by_role("link", name=workflow_id).click()
         await self.page.get_by_role("tab", name="User Metadata").click()
 
-    async def details(self, heading: str | re.Pattern[str]) -> Frame:
-        """Return the page of details, drawn anew until it has this heading."""
-        for look in range(60):
-            for frame in self.page.frames:
-                if "/render?" in frame.url and await frame.get_by_role("heading", name=heading).count():
-                    return frame
-            await self.page.wait_for_timeout(500)
-            if look % 4 == 3:  # it is drawn within two seconds, or says what was true before
+    async def details(self, heading: str | re.Pattern[str]) -> FrameLocator:
+        """Return the page of current details, drawn anew until it has this heading."""
+        frame = self.page.locator("iframe").last.content_frame
+        for _ in range(15):
+            try:
+                await expect(frame.get_by_role("heading", name=heading)).to_be_visible(timeout=2_000)
+            except AssertionError:  # it says what was true before
                 await self.page.keyboard.press("r")
+            else:
+                return frame
         raise AssertionError(f"the details never said {heading!r}: {[frame.url for frame in self.page.frames]}")
 
     async def fill_in_signal(self, name: str, payload: dict[str, str]) -> Locator:

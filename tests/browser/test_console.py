@@ -85,12 +85,12 @@ async def test_nothing_a_customer_typed_renders(ui: TemporalUi, page: Page, read
     await ui.search("TransferState IN ('awaiting_release', 'released')")
     await ui.open_details(ready.workflow_id)
     details = await ui.details(re.compile(r"^(awaiting_release|released) · switch"))
-    pages = [frame for frame in page.frames if "/render?" in frame.url]
-    assert len(pages) == 3, "summary, details and current details"
-    for frame in pages:
-        assert await frame.locator("img, script[src], iframe, a[href*=evil]").count() == 0
-    summary = next([frame for frame in pages if HOSTILE[:20] in await frame.locator("body").inner_text()].__iter__())
-    assert await summary.locator("code").count()
+    pages = page.locator("iframe")
+    await expect(pages).to_have_count(3)  # summary, details and current details
+    for index in range(3):
+        active = pages.nth(index).content_frame.locator("img, script[src], iframe, a[href*=evil]")
+        await expect(active).to_have_count(0)
+    await expect(pages.first.content_frame.locator("code")).to_contain_text(HOSTILE[:20])
     await expect(details.locator("body")).to_contain_text("<img src=https://evil.example/y.png onerror=alert(1)>")
     assert [len(await row.get_by_role("cell").all()) for row in await details.get_by_role("row").all()][1:] == [5] * 15
     links = [await link.get_attribute("href") for link in await details.get_by_role("link").all()]
