@@ -17,7 +17,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test check openapi fuzz-api chaos model orders histories screenshots format lock clean
+.PHONY: help demo up test check audit openapi fuzz-api chaos model orders histories screenshots format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,12 +32,16 @@ test: $(STAMP) ## Run the tests
 	$(PYTEST) $(ARGS)
 
 # The rules S of ruff are bandit's (pyproject.toml says which are off, and why); tests/unit/test_secrets.py looks for secrets in what is checked in.
-check: $(STAMP) ## Run everything that CI runs: format, lint, types, import rules, tests
+check: $(STAMP) ## Run everything that CI runs: format, lint, types, import rules, dependencies, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.audit
 	$(PYTEST) $(ARGS)
+
+audit: $(STAMP) ## Look the pinned dependencies up in the lists of known vulnerabilities
+	$(BIN)/python -m tests.audit
 
 openapi: $(STAMP) ## Write the description of the HTTP API to docs/openapi.json; a test compares it
 	$(BIN)/python -m starter.api.description > docs/openapi.json.new

@@ -8,7 +8,7 @@ from domain.steps import ActivityName
 
 
 class EveningActivities:
-    """Takes an evening back that did not suffice."""
+    """Takes an evening back that did not suffice, and plans one that somebody chose."""
 
     def __init__(self, planner: EveningPlanner) -> None:
         self._planner = planner
@@ -16,3 +16,7 @@ class EveningActivities:
     @activity.defn(name=ActivityName.POSTPONE_START)
     async def postpone_start(self, order: m.PostponeStart) -> m.StartPlanned:
         return await self._planner.postpone(order)
+
+    @activity.defn(name=ActivityName.RESCHEDULE_START)
+    async def reschedule_start(self, order: m.RescheduleStart) -> m.StartPlanned:
+        return await self._planner.reschedule(order)

@@ -41,6 +41,7 @@ class Roster:
             self.uploads.accept_upload,
             self.uploads.release_reservation,
             self.evenings.postpone_start,
+            self.evenings.reschedule_start,
             self.clone.drop_clone,
             self.successor.reconnect_banks,
             self.successor.apply_consequences,

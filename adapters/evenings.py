@@ -1,5 +1,6 @@
-"""Takes an evening back that did not suffice, and plans the next one."""
+"""Takes an evening back that did not suffice and plans the next one, or one that somebody chose."""
 
+from datetime import datetime
 from uuid import UUID, uuid5
 
 import asyncpg
@@ -9,9 +10,9 @@ from adapters.docket import hold_forward, tell
 from adapters.postgres import Connection, Pool, transaction
 from adapters.statements import load
 from domain import messages as m
-from domain.errors import Superseded, WrongMoment
+from domain.errors import EveningInvalid, Superseded, WrongMoment
 from domain.vocabulary import TransferState
-from domain.window import Window
+from domain.window import FURTHEST_EVENING, Window
 
 _SQL = load("clone") | load("evenings")
 _DROP_TABLES = 200
@@ -48,10 +49,41 @@ class PostgresEveningPlanner:
             continue
         async with transaction(self._pool) as connection:
             transfer = await hold_forward(connection, order.transfer_id, evening=order.evening + 1)
-            starts_at = transfer["starts_at"].astimezone(self._window.zone)
-            return m.StartPlanned(
-                evening=transfer["evening"], starts_at=starts_at, closes_at=self._window.closing_of(starts_at)
+            return self._planned(transfer["evening"], transfer["starts_at"])
+
+    async def reschedule(self, order: m.RescheduleStart) -> m.StartPlanned:
+        """Plan the start on an evening that somebody chose.
+
+        Raises:
+            EveningInvalid: It has begun already, or lies too far ahead.
+            WrongMoment: The transfer does not wait for its evening.
+            Superseded: It is being undone, or the evening that was to be changed has been put off meanwhile.
+        """
+        try:
+            starts_at = self._window.opening_on(order.on)
+        except OverflowError:  # at the ends of the calendar
+            raise EveningInvalid from None
+        if not order.asked_at < starts_at <= order.asked_at + FURTHEST_EVENING:
+            raise EveningInvalid
+        async with transaction(self._pool) as connection:
+            transfer = await hold_forward(connection, order.transfer_id, evening=order.evening)
+            if transfer["state"] != TransferState.SCHEDULED:
+                raise WrongMoment
+            await connection.execute(_SQL["plan_on"], order.transfer_id, starts_at)
+            await tell(
+                connection,
+                order.transfer_id,
+                "start_rescheduled",
+                actor=order.requested_by,
+                reason=order.reason,
+                detail={"from": transfer["starts_at"].isoformat(), "starts_at": starts_at.isoformat()},
+                event_key=order.event_key,
             )
+            return self._planned(order.evening, starts_at)
+
+    def _planned(self, evening: int, starts_at: datetime) -> m.StartPlanned:
+        starts_at = starts_at.astimezone(self._window.zone)
+        return m.StartPlanned(evening=evening, starts_at=starts_at, closes_at=self._window.closing_of(starts_at))
 
     async def _put_off(self, connection: Connection, order: m.PostponeStart, transfer: asyncpg.Record) -> None:
         if transfer["state"] not in _BEFORE_THE_RELEASE:

@@ -83,6 +83,7 @@ class TransferFacts(_Fact):
 class TicketFacts(_Fact):
     file_name: Line
     expires_at: AwareDatetime
+    for_licence: Line | None = None
 
 
 class OpenQuote(_Fact):

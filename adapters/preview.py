@@ -5,15 +5,16 @@ from uuid import UUID
 import asyncpg
 
 from adapters.catalog import inspect_schema
-from adapters.docket import enter_schema, environment_row, leave_schema, live_transfer_of, one, summary_of
+from adapters.docket import enter_schema, environment_row, leave_schema, live_transfer_of, one, plain, summary_of
 from adapters.fence import refuse_obstacles
 from adapters.postgres import Connection, Pool, transaction
 from adapters.statements import load
 from domain import messages as m
-from domain.errors import AlreadyInTransfer, EnvironmentNotActive, EnvironmentUnknown
-from domain.vocabulary import Bank, EnvironmentStatus
+from domain.errors import AlreadyInTransfer, EnvironmentNotActive, EnvironmentUnknown, LicenceUnknown
+from domain.scenario import scenario_of
+from domain.vocabulary import Bank, EnvironmentStatus, LicenceKind
 
-_SQL = load("preview")
+_SQL = load("preview") | load("reservations")
 
 
 class PostgresPreviewReader:
@@ -55,11 +56,16 @@ class PostgresPreviewReader:
             await leave_schema(connection)
             return found
 
-    async def refusal(self, environment_id: UUID) -> None:
+    async def refusal(self, environment_id: UUID, *, for_licence: str | None = None) -> None:
         """Raise what a freeze would raise now, changing nothing; return when it would begin.
+
+        Args:
+            environment_id: The environment that is to move.
+            for_licence: The only licence that is to upload the ticket.
 
         Raises:
             EnvironmentUnknown, AlreadyInTransfer, EnvironmentNotActive, CannotBeCarried: As for the freeze.
+            LicenceUnknown, SameLicence, ScenarioNotOffered: The ticket could never be uploaded.
         """
         async with transaction(self._pool) as connection:
             environment = await _known(connection, environment_id)
@@ -67,7 +73,22 @@ class PostgresPreviewReader:
                 raise AlreadyInTransfer
             if environment["status"] != EnvironmentStatus.ACTIVE:
                 raise EnvironmentNotActive
+            if for_licence is not None:
+                await _require_target(connection, environment, for_licence)
             await refuse_obstacles(connection, environment["schema_name"])
+
+
+async def _require_target(connection: Connection, environment: asyncpg.Record, for_licence: str) -> None:
+    old = await one(connection, _SQL["licence"], environment["licence_number"])
+    new = await connection.fetchrow(_SQL["licence"], plain(for_licence))
+    if new is None:
+        raise LicenceUnknown
+    scenario_of(
+        old_licence=old["licence_number"],
+        old_kind=LicenceKind(old["kind"]),
+        new_licence=new["licence_number"],
+        new_kind=LicenceKind(new["kind"]),
+    )
 
 
 async def _known(connection: Connection, environment_id: UUID) -> asyncpg.Record:

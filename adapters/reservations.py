@@ -15,6 +15,7 @@ from domain.errors import (
     LicenceUnknown,
     LoginEmailMissing,
     NameTaken,
+    TicketForAnotherLicence,
     TicketNotGenuine,
     TicketRevoked,
     TicketUsed,
@@ -91,6 +92,8 @@ class PostgresReservations:
         if ticket["digest"] != digest:
             raise TicketRevoked
         check_ticket(ticket, at=order.accepted_at)
+        if claims.for_licence not in (None, order.upload.licence_number.strip()):
+            raise TicketForAnotherLicence
         await self._reserve(connection, order, transfer)
         await connection.execute(_SQL["use_ticket"], ticket["ticket_id"], order.accepted_at)
         return _made(await hold_forward(connection, order.transfer_id), self._window)

@@ -17,7 +17,7 @@ _HOW_TO_MAKE_A_KEY = 'python -c "from cryptography.fernet import Fernet; print(F
 
 
 class TicketClaims(BaseModel):
-    """What a ticket says. It names no person and no customer; who holds it may upload it."""
+    """What a ticket says. It names no person and no customer; who holds it, or only one licence, may upload it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,6 +28,7 @@ class TicketClaims(BaseModel):
     workflow_id: str
     issued_at: AwareDatetime
     expires_at: AwareDatetime
+    for_licence: str | None = None
 
 
 class TicketSeal:
@@ -52,7 +53,8 @@ class TicketSeal:
 
     def seal(self, claims: TicketClaims) -> bytes:
         """Return the bytes of a ticket file; no two are the same, not even of one ticket."""
-        return self._ring.encrypt(claims.model_dump_json().encode())
+        # A ticket that is bound to nobody stays as it always was, so that a worker of before can open it.
+        return self._ring.encrypt(claims.model_dump_json(exclude_none=True).encode())
 
     def open(self, file: bytes) -> TicketClaims:
         """Return what a ticket file says.

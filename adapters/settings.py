@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import time, timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -46,6 +47,13 @@ def _words(value: Any) -> Any:
 def _given(value: Any) -> Any:
     """Read an empty text and `none` as nothing: Compose cannot leave a variable out."""
     return None if isinstance(value, str) and value.strip().lower() in {"", "none"} else value
+
+
+def _words(value: Any) -> Any:
+    """Read words separated by commas or white space; `none` and an empty text are none."""
+    if not isinstance(value, str):
+        return value
+    return tuple(part for part in re.split(r"[\s,]+", value.strip()) if part and part.lower() != "none")
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
@@ -132,6 +140,12 @@ class Settings(BaseSettings):
     )
     api_host: str = Field(default="127.0.0.1", description="the address on which the API listens")
     api_port: int = Field(default=8080, ge=1, le=65535, description="the port on which the API listens")
+    api_uploads_per_minute: int = Field(
+        default=10, ge=1, le=100_000, description="how often one licence, and one address, may try to upload a ticket"
+    )
+    api_trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = Field(
+        default=(), description="addresses or networks of the proxies whose X-Forwarded-For is believed, or none"
+    )
     embedded: bool = Field(default=False, description="set by the embedded stack, which is its own token issuer")
     codec_host: str = Field(default="127.0.0.1", description="the address on which the codec server listens")
     codec_port: int = Field(default=8082, ge=1, le=65535, description="the port on which the codec server listens")
@@ -148,6 +162,16 @@ class Settings(BaseSettings):
     def _a_page_to_open(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"https?://[^\s<>#]+", value):
             raise ValueError("give the address of a page, such as https://docs.example/operations, or none")
+        return value
+
+    @field_validator("api_trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for part in value:
+            try:
+                ip_network(part)
+            except ValueError as error:
+                raise ValueError(f"{part!r} is no address and no network such as 10.0.0.0/8") from error
         return value
 
     @field_validator("oidc_issuer")

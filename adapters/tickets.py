@@ -70,6 +70,7 @@ class PostgresTicketOffice:
             ticket_file_name(environment["url_part"]),
             order.issued_at,
             expires_at,
+            order.for_licence,
         )
         await connection.execute(_SQL["await_upload"], order.transfer_id)
         await tell(
@@ -77,7 +78,7 @@ class PostgresTicketOffice:
             order.transfer_id,
             "ticket_issued",
             actor=transfer["requested_by"],
-            detail={"expires_at": expires_at},
+            detail={"expires_at": expires_at, "for_licence": order.for_licence},
         )
         return await one(connection, _SQL["ticket_of"], order.transfer_id)
 
@@ -129,6 +130,7 @@ class PostgresTicketOffice:
                     workflow_id=transfer["workflow_id"],
                     issued_at=ticket["issued_at"],
                     expires_at=ticket["expires_at"],
+                    for_licence=ticket["for_licence"],
                 )
             )
             await connection.execute(_SQL["keep_digest"], ticket["ticket_id"], digest_of(file))

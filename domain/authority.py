@@ -44,6 +44,7 @@ class Action(StrEnum):
     SEE = "see"
     AUDIT = "audit"
     COMPARE = "compare"
+    CERTIFICATE = "certificate"
     RELEASE = "release"
     REJECT = "reject"
     START_NOW = "start_now"
@@ -56,7 +57,13 @@ class Action(StrEnum):
 
 _HALVES: dict[Side, frozenset[Action]] = {
     Side.OLD: frozenset({Action.PREVIEW, Action.PREPARE, Action.TICKET, Action.SEE, Action.CANCEL}),
-    Side.NEW: frozenset({Action.UPLOAD, Action.SEE, Action.COMPARE, Action.RELEASE, Action.REJECT, Action.RESCHEDULE}),
+    # The certificate names both sides; the old one does not learn where its customer went.
+    Side.NEW: frozenset(
+        {
+            *(Action.UPLOAD, Action.RESCHEDULE, Action.SEE, Action.COMPARE, Action.CERTIFICATE),
+            *(Action.RELEASE, Action.REJECT),
+        }
+    ),
 }
 _BOTH_HALVES = _HALVES[Side.OLD] | _HALVES[Side.NEW]
 _EVERYWHERE: dict[Role, frozenset[Action]] = {
@@ -65,13 +72,15 @@ _EVERYWHERE: dict[Role, frozenset[Action]] = {
     Role.SUPPORT: frozenset(Action),
     Role.OPERATOR: frozenset(
         {
-            *(Action.SEE, Action.AUDIT, Action.COMPARE, Action.READ_HISTORY),
+            *(Action.SEE, Action.AUDIT, Action.COMPARE, Action.CERTIFICATE, Action.READ_HISTORY),
             *(Action.START_NOW, Action.RESCHEDULE, Action.RESEND_MAIL),
         }
     ),
     Role.FIRM: frozenset(),
 }
-_READING = frozenset({Action.PREVIEW, Action.SEE, Action.AUDIT, Action.COMPARE, Action.READ_HISTORY})
+_READING = frozenset(
+    {Action.PREVIEW, Action.SEE, Action.AUDIT, Action.COMPARE, Action.CERTIFICATE, Action.READ_HISTORY}
+)
 
 
 class Caller(Message):

@@ -156,6 +156,12 @@ class TicketRevoked(UploadRefused):
     dutch = "Dit ticket is niet meer geldig: de overdracht is ongedaan gemaakt of er is een nieuwer ticket."
 
 
+class TicketForAnotherLicence(UploadRefused):
+    """This ticket is bound to another licence. Upload it under the licence that it was made for."""
+
+    dutch = "Dit ticket is voor een andere licentie gemaakt. Upload het onder de licentie waarvoor het bedoeld is."
+
+
 class LicenceUnknown(UploadRefused):
     """There is no licence with this number. Check the number."""
 
@@ -214,6 +220,18 @@ class LoginEmailInvalid(UploadRefused):
     """The login e-mail address is not a valid address. Correct it."""
 
     dutch = "Het e-mailadres waarmee de klant inlogt, is geen geldig adres. Verbeter het."
+
+
+# --- the evening -------------------------------------------------------------------------------------------------
+
+
+class EveningInvalid(Refused):
+    """The evening must lie ahead, within a quarter of a year. Choose another one.
+
+    The old environment is read-only until then.
+    """
+
+    dutch = "De avond moet nog komen, binnen een kwartaal: de omgeving is zolang alleen-lezen. Kies een andere avond."
 
 
 # --- clone -----------------------------------------------------------------------------------------------------

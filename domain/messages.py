@@ -4,7 +4,7 @@ Times are aware datetimes, durations are seconds in a field that says so, money 
 secret: a ticket travels sealed (see `Upload.sealed_ticket`).
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -38,6 +38,7 @@ class TransferInput(Message):
     requested_by: str = "unknown"
     transfer_id: UUID | None = Field(default=None, description="made by the workflow when it is left out")
     runbook_url: str = Field(default="", description="where operators find docs/operations.md, for the Temporal UI")
+    for_licence: str | None = Field(default=None, description="the only licence that may upload the ticket")
 
 
 class Upload(Message):
@@ -94,6 +95,13 @@ class ExplainCancel(Message):
     def __str__(self) -> str:
         """Return it as people read it."""
         return f"{self.reason} (by {self.requested_by})" if self.reason else f"by {self.requested_by}"
+
+class Reschedule(Message):
+    """Move on another evening than the one that is planned."""
+
+    evening: date = Field(description="the day on which its window opens, on the clock of the window")
+    requested_by: str = ""
+    reason: str = ""
 
 
 class ResendMail(Message):
@@ -277,6 +285,7 @@ class UnfreezeEnvironment(Message):
 class IssueTicket(Message):
     transfer_id: UUID
     issued_at: AwareDatetime
+    for_licence: str | None = Field(default=None, description="the only licence that may upload it")
 
 
 class TicketIssued(Message):
@@ -322,6 +331,18 @@ class PostponeStart(Message):
     evening: int = Field(ge=1, description="the planned start that is over")
     decided_at: AwareDatetime
     why: str
+
+
+class RescheduleStart(Message):
+    """Plan the start on an evening that somebody chose; reservation, freeze and ticket stay as they are."""
+
+    transfer_id: UUID
+    evening: int = Field(ge=1, description=_EVENING)
+    on: date
+    asked_at: AwareDatetime = Field(description="when the update reached the workflow; the evening must lie after it")
+    requested_by: str
+    reason: str
+    event_key: UUID = Field(description="the same for every attempt, so that a retry does not tell the story twice")
 
 
 class StartPlanned(Message):

@@ -64,6 +64,10 @@ class EveningPlanner(Protocol):
         """Bar what is left of an evening, drop its clone and plan the next start; reservation and freeze stay."""
         ...
 
+    async def reschedule(self, order: m.RescheduleStart) -> m.StartPlanned:
+        """Plan the start on a chosen evening, or refuse it with `EveningInvalid`."""
+        ...
+
 
 class CloneEngine(Protocol):
     """Copies an environment exactly."""

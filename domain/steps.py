@@ -44,6 +44,8 @@ class ActivityName(StrEnum):
     RELEASE_RESERVATION = "release_reservation"
     # Of no step: it leads back from the clone to the wait for the evening.
     POSTPONE_START = "postpone_start"
+    # Of no step: somebody chooses another evening during that wait.
+    RESCHEDULE_START = "reschedule_start"
     CLONE_ADMINISTRATIONS = "clone_administrations"
     HASH_FROZEN = "hash_frozen"
     VERIFY_CLONE = "verify_clone"

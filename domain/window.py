@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import count
 from zoneinfo import ZoneInfo
 
 # A shorter window may not exist at all in the night in which the clock is put forward.
 SHORTEST_WINDOW = timedelta(hours=2)
+# The old environment is read-only until its move: longer is nobody's wish, and mostly a slip of the year.
+FURTHEST_EVENING = timedelta(days=92)
 # A quarter of a year of weekly mail has not helped: from then on every fourth one is left, so that a release that
 # nobody ever makes costs its history some 150 events a year (11 for a reminder) and not 600; the server ends a workflow
 # at 51,200.
@@ -88,6 +90,10 @@ class Window:
         """Return when a move that was put off starts: at once if the window is open, else at its next opening."""
         opening = self.start_after(moment)
         return moment.astimezone(self.zone) if self.closing_of(moment) < opening else opening
+
+    def opening_on(self, day: date) -> datetime:
+        """Return when the window of an evening opens, the day being the one on which it does."""
+        return datetime.combine(day, self.opens, tzinfo=self.zone).astimezone(UTC).astimezone(self.zone)
 
     def closing_of(self, start: datetime) -> datetime:
         """Return by when a move must be done that starts at a moment."""

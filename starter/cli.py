@@ -19,6 +19,7 @@ from domain.errors import Misconfigured, WrongMoment
 from domain.naming import ticket_file_name
 from domain.vocabulary import MailKind, Scenario, TransferState
 from starter import certificates, deploying, display, tables
+from starter import keys as keyrings
 from starter.answers import CertificateChecked, Sight
 from starter.client import TransferClient
 from starter.operations import seed_books, set_up
@@ -40,6 +41,8 @@ app = typer.Typer(
 
 deployments = typer.Typer(help="Versions of the worker, when SB_TRANSFER_DEPLOYMENT names a deployment.")
 app.add_typer(deployments, name="deployment")
+keys = typer.Typer(help="Keys, and how they change.", context_settings={"help_option_names": ["-h", "--help"]})
+app.add_typer(keys, name="keys")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Answer with one JSON document on standard output.")]
 By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who does this, for the event log; you, if left out.")]
@@ -227,6 +230,9 @@ def prepare(  # noqa: PLR0917 - typer names them on the command line
     environment: Annotated[str, typer.Argument(metavar="ENV", help="An environment's id, or its name.")],
     folder: Folder = Path(),
     overwrite: Overwrite = False,
+    for_licence: Annotated[
+        str | None, typer.Option(metavar="NUMBER", help="Bind the ticket to this licence: no other may upload it.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would happen.")] = False,
     by: By = "",
     as_json: AsJson = False,
@@ -242,7 +248,7 @@ def prepare(  # noqa: PLR0917 - typer names them on the command line
         output.say(display.preview(preview))
         if dry_run:
             if not (output.as_json and preview.obstacles):  # programs read the obstacles from the document
-                await client.require_movable(str(found.environment_id))
+                await client.require_movable(str(found.environment_id), for_licence=for_licence)
             output.answer(preview)
             return ExitCode.REFUSED if preview.obstacles else ExitCode.OK
         file = TicketFile(folder, ticket_file_name(found.url_part), overwrite=overwrite)
@@ -250,13 +256,18 @@ def prepare(  # noqa: PLR0917 - typer names them on the command line
             prepared = await client.prepare(
                 str(found.environment_id),
                 requested_by=_me(by),
+                for_licence=for_licence,
                 on_progress=lambda status: show(Sight(status=status)),
             )
         _keep(file, prepared.ticket, prepared.transfer_id)
         output.answer(
             {**prepared.model_dump(mode="json"), "ticket_file": str(file.path)},
             Text.assemble(("The environment is read-only now. Its ticket: ", "green"), str(file.path)),
-            Text("Send that file to the new side. It works once, for whoever has it."),
+            Text(
+                f"Send that file to licence {display.plain(for_licence)}. It works once, and for no other."
+                if for_licence
+                else "Send that file to the new side. It works once, for whoever has it."
+            ),
         )
         return ExitCode.OK
 
@@ -492,6 +503,26 @@ def start_now(which: Which, by: By = "", as_json: AsJson = False) -> ExitCode:
 
 
 @app.command()
+def reschedule(
+    which: Which,
+    evening: Annotated[
+        datetime, typer.Option(formats=["%Y-%m-%d"], help="The day on which the window opens, such as 2026-12-01.")
+    ],
+    reason: Annotated[str, typer.Option(help="Why, for the event log.")] = "",
+    by: By = "",
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Move on another evening than the one that is planned."""
+
+    async def work(client: TransferClient, output: Output) -> ExitCode:
+        planned = await client.reschedule(which, evening=evening.date(), by=_me(by), reason=reason)
+        output.answer(planned, Text(f"The move starts at {display.moment(planned.starts_at, output.zone)}."))
+        return ExitCode.OK
+
+    return _through_client(work, as_json=as_json)
+
+
+@app.command()
 def cancel(
     which: Which,
     reason: Annotated[str, typer.Option(help="Why, for the event log.")] = "",
@@ -559,6 +590,22 @@ def payload_keys(as_json: AsJson = False) -> ExitCode:
     """Tell which keys encrypt histories and which are still needed. Exit code 1 when one that is needed is missing."""
     here = surroundings()
     return run(tell_key_use(here, Output(as_json=as_json, zone=here.settings.zone)))
+
+
+@keys.command()
+def rotate(
+    ring: Annotated[str, typer.Argument(metavar="RING", help="ticket, certificate, ...: each SB_TRANSFER_*_KEYS.")],
+    file: Annotated[Path | None, typer.Option(metavar="FILE", help="The file that holds the ring.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--dir", metavar="DIR", help="The data of the stack that holds the ring.")
+    ] = None,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Put a new key in front of a ring; what was made with the older ones stays good.
+
+    The ring is that of --file, else of the environment, else of the stack in this folder.
+    """
+    return keyrings.rotate(ring, file, folder, os.environ, Output(as_json=as_json))
 
 
 # --- how it begins and ends --------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Collection
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from temporalio.client import Client
 
@@ -90,16 +90,18 @@ class TransferClient:
         """
         return await self._previews.preview((await self.environment(environment)).environment_id)
 
-    async def require_movable(self, environment: str) -> None:
-        """Raise what `prepare` would refuse now; return when it would begin.
-
-        Raises:
-            EnvironmentUnknown, EnvironmentNotActive, AlreadyInTransfer, CannotBeCarried: As `prepare` does.
-        """
-        await self._previews.refusal((await self.environment(environment)).environment_id)
+    async def require_movable(self, environment: str, *, for_licence: str | None = None) -> None:
+        """Raise what `prepare` would refuse now; return when it would begin. Raises as `prepare` does."""
+        environment_id = (await self.environment(environment)).environment_id
+        await self._previews.refusal(environment_id, for_licence=for_licence)
 
     async def prepare(
-        self, environment: str, *, requested_by: str, on_progress: OnProgress | None = None
+        self,
+        environment: str,
+        *,
+        requested_by: str,
+        for_licence: str | None = None,
+        on_progress: OnProgress | None = None,
     ) -> PreparedTransfer:
         """Freeze an environment and make its ticket: "Omgeving overdragen" (manual, Overdragen voorbereiden).
 
@@ -109,15 +111,18 @@ class TransferClient:
         Args:
             environment: The environment's id or name.
             requested_by: Who asks, for the event log.
+            for_licence: The only licence that may upload the ticket; any, if left out.
             on_progress: Called with each status that is seen meanwhile.
 
         Raises:
             EnvironmentUnknown, EnvironmentAmbiguous, EnvironmentNotActive, AlreadyInTransfer: Nothing has changed.
             CannotBeCarried: The message lists what and why; nothing has changed.
+            LicenceUnknown, SameLicence, ScenarioNotOffered: `for_licence` could never upload it; nothing has changed.
             EnvironmentBusy: Somebody writes in it all the time; the freeze goes on trying.
         """
         preview = await self.preview(environment)
-        remote = (await self._start(preview, requested_by, uuid.uuid4()))[1]
+        order = _order(preview, requested_by, uuid.uuid4(), for_licence)
+        remote = await self._start(preview, order)
         status = await _until_ticket(remote, on_progress)
         file_name, ticket = await self._tickets.download(status.transfer_id, actor=requested_by)
         return PreparedTransfer(
@@ -129,13 +134,19 @@ class TransferClient:
         )
 
     async def start(
-        self, environment: str, *, requested_by: str, transfer_id: uuid.UUID | None = None
+        self,
+        environment: str,
+        *,
+        requested_by: str,
+        for_licence: str | None = None,
+        transfer_id: uuid.UUID | None = None,
     ) -> m.TransferInput:
         """Start a transfer and return at once; its status shows when the ticket can be downloaded.
 
         Args:
             environment: The environment's id or name.
             requested_by: Who asks, for the event log.
+            for_licence: The only licence that may upload the ticket; any, if left out.
             transfer_id: The id to give it. Whoever did not hear the answer asks again with the same one, and gets the
                 transfer that was started then.
 
@@ -145,16 +156,15 @@ class TransferClient:
         Raises:
             EnvironmentUnknown, EnvironmentAmbiguous, EnvironmentNotActive, AlreadyInTransfer, CannotBeCarried: Nothing
                 has changed.
+            LicenceUnknown, SameLicence, ScenarioNotOffered: `for_licence` could never upload it; nothing has changed.
         """
         preview = await self.preview(environment)
         wanted = transfer_id or uuid.uuid4()
-        order = m.TransferInput(
-            environment_id=preview.environment.environment_id, requested_by=requested_by, transfer_id=wanted
-        )
+        order = _order(preview, requested_by, wanted, for_licence)
         if transfer_id is not None and await self._register.transfer(transfer_id) is not None:
             return order
         try:
-            await self._start(preview, requested_by, wanted)
+            await self._start(preview, order)
         except AlreadyInTransfer:
             # Perhaps by a request that was not answered, and that is not in the database yet.
             remote = await RemoteTransfer.newest(self._temporal, workflow_id_of(order.environment_id))
@@ -171,18 +181,10 @@ class TransferClient:
                 return
             await asyncio.sleep(_FIRST_PAUSE_SECONDS)
 
-    async def _start(
-        self, preview: m.Preview, requested_by: str, transfer_id: uuid.UUID
-    ) -> tuple[m.TransferInput, RemoteTransfer]:
-        environment_id = preview.environment.environment_id
-        await self._previews.refusal(environment_id)
-        order = m.TransferInput(
-            environment_id=environment_id,
-            requested_by=requested_by,
-            transfer_id=transfer_id,
-            runbook_url=self._runbook_url,
-        )
-        return order, await RemoteTransfer.start(self._temporal, order, preview)
+    async def _start(self, preview: m.Preview, order: m.TransferInput) -> RemoteTransfer:
+        await self._previews.refusal(order.environment_id, for_licence=order.for_licence)
+        order = order.model_copy(update={"runbook_url": self._runbook_url})
+        return await RemoteTransfer.start(self._temporal, order, preview)
 
     async def download_ticket(self, which: str, *, requested_by: str = "", once: bool = False) -> tuple[str, bytes]:
         """Return the ticket's file name and bytes while the upload is awaited; an earlier file stops working.
@@ -375,6 +377,22 @@ class TransferClient:
         signal = m.StartNow(requested_by=by)
         return await self._decide(which, "start_now", by, lambda remote: remote.start_now(signal), "start_now")
 
+    async def reschedule(self, which: str, *, evening: date, by: str, reason: str = "") -> m.StartPlanned:
+        """Move on another evening than the one that is planned, and return when exactly.
+
+        Args:
+            which: The transfer.
+            evening: The day on which the window opens, on its own clock.
+            by: Who asks, for the event log.
+            reason: Why, for the event log.
+
+        Raises:
+            EveningInvalid: The evening has begun already, or lies too far ahead; the planned one stays.
+            WrongMoment: The transfer does not wait for its evening.
+        """
+        remote, _ = await self._whereabouts.live(which)
+        return await remote.reschedule(m.Reschedule(evening=evening, requested_by=by, reason=reason))
+
     async def cancel(self, which: str, *, by: str, reason: str = "") -> Sight:
         """Undo a transfer at any moment before its release; raises as `release` does."""
         why = m.ExplainCancel(requested_by=by, reason=reason)
@@ -405,6 +423,15 @@ class TransferClient:
         remote, before = await self._whereabouts.live(which)
         decision = Decision(kind=kind, actor=actor, send=send, event=event, tells_actor=tells_actor)
         return Sight(status=await decide(decision, before, remote, self._register))
+
+
+def _order(preview: m.Preview, requested_by: str, transfer_id: uuid.UUID, for_licence: str | None) -> m.TransferInput:
+    return m.TransferInput(
+        environment_id=preview.environment.environment_id,
+        requested_by=requested_by,
+        transfer_id=transfer_id,
+        for_licence=for_licence.strip() if for_licence else None,
+    )
 
 
 async def _until_ticket(remote: RemoteTransfer, on_progress: OnProgress | None) -> m.TransferStatus:

@@ -190,6 +190,14 @@ class RemoteTransfer:
                 order,
             )
 
+    async def reschedule(self, order: m.Reschedule) -> m.StartPlanned:
+        """Have the move planned on another evening, or raise the refusal."""
+        async with _answered_in_time():
+            return await self._handle.execute_update(
+                TransferWorkflow.reschedule,  # type: ignore[arg-type] # as above
+                order,
+            )
+
     async def release(self, signal: m.Release) -> None:
         """Send the signal; whether it is taken shows later."""
         with domain_errors():

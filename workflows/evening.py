@@ -34,6 +34,8 @@ class Evening:
         self._saga = saga
         self._proof = proof
         self._number = 1
+        self._planning = asyncio.Lock()
+        self._begun = False
         self.asked_for: m.StartNow | None = None
         self.cloned: m.CloneFinished | None = None
         self.verified: m.Verification | None = None
@@ -48,21 +50,65 @@ class Evening:
 
     async def sleep_until_it_begins(self) -> None:
         """The manual: "Dit proces starten wij 's avonds om 22:00"."""
+        with self._progress.step(StepName.WAIT_FOR_EVENING):
+            while not await self._begins():
+                continue
+
+    async def _begins(self) -> bool:
+        """Sleep until the planned start, or until somebody asks for another; tell whether the evening begins."""
         starts_at = self._progress.starts_at
         if starts_at is None:
             raise AssertionError("the upload sets the start")
-        with self._progress.step(StepName.WAIT_FOR_EVENING):
-            remaining = (starts_at - workflow.now()).total_seconds()
-            if remaining > 0 and self.asked_for is None:
-                try:
-                    await workflow.wait_condition(
-                        lambda: self.asked_for is not None,
-                        timeout=remaining,
-                        timeout_summary=f"sleep until {starts_at:%Y-%m-%d %H:%M %Z}",
-                    )
-                except TimeoutError:
-                    if self._number == 1:  # later on it is worth more to read why this is not the first
-                        self._progress.detail(StepName.WAIT_FOR_EVENING, "the evening window opened")
+        remaining = (starts_at - workflow.now()).total_seconds()
+        if remaining > 0 and self.asked_for is None:
+            try:
+                await workflow.wait_condition(
+                    lambda: self.asked_for is not None or self._progress.starts_at != starts_at,
+                    timeout=remaining,
+                    timeout_summary=f"sleep until {starts_at:%Y-%m-%d %H:%M %Z}",
+                )
+            except TimeoutError:
+                if self._number == 1:  # later on it is worth more to read why this is not the first
+                    self._progress.detail(StepName.WAIT_FOR_EVENING, "the evening window opened")
+        async with self._planning:  # whoever is choosing another evening at this moment gets it
+            self._begun = self.asked_for is not None or self._progress.starts_at == starts_at
+            return self._begun
+
+    async def reschedule(self, order: m.Reschedule) -> m.StartPlanned | None:
+        """Wait for another evening, or return None: there is no wait, or it is over.
+
+        Raises:
+            ActivityError: The evening is refused, or the transfer turned back meanwhile.
+        """
+        asked_at = workflow.now()
+        event_key = workflow.uuid4()
+        async with self._planning:
+            if not self.is_awaited:
+                return None
+            planned = await perform(
+                EveningActivities.reschedule_start,
+                m.RescheduleStart(
+                    transfer_id=self._progress.transfer_id,
+                    evening=self._number,
+                    on=order.evening,
+                    asked_at=asked_at,
+                    requested_by=order.requested_by,
+                    reason=order.reason,
+                    event_key=event_key,
+                ),
+                policies.STEP,
+                f"plan the start on {order.evening}",
+            )
+            if self._progress.state is not TransferState.SCHEDULED:  # it was cancelled meanwhile
+                return None
+            self._progress.detail(StepName.WAIT_FOR_EVENING, f"{order.evening} was chosen by {order.requested_by}")
+            self.plan(planned.starts_at, planned.closes_at)
+            return planned
+
+    @property
+    def is_awaited(self) -> bool:
+        """Tell whether the transfer waits for an evening, which may still become another one."""
+        return self._progress.state is TransferState.SCHEDULED and not self._begun and self.asked_for is None
 
     async def move_before_the_window_closes(self) -> str:
         """Move in the evening and return nothing, or return why another evening is needed.
@@ -104,6 +150,7 @@ class Evening:
             "drop the clone, plan the next evening",
         )
         self._number = planned.evening
+        self._begun = False
         self.cloned = self.verified = None
         self._progress.begin_again(_STEPS)
         self._progress.detail(StepName.WAIT_FOR_EVENING, why)

@@ -13,7 +13,15 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 from activities.gate import GateActivities
 from activities.tickets import TicketActivities, UploadActivities
 from domain import messages as m
-from domain.errors import AlreadyReleased, SomethingLeft, TicketExpired, TicketRevoked, TicketUsed, TransferError
+from domain.errors import (
+    AlreadyReleased,
+    SomethingLeft,
+    TicketExpired,
+    TicketRevoked,
+    TicketUsed,
+    TransferError,
+    WrongMoment,
+)
 from domain.reconciliation import RecoverTransfer
 from domain.steps import StepName, StepState
 from domain.vocabulary import MailKind, TransferState, UndoReason
@@ -118,7 +126,9 @@ class TransferWorkflow:
         with self._progress.step(StepName.TICKET):
             ticket = await perform(
                 TicketActivities.issue_ticket,
-                m.IssueTicket(transfer_id=self._transfer_id, issued_at=workflow.now()),
+                m.IssueTicket(
+                    transfer_id=self._transfer_id, issued_at=workflow.now(), for_licence=self._order.for_licence
+                ),
                 policies.STEP,
                 "issue the ticket",
             )
@@ -275,6 +285,32 @@ class TransferWorkflow:
             self._evening.asked_for = signal
             self._progress.detail(StepName.WAIT_FOR_EVENING, f"started early by {signal.requested_by}")
             await self._saga.record(signal.requested_by, "start_now")
+
+    @workflow.update(
+        description='Move on another evening. {"evening": "2026-12-01", "requested_by": "<name>", "reason": "<why>"}. '
+        "Only while it is scheduled."
+    )
+    async def reschedule(self, order: m.Reschedule) -> m.StartPlanned:
+        """Wait for another evening, or refuse it with a reason and go on waiting for the one that is planned.
+
+        Raises:
+            ApplicationError: The refusal: its type is the error's code, its details the English and Dutch sentences.
+        """
+        try:
+            planned = await self._evening.reschedule(order)
+        except ActivityError as error:
+            raise self._answer_for(error) from error
+        if planned is None:
+            raise _refusal(WrongMoment())
+        self._courier.send(MailKind.UPLOAD_ACCEPTED)  # it tells both sides when the move starts
+        return planned
+
+    @reschedule.validator
+    def _check_reschedule(self, order: m.Reschedule) -> None:
+        if not self._evening.is_awaited:
+            raise _refusal(WrongMoment())
+        if not order.requested_by.strip():
+            raise _refusal(WrongMoment("requested_by is missing. Say who asks."))
 
     @workflow.signal(
         description='Open the new environment for good. {"released_by": "<name>", "note": ""}. '

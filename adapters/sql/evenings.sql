@@ -8,6 +8,10 @@ set evening = evening + 1, state = 'scheduled', starts_at = $3, clone_result = n
     consequences = null, report = null
 where transfer_id = $1 and evening = $2
 
+-- name: plan_on
+-- The next start is one that somebody chose.
+update control.transfer set starts_at = $2 where transfer_id = $1
+
 -- name: build_again
 -- What people could already look at is being built again.
 update control.environment set status = 'building' where environment_id = $1 and status = 'awaiting_release'

@@ -1,11 +1,12 @@
 -- name: ticket_of
 -- A transfer's ticket, held until the transaction ends.
-select ticket_id, digest, file_name, issued_at, expires_at, sealed_at, used_at, revoked_at
+select ticket_id, digest, file_name, issued_at, expires_at, sealed_at, used_at, revoked_at, for_licence
 from control.ticket where transfer_id = $1 for update
 
 -- name: issue
 -- The right to take over an environment, once, until it expires.
-insert into control.ticket (ticket_id, transfer_id, file_name, issued_at, expires_at) values ($1, $2, $3, $4, $5)
+insert into control.ticket (ticket_id, transfer_id, file_name, issued_at, expires_at, for_licence)
+values ($1, $2, $3, $4, $5, $6)
 
 -- name: await_upload
 -- The transfer waits for its upload.

@@ -26,6 +26,7 @@ UPLOAD_REFUSALS = (
     e.TicketExpired,
     e.TicketUsed,
     e.TicketRevoked,
+    e.TicketForAnotherLicence,
     e.LicenceUnknown,
     e.SameLicence,
     e.ScenarioNotOffered,

@@ -1,21 +1,25 @@
 """The door itself: who is calling, and whether this caller may do this with that transfer."""
 
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from typing import Annotated
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from adapters.attempts import PostgresAttempts
 from adapters.idempotency import PostgresIdempotencyKeys
 from adapters.register import EnvironmentRecord
 from domain import messages as m
 from domain.authority import Action, Caller
 from domain.errors import EnvironmentUnknown, TransferUnknown
 from starter.api.identity import NotAuthenticated, TokenChecker
-from starter.api.problems import NotAllowed, ReasonMissing
+from starter.api.problems import NotAllowed, ReasonMissing, TooManyAttempts
 from starter.client import TransferClient
 
+_IPV6 = 6
 _scheme = HTTPBearer(auto_error=False, description="A token of the platform's identity provider.")
 
 
@@ -26,6 +30,8 @@ class Door:
     client: TransferClient
     tokens: TokenChecker
     keys: PostgresIdempotencyKeys
+    attempts: PostgresAttempts
+    zone: ZoneInfo
 
     async def caller(self, request: Request) -> Caller:
         """Return who sent a request; asked twice, the token is checked once.
@@ -90,6 +96,18 @@ class Door:
         if caller.must_say_why(action) and not reason.strip():
             raise ReasonMissing
 
+    async def admit(self, request: Request, caller: Caller, licence: str) -> None:
+        """Make sure that neither this licence nor this address tries too often.
+
+        Raises:
+            TooManyAttempts: One of them does.
+        """
+        who = [f"licence {licence}"]
+        if caller.is_bound_to_licence:  # the platform and support speak for many, from one address
+            who.append(f"address {_address_of(request)}")
+        if wait := await self.attempts.count(who):
+            raise TooManyAttempts(wait)
+
     async def answer_for(self, caller: Caller, action: Action, transfer_id: UUID, reason: str) -> None:
         """Write down that somebody acts on books that are not theirs, and why, before it is done.
 
@@ -99,6 +117,16 @@ class Door:
         self.require_reason(caller, action, reason)
         if caller.must_say_why(action):
             await self.client.tell(transfer_id, actor=actor_of(caller), kind=f"support_{action.value}", reason=reason)
+
+
+def _address_of(request: Request) -> str:
+    """Return where a request comes from; of an IPv6 address the network, for everybody has a whole one (RFC 6177)."""
+    host = request.client.host if request.client else ""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    return str(ip_network(f"{host.partition('%')[0]}/64", strict=False)) if address.version == _IPV6 else host
 
 
 def actor_of(caller: Caller) -> str:

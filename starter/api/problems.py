@@ -2,7 +2,9 @@
 
 import logging
 import re
+from datetime import timedelta
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -35,9 +37,13 @@ class BodyTooLarge(e.Refused):
 
 
 class TooManyAttempts(e.Refused):
-    """Too many uploads in a short time. Wait a minute and try again."""
+    """Too many attempts in a short time. Wait a minute and try again."""
 
-    dutch = "Te veel uploads in korte tijd. Wacht een minuut en probeer het opnieuw."
+    dutch = "Te veel pogingen in korte tijd. Wacht een minuut en probeer het opnieuw."
+
+    def __init__(self, wait: timedelta = timedelta(minutes=1)) -> None:
+        super().__init__()
+        self.wait = wait
 
 
 class ReasonMissing(e.Refused):
@@ -76,6 +82,7 @@ _STATUS: tuple[tuple[type[e.TransferError], HTTPStatus], ...] = (
     (NotAllowed, HTTPStatus.FORBIDDEN),
     (e.TransferUnknown, HTTPStatus.NOT_FOUND),
     (e.EnvironmentUnknown, HTTPStatus.NOT_FOUND),
+    (e.CertificateUnknown, HTTPStatus.NOT_FOUND),
     (BodyTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (TooManyAttempts, HTTPStatus.TOO_MANY_REQUESTS),
     (KeyInUse, HTTPStatus.CONFLICT),
@@ -139,7 +146,7 @@ def status_of(error: e.TransferError) -> HTTPStatus:
 def answer(request: Request, error: e.TransferError, errors: tuple[FieldProblem, ...] = ()) -> JSONResponse:
     """Return an error as the response to a request."""
     status = status_of(error)
-    wants_english = _language(request) is Language.ENGLISH
+    wants_english = language_of(request) is Language.ENGLISH
     problem = Problem(
         type=type_of(type(error)),
         title=status.phrase,
@@ -152,7 +159,9 @@ def answer(request: Request, error: e.TransferError, errors: tuple[FieldProblem,
     headers = {"Content-Language": "en" if wants_english else "nl", "Cache-Control": "no-store"}
     if status is HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="sb-transfer"'
-    if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS) or isinstance(error, KeyInUse):
+    if isinstance(error, TooManyAttempts):
+        headers["Retry-After"] = str(ceil(error.wait.total_seconds()))
+    elif status is HTTPStatus.SERVICE_UNAVAILABLE or isinstance(error, KeyInUse):
         headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
     return JSONResponse(problem.model_dump(mode="json"), status, headers, media_type=PROBLEM_JSON)
 
@@ -203,7 +212,7 @@ def _field_problem(problem: dict[str, Any]) -> FieldProblem:
     return FieldProblem(where=".".join(str(part) for part in problem["loc"]), problem=problem["msg"])
 
 
-def _language(request: Request) -> Language:
+def language_of(request: Request) -> Language:
     """Return the one of our languages that the caller likes best (RFC 9110, 12.5.4); Dutch when none is named."""
     liked: dict[Language, float] = {}
     for wanted in request.headers.get("accept-language", "").split(","):

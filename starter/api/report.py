@@ -1,12 +1,21 @@
-"""The comparison as a page that an accountant can read and print."""
+"""The comparison as a page that an accountant can read and print, in their language."""
 
 from collections import defaultdict
 from html import escape
+from zoneinfo import ZoneInfo
 
 from adapters.register import TransferResults
+from adapters.wording import Wording
 from domain import messages as m
 from domain.errors import WrongMoment
+from domain.vocabulary import Language
 
+# Words from a database are on this page: nothing in it may run, be fetched, or be framed.
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1c2733; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
@@ -14,24 +23,30 @@ table { border-collapse: collapse; width: 100%; } th, td { text-align: left; pad
 th { border-bottom: 2px solid #9fb3c8; } td { border-bottom: 1px solid #e4ebf2; }
 .different { background: #fdecea; font-weight: 600; } small { color: #5b6b7c; }
 """
-_NAMES = {
-    "bank_balance": "Banksaldo",
-    "trial_balance": "Kolommenbalans",
-    "relations": "Relaties",
-    "sales_products": "Verkoopproducten",
-    "open_items_debtor": "Openstaande posten debiteuren",
-    "open_items_creditor": "Openstaande posten crediteuren",
-    "vat_returns": "Btw-aangiften",
-    "fixed_assets": "Vaste activa",
-    "bank_and_cash_accounts": "Bank- en kasrekeningen",
-    "bank_connections": "Bankkoppelingen",
-    "bank_transactions": "Bankmutaties",
-    "invoices_to_send": "Te verzenden facturen",
+_WORDS = {
+    Language.DUTCH: {
+        "title": "Vergelijking van oude en nieuwe omgeving",
+        "equal": "Alles is gelijk.",
+        "different": "{} controles verschillen.",
+        "proved": "{} regels in {} tabellen zijn byte voor byte vergeleken.",
+        "made": "Gemaakt op {}.",
+        "heads": ("Controle", "Oud", "Nieuw", "Uitkomst"),
+        "same": "gelijk",
+    },
+    Language.ENGLISH: {
+        "title": "Comparison of the old and the new environment",
+        "equal": "Everything is equal.",
+        "different": "{} checks differ.",
+        "proved": "{} rows in {} tables were compared byte for byte.",
+        "made": "Made on {}.",
+        "heads": ("Check", "Old", "New", "Outcome"),
+        "same": "equal",
+    },
 }
 
 
-def report_page(results: TransferResults) -> str:
-    """Return the comparison as one HTML document in Dutch; every word from a database is escaped.
+def report_page(results: TransferResults, language: Language, zone: ZoneInfo) -> str:
+    """Return the comparison as one HTML document; every word from a database is escaped.
 
     Raises:
         WrongMoment: It has not been made yet.
@@ -39,30 +54,32 @@ def report_page(results: TransferResults) -> str:
     report = results.report
     if report is None:
         raise WrongMoment
+    words, wording = _WORDS[language], Wording(language, zone)
     by_administration: dict[str, list[m.Check]] = defaultdict(list)
     for check in report.checks:
         by_administration[check.administration].append(check)
     unequal = sum(not check.equal for check in report.checks)
-    verdict = "Alles is gelijk." if not unequal else f"{unequal} controles verschillen."
-    sections = "".join(_section(name, checks) for name, checks in sorted(by_administration.items()))
+    verdict = str(words["different"]).format(unequal) if unequal else words["equal"]
+    sections = "".join(_section(name, checks, wording) for name, checks in sorted(by_administration.items()))
     proof = results.verification
-    proved = f"{proof.rows} regels in {proof.tables} tabellen zijn byte voor byte vergeleken." if proof else ""
+    proved = str(words["proved"]).format(proof.rows, proof.tables) if proof else ""
+    made = str(words["made"]).format(wording.moment(report.made_at))
     return (
-        f'<!doctype html><html lang="nl"><head><meta charset="utf-8"><title>Vergelijking</title>'
-        f"<style>{_STYLE}</style></head><body><h1>Vergelijking van oude en nieuwe omgeving</h1>"
-        f"<p><strong>{verdict}</strong> {proved}<br><small>Gemaakt op {report.made_at:%d-%m-%Y %H:%M} UTC.</small></p>"
+        f'<!doctype html><html lang="{language}"><head><meta charset="utf-8"><title>{words["title"]}</title>'
+        f"<style>{_STYLE}</style></head><body><h1>{words['title']}</h1>"
+        f"<p><strong>{verdict}</strong> {proved}<br><small>{made}</small></p>"
         f"{sections}</body></html>"
     )
 
 
-def _section(administration: str, checks: list[m.Check]) -> str:
-    rows = "".join(_row(check) for check in checks)
-    head = "<tr><th>Controle</th><th>Oud</th><th>Nieuw</th><th>Uitkomst</th></tr>"
-    return f"<h2>{escape(administration)}</h2><table><thead>{head}</thead><tbody>{rows}</tbody></table>"
+def _section(administration: str, checks: list[m.Check], wording: Wording) -> str:
+    rows = "".join(_row(check, wording) for check in checks)
+    head = "".join(f"<th>{title}</th>" for title in _WORDS[wording.language]["heads"])
+    return f"<h2>{escape(administration)}</h2><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-def _row(check: m.Check) -> str:
-    outcome = "gelijk" if check.equal else "; ".join(check.differences)
-    cells = (_NAMES[check.check], check.old, check.new, outcome)
+def _row(check: m.Check, wording: Wording) -> str:
+    outcome = str(_WORDS[wording.language]["same"]) if check.equal else "; ".join(check.differences)
+    cells = (wording.check(check.check), check.old, check.new, outcome)
     inside = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
     return f'<tr class="{"equal" if check.equal else "different"}">{inside}</tr>'

@@ -1,5 +1,6 @@
 """What callers send."""
 
+from datetime import date
 from typing import Annotated
 from uuid import UUID
 
@@ -50,6 +51,9 @@ class StartBody(_Body):
     """Start a transfer: "Omgeving overdragen"."""
 
     environment_id: UUID
+    for_licence: Annotated[str, Field(min_length=1, max_length=100, pattern=TEXT)] | None = Field(
+        default=None, description="bind the ticket to this licence: stolen, it is worth nothing anywhere else"
+    )
     reason: Reason = Field(default="", description="why support does this for the customer")
 
 
@@ -72,6 +76,13 @@ class RejectBody(_Body):
     reason: Annotated[
         str, Field(min_length=1, max_length=_LONGEST_REASON, pattern=r"^[^\u0000]*[^\u0000\s][^\u0000]*$")
     ]
+
+
+class RescheduleBody(_Body):
+    """Move on another evening."""
+
+    evening: date = Field(description="the day on which the window opens, on its own clock; within a quarter of a year")
+    reason: Reason = Field(default="", description="kept in the log")
 
 
 class MailBody(_Body):

@@ -6,13 +6,14 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+from adapters.attempts import PostgresAttempts
 from adapters.idempotency import PostgresIdempotencyKeys
 from adapters.settings import Settings
 from domain.errors import TransferError
 from starter.api.application import build_app
 from starter.api.door import Door
 from starter.api.identity import TokenChecker, require_identity_settings
-from starter.listening import listen
+from starter.listening import listen, server_of
 from starter.services import connect, database, surroundings
 
 _log = logging.getLogger("sb_transfer.api")
@@ -34,6 +35,8 @@ async def open_door(settings: Settings, environment: Mapping[str, str]) -> Async
             client=client,
             tokens=TokenChecker(issuer=issuer, audience=settings.oidc_audience, jwks_url=jwks_url),
             keys=PostgresIdempotencyKeys(pool),
+            attempts=PostgresAttempts(pool, settings.api_uploads_per_minute),
+            zone=settings.zone,
         )
 
 
@@ -51,7 +54,14 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
             yield door
 
         app = build_app(opened)
-        await listen(app, settings.api_host, settings.api_port, grace_seconds=_GRACE_SECONDS, log=_log)
+        served = server_of(
+            app,
+            settings.api_host,
+            settings.api_port,
+            grace_seconds=_GRACE_SECONDS,
+            trusted_proxies=settings.api_trusted_proxies,
+        )
+        await listen(served, _log)
 
 
 def main() -> int:

@@ -9,32 +9,35 @@ from uuid import UUID, uuid5
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
+from adapters.register import TransferResults
 from domain import errors as e
 from domain import messages as m
 from domain.authority import Action
 from domain.vocabulary import TransferState
 from starter.api.described import LOCATION, leads_to, refusals
-from starter.api.door import TheCaller, TheDoor, actor_of
+from starter.api.door import Door, TheCaller, TheDoor, actor_of
 from starter.api.once import OnceRoute
-from starter.api.problems import ReasonMissing, RequestInvalid
-from starter.api.report import report_page
+from starter.api.problems import ReasonMissing, RequestInvalid, TooManyAttempts, language_of
+from starter.api.report import PAGE_HEADERS, report_page
 from starter.api.requests import (
     ListQuery,
     MailBody,
     OnceKey,
+    Reason,
     ReasonBody,
     RejectBody,
     ReleaseBody,
+    RescheduleBody,
     StartBody,
     TransferId,
 )
-from starter.api.views import Accepted, EventView, MailView, TransferPage, TransferView, line, view
+from starter.api.views import Accepted, EventView, MailView, PlannedView, TransferPage, TransferView, line, view
 
 router = APIRouter(prefix="/v1", route_class=OnceRoute, tags=["transfers"])
 _NO_STORE = {"Cache-Control": "no-store"}
 _NEXT = (
-    *("status", "events", "ticket", "renew_ticket", "comparison"),
-    *("release", "reject", "start_now", "cancel", "resend"),
+    *("status", "events", "ticket", "renew_ticket", "comparison", "certificate"),
+    *("release", "reject", "start_now", "reschedule", "cancel", "resend"),
 )
 _OF_ONE = refusals(e.TransferUnknown)
 # Names a transfer by who asked for it with which key: a repetition finds what an unanswered request has begun.
@@ -74,7 +77,11 @@ async def preview(environment_id: UUID, caller: TheCaller, door: TheDoor) -> m.P
             e.EnvironmentNotActive,
             e.AlreadyInTransfer,
             e.CannotBeCarried,
+            e.LicenceUnknown,
+            e.SameLicence,
+            e.ScenarioNotOffered,
             ReasonMissing,
+            TooManyAttempts,
             repeats=True,
         ),
         202: {
@@ -84,12 +91,18 @@ async def preview(environment_id: UUID, caller: TheCaller, door: TheDoor) -> m.P
         },
     },
 )
-async def start(body: StartBody, caller: TheCaller, door: TheDoor, response: Response, key: OnceKey) -> Accepted:
+async def start(  # noqa: PLR0917 - FastAPI names them
+    body: StartBody, caller: TheCaller, door: TheDoor, request: Request, response: Response, key: OnceKey
+) -> Accepted:
     """Freeze an environment and make its ticket; `Location` shows when the ticket can be downloaded."""
-    await door.environment(caller, Action.PREPARE, body.environment_id)
+    environment = await door.environment(caller, Action.PREPARE, body.environment_id)
     door.require_reason(caller, Action.PREPARE, body.reason)
+    if body.for_licence:  # its answer tells whether there is such a licence
+        await door.admit(request, caller, environment.licence_number)
     named = uuid5(_REQUESTS, json.dumps([caller.subject, key, str(body.environment_id)]))
-    order = await door.client.start(str(body.environment_id), requested_by=actor_of(caller), transfer_id=named)
+    order = await door.client.start(
+        str(body.environment_id), requested_by=actor_of(caller), for_licence=body.for_licence, transfer_id=named
+    )
     if order.transfer_id is None:
         raise AssertionError("the client gives every transfer its id")
     await door.answer_for(caller, Action.PREPARE, order.transfer_id, body.reason)
@@ -142,16 +155,25 @@ async def events(
     summary="Download the ticket, once",
     response_class=Response,
     responses={
-        **refusals(e.TransferUnknown, e.WrongMoment, e.TicketTaken, e.TicketUsed, e.TicketExpired, e.TicketRevoked),
+        **refusals(
+            *(e.TransferUnknown, e.WrongMoment, e.TicketTaken, e.TicketUsed, e.TicketExpired, e.TicketRevoked),
+            ReasonMissing,
+        ),
         200: {
             "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
             "description": "The ticket file.",
         },
     },
 )
-async def ticket(transfer_id: TransferId, caller: TheCaller, door: TheDoor) -> Response:
+async def ticket(
+    transfer_id: TransferId,
+    caller: TheCaller,
+    door: TheDoor,
+    reason: Annotated[Reason, Query(description="why support does this for the customer")] = "",
+) -> Response:
     """Return the ticket file; it is given once, and a renewed one makes it worthless."""
     await door.transfer(caller, Action.TICKET, transfer_id)
+    await door.answer_for(caller, Action.TICKET, transfer_id, reason)
     name, file = await door.client.download_ticket(str(transfer_id), requested_by=actor_of(caller), once=True)
     # The name is a to z, 0 to 9 and hyphens by construction (domain.naming), so it needs no quoting.
     headers = {**_NO_STORE, "Content-Disposition": f'attachment; filename="{name}"'}
@@ -189,8 +211,28 @@ async def comparison(transfer_id: TransferId, request: Request, caller: TheCalle
     if results.report is None:
         raise e.WrongMoment
     if "text/html" in request.headers.get("accept", ""):
-        return HTMLResponse(report_page(results), headers=_NO_STORE)
+        return _page(results, request, door)
     return JSONResponse(results.report.model_dump(mode="json"), headers=_NO_STORE)
+
+
+@router.get(
+    "/transfers/{transfer_id}/certificate",
+    summary="The signed certificate of the move",
+    response_class=Response,
+    responses={
+        **refusals(e.TransferUnknown, e.CertificateUnknown),
+        200: {
+            "content": {"application/json": {"schema": {"type": "object"}}},
+            "description": "The certificate, byte for byte: docs/certificate.md says how it is checked.",
+        },
+    },
+)
+async def certificate(transfer_id: TransferId, caller: TheCaller, door: TheDoor) -> Response:
+    """Return the certificate that was issued when the new environment was opened for inspection."""
+    await door.transfer(caller, Action.CERTIFICATE, transfer_id)
+    content = await door.client.certificate(str(transfer_id))
+    headers = {**_NO_STORE, "Content-Disposition": f'attachment; filename="{transfer_id}-overdracht-certificaat.json"'}
+    return Response(content, media_type="application/json", headers=headers)
 
 
 @router.post(
@@ -236,6 +278,23 @@ async def start_now(
 
 
 @router.post(
+    "/transfers/{transfer_id}/reschedule",
+    summary="Move on another evening",
+    responses=refusals(e.TransferUnknown, e.WrongMoment, e.EveningInvalid, ReasonMissing, repeats=True),
+)
+async def reschedule(
+    transfer_id: TransferId, body: RescheduleBody, caller: TheCaller, door: TheDoor, _: OnceKey
+) -> PlannedView:
+    """Wait for the evening that was chosen; both sides get a mail that tells when."""
+    await door.transfer(caller, Action.RESCHEDULE, transfer_id)
+    await door.answer_for(caller, Action.RESCHEDULE, transfer_id, body.reason)
+    planned = await door.client.reschedule(
+        str(transfer_id), evening=body.evening, by=actor_of(caller), reason=body.reason
+    )
+    return PlannedView(transfer_id=transfer_id, starts_at=planned.starts_at, closes_at=planned.closes_at)
+
+
+@router.post(
     "/transfers/{transfer_id}/cancel",
     summary="Undo before the release",
     responses=refusals(e.TransferUnknown, e.WrongMoment, e.AlreadyReleased, ReasonMissing, repeats=True),
@@ -260,6 +319,12 @@ async def resend(transfer_id: TransferId, body: MailBody, caller: TheCaller, doo
     await door.answer_for(caller, Action.RESEND_MAIL, transfer_id, body.reason)
     sent = await door.client.resend_mail(str(transfer_id), kind=body.kind, to=body.to, by=actor_of(caller))
     return MailView(kind=body.kind, sent=sent.sent, problems=sent.problems)
+
+
+def _page(results: TransferResults, request: Request, door: Door) -> HTMLResponse:
+    language = language_of(request)
+    headers = {**_NO_STORE, **PAGE_HEADERS, "Content-Language": language.value}
+    return HTMLResponse(report_page(results, language, door.zone), headers=headers)
 
 
 def _cursor(last: m.TransferRecord) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, File, Form, Response, UploadFile
+from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 
 from domain import messages as m
 from domain.authority import Action, Caller
@@ -30,6 +30,7 @@ _OptionalText = Annotated[str | None, Form(max_length=300, pattern=TEXT)]
 async def upload(
     caller: TheCaller,
     door: TheDoor,
+    request: Request,
     response: Response,
     _: OnceKey,
     *,
@@ -44,12 +45,14 @@ async def upload(
     """Take the environment over under a unique name and url; it moves in the coming evening window."""
     door.require(caller, Action.UPLOAD)
     door.require_reason(caller, Action.UPLOAD, reason)
+    licence = _licence_for(caller, licence)
+    await door.admit(request, caller, licence)
     file = await ticket.read()
     transfer_id = door.client.transfer_of_ticket(file)
     await door.answer_for(caller, Action.UPLOAD, transfer_id, reason)
     accepted = await door.client.upload(
         file,
-        licence=_licence_for(caller, licence),
+        licence=licence,
         name=name,
         url_part=url_part or None,
         uploaded_by=actor_of(caller),
@@ -70,6 +73,7 @@ async def upload(
 async def incident(
     caller: TheCaller,
     door: TheDoor,
+    request: Request,
     response: Response,
     _: OnceKey,
     *,
@@ -85,6 +89,7 @@ async def incident(
     door.require_reason(caller, Action.INCIDENT, reason)
     if not login_email.strip():
         raise LoginEmailMissing
+    await door.admit(request, caller, licence)
     file = await ticket.read()
     transfer_id = door.client.transfer_of_ticket(file)
     await door.answer_for(caller, Action.INCIDENT, transfer_id, reason)

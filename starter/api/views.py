@@ -89,6 +89,14 @@ class MailView(Message):
     problems: list[m.MailProblem]
 
 
+class PlannedView(Message):
+    """The evening that a move waits for."""
+
+    transfer_id: UUID
+    starts_at: datetime
+    closes_at: datetime
+
+
 class Accepted(Message):
     """Something that goes on by itself; `Location` says where to look."""
 

@@ -13,7 +13,7 @@ from domain.errors import TransferError
 from starter.api.identity import TokenChecker, require_identity_settings
 from starter.codec.application import build_codec
 from starter.codec.desk import Desk
-from starter.listening import listen
+from starter.listening import listen, server_of
 from starter.services import database, surroundings
 
 _log = logging.getLogger("sb_transfer.codec")
@@ -53,7 +53,7 @@ async def serve(settings: Settings) -> None:
             yield desk
 
         app = build_codec(opened, settings.codec_origins)
-        await listen(app, settings.codec_host, settings.codec_port, grace_seconds=_GRACE_SECONDS, log=_log)
+        await listen(server_of(app, settings.codec_host, settings.codec_port, grace_seconds=_GRACE_SECONDS), _log)
 
 
 def main() -> int:

@@ -37,6 +37,8 @@ MAY: dict[tuple[str, str], set[str]] = {
     ("POST", "/v1/transfers/{transfer_id}/release"): {"backend", "support", "new side"},
     ("POST", "/v1/transfers/{transfer_id}/reject"): {"backend", "support", "new side"},
     ("POST", "/v1/transfers/{transfer_id}/start-now"): {"support", "operator"},
+    ("GET", "/v1/transfers/{transfer_id}/certificate"): {"backend", "support", "operator", "new side"},
+    ("POST", "/v1/transfers/{transfer_id}/reschedule"): {"backend", "support", "operator", "new side"},
     ("POST", "/v1/transfers/{transfer_id}/cancel"): {"backend", "support", "old side"},
     ("POST", "/v1/transfers/{transfer_id}/mails"): {"backend", "support", "operator"},
     ("POST", "/v1/uploads"): {"backend", "support", "old side", "new side", "another firm"},
@@ -45,6 +47,7 @@ MAY: dict[tuple[str, str], set[str]] = {
 SIDES = {"old side", "new side"}
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/transfers/{transfer_id}/reject": {"reason": "test"},
+    "/v1/transfers/{transfer_id}/reschedule": {"evening": "2020-01-01", "reason": "test"},
     "/v1/transfers/{transfer_id}/mails": {"kind": "ready", "reason": "test"},
 }
 CASES = [

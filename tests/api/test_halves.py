@@ -132,9 +132,12 @@ async def test_the_comparison_is_a_page_in_which_names_are_text(callers: Callers
     """A customer's name could run as a script in an accountant's browser."""
     async with callers.session(Role.FIRM, licence=NEW_SIDE) as session:
         page = await session.get(f"{move.path}/comparison", headers={"Accept": "text/html,*/*;q=0.8"})
+        english = await session.get(f"{move.path}/comparison", headers={"Accept": "text/html", "Accept-Language": "en"})
         figures = await session.get(f"{move.path}/comparison")
     assert page.headers["content-type"].startswith("text/html")
     assert "Alles is gelijk." in page.text
+    assert "Everything is equal." in english.text
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
     assert "<script" not in page.text
     assert figures.json()["checks"]
 

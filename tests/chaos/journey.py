@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -10,7 +10,7 @@ from temporalio.client import Client, WorkflowFailureError
 from temporalio.service import RPCError
 
 from domain.errors import TransferError
-from domain.messages import EnvironmentSummary, Reject, Release, StartNow, TransferStatus
+from domain.messages import EnvironmentSummary, Reject, Release, Reschedule, StartNow, TransferStatus
 from domain.naming import mailbox_workflow_id_of, workflow_id_of
 from domain.steps import ActivityName
 from domain.vocabulary import TransferState
@@ -26,6 +26,7 @@ AWAY = (TransferError, RPCError, OSError, asyncpg.PostgresError, asyncpg.Interfa
 _PATIENCE_SECONDS = 420.0
 _LOOK_SECONDS = 0.1
 _FAR = timedelta(minutes=30)
+_CHOSEN = timedelta(days=3)
 
 
 class TurnedBack(Exception):
@@ -127,6 +128,11 @@ class Journey:
         else:
             await self._reach(TransferState.SCHEDULED)
         remote = RemoteTransfer(self._temporal, self._workflow_id)
+        # Another evening is chosen, and nobody waits for it.
+        evening = datetime.now(UTC).date() + _CHOSEN
+        await self._insist(
+            lambda: remote.reschedule(Reschedule(evening=evening, requested_by="new side")), self._planned_on(evening)
+        )
         await self._insist(
             lambda: remote.start_now(StartNow(requested_by="support")), self._past(TransferState.SCHEDULED)
         )
@@ -204,6 +210,13 @@ class Journey:
             if status is None or status.state is not TransferState.SCHEDULED or status.starts_at is None:
                 return False
             return bool(plan.met[ActivityName.POSTPONE_START]) and status.starts_at > datetime.now(UTC) + _FAR
+
+        return asked
+
+    def _planned_on(self, evening: date) -> Callable[[], Awaitable[bool]]:
+        async def asked() -> bool:
+            status = await self._status()
+            return status is not None and status.starts_at is not None and status.starts_at.date() == evening
 
         return asked
 

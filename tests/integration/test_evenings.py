@@ -1,8 +1,9 @@
 """An evening that did not suffice is taken back whole, and nothing that is left of it reaches the next one."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
 import pytest
@@ -12,7 +13,7 @@ from adapters.clone.run import Run
 from adapters.successor import PostgresSuccessorDesk
 from adapters.verifier import PostgresVerifier
 from domain import messages as m
-from domain.errors import Superseded, WrongMoment
+from domain.errors import EveningInvalid, Superseded, WrongMoment
 from domain.vocabulary import TransferState
 from tests.integration.desk import AMSTERDAM, WINDOW, Desk, Move
 
@@ -222,3 +223,51 @@ async def test_nothing_is_put_off_that_was_never_planned_or_is_released(night: N
     with pytest.raises(WrongMoment):
         await night.postpone(other, at=datetime.now(UTC) + timedelta(days=1))
     assert await night.schema_exists(other)
+
+
+def chosen(move: Move, on: date, evening: int = 1) -> m.RescheduleStart:
+    return m.RescheduleStart(
+        transfer_id=move.transfer_id,
+        evening=evening,
+        on=on,
+        asked_at=datetime(2026, 11, 25, 12, 0, tzinfo=UTC),
+        requested_by="new side",
+        reason="a busy week",
+        event_key=uuid.uuid4(),
+    )
+
+
+async def test_an_evening_that_is_chosen_is_planned_and_told_once(night: Night) -> None:
+    """A retry would tell the story twice, or the list would go on showing the old evening."""
+    move, made = await night.scheduled()
+    order = chosen(move, date(2026, 12, 1))
+    planned = await night.planner.reschedule(order)
+    assert planned == await night.planner.reschedule(order)
+    assert planned.starts_at == datetime(2026, 12, 1, 22, 0, tzinfo=AMSTERDAM)
+    assert planned.closes_at == datetime(2026, 12, 2, 6, 0, tzinfo=AMSTERDAM)
+    assert (await night.transfer_row(move))["starts_at"] == planned.starts_at
+    told = await night.row("select * from control.transfer_event where kind = 'start_rescheduled'")
+    assert (told["actor"], told["reason"]) == ("new side", "a busy week")
+    assert (await night.kinds(move)).count("start_rescheduled") == 1
+    assert made.accepted.starts_at != planned.starts_at
+
+
+@pytest.mark.parametrize("on", [date(2026, 11, 24), date(2020, 1, 1), date(2027, 3, 1), date(9999, 12, 31), date.min])
+async def test_an_evening_in_the_past_or_far_away_is_refused(night: Night, on: date) -> None:
+    """A slip of the year would leave a customer frozen for ever, or moved at noon."""
+    move, made = await night.scheduled()
+    with pytest.raises(EveningInvalid):
+        await night.planner.reschedule(chosen(move, on))
+    assert (await night.transfer_row(move))["starts_at"] == made.accepted.starts_at
+    assert "start_rescheduled" not in await night.kinds(move)
+
+
+async def test_no_evening_is_chosen_for_what_does_not_wait(night: Night) -> None:
+    """A clone under way would be said to start next week."""
+    move, made = await night.scheduled()
+    await night.postpone(move, at=made.closes_at)
+    with pytest.raises(Superseded):
+        await night.planner.reschedule(chosen(move, date(2026, 12, 1)))
+    await night.clone(move, evening=2)
+    with pytest.raises(WrongMoment):
+        await night.planner.reschedule(chosen(move, date(2026, 12, 1), evening=2))

@@ -78,6 +78,17 @@ async def released_after_trouble(_: WorkflowEnvironment, transfer: Transfer, wor
     go_on.set()
 
 
+async def released_on_a_chosen_evening(environment: WorkflowEnvironment, transfer: Transfer, _: Gate) -> None:
+    """Another evening is chosen, and then an earlier one; what comes too late is refused."""
+    accepted = await upload(transfer)
+    for days in (5, 2):
+        evening = accepted.starts_at.date() + timedelta(days=days)
+        await transfer.execute_update("reschedule", m.Reschedule(evening=evening, requested_by="new side"))
+    await skip(environment, transfer, timedelta(days=4))
+    await reach(transfer, TransferState.AWAITING_RELEASE)
+    await transfer.signal(TransferWorkflow.release, m.Release(released_by="new side"))
+
+
 async def undone_expired(environment: WorkflowEnvironment, transfer: Transfer, _: Gate) -> None:
     await reach(transfer, TransferState.AWAITING_UPLOAD)
     await skip(environment, transfer, TTL + timedelta(seconds=1))
@@ -216,6 +227,7 @@ STORIES: dict[str, Story] = {
         released_encrypted,
         released_after_the_evening,
         released_after_trouble,
+        released_on_a_chosen_evening,
         undone_expired,
         undone_cancelled,
         undone_rejected,

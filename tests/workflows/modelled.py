@@ -133,6 +133,9 @@ class Modelled(Gate):
     async def postpone(self, order: m.PostponeStart) -> m.StartPlanned:
         return await self._run("postpone", order, self._work.postpone)
 
+    async def reschedule(self, order: m.RescheduleStart) -> m.StartPlanned:
+        return await self._run("reschedule", order, self._work.reschedule)
+
     async def clone(
         self,
         order: m.CloneAdministrations,

@@ -9,7 +9,8 @@ import asyncio
 import logging
 import sys
 from collections.abc import Awaitable, Coroutine
-from datetime import timedelta
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -154,6 +155,17 @@ class Orders(RuleBasedStateMachine):
     def start_now(self) -> None:
         """Ask for the clone at once."""
         self._step(self._signal("start_now", m.StartNow(requested_by="support")))
+
+    @rule(days=st.integers(min_value=1, max_value=9))
+    def reschedule(self, days: int) -> None:
+        """Choose another evening; at the wrong moment it is refused."""
+
+        async def choose() -> None:
+            evening = datetime.now(UTC).date() + timedelta(days=days)
+            with suppress(WorkflowUpdateFailedError, RPCError):
+                await self.handle.execute_update("reschedule", m.Reschedule(evening=evening, requested_by="new side"))
+
+        self._step(choose())
 
     @rule()
     def release(self) -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from datetime import timedelta
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, cast
 from uuid import uuid4
@@ -58,7 +59,7 @@ class Performance:
         self.faults = [Fault(case, self._cancel) for case in chosen]
         self.world.seams[self.transfer_id] = self._interfere
         short = self.story is Story.POSTPONED
-        early = self.story is Story.STARTED_EARLY
+        early = self.story in (Story.STARTED_EARLY, Story.RESCHEDULED)
         self.world.database.plans[self.transfer_id] = Plan(
             starts_in=None if early else timedelta(0),
             lasts=timedelta(seconds=1) if short else timedelta(hours=8),
@@ -100,6 +101,9 @@ class Performance:
     async def _act(self) -> None:
         if await self._asked(MailKind.TICKET_ISSUED):
             await self._upload()
+        if self.story is Story.RESCHEDULED and await self._asked(MailKind.UPLOAD_ACCEPTED):
+            await self._reschedule()
+            await self._quietly(self.handle.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support")))
         if self.story is Story.STARTED_EARLY and await self._asked(MailKind.UPLOAD_ACCEPTED):
             await self._meet(StepName.WAIT_FOR_EVENING)
             await self._quietly(self.handle.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support")))
@@ -127,6 +131,11 @@ class Performance:
             except (WorkflowUpdateFailedError, RPCError):
                 continue
             return
+
+    async def _reschedule(self) -> None:
+        order = m.Reschedule(evening=datetime.now(UTC).date() + timedelta(days=9), requested_by="new side")
+        with suppress(WorkflowUpdateFailedError, RPCError):  # a refusal is the caller's to answer
+            await self.handle.execute_update("reschedule", order)
 
     async def _meet(self, step: StepName) -> None:
         """Be where the transfer only waits."""

@@ -179,6 +179,16 @@ class Transactions:
             move.run.closed = True
         self._db.tell(order.transfer_id, "start_postponed", reason=order.why)
 
+    def reschedule(self, order: m.RescheduleStart) -> Steps[m.StartPlanned]:
+        move = self._db.forward(order.transfer_id, order.evening)
+        if move.state is not TransferState.SCHEDULED:
+            raise WrongMoment
+        move.starts_at = WINDOW.opening_on(order.on)
+        move.closes_at = WINDOW.closing_of(move.starts_at)
+        self._db.tell(order.transfer_id, "start_rescheduled", order.requested_by, order.reason, order.event_key)
+        yield from ()
+        return m.StartPlanned(evening=order.evening, starts_at=move.starts_at, closes_at=move.closes_at)
+
     def clone(self, order: m.CloneAdministrations) -> Steps[m.CloneFinished]:
         db = self._db
         move = db.forward(order.transfer_id, order.evening)

@@ -133,6 +133,11 @@ class World:
         starts_at = WINDOW.start_after(order.decided_at)
         return m.StartPlanned(evening=order.evening + 1, starts_at=starts_at, closes_at=self._closing_of(starts_at))
 
+    async def reschedule(self, order: m.RescheduleStart) -> m.StartPlanned:
+        await self._did("reschedule", order)
+        starts_at = WINDOW.opening_on(order.on)
+        return m.StartPlanned(evening=order.evening, starts_at=starts_at, closes_at=self._closing_of(starts_at))
+
     def _closing_of(self, starts_at: datetime) -> datetime:
         return starts_at + self.open_for if self.open_for else WINDOW.closing_of(starts_at)
 
