@@ -49,13 +49,6 @@ def _given(value: Any) -> Any:
     return None if isinstance(value, str) and value.strip().lower() in {"", "none"} else value
 
 
-def _words(value: Any) -> Any:
-    """Read words separated by commas or white space; `none` and an empty text are none."""
-    if not isinstance(value, str):
-        return value
-    return tuple(part for part in re.split(r"[\s,]+", value.strip()) if part and part.lower() != "none")
-
-
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 
 
@@ -144,7 +137,7 @@ class Settings(BaseSettings):
         default=10, ge=1, le=100_000, description="how often one licence, and one address, may try to upload a ticket"
     )
     api_trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = Field(
-        default=(), description="addresses or networks of the proxies whose X-Forwarded-For is believed, or none"
+        default=(), description="addresses or networks of the proxies whose X-Forwarded-For is believed"
     )
     embedded: bool = Field(default=False, description="set by the embedded stack, which is its own token issuer")
     codec_host: str = Field(default="127.0.0.1", description="the address on which the codec server listens")

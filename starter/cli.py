@@ -599,13 +599,14 @@ def rotate(
     folder: Annotated[
         Path | None, typer.Option("--dir", metavar="DIR", help="The data of the stack that holds the ring.")
     ] = None,
+    how: Annotated[keyrings.Turn, typer.Option(help="See docs/operations.md, Keys.")] = keyrings.Turn.FRONT,
     as_json: AsJson = False,
 ) -> ExitCode:
     """Put a new key in front of a ring; what was made with the older ones stays good.
 
     The ring is that of --file, else of the environment, else of the stack in this folder.
     """
-    return keyrings.rotate(ring, file, folder, os.environ, Output(as_json=as_json))
+    return keyrings.rotate(ring, how, file, folder, os.environ, Output(as_json=as_json))
 
 
 # --- how it begins and ends --------------------------------------------------------------------------------------

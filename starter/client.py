@@ -390,7 +390,9 @@ class TransferClient:
             EveningInvalid: The evening has begun already, or lies too far ahead; the planned one stays.
             WrongMoment: The transfer does not wait for its evening.
         """
-        remote, _ = await self._whereabouts.live(which)
+        remote, status = await self._whereabouts.live(which)
+        if status.state is not TransferState.SCHEDULED:  # a recovery under the transfer's id takes no updates at all
+            raise WrongMoment
         return await remote.reschedule(m.Reschedule(evening=evening, requested_by=by, reason=reason))
 
     async def cancel(self, which: str, *, by: str, reason: str = "") -> Sight:

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 
@@ -33,8 +34,23 @@ def rings() -> dict[str, str]:
     }
 
 
-def rotate(ring: str, file: Path | None, folder: Path | None, given: Mapping[str, str], output: Output) -> ExitCode:
-    """Put a new key in front of a ring.
+class Turn(StrEnum):
+    """How a ring is turned; the second and the third together are the first, without a moment of disagreement."""
+
+    FRONT = "front"
+    """A new key in front: it seals from now on."""
+
+    ANNOUNCE = "announce"
+    """A new key at the end: everybody can open what it will seal."""
+
+    PROMOTE = "promote"
+    """The key at the end to the front, once everybody has it."""
+
+
+def rotate(  # noqa: PLR0917 - one command's words
+    ring: str, turn: Turn, file: Path | None, folder: Path | None, given: Mapping[str, str], output: Output
+) -> ExitCode:
+    """Turn a ring of keys.
 
     The ring is that of the file, else of the environment, else of the stack whose data is in the folder. A file is
     written, mode 0600, whole or not at all; the environment cannot be written, so its new ring is printed.
@@ -46,9 +62,11 @@ def rotate(ring: str, file: Path | None, folder: Path | None, given: Mapping[str
     if variable is None:
         raise Misconfigured(f"There is no ring {ring!r}. Choose one of: {', '.join(sorted(rings()))}.")
     if file is None and folder is None and given.get(variable):
-        turned = _turned(given[variable], variable)
+        turned = _turned(given[variable], variable, turn)
         # Printed because there is nowhere to write it; names alone would be of no use.
-        output.answer({"ring": ring, "keys": _names(turned), variable: ",".join(turned)}, *_to_set(variable, turned))
+        output.answer(
+            {"ring": ring, "keys": _names(turned), variable: ",".join(turned)}, *_to_set(variable, turned, turn)
+        )
         return ExitCode.OK
     target = file or _file_of_stack(folder or _STACK_FOLDER, ring)
     try:
@@ -57,22 +75,27 @@ def rotate(ring: str, file: Path | None, folder: Path | None, given: Mapping[str
         raise Misconfigured(
             f"{target} cannot be read as a ring of keys. Name another file, or set {variable}."
         ) from error
-    turned = _turned(held, str(target))
+    turned = _turned(held, str(target), turn)
     _write(target, "\n".join(turned) + "\n")
-    output.answer({"ring": ring, "keys": _names(turned), "file": str(target)}, *_written(target, turned))
+    output.answer({"ring": ring, "keys": _names(turned), "file": str(target)}, *_written(target, turned, turn))
     return ExitCode.OK
 
 
-def _turned(held: str, where: str) -> list[str]:
-    """Return a ring's keys behind a new one.
+def _turned(held: str, where: str, turn: Turn) -> list[str]:
+    """Return a ring as it is turned.
 
     Raises:
-        Misconfigured: It holds no key, or something else; the message shows neither.
+        Misconfigured: It holds no key, something else, or nothing to promote; the message shows none of it.
     """
     keys = [key for key in re.split(r"[\s,]+", held) if key]
     if not keys or not all(_is_key(key) for key in keys):
         raise Misconfigured(f"{where} holds no key, or something that is none. Nothing is changed; correct it first.")
-    return [base64.urlsafe_b64encode(os.urandom(_KEY_BYTES)).decode(), *keys]
+    if turn is Turn.PROMOTE:
+        if len(keys) == 1:
+            raise Misconfigured(f"{where} holds one key only. Announce a new one first: --how announce.")
+        return [keys[-1], *keys[:-1]]
+    new = base64.urlsafe_b64encode(os.urandom(_KEY_BYTES)).decode()
+    return [*keys, new] if turn is Turn.ANNOUNCE else [new, *keys]
 
 
 def _is_key(text: str) -> bool:
@@ -117,23 +140,24 @@ def _write(target: Path, content: str) -> None:
             draft.unlink()
 
 
-def _to_set(variable: str, turned: list[str]) -> list[Text]:
+def _to_set(variable: str, turned: list[str], turn: Turn) -> list[Text]:
     return [
         Text(f"Nothing is changed yet: {variable} is yours to set. The new ring, which is a secret:"),
         Text(f"{variable}={','.join(turned)}", no_wrap=True, overflow="ignore"),
-        *_next_steps(),
+        *_next_steps(turn),
     ]
 
 
-def _written(target: Path, turned: list[str]) -> list[Text]:
-    first, *older = _names(turned)
+def _written(target: Path, turned: list[str], turn: Turn) -> list[Text]:
     return [
-        Text(f"{target}: key {first} is in front of {', '.join(older)}.", style="green"),
-        *_next_steps(),
+        Text(f"{target}: {', '.join(_names(turned))}. The first one seals, all of them open.", style="green"),
+        *_next_steps(turn),
     ]
 
 
-def _next_steps() -> list[Text]:
+def _next_steps(turn: Turn) -> list[Text]:
+    if turn is Turn.ANNOUNCE:
+        return [Text("Restart everything that has this ring, then go on with: --how promote.")]
     return [
         Text("Restart the workers first, then the API and whoever uses the client."),
         Text("Keep the older keys for as long as anything that was made with them may still be shown."),

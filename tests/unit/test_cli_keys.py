@@ -70,6 +70,19 @@ def test_every_ring_of_a_stack_that_stands_still_can_be_rotated(old_key: str, ri
     assert (folder / f"{ring}-keys").read_text().split()[1:] == [old_key]
 
 
+def test_a_key_can_be_announced_before_it_is_used(old_key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of two processes that are restarted one after the other, one could not read what the other one writes."""
+    file = Path("ring")
+    file.write_text(old_key)
+    assert execute(["keys", "rotate", "payload", "--file", "ring", "--how", "promote"]) == ExitCode.MISCONFIGURED
+    assert "Announce a new one first" in capsys.readouterr().err
+    assert execute(["keys", "rotate", "payload", "--file", "ring", "--how", "announce"]) == ExitCode.OK
+    announced = file.read_text().split()
+    assert announced[0] == old_key
+    assert execute(["keys", "rotate", "payload", "--file", "ring", "--how", "promote"]) == ExitCode.OK
+    assert file.read_text().split() == [announced[1], old_key]
+
+
 def test_a_running_stack_keeps_its_keys(old_key: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Its worker would call genuine what it cannot open a forgery."""
     folder = Path(".sb-transfer")
