@@ -96,6 +96,7 @@ class ExplainCancel(Message):
         """Return it as people read it."""
         return f"{self.reason} (by {self.requested_by})" if self.reason else f"by {self.requested_by}"
 
+
 class Reschedule(Message):
     """Move on another evening than the one that is planned."""
 
