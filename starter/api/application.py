@@ -38,8 +38,12 @@ def build_app(open_door: OpenDoor) -> FastAPI:
         app.include_router(router)
     problems.install(app)
     describe(app)
-    app.add_middleware(BodyLimit, refuse=_too_large)
+    app.add_middleware(BodyLimit, refuse=_too_large, too_slow=_too_slow)
     return app
+
+
+async def _too_slow(scope: Scope, receive: Receive, send: Send) -> None:
+    await problems.answer(Request(scope), problems.BodyTooSlow())(scope, receive, send)
 
 
 async def _too_large(scope: Scope, receive: Receive, send: Send) -> None:

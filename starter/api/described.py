@@ -15,6 +15,7 @@ Responses = dict[int | str, dict[str, Any]]
 _EVERYWHERE = (
     NotAuthenticated,
     problems.NotAllowed,
+    problems.BodyTooSlow,
     problems.BodyTooLarge,
     problems.RequestInvalid,
     problems.InternalError,

@@ -1,6 +1,7 @@
 """The door itself: who is calling, and whether this caller may do this with that transfer."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Annotated
 from uuid import UUID
@@ -32,6 +33,8 @@ class Door:
     keys: PostgresIdempotencyKeys
     attempts: PostgresAttempts
     zone: ZoneInfo
+    listening: Counter[str] = field(default_factory=Counter)
+    """Live streams of this process by the subject of the caller's token."""
 
     async def caller(self, request: Request) -> Caller:
         """Return who sent a request; asked twice, the token is checked once.

@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import UploadFile
 
 from adapters.idempotency import Claim, KeptAnswer, Standing
+from domain.authority import Caller
 from starter.api.door import the_door
 from starter.api.problems import FieldProblem, KeyInUse, KeyReused, RequestInvalid, answer
 
@@ -42,7 +43,7 @@ class OnceRoute(APIRoute):
                 )
                 return answer(request, RequestInvalid(), (problem,))
             try:
-                digest = await _digest(request)
+                digest = await _digest(request, caller)
                 return await _stand(handle, request, await door.keys.begin(caller.subject, key, digest))
             finally:
                 await request.close()  # the files of a form that nobody else read
@@ -83,9 +84,14 @@ async def _work(handle: _Handler, request: Request, claim: Claim) -> Response:
     return response
 
 
-async def _digest(request: Request) -> bytes:
-    """Return 32 bytes, the same for the same request; a form counts by its fields, for its boundary is random."""
-    digest = sha256(f"{request.method} {request.url.path}?{request.url.query}\n".encode())
+async def _digest(request: Request, caller: Caller) -> bytes:
+    """Return 32 bytes, the same for the same request of the same capacity.
+
+    A form counts by its fields, for its boundary is random. Whoever speaks for another licence by now, or has another
+    role, gets none of the answers of before.
+    """
+    capacity = f"{caller.licence_number} {' '.join(sorted(caller.roles))}"
+    digest = sha256(f"{capacity}\n{request.method} {request.url.path}?{request.url.query}\n".encode())
     if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         form = await request.form()
         for name, value in sorted(form.multi_items(), key=lambda item: item[0]):

@@ -36,6 +36,12 @@ class BodyTooLarge(e.Refused):
     dutch = "Het verzoek is te groot. Stuur het ticketbestand zelf, ongewijzigd."
 
 
+class BodyTooSlow(e.Refused):
+    """The request did not come in time. Send it again."""
+
+    dutch = "Het verzoek kwam niet op tijd binnen. Stuur het opnieuw."
+
+
 class TooManyAttempts(e.Refused):
     """Too many attempts in a short time. Wait a minute and try again."""
 
@@ -83,6 +89,7 @@ _STATUS: tuple[tuple[type[e.TransferError], HTTPStatus], ...] = (
     (e.TransferUnknown, HTTPStatus.NOT_FOUND),
     (e.EnvironmentUnknown, HTTPStatus.NOT_FOUND),
     (e.CertificateUnknown, HTTPStatus.NOT_FOUND),
+    (BodyTooSlow, HTTPStatus.REQUEST_TIMEOUT),
     (BodyTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (TooManyAttempts, HTTPStatus.TOO_MANY_REQUESTS),
     (KeyInUse, HTTPStatus.CONFLICT),

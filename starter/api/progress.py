@@ -11,6 +11,7 @@ from domain.authority import Action, Caller
 from domain.errors import TransferUnknown
 from starter.api.described import refusals
 from starter.api.door import Door, TheCaller, TheDoor
+from starter.api.problems import TooManyAttempts
 from starter.api.requests import TransferId
 from starter.api.views import view
 from starter.watching import sights
@@ -19,6 +20,8 @@ router = APIRouter(prefix="/v1", tags=["transfers"])
 _PING_SECONDS = 15
 # A token lives for minutes and a transfer for weeks: the browser connects again with a fresh one after this.
 _LONGEST_STREAM_SECONDS = 15 * 60
+# Each one asks the workflow every other second; a person has a few pages open.
+_MOST_STREAMS = 20
 
 
 @router.get(
@@ -26,7 +29,7 @@ _LONGEST_STREAM_SECONDS = 15 * 60
     summary="Live progress (server-sent events)",
     response_class=EventSourceResponse,
     responses={
-        **refusals(TransferUnknown),
+        **refusals(TransferUnknown, TooManyAttempts),
         200: {
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
             "description": "`status` events, each a TransferView.",
@@ -36,10 +39,23 @@ _LONGEST_STREAM_SECONDS = 15 * 60
 async def progress(transfer_id: TransferId, caller: TheCaller, door: TheDoor) -> EventSourceResponse:
     """Send the transfer's status now and whenever it changes; the stream ends with the transfer."""
     record = await door.transfer(caller, Action.SEE, transfer_id)
+    if door.listening[caller.subject] >= _MOST_STREAMS:
+        raise TooManyAttempts
     return EventSourceResponse(_stream(door, caller, record), ping=_PING_SECONDS, headers={"Cache-Control": "no-store"})
 
 
 async def _stream(door: Door, caller: Caller, record: m.TransferRecord) -> AsyncIterator[ServerSentEvent]:
+    door.listening[caller.subject] += 1
+    try:
+        async for event in _changes(door, caller, record):
+            yield event
+    finally:
+        door.listening[caller.subject] -= 1
+        if not door.listening[caller.subject]:
+            del door.listening[caller.subject]
+
+
+async def _changes(door: Door, caller: Caller, record: m.TransferRecord) -> AsyncIterator[ServerSentEvent]:
     shown = None
     number = 0
     clock = asyncio.get_running_loop().time

@@ -111,10 +111,7 @@ def _licence_for(caller: Caller, wanted: str | None) -> str:
     Raises:
         LicenceUnknown: None is named, or another's.
     """
-    if caller.is_bound_to_licence:
-        if wanted not in (None, "", caller.licence_number):
-            raise LicenceUnknown
-        wanted = caller.licence_number
-    if not wanted:
+    licence = wanted or caller.licence_number
+    if not licence or not caller.may(Action.UPLOAD, old_licence=None, new_licence=licence):
         raise LicenceUnknown
-    return wanted
+    return licence

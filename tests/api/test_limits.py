@@ -1,5 +1,6 @@
 """How often a ticket may be tried, by whom, from where, and for which licence."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -8,6 +9,8 @@ from http import HTTPStatus
 
 import httpx
 import pytest
+from starlette.types import ASGIApp, Message, Receive, Scope
+from starlette.types import Send as ASGISend
 
 from adapters.attempts import PostgresAttempts
 from adapters.postgres import Pool
@@ -16,6 +19,7 @@ from domain.authority import Role
 from domain.vocabulary import TransferState
 from starter.api.application import build_app
 from starter.api.door import Door
+from starter.api.limits import BodyLimit
 from starter.client import TransferClient
 from starter.listening import server_of
 from starter.services import database, settings_of
@@ -121,6 +125,66 @@ async def test_binding_a_ticket_is_no_way_to_ask_for_licences(
         answers.append(await session.post("/v1/transfers", json=body, headers={"Idempotency-Key": str(uuid.uuid4())}))
     assert [answer.status_code for answer in answers] == [*([422] * A_MINUTE), 429]
     assert answers[0].json()["type"].endswith(":licence-unknown")
+
+
+async def test_nobody_has_live_streams_without_end(
+    served: Callable[..., Send], door: Door, client: TransferClient
+) -> None:
+    """One firm could keep every worker busy with questions of where its transfer stands."""
+    which = (await client.transfers(limit=1))[0].transfer_id
+    session = served()("203.0.113.1", Role.OPERATOR)
+    door.listening["operator:None:Anna"] = 20
+    try:
+        refused = await session.get(f"/v1/transfers/{which}/progress")
+    finally:
+        del door.listening["operator:None:Anna"]
+    assert refused.json()["type"].endswith(":too-many-attempts")
+
+
+async def test_whoever_has_two_roles_uploads_for_their_own_licence_only(callers: Callers) -> None:
+    """An operator who is a firm's user too could take customers over for any licence."""
+    async with callers.session(Role.FIRM, Role.OPERATOR, licence=OLD) as session:
+        for licence, problem in ((NEW, ":licence-unknown"), (OLD, ":ticket-not-genuine")):
+            form = {"name": "Guess", "licence": licence}
+            answer = await session.post("/v1/uploads", data=form, files={"ticket": ("t.avr", b"x")})
+            assert answer.json()["type"].endswith(problem)
+
+
+async def test_an_answer_is_repeated_in_the_same_capacity_only(callers: Callers, client: TransferClient) -> None:
+    """A user who works for another firm by now would read what the former one was answered."""
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    ready = await client.prepare("10002/Van Dam Horeca", requested_by="test")
+    path = f"/v1/transfers/{ready.transfer_id}/cancel"
+    for licence, status in (("10002", 200), ("10002", 200)):
+        async with callers.session(Role.FIRM, licence=licence) as session:
+            assert (await session.post(path, json={}, headers=key)).status_code == status
+    subject = "firm:10002:Anna"
+    token = callers.token(Role.BACKEND, subject=subject)
+    async with callers.session() as session:
+        answer = await session.post(path, json={}, headers={**key, "Authorization": f"Bearer {token}"})
+    assert answer.json()["type"].endswith(":key-reused")
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
+    """Whoever opens connections and says nothing would keep everybody else out."""
+    answered: list[str] = []
+
+    async def silence() -> Message:
+        await asyncio.sleep(60)
+        raise AssertionError("nobody waits this long")
+
+    def answering(with_what: str) -> ASGIApp:
+        async def answer(_: Scope, __: Receive, ___: ASGISend) -> None:
+            answered.append(with_what)
+
+        return answer
+
+    async def send(_: Message) -> None:
+        raise AssertionError("nothing is sent here")
+
+    limit = BodyLimit(answering("app"), answering("large"), answering("slow"), patience_seconds=0.05)
+    await limit({"type": "http", "headers": []}, silence, send)
+    assert answered == ["slow"]
 
 
 async def test_a_stolen_ticket_is_worth_nothing_for_another_licence(callers: Callers, client: TransferClient) -> None:
