@@ -38,12 +38,8 @@ def build_app(open_door: OpenDoor) -> FastAPI:
         app.include_router(router)
     problems.install(app)
     describe(app)
-    app.add_middleware(BodyLimit, refuse=_too_large, too_slow=_too_slow)
+    app.add_middleware(BodyLimit, refuse=_too_large, too_slow=problems.too_slow)
     return app
-
-
-async def _too_slow(scope: Scope, receive: Receive, send: Send) -> None:
-    await problems.answer(Request(scope), problems.BodyTooSlow())(scope, receive, send)
 
 
 async def _too_large(scope: Scope, receive: Receive, send: Send) -> None:

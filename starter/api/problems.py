@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import Field
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 from domain import errors as e
 from domain.messages import Message
@@ -171,6 +172,11 @@ def answer(request: Request, error: e.TransferError, errors: tuple[FieldProblem,
     elif status is HTTPStatus.SERVICE_UNAVAILABLE or isinstance(error, KeyInUse):
         headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
     return JSONResponse(problem.model_dump(mode="json"), status, headers, media_type=PROBLEM_JSON)
+
+
+async def too_slow(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request whose body does not come."""
+    await answer(Request(scope), BodyTooSlow())(scope, receive, send)
 
 
 def install(app: FastAPI) -> None:

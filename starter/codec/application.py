@@ -97,7 +97,7 @@ def build_codec(open_desk: OpenDesk, origins: tuple[str, ...]) -> FastAPI:
     )
     app.include_router(router)
     problems.install(app)
-    app.add_middleware(BodyLimit, refuse=_too_large, largest_bytes=LARGEST_BODY_BYTES)
+    app.add_middleware(BodyLimit, refuse=_too_large, too_slow=problems.too_slow, largest_bytes=LARGEST_BODY_BYTES)
     # Outermost, or the UI could not read why something was refused.
     app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["POST"], allow_headers=_HEADERS)
     return app
