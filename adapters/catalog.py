@@ -110,7 +110,9 @@ async def inspect_schema(connection: Connection, schema: str) -> list[Obstacle]:
     await looking.start()
     try:
         await enter(connection, schema)
-        found = [Obstacle(**row) for row in await connection.fetch(_OBSTACLES["obstacles"], schema)]
+        rows = await connection.fetch(_OBSTACLES["obstacles"], schema)
+        # What an undo, or somebody else, drops while it is looked at has no description any more.
+        found = [Obstacle(**row) for row in rows if row["what"] is not None]
         if connection.get_server_version().major >= _SCHEMA_PUBLICATIONS:
             found += [Obstacle(**row) for row in await connection.fetch(_OBSTACLES["published_schema"], schema)]
         if found:

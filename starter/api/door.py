@@ -109,7 +109,7 @@ class Door:
         if caller.is_bound_to_licence:  # the platform and support speak for many, from one address
             who.append(f"address {_address_of(request)}")
         if wait := await self.attempts.count(who):
-            raise TooManyAttempts(wait)
+            raise TooManyAttempts(wait=wait)
 
     async def answer_for(self, caller: Caller, action: Action, transfer_id: UUID, reason: str) -> None:
         """Write down that somebody acts on books that are not theirs, and why, before it is done.

@@ -48,8 +48,10 @@ class TooManyAttempts(e.Refused):
 
     dutch = "Te veel pogingen in korte tijd. Wacht een minuut en probeer het opnieuw."
 
-    def __init__(self, wait: timedelta = timedelta(minutes=1)) -> None:
-        super().__init__()
+    def __init__(
+        self, english: str | None = None, *, dutch: str | None = None, wait: timedelta = timedelta(minutes=1)
+    ) -> None:
+        super().__init__(english, dutch=dutch)
         self.wait = wait
 
 

@@ -163,6 +163,8 @@ async def test_an_answer_is_repeated_in_the_same_capacity_only(callers: Callers,
     async with callers.session() as session:
         answer = await session.post(path, json={}, headers={**key, "Authorization": f"Bearer {token}"})
     assert answer.json()["type"].endswith(":key-reused")
+    async for _ in sights(client, str(ready.transfer_id), lambda sight: sight.state.is_final):
+        continue
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
