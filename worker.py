@@ -1,4 +1,4 @@
-"""The worker: settings in, adapters wired to activities, three queues served until SIGTERM.
+"""The worker: settings in, adapters wired to activities, their queues served until SIGTERM.
 
 Run it with `python -m worker` or `sb-transfer worker`. It reads its settings from the environment (see `.env.example`),
 finishes what it can on SIGTERM or SIGINT, and leaves the rest to the next worker.
@@ -30,6 +30,7 @@ from activities.roster import Roster
 from activities.successor import SuccessorActivities
 from activities.tickets import TicketActivities, UploadActivities
 from adapters.build import build_id
+from adapters.cells import Cells, open_cells
 from adapters.certificate import CertificateSigner
 from adapters.clone import Limits, PostgresCloneEngine, require_sight
 from adapters.evenings import PostgresEveningPlanner
@@ -42,7 +43,7 @@ from adapters.log import PostgresTransferLog
 from adapters.mail import SmtpMailer
 from adapters.mailroom import PostgresMailroom
 from adapters.payloads import encrypting
-from adapters.postgres import Pool, connect_pool
+from adapters.postgres import connect_pool
 from adapters.prover import PostgresProver
 from adapters.reservations import PostgresReservations
 from adapters.settings import Settings, load_settings
@@ -50,7 +51,8 @@ from adapters.successor import PostgresSuccessorDesk
 from adapters.temporal import connect_temporal
 from adapters.tickets import PostgresTicketOffice, TicketSeal
 from adapters.verifier import PostgresVerifier
-from domain.errors import TransferError
+from domain.errors import Misconfigured, TransferError
+from domain.vocabulary import HOME
 from workflows import policies, queues
 from workflows.mailbox import MailboxForwardingWorkflow
 from workflows.reconcile import ReconcileWorkflow
@@ -65,38 +67,41 @@ _GRACE = timedelta(seconds=10)
 
 
 def build_workers(
-    client: Client, settings: Settings, *, quick: Pool, heavy: Pool, post: Pool, plugins: Sequence[Plugin] = ()
-) -> tuple[Worker, Worker, Worker]:
-    """Wire the adapters to the activities and return the workers for `transfers`, `clone` and `mail`.
+    client: Client, settings: Settings, *, quick: Cells, heavy: Cells, post: Cells, plugins: Sequence[Plugin] = ()
+) -> list[Worker]:
+    """Wire the adapters to the activities and return the workers for `transfers`, `mail` and each cell's clones.
 
-    Each queue has a pool of connections of its own, so that none can take another's.
+    Each kind of queue has pools of connections of its own, so that none can take another's.
 
     Raises:
         Misconfigured: A ticket key, a certificate key or the SMTP url is unusable.
     """
     seal = TicketSeal(settings.ticket_keys)
     signer = CertificateSigner(settings.certificate_keys)
-    verifier = PostgresVerifier(heavy, parallelism=settings.clone_parallelism)
-    engine = PostgresCloneEngine(heavy, parallelism=settings.clone_parallelism, limits=_limits(settings))
+    parallelism, home = settings.clone_parallelism, quick.home
+    verifier = PostgresVerifier(heavy.home, parallelism=parallelism, cells=heavy)
+    engine = PostgresCloneEngine(heavy.home, parallelism=parallelism, limits=_limits(settings), cells=heavy)
     mailer = SmtpMailer(settings.smtp_url, settings.mail_from)
-    reservations = PostgresReservations(quick, seal, base_domain=settings.base_domain, window=settings.window)
-    gate = PostgresEnvironmentGate(quick, remind_every=settings.release_reminder_every)
+    reservations = PostgresReservations(
+        home, seal, base_domain=settings.base_domain, window=settings.window, cells=quick
+    )
+    gate = PostgresEnvironmentGate(home, remind_every=settings.release_reminder_every, cells=quick)
     roster = Roster(
         gate=GateActivities(gate),
         tickets=TicketActivities(
-            PostgresTicketOffice(quick, seal, settings.ticket_ttl, reminders=settings.ticket_reminders)
+            PostgresTicketOffice(home, seal, settings.ticket_ttl, reminders=settings.ticket_reminders)
         ),
         uploads=UploadActivities(reservations),
-        evenings=EveningActivities(PostgresEveningPlanner(quick, settings.window)),
+        evenings=EveningActivities(PostgresEveningPlanner(home, settings.window, cells=quick)),
         clone=CloneActivities(engine, verifier),
-        proof=ProofActivities(PostgresProver(heavy, verifier, signer)),
-        successor=SuccessorActivities(PostgresSuccessorDesk(quick)),
-        mail=MailActivities(PostgresMailroom(post, mailer, settings.zone)),
-        log=LogActivities(PostgresTransferLog(quick)),
+        proof=ProofActivities(PostgresProver(heavy.home, verifier, signer, cells=heavy)),
+        successor=SuccessorActivities(PostgresSuccessorDesk(home, cells=quick)),
+        mail=MailActivities(PostgresMailroom(post.home, mailer, settings.zone, cells=post)),
+        log=LogActivities(PostgresTransferLog(home)),
     )
     reconcile = ReconcileActivities(
-        PostgresInspector(quick, TemporalLiveness(client), verifier),
-        PostgresHealer(quick, gate=gate, reservations=reservations, engine=engine),
+        PostgresInspector(home, TemporalLiveness(client), verifier, cells=quick),
+        PostgresHealer(home, gate=gate, reservations=reservations, engine=engine, cells=quick),
     )
     boundary = ErrorBoundary()
     deployment = deployment_of(settings)
@@ -112,17 +117,20 @@ def build_workers(
         max_cached_workflows=settings.cached_workflows,
         graceful_shutdown_timeout=_GRACE,
     )
-    heavy_work = Worker(
-        client,
-        task_queue=queues.CLONE,
-        activities=[*roster.heavy(), *reconcile.heavy()],
-        interceptors=[boundary],
-        plugins=plugins,
-        deployment_config=deployment,
-        max_concurrent_activities=settings.slots_clone,
-        max_heartbeat_throttle_interval=policies.BEAT,
-        graceful_shutdown_timeout=settings.drain,
-    )
+    heavy_work = [
+        Worker(
+            client,
+            task_queue=queues.clone_queue(cell),
+            activities=[*roster.heavy(), *reconcile.heavy()],
+            interceptors=[boundary],
+            plugins=plugins,
+            deployment_config=deployment,
+            max_concurrent_activities=settings.slots_clone,
+            max_heartbeat_throttle_interval=policies.BEAT,
+            graceful_shutdown_timeout=settings.drain,
+        )
+        for cell in served_cells(settings)
+    ]
     mail = Worker(
         client,
         task_queue=queues.MAIL,
@@ -133,7 +141,23 @@ def build_workers(
         max_concurrent_activities=settings.slots_mail,
         graceful_shutdown_timeout=_GRACE,
     )
-    return transfers, heavy_work, mail
+    return [transfers, *heavy_work, mail]
+
+
+def served_cells(settings: Settings) -> tuple[str, ...]:
+    """Return the cells whose heavy work this worker does: those that were chosen, or all.
+
+    Raises:
+        Misconfigured: One was chosen that there is no address for.
+    """
+    every = (HOME, *settings.cells)
+    chosen = settings.serve_cells or every
+    if unknown := [cell for cell in chosen if cell not in every]:
+        raise Misconfigured(
+            f"SB_TRANSFER_SERVE_CELLS names {', '.join(unknown)}, and SB_TRANSFER_CELLS has no address for it. "
+            f"There are: {', '.join(every)}."
+        )
+    return chosen
 
 
 def deployment_of(settings: Settings) -> WorkerDeploymentConfig | None:
@@ -166,23 +190,14 @@ async def serve(settings: Settings, *, plugins: Sequence[Plugin] = ()) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     async with AsyncExitStack() as resources:
-        dsn = settings.database_url.get_secret_value()
-        quick = await connect_pool(
-            dsn, min_size=1, max_size=settings.slots_transfers, application_name="sb-transfer worker"
-        )
-        resources.push_async_callback(quick.close)
-        heavy = await connect_pool(
-            dsn,
-            # Each clone also holds one connection for its bookkeeping.
-            max_size=settings.slots_clone * (settings.clone_parallelism + 1),
-            application_name="sb-transfer clone",
-        )
-        resources.push_async_callback(heavy.close)
-        await require_sight(quick, _limits(settings))
-        post = await connect_pool(dsn, min_size=1, max_size=settings.slots_mail, application_name="sb-transfer mail")
-        resources.push_async_callback(post.close)
+        # Each clone also holds one connection for its bookkeeping, and may read or write in any cell.
+        clones = len(served_cells(settings)) * settings.slots_clone * (settings.clone_parallelism + 1)
+        quick = await _cells(resources, settings, "sb-transfer worker", settings.slots_transfers, ready=1)
+        heavy = await _cells(resources, settings, "sb-transfer clone", clones)
+        await require_sight(quick.home, _limits(settings))
+        post = await _cells(resources, settings, "sb-transfer mail", settings.slots_mail, ready=1)
         client = await connect_temporal(data_converter=encrypting(settings.payload_keys))
-        health = WorkerHealth(quick, client, queues.TRANSFERS)
+        health = WorkerHealth(quick.home, client, queues.TRANSFERS)
         if settings.health_port is not None:
             await resources.enter_async_context(
                 HealthServer(settings.health_host, settings.health_port, health.readiness)
@@ -203,6 +218,14 @@ async def _work(workers: Sequence[Worker], stop: asyncio.Event, health: WorkerHe
         _log.info("stopping: finishing what is at work, leaving the rest to the next worker")
         for worker in workers:
             running.create_task(worker.shutdown())
+
+
+async def _cells(resources: AsyncExitStack, settings: Settings, name: str, most: int, *, ready: int = 0) -> Cells:
+    """Connect to the home database and to every other cell, with at most so many connections to each."""
+    dsn = settings.database_url.get_secret_value()
+    home = await connect_pool(dsn, min_size=ready, max_size=most, application_name=name)
+    resources.push_async_callback(home.close)
+    return await resources.enter_async_context(open_cells(home, settings.cells, max_size=most, application_name=name))
 
 
 def main(*, plugins: Sequence[Plugin] = ()) -> int:

@@ -46,7 +46,10 @@ class Constraint:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A table with rows of its own; `bytes` with what is kept out of line, `pages` of the main fork."""
+    """A table with rows of its own; `bytes` with what is kept out of line, `pages` of the main fork.
+
+    `portable`: its rows in binary mean the same in another database. `names` are those of `columns`, bare.
+    """
 
     table: str
     family: str
@@ -57,6 +60,8 @@ class Load:
     rows_estimate: int
     columns: str
     expressions: str
+    names: tuple[str, ...] = ()
+    portable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,14 +182,39 @@ async def position_statements(connection: Connection, source: str, target: str) 
     return [row["statement"] for row in await connection.fetch(_SQL["positions"], source, target)]
 
 
-async def draw_blueprint(connection: Connection, schema: str) -> Blueprint:
-    """Read the whole schema from the catalog; the caller keeps it from changing meanwhile."""
+async def stand_as(source: Connection, schema: str, target: Connection, copy: str) -> None:
+    """Put the sequences of a copy in another database where the source's stand."""
+    for part in await source.fetch(_SQL["standing"], schema):
+        rows = await source.fetch(part["statement"])
+        columns = ([row[name] for row in rows] for name in ("name", "last_value", "is_called"))
+        await target.execute(_SQL["stand"], copy, *columns)
+
+
+async def schema_grants_across(source: Connection, schema: str, target: Connection, copy: str) -> list[str]:
+    """Return the source schema's own rights as statements for a copy in another database."""
+    return [
+        await target.fetchval(_SQL["schema_grant"], copy, row["privilege"], row["grantee"], row["grantable"])
+        for row in await source.fetch(_SQL["schema_rights"], schema)
+    ]
+
+
+async def server_version(connection: Connection) -> int:
+    """Return the server's version as it counts itself, e.g. 150014."""
+    return int(await connection.fetchval("select current_setting('server_version_num')"))
+
+
+async def draw_blueprint(connection: Connection, schema: str, *, version: int = 0) -> Blueprint:
+    """Read the whole schema from the catalog; the caller keeps it from changing meanwhile.
+
+    `version` is the number of the server (server_version_num) that the statements are for, when that is another one.
+    """
 
     async def statements(name: str) -> list[str]:
         return [row["statement"] for row in await connection.fetch(_SQL[name], schema)]
 
     async with connection.transaction(readonly=True):
         await enter(connection, schema)
+        await connection.execute(_SQL["enter_for"], version)
         functions = [row for name in ("functions", "aggregates") for row in await connection.fetch(_SQL[name], schema)]
         return Blueprint(
             types=await statements("types"),
@@ -205,6 +235,8 @@ async def draw_blueprint(connection: Connection, schema: str) -> Blueprint:
                     rows_estimate=row["rows_estimate"],
                     columns=row["columns"] or "",
                     expressions=row["expressions"] or "",
+                    names=tuple(row["names"]),
+                    portable=row["portable"],
                 )
                 for row in await connection.fetch(_SQL["loads"], schema)
             ],

@@ -4,6 +4,7 @@ It asks about figures that people know (balances, open items, VAT), where the ve
 """
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -12,7 +13,7 @@ from uuid import UUID
 import asyncpg
 
 from adapters.docket import enter_schema, leave_schema
-from adapters.postgres import Connection
+from adapters.postgres import Connection, rows_of
 from adapters.statements import load
 from domain.consequences import bank_status_after_move
 from domain.messages import Check, ComparisonReport
@@ -20,6 +21,7 @@ from domain.vocabulary import CheckKind
 
 MAX_DIFFERENCES = 5
 _MISSING = "missing"
+_AT_ONCE = 1000
 _SQL = load("comparison")
 # What a check counts: one, several.
 _NOUNS: Mapping[CheckKind, tuple[str, str]] = {
@@ -52,7 +54,12 @@ class _Figures:
 
 
 async def comparison_report(
-    connection: Connection, old_schema: str, new_schema: str, *, made_at: datetime
+    connection: Connection,
+    old_schema: str,
+    new_schema: str,
+    *,
+    made_at: datetime,
+    old: Connection | None = None,
 ) -> ComparisonReport:
     """Compare two environments: every check of `CheckKind` for every administration of either.
 
@@ -64,22 +71,27 @@ async def comparison_report(
         old_schema: The schema of the old environment, which is only read.
         new_schema: The schema of the new environment, which is only read.
         made_at: An aware moment, for the report.
+        old: Connected to the old environment's database, when that is another one.
     """
-    async with connection.transaction():
-        comparison = _Comparison(connection, old_schema, new_schema)
+    old = old or connection
+    async with connection.transaction(), nullcontext() if old is connection else old.transaction():
+        sides = {"old": (old, old_schema), "new": (connection, new_schema)}
+        for side, _ in sides.values():
+            await side.execute(_SQL["same_words"])
+        comparison = _Comparison(sides)
         checks = {check: await comparison.made(check) for check in CheckKind}
         # Per administration, as people work through it.
         ordered = [checks[check][administration] for administration in comparison.names for check in CheckKind]
-        await leave_schema(connection)
+        for side, _ in sides.values():
+            await leave_schema(side)
     return ComparisonReport(made_at=made_at, checks=ordered)
 
 
 class _Comparison:
     """One comparison, within a transaction."""
 
-    def __init__(self, connection: Connection, old_schema: str, new_schema: str) -> None:
-        self._connection = connection
-        self._schemas = {"old": old_schema, "new": new_schema}
+    def __init__(self, sides: Mapping[str, tuple[Connection, str]]) -> None:
+        self._sides = sides
         self._known: dict[str, dict[UUID, str]] = {}
 
     @property
@@ -90,13 +102,13 @@ class _Comparison:
     async def made(self, check: CheckKind) -> dict[UUID, Check]:
         """Make one check for every administration."""
         if not self._known:
-            for side in self._schemas:
+            for side in self._sides:
                 rows = await self._fetch(side, _SQL["administrations"])
                 self._known[side] = {row["id"]: row["name"] for row in rows}
         if check is CheckKind.BANK_CONNECTIONS:
             return await self._bank_connections()
         detail = _SQL[check]
-        old, new = [await self._figures(side, detail) for side in self._schemas]
+        old, new = [await self._figures(side, detail) for side in self._sides]
         none = _Figures()
         unequal = [a for a in self.names if old.get(a, none) != new.get(a, none)]
         named = await self._differences(detail, unequal) if unequal else {}
@@ -127,12 +139,16 @@ class _Comparison:
         return {row["administration_id"]: _Figures(row["items"], row["amount"], row["fingerprint"]) for row in rows}
 
     async def _differences(self, detail: str, administrations: list[UUID]) -> dict[UUID, list[str]]:
-        connection = self._connection
+        connection, _ = self._sides["new"]
         await connection.execute(_SQL["make_detail_table"])
         await connection.execute(_SQL["clear_detail"])
-        for side, schema in self._schemas.items():
-            await enter_schema(connection, schema)
-            await connection.execute(_SQL["keep_detail"].replace("{detail}", detail), side)
+        for name, (side, schema) in self._sides.items():
+            await enter_schema(side, schema)
+            if side is connection:
+                await connection.execute(_SQL["keep_detail"].replace("{detail}", detail), name)
+            else:
+                carried = rows_of(side, _SQL["carry_detail"].replace("{detail}", detail), name, at_once=_AT_ONCE)
+                await connection.copy_records_to_table("sb_comparison_detail", schema_name="pg_temp", records=carried)
         named = {}
         for administration in administrations:
             rows = await connection.fetch(_SQL["differences"], administration, MAX_DIFFERENCES)
@@ -141,7 +157,7 @@ class _Comparison:
 
     async def _bank_connections(self) -> dict[UUID, Check]:
         sides = {}
-        for side in self._schemas:
+        for side in self._sides:
             rows = await self._fetch(side, _SQL["bank_connections"])
             sides[side] = {(row["administration_id"], row["id"]): row for row in rows}
         found: dict[UUID, list[str]] = {administration: [] for administration in self.names}
@@ -160,8 +176,9 @@ class _Comparison:
         return checks
 
     async def _fetch(self, side: str, statement: str) -> list[asyncpg.Record]:
-        await enter_schema(self._connection, self._schemas[side])
-        return list(await self._connection.fetch(statement))
+        connection, schema = self._sides[side]
+        await enter_schema(connection, schema)
+        return list(await connection.fetch(statement))
 
 
 def _counted(items: int, check: CheckKind) -> str:

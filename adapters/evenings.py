@@ -5,16 +5,17 @@ from uuid import UUID, uuid5
 
 import asyncpg
 
+from adapters.cells import Cells, Guest, cell_of_new, note
 from adapters.clone.run import leftover_name
 from adapters.docket import hold_forward, tell
 from adapters.postgres import Connection, Pool, transaction
 from adapters.statements import load
 from domain import messages as m
 from domain.errors import EveningInvalid, Superseded, WrongMoment
-from domain.vocabulary import TransferState
+from domain.vocabulary import HOME, TransferState
 from domain.window import FURTHEST_EVENING, Window
 
-_SQL = load("clone") | load("evenings")
+_SQL = load("cells") | load("clone") | load("evenings")
 _DROP_TABLES = 200
 _BEFORE_THE_RELEASE = (TransferState.SCHEDULED, TransferState.CLONING, TransferState.AWAITING_RELEASE)
 
@@ -27,9 +28,10 @@ class PostgresEveningPlanner:
     many transactions as that takes; an attempt that finds some of it gone goes on with the rest.
     """
 
-    def __init__(self, pool: Pool, window: Window) -> None:
-        """Take a pool that is connected as sb_owner, and the evening window."""
+    def __init__(self, pool: Pool, window: Window, *, cells: Cells | None = None) -> None:
+        """Take a pool that is connected as sb_owner, the evening window, and other cells' pools."""
         self._pool = pool
+        self._cells = cells or Cells(pool)
         self._window = window
 
     async def postpone(self, order: m.PostponeStart) -> m.StartPlanned:
@@ -89,11 +91,15 @@ class PostgresEveningPlanner:
         if transfer["state"] not in _BEFORE_THE_RELEASE:
             raise WrongMoment
         starts_at = self._window.start_again_at(order.decided_at)
-        # The server goes on with the statement of a worker that is gone, which would hold up the bar.
-        await connection.execute(_SQL["end_leftovers"], leftover_name(order.transfer_id))
+        cell = await cell_of_new(connection, transfer)
+        async with self._cells.forward(connection, cell, transfer, evening=order.evening + 1) as there:
+            # The server goes on with the statement of a worker that is gone, which would hold up the bar.
+            await there.execute(_SQL["end_leftovers"], leftover_name(order.transfer_id))
+            if cell != HOME:
+                await there.execute(_SQL["begin_evening"], order.transfer_id)
+            await there.execute(_SQL["bar_run"], order.transfer_id)
         await connection.execute(_SQL["put_off"], order.transfer_id, order.evening, starts_at)
         await connection.execute(_SQL["build_again"], transfer["new_environment_id"])
-        await connection.execute(_SQL["bar_run"], order.transfer_id)
         await tell(
             connection,
             order.transfer_id,
@@ -106,15 +112,18 @@ class PostgresEveningPlanner:
         """Drop some tables, or in the end the schema, and return whether there is more to do."""
         async with transaction(self._pool) as connection:
             # Held until the commit: neither an undo nor the next evening comes in between.
-            await hold_forward(connection, order.transfer_id, evening=order.evening + 1)
-            schema = await connection.fetchval(_SQL["hold_barred_run"], order.transfer_id)
-            if schema is None:
-                return False
-            if await connection.fetchval(_SQL["drop_tables"], order.transfer_id, schema, _DROP_TABLES):
-                return True
-            await connection.execute(_SQL["drop_schema"], order.transfer_id, schema)
-            await connection.execute(_SQL["forget_units"], schema)
-            await connection.execute(_SQL["open_again"], schema)
+            transfer = await hold_forward(connection, order.transfer_id, evening=order.evening + 1)
+            cell = await cell_of_new(connection, transfer)
+            async with self._cells.forward(connection, cell, transfer) as there:
+                schema = await there.fetchval(_SQL["hold_barred_run"], order.transfer_id)
+                if schema is None:
+                    return False
+                if await there.fetchval(_SQL["drop_tables"], order.transfer_id, schema, _DROP_TABLES):
+                    return True
+                await there.execute(_SQL["drop_schema"], order.transfer_id, schema)
+                await note(there, cell, Guest(transfer["new_environment_id"], schema, order.transfer_id, None))
+                await there.execute(_SQL["forget_units"], schema)
+                await there.execute(_SQL["open_again"], schema)
             await tell(connection, order.transfer_id, "clone_dropped", event_key=_dropped(order))
             return False
 

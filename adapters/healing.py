@@ -1,15 +1,17 @@
 """Puts right what a move has left behind, where that is provably safe; everything else is left to a person."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 import asyncpg
 
+from adapters.cells import Cells
 from adapters.clone import PostgresCloneEngine
 from adapters.docket import tell
 from adapters.fence import patiently, sweep
-from adapters.gate import PostgresEnvironmentGate
+from adapters.gate import PostgresEnvironmentGate, lift
 from adapters.postgres import Connection, Pool, transaction
 from adapters.reservations import PostgresReservations
 from adapters.statements import load
@@ -17,12 +19,12 @@ from domain import messages as m
 from domain.errors import TransferUnknown
 from domain.reconciliation import Healing, ReadStanding, Repair, Standing
 from domain.violations import Violation, ViolationKind
-from domain.vocabulary import EnvironmentStatus, TransferState
+from domain.vocabulary import HOME, EnvironmentStatus, TransferState
 
 _DROP_TABLES = 200
 _UNRELEASED = (EnvironmentStatus.BUILDING, EnvironmentStatus.AWAITING_RELEASE)
 
-_SQL = load("inspection") | load("healing")
+_SQL = load("inspection") | load("healing") | load("cells")
 
 
 class _NotSafe(Exception):
@@ -43,9 +45,11 @@ class PostgresHealer:
         gate: PostgresEnvironmentGate,
         reservations: PostgresReservations,
         engine: PostgresCloneEngine,
+        cells: Cells | None = None,
     ) -> None:
-        """Take a pool that is connected as sb_owner, and who undoes the steps of a transfer."""
+        """Take a pool that is connected as sb_owner, who undoes the steps of a transfer, and other cells' pools."""
         self._pool = pool
+        self._cells = cells or Cells(pool)
         self._gate = gate
         self._reservations = reservations
         self._engine = engine
@@ -58,6 +62,7 @@ class PostgresHealer:
             ViolationKind.FENCE_REMAINS: self._sweep,
             ViolationKind.FLAGS_LEFT: self._lower_flags,
             ViolationKind.GRANT_TOO_EARLY: self._keep_out,
+            ViolationKind.ACTIVE_BUT_FENCED: self._lift_stray,
         }
 
     async def standing(self, order: ReadStanding) -> Standing:
@@ -102,11 +107,9 @@ class PostgresHealer:
             if environment["status"] != EnvironmentStatus.READ_ONLY or released is None:
                 # What was written meanwhile may be in the clone or not: shutting it now would hide that.
                 raise _NotSafe("It is in a transfer that is not released.")
-            async with patiently(connection):
-                tables = await connection.fetchval(_SQL["raise_fence"], environment["schema_name"], "transferred")
-                await _tell(
-                    connection, released["transfer_id"], order, f"fenced {tables} tables of the old environment"
-                )
+            async with self._there(connection, environment) as there, patiently(there):
+                tables = await there.fetchval(_SQL["raise_fence"], environment["schema_name"], "transferred")
+            await _tell(connection, released["transfer_id"], order, f"fenced {tables} tables of the old environment")
         return f"all {tables} tables refuse writes"
 
     async def _unfreeze(self, whose: str, order: Repair) -> str:
@@ -147,7 +150,7 @@ class PostgresHealer:
         async with transaction(self._pool) as connection:
             environment = await _held(connection, whose)
             transfer_id = await _newest_move(connection, environment["environment_id"])
-        left = await sweep(self._pool, environment["schema_name"])
+        left = await sweep(self._cells.pool(environment["cell"]), environment["schema_name"])
         if left:
             raise _NotSafe(f"{left} tables are being read on and on.")
         async with transaction(self._pool) as connection:
@@ -157,30 +160,44 @@ class PostgresHealer:
     async def _lower_flags(self, whose: str, order: Repair) -> str:
         async with transaction(self._pool) as connection:
             environment = await _held(connection, whose)
-            opening = next(
-                (
-                    row
-                    for row in await connection.fetch(_SQL["openings"])
-                    if row["environment_id"] == environment["environment_id"]
-                ),
-                None,
-            )
-            if opening is None:
-                raise _NotSafe("It is not active any more.")
-            async with patiently(connection):
-                lowered = await connection.fetchval(
-                    _SQL["lower_flags"], opening["schema_name"], opening["administrations"], opening["opened"]
-                )
-                transfer_id = await _newest_move(connection, environment["environment_id"])
-                await _tell(connection, transfer_id, order, f"{lowered} administrations are made writable")
+            async with self._there(connection, environment) as there:
+                opening = await _opening(there, environment)
+                async with patiently(there):
+                    lowered = await there.fetchval(
+                        _SQL["lower_flags"], opening["schema_name"], opening["administrations"], opening["opened"]
+                    )
+            transfer_id = await _newest_move(connection, environment["environment_id"])
+            await _tell(connection, transfer_id, order, f"{lowered} administrations are made writable")
         return f"{lowered} administrations are writable"
+
+    async def _lift_stray(self, whose: str, order: Repair) -> str:
+        """Lift a freeze that a cell has committed and home never heard of: its workflow ended in between."""
+        async with transaction(self._pool) as connection:
+            environment = await _held(connection, whose)
+            cell = environment["cell"]
+            if environment["status"] != EnvironmentStatus.ACTIVE or cell == HOME:
+                raise _NotSafe("No freeze was broken off half-way.")
+            async with self._there(connection, environment) as there:
+                fence = await there.fetchrow(_SQL["stray_fence"], environment["environment_id"])
+                if fence is None:
+                    raise _NotSafe("No freeze was broken off half-way.")
+                state = await connection.fetchval(_SQL["hold_transfer"], fence["transfer_id"])
+                if state not in (None, TransferState.UNDONE):
+                    raise _NotSafe("The transfer that froze it is under way.")
+                async with patiently(there):
+                    await there.execute(_SQL["bar_stray"], fence["transfer_id"])
+                    await lift(there, cell, fence["transfer_id"], fence)
+            await _tell(connection, fence["transfer_id"], order, "a freeze that was broken off is lifted")
+        await sweep(self._cells.pool(cell), environment["schema_name"])
+        return "it takes writes again, as before the freeze that was broken off"
 
     async def _keep_out(self, whose: str, order: Repair) -> str:
         async with transaction(self._pool) as connection:
             environment = await _held(connection, whose)
             if environment["status"] != EnvironmentStatus.BUILDING:
                 raise _NotSafe("It is not being built any more.")
-            await connection.fetchval(_SQL["take_schema_grants"], environment["schema_name"])
+            async with self._there(connection, environment) as there:
+                await there.fetchval(_SQL["take_schema_grants"], environment["schema_name"])
             transfer_id = await _newest_move(connection, environment["environment_id"])
             await _tell(connection, transfer_id, order, "nobody may enter what is being built")
         return "nobody but this service may enter it"
@@ -208,13 +225,34 @@ class PostgresHealer:
 
     async def _drop(self, transfer_id: UUID, schema: str) -> None:
         await self._engine.drop(m.DropClone(transfer_id=transfer_id))
+        async with transaction(self._pool) as connection:
+            cell = await connection.fetchval(_SQL["cell_of_new"], transfer_id) or HOME
+        pool = self._cells.pool(cell)
         # The engine knows its own runs; what a restored backup brought back is none of them.
         more = 1
         while more:
-            async with transaction(self._pool) as connection:
-                more = await connection.fetchval(_SQL["drop_tables"], transfer_id, schema, _DROP_TABLES)
-        async with transaction(self._pool) as connection:
-            await connection.execute(_SQL["drop_schema"], transfer_id, schema)
+            async with transaction(pool) as there:
+                more = await there.fetchval(_SQL["drop_tables"], transfer_id, schema, _DROP_TABLES)
+        async with transaction(pool) as there:
+            await there.execute(_SQL["drop_schema"], transfer_id, schema)
+
+    @asynccontextmanager
+    async def _there(self, connection: Connection, environment: asyncpg.Record) -> AsyncIterator[Connection]:
+        """Work where an environment lives; what is done in another database commits when the block ends."""
+        async with self._cells.together(connection, environment["cell"], environment["cell"]) as (there, _):
+            yield there
+
+
+async def _opening(there: Connection, environment: asyncpg.Record) -> asyncpg.Record:
+    mine = environment["environment_id"]
+    if environment["cell"] == HOME:
+        rows = await there.fetch(_SQL["openings"])
+    else:
+        rows = await there.fetch(_SQL["openings_of_guests"], [mine])
+    for row in rows:
+        if row["environment_id"] == mine and environment["status"] == EnvironmentStatus.ACTIVE:
+            return row
+    raise _NotSafe("It is not active any more.")
 
 
 def _left_to_a_person(violation: Violation, why: str) -> Healing:

@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
 import asyncpg
 
+from adapters.cells import Cells
 from adapters.postgres import Connection, Pool, translated_errors
+from adapters.sides import Place
 from adapters.statements import load
 from adapters.verifier import PostgresVerifier
 from domain.consequences import CHANGED_ON_PURPOSE
@@ -27,7 +30,7 @@ from domain.invariant import (
 )
 from domain.naming import mailbox_workflow_id_of
 from domain.reconciliation import Findings, Inspect
-from domain.vocabulary import MailKind
+from domain.vocabulary import HOME, EnvironmentStatus, MailKind
 
 # A workflow closes a moment after its last transaction: what is seen in between is gone some seconds later.
 LOOK_AGAIN_AFTER = timedelta(seconds=2)
@@ -60,6 +63,7 @@ class PostgresInspector:
         verifier: PostgresVerifier,
         *,
         look_again_after: timedelta = LOOK_AGAIN_AFTER,
+        cells: Cells | None = None,
     ) -> None:
         """Take the collaborators.
 
@@ -68,8 +72,9 @@ class PostgresInspector:
             liveness: Whom to ask what runs.
             verifier: Compares clones when an inspection is to be deep.
             look_again_after: How long to wait before a finding is looked at again.
+            cells: Where environments live that are not in the pool's database.
         """
-        self._pool = pool
+        self._cells = cells or Cells(pool)
         self._liveness = liveness
         self._verifier = verifier
         self._pause_seconds = look_again_after.total_seconds()
@@ -112,6 +117,9 @@ class PostgresInspector:
         running = await self._liveness.running(_to_ask_for(facts))
         return facts.model_copy(
             update={
+                "environments": tuple(
+                    one.model_copy(update={"half_done": one.changed_by in running}) for one in facts.environments
+                ),
                 "transfers": tuple(
                     move.model_copy(
                         update={
@@ -120,7 +128,7 @@ class PostgresInspector:
                         }
                     )
                     for move in facts.transfers
-                )
+                ),
             }
         )
 
@@ -129,41 +137,66 @@ class PostgresInspector:
             instant = await connection.fetchrow(_SQL["export_snapshot"])
             if instant is None:
                 raise AssertionError("a snapshot can always be exported")
+            known = await connection.fetch(_SQL["environments"])
+            transfers = tuple(_transfer(row) for row in await connection.fetch(_SQL["transfers"]))
+            routes = tuple(RouteFacts(**dict(row)) for row in await connection.fetch(_SQL["routes"]))
             openings = await connection.fetch(_SQL["openings"])
-            grants = {row["environment_id"]: row["grants_withheld"] for row in openings}
             enter = await connection.fetchval(_SQL["import_snapshot"], instant["snapshot"])
-            flags = await self._flags_left(enter, openings)
-            return Facts(
-                at=instant["at"],
-                environments=tuple(
-                    EnvironmentFacts(
-                        **dict(row),
-                        flags_left=flags.get(row["environment_id"], 0),
-                        grants_withheld=grants.get(row["environment_id"], 0),
-                    )
-                    for row in await connection.fetch(_SQL["environments"])
-                ),
-                transfers=tuple(_transfer(row) for row in await connection.fetch(_SQL["transfers"])),
-                routes=tuple(RouteFacts(**dict(row)) for row in await connection.fetch(_SQL["routes"])),
-                orphan_schemas=tuple(row["nspname"] for row in await connection.fetch(_SQL["orphan_schemas"])),
-            )
+            seen = await self._seen(connection, HOME, known, openings, enter)
+        # A cell is looked into a moment later: what only that moment made is not there at the second look.
+        for cell in sorted({row["cell"] for row in known} | self._cells.others.keys()):
+            if cell != HOME:
+                there = [row for row in known if row["cell"] == cell]
+                async with self._snapshot(cell=cell) as connection:
+                    active = [row["environment_id"] for row in there if row["status"] == EnvironmentStatus.ACTIVE]
+                    openings = await connection.fetch(_SQL["openings_of_guests"], active)
+                    seen = seen.with_more(await self._seen(connection, cell, known, openings, None))
+        return Facts(
+            at=instant["at"],
+            environments=seen.environments,
+            transfers=transfers,
+            routes=routes,
+            orphan_schemas=seen.orphans,
+        )
 
-    async def _flags_left(self, enter_snapshot: str, openings: list[asyncpg.Record]) -> dict[UUID, int]:
+    async def _seen(
+        self,
+        connection: Connection,
+        cell: str,
+        known: list[asyncpg.Record],
+        openings: list[asyncpg.Record],
+        enter: str | None,
+    ) -> "_Seen":
+        """Look at what lives in one database."""
+        mine = {row["schema_name"]: row for row in known if row["cell"] == cell}
+        grants = {row["environment_id"]: row["grants_withheld"] for row in openings}
+        flags = await self._flags_left(cell, enter, openings)
+        schemas = await connection.fetch(_SQL["schemas"], list(mine))
+        orphans = await connection.fetch(_SQL["orphan_schemas"], list(mine))
+        return _Seen(
+            tuple(_environment(mine[row["schema_name"]], row, flags, grants) for row in schemas),
+            tuple(row["nspname"] for row in orphans),
+        )
+
+    async def _flags_left(
+        self, cell: str, enter_snapshot: str | None, openings: list[asyncpg.Record]
+    ) -> dict[UUID, int]:
         """Look into the schemas that were opened, some at a time: each time in a short transaction of its own."""
         found: dict[UUID, int] = {}
         columns = ("environment_id", "schema_name", "administrations", "opened")
         for first in range(0, len(openings), _SCHEMAS_AT_ONCE):
             some = openings[first : first + _SCHEMAS_AT_ONCE]
-            async with self._snapshot(enter_snapshot) as connection:
+            async with self._snapshot(enter_snapshot, cell=cell) as connection:
                 rows = await connection.fetch(_SQL["flags_left"], *([row[name] for row in some] for name in columns))
             found |= {row["environment_id"]: row["flags_left"] for row in rows}
         return found
 
     @asynccontextmanager
-    async def _snapshot(self, enter: str | None = None) -> AsyncIterator[Connection]:
+    async def _snapshot(self, enter: str | None = None, *, cell: str = HOME) -> AsyncIterator[Connection]:
+        pool = self._cells.pool(cell)
         with translated_errors():
             async with (
-                self._pool.acquire() as connection,
+                pool.acquire() as connection,
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):
                 if enter is not None:
@@ -174,7 +207,8 @@ class PostgresInspector:
         compared: list[Inequality] = []
         for row in await self._unreleased():
             try:
-                made = await self._verifier.compare_schemas(row["old_schema"], row["new_schema"], CHANGED_ON_PURPOSE)
+                places = Place(row["old_schema"], row["old_cell"]), Place(row["new_schema"], row["new_cell"])
+                made = await self._verifier.compare_schemas(*places, CHANGED_ON_PURPOSE)
             except _DROPPED_UNDER_US:
                 continue  # by an undo; what is missing for no reason is another rule's to find
             differences = tuple(f"{difference.table}: {difference.problem}" for difference in made.differences)
@@ -188,6 +222,34 @@ class PostgresInspector:
             return await connection.fetch(_SQL["unreleased_clones"])
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was seen in databases."""
+
+    environments: tuple[EnvironmentFacts, ...]
+    orphans: tuple[str, ...]
+
+    def with_more(self, other: "_Seen") -> "_Seen":
+        return _Seen((*self.environments, *other.environments), (*self.orphans, *other.orphans))
+
+
+def _environment(
+    row: asyncpg.Record, schema: asyncpg.Record, flags: dict[UUID, int], grants: dict[UUID, int]
+) -> EnvironmentFacts:
+    found = dict(schema)
+    there = found.pop("status_there")
+    changed_by = found.pop("changed_by")
+    return EnvironmentFacts(
+        environment_id=row["environment_id"],
+        label=row["label"],
+        status=row["status"],
+        changed_by=changed_by if there is not None and there != row["status"] else None,
+        flags_left=flags.get(row["environment_id"], 0),
+        grants_withheld=grants.get(row["environment_id"], 0),
+        **found,
+    )
+
+
 def _transfer(row: asyncpg.Record) -> TransferFacts:
     """Return a transfer as the database knows it; whether anybody works on it is asked later."""
     facts = dict(row)
@@ -198,6 +260,7 @@ def _transfer(row: asyncpg.Record) -> TransferFacts:
 def _to_ask_for(facts: Facts) -> set[str]:
     """Return the ids of the workflows that matter: of moves under way, and of whatever would be wrong without one."""
     asked = {move.workflow_id for move in facts.transfers if not move.state.is_final}
+    asked |= {one.changed_by for one in facts.environments if one.changed_by}
     wrong = {violation.subject for violation in violations(facts)}
     for move in facts.transfers:
         ends = (move.environment_id, move.new_environment_id)

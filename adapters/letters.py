@@ -4,6 +4,7 @@ import re
 import textwrap
 import unicodedata
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any
@@ -14,12 +15,14 @@ import asyncpg
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict
 
-from adapters.postgres import Connection
+from adapters.cells import Cells
+from adapters.postgres import Connection, transaction
 from adapters.statements import load
 from adapters.wording import Wording
 from domain.errors import TransferUnknown
 from domain.messages import BankOutcome, Check, Consequence
 from domain.vocabulary import (
+    HOME,
     Bank,
     ConnectionStatus,
     ConsequenceKind,
@@ -61,6 +64,7 @@ class Place(_Fact):
     url: Line = ""
     mailbox_address: Line = ""
     schema_name: str = ""
+    cell: str = HOME
     status: EnvironmentStatus | None = None
     login_email: str = ""
     licence_number: Line = ""
@@ -159,8 +163,8 @@ class Letter:
     html: str
 
 
-async def read_facts(connection: Connection, transfer_id: UUID, kind: MailKind) -> Facts:
-    """Read what a mail of this kind needs, in the caller's transaction.
+async def read_facts(connection: Connection, transfer_id: UUID, kind: MailKind, *, cells: Cells | None = None) -> Facts:
+    """Read what a mail of this kind needs, in the caller's transaction and in the cell that the environment lives in.
 
     Raises:
         TransferUnknown: No such transfer.
@@ -170,14 +174,19 @@ async def read_facts(connection: Connection, transfer_id: UUID, kind: MailKind) 
         raise TransferUnknown
     facts = Facts.model_validate_json(story)
     before = kind in (MailKind.TICKET_ISSUED, MailKind.TICKET_REMINDER, MailKind.UPLOAD_ACCEPTED)
-    schema_name = (facts.old if before else facts.new).schema_name
-    if not schema_name or kind is MailKind.UNDONE:
+    place = facts.old if before else facts.new
+    if not place.schema_name or kind is MailKind.UNDONE:
         return facts
     try:
-        async with connection.transaction():
-            await connection.execute(_SQL["look_into"], schema_name)
-            contents = await connection.fetchval(_SQL["contents"])
-            await connection.execute("reset search_path")
+        async with AsyncExitStack() as looking:
+            there = connection
+            if cells is None or place.cell == HOME:
+                await looking.enter_async_context(connection.transaction())
+            else:
+                there = await looking.enter_async_context(transaction(cells.pool(place.cell)))
+            await there.execute(_SQL["look_into"], place.schema_name)
+            contents = await there.fetchval(_SQL["contents"])
+            await there.execute("reset search_path")
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
         return facts  # an environment of another make: the mail goes out without the lists, rather than not at all
     return facts.model_copy(update={"contents": Contents.model_validate_json(contents)})

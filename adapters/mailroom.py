@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
+from adapters.cells import Cells
 from adapters.letters import Facts, LetterWriter, Recipient, merged, read_facts, recipients_of
 from adapters.mail import Attachment, MailServerAway, Outgoing, SmtpMailer
 from adapters.postgres import Connection, Pool, translated_errors
@@ -40,15 +41,17 @@ class PostgresMailroom:
     is then sent again with the same Message-ID, by which receivers recognise it.
     """
 
-    def __init__(self, pool: Pool, mailer: SmtpMailer, zone: ZoneInfo) -> None:
+    def __init__(self, pool: Pool, mailer: SmtpMailer, zone: ZoneInfo, *, cells: Cells | None = None) -> None:
         """Take the collaborators.
 
         Args:
             pool: Connections as sb_owner; a send keeps one while it runs.
             mailer: The way out.
             zone: The clock that mails speak of.
+            cells: Where environments live that are not in the pool's database.
         """
         self._pool = pool
+        self._cells = cells or Cells(pool)
         self._mailer = mailer
         self._writer = LetterWriter(zone)
 
@@ -71,7 +74,7 @@ class PostgresMailroom:
         with translated_errors():
             async with self._pool.acquire() as connection, _sole_sender(connection, order.transfer_id, order.kind):
                 async with connection.transaction():
-                    facts = await read_facts(connection, order.transfer_id, order.kind)
+                    facts = await read_facts(connection, order.transfer_id, order.kind, cells=self._cells)
                     _check_moment(facts, order.kind)
                     if facts.transfer.state not in _REMINDERS.get(order.kind, tuple(TransferState)):
                         return MailSent(sent=0)

@@ -1,8 +1,8 @@
 """Connections to PostgreSQL, and its errors in the domain's words."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
 
@@ -43,8 +43,15 @@ def translated_errors() -> Iterator[None]:
         raise Unavailable(f"The database asks to try again ({error}). It is tried again by itself.") from error
 
 
-async def connect_pool(dsn: str, *, min_size: int = 0, max_size: int = 8, application_name: str) -> Pool:
-    """Open a pool; connections beyond `min_size` are made when they are needed.
+async def connect_pool(
+    dsn: str,
+    *,
+    min_size: int = 0,
+    max_size: int = 8,
+    application_name: str,
+    prove: Callable[[Connection], Coroutine[Any, Any, None]] | None = None,
+) -> Pool:
+    """Open a pool; connections beyond `min_size` are made when they are needed; `prove` looks at each.
 
     Raises:
         Unavailable: The server cannot be reached. The message holds no password.
@@ -57,6 +64,7 @@ async def connect_pool(dsn: str, *, min_size: int = 0, max_size: int = 8, applic
             server_settings={"application_name": application_name},
             command_timeout=None,
             timeout=10,
+            init=prove,
         )
 
 
@@ -66,3 +74,11 @@ async def transaction(pool: Pool) -> AsyncIterator[Connection]:
     with translated_errors():
         async with pool.acquire() as connection, connection.transaction():
             yield connection
+
+
+async def rows_of(
+    connection: Connection, statement: str, *arguments: object, at_once: int
+) -> AsyncIterator[tuple[object, ...]]:
+    """Read the rows of a statement so many at a time; the caller's transaction holds them."""
+    async for row in connection.cursor(statement, *arguments, prefetch=at_once):
+        yield tuple(row)

@@ -5,6 +5,7 @@ from uuid import UUID
 import asyncpg
 
 from adapters.catalog import inspect_schema
+from adapters.cells import Cells
 from adapters.docket import enter_schema, environment_row, leave_schema, live_transfer_of, one, plain, summary_of
 from adapters.fence import refuse_obstacles
 from adapters.postgres import Connection, Pool, transaction
@@ -20,9 +21,10 @@ _SQL = load("preview") | load("reservations")
 class PostgresPreviewReader:
     """Reads an environment; changes nothing."""
 
-    def __init__(self, pool: Pool) -> None:
-        """Take a pool that is connected as sb_owner."""
+    def __init__(self, pool: Pool, *, cells: Cells | None = None) -> None:
+        """Take a pool that is connected as sb_owner, and other cells' pools."""
         self._pool = pool
+        self._cells = cells or Cells(pool)
 
     async def preview(self, environment_id: UUID) -> m.Preview:
         """Return what a move of this environment will carry, lose and leave to be done.
@@ -32,29 +34,9 @@ class PostgresPreviewReader:
         """
         async with transaction(self._pool) as connection:
             environment = await _known(connection, environment_id)
-            schema_name = environment["schema_name"]
             licence = await one(connection, _SQL["licence_of"], environment_id)
-            size = await one(connection, _SQL["size_of_schema"], schema_name)
-            obstacles = await inspect_schema(connection, schema_name)
-            await enter_schema(connection, schema_name)
-            banks = [m.BankToReactivate(**row) for row in await connection.fetch(_SQL["bank_connections"])]
-            found = m.Preview(
-                environment=summary_of(environment),
-                holder_name=licence["holder_name"],
-                licence_kind=licence["kind"],
-                administrations=await _column(connection, "administrations"),
-                open_quotes=[m.QuoteLost(**row) for row in await connection.fetch(_SQL["open_quotes"])],
-                app_connections=await _column(connection, "app_connections"),
-                banks_carried=[bank for bank in banks if bank.bank == Bank.RABOBANK],
-                banks_to_reactivate=[bank for bank in banks if bank.bank != Bank.RABOBANK],
-                users_to_relink=await _column(connection, "linked_users"),
-                obstacles=obstacles,
-                tables=size["tables"],
-                rows_estimate=size["rows_estimate"],
-                bytes_total=size["bytes_total"],
-            )
-            await leave_schema(connection)
-            return found
+            async with self._cells.together(connection, environment["cell"], environment["cell"]) as (there, _):
+                return await _preview(there, environment, licence)
 
     async def refusal(self, environment_id: UUID, *, for_licence: str | None = None) -> None:
         """Raise what a freeze would raise now, changing nothing; return when it would begin.
@@ -75,7 +57,34 @@ class PostgresPreviewReader:
                 raise EnvironmentNotActive
             if for_licence is not None:
                 await _require_target(connection, environment, for_licence)
-            await refuse_obstacles(connection, environment["schema_name"])
+            async with self._cells.together(connection, environment["cell"], environment["cell"]) as (there, _):
+                await refuse_obstacles(there, environment["schema_name"])
+
+
+async def _preview(there: Connection, environment: asyncpg.Record, licence: asyncpg.Record) -> m.Preview:
+    """Look into an environment, in the database that it lives in."""
+    schema_name = environment["schema_name"]
+    size = await one(there, _SQL["size_of_schema"], schema_name)
+    obstacles = await inspect_schema(there, schema_name)
+    await enter_schema(there, schema_name)
+    banks = [m.BankToReactivate(**row) for row in await there.fetch(_SQL["bank_connections"])]
+    found = m.Preview(
+        environment=summary_of(environment),
+        holder_name=licence["holder_name"],
+        licence_kind=licence["kind"],
+        administrations=await _column(there, "administrations"),
+        open_quotes=[m.QuoteLost(**row) for row in await there.fetch(_SQL["open_quotes"])],
+        app_connections=await _column(there, "app_connections"),
+        banks_carried=[bank for bank in banks if bank.bank == Bank.RABOBANK],
+        banks_to_reactivate=[bank for bank in banks if bank.bank != Bank.RABOBANK],
+        users_to_relink=await _column(there, "linked_users"),
+        obstacles=obstacles,
+        tables=size["tables"],
+        rows_estimate=size["rows_estimate"],
+        bytes_total=size["bytes_total"],
+    )
+    await leave_schema(there)
+    return found
 
 
 async def _require_target(connection: Connection, environment: asyncpg.Record, for_licence: str) -> None:

@@ -5,10 +5,12 @@ from functools import cache
 from importlib.metadata import version
 from uuid import UUID, uuid5
 
+from adapters.cells import Cells
 from adapters.certificate import CertificateSigner
 from adapters.docket import environment_row, hold_forward, one, tell
 from adapters.fingerprints import Moment, Side, keep_fingerprint, kept_fingerprint
 from adapters.postgres import Connection, Pool, transaction
+from adapters.sides import Place
 from adapters.statements import load
 from adapters.successor import summary_of_report
 from adapters.verifier import PostgresVerifier
@@ -35,9 +37,12 @@ _SQL = load("prover")
 class PostgresProver:
     """Plays `domain.ports.Prover`. It only reads the environments."""
 
-    def __init__(self, pool: Pool, verifier: PostgresVerifier, signer: CertificateSigner) -> None:
-        """Take a pool that is connected as sb_owner, who hashes, and who signs."""
+    def __init__(
+        self, pool: Pool, verifier: PostgresVerifier, signer: CertificateSigner, *, cells: Cells | None = None
+    ) -> None:
+        """Take a pool that is connected as sb_owner, who hashes, who signs, and other cells' pools."""
         self._pool = pool
+        self._cells = cells or Cells(pool)
         self._verifier = verifier
         self._signer = signer
 
@@ -53,7 +58,7 @@ class PostgresProver:
             await hold_forward(connection, order.transfer_id)
             frozen = await kept_fingerprint(connection, order.transfer_id, Moment.FROZEN, Side.OLD)
         if frozen is None:
-            frozen = await self._verifier.hashes(order.schema_name, report)
+            frozen = await self._verifier.hashes(Place(order.schema_name, order.cell), report)
             async with transaction(self._pool) as connection:
                 await hold_forward(connection, order.transfer_id)
                 await keep_fingerprint(connection, order.transfer_id, Moment.FROZEN, Side.OLD, frozen)
@@ -78,7 +83,7 @@ class PostgresProver:
             await hold_forward(connection, order.transfer_id, evening=order.evening)
             issued = await connection.fetchrow(_SQL["kept_certificate"], order.transfer_id, order.evening)
         if issued is None:
-            opened = await self._verifier.hashes(order.target_schema, report)
+            opened = await self._verifier.hashes(Place(order.target_schema, order.target_cell), report)
             await self._require_only_purposeful(order, opened)
             async with transaction(self._pool) as connection:
                 await hold_forward(connection, order.transfer_id, evening=order.evening)
@@ -95,9 +100,10 @@ class PostgresProver:
         """
         async with transaction(self._pool) as connection:
             cloned = await kept_fingerprint(connection, order.transfer_id, Moment.CLONED, Side.NEW)
-            await connection.execute(_SQL["mute_triggers"])
-            muted = await connection.fetchval(_SQL["muted"])
-            await connection.execute(_SQL["unmute_triggers"])
+        async with transaction(self._cells.pool(order.target_cell)) as there:
+            await there.execute(_SQL["mute_triggers"])
+            muted = await there.fetchval(_SQL["muted"])
+            await there.execute(_SQL["unmute_triggers"])
         if cloned is None or not muted:
             return
         changes = [
@@ -106,8 +112,8 @@ class PostgresProver:
             if change.table not in CHANGED_ON_PURPOSE or "definition" in change.problem
         ]
         before, after = [
-            await self._verifier.hashes(schema, without=CHANGED_ON_PURPOSE, only=CHANGED_ON_PURPOSE.keys())
-            for schema in (order.source_schema, order.target_schema)
+            await self._verifier.hashes(place, without=CHANGED_ON_PURPOSE, only=CHANGED_ON_PURPOSE.keys())
+            for place in _places(order)
         ]
         changes += before.changes(after)
         if changes:
@@ -185,7 +191,7 @@ class PostgresProver:
                 await kept_fingerprint(connection, order.transfer_id, Moment.FROZEN, Side.OLD),
                 await kept_fingerprint(connection, order.transfer_id, Moment.OPENED, Side.NEW),
             ]
-        now = [await self._verifier.hashes(schema, report) for schema in (order.source_schema, order.target_schema)]
+        now = [await self._verifier.hashes(place, report) for place in _places(order)]
         old_changes, new_changes = [
             then.changes(after) if then is not None else [] for then, after in zip(before, now, strict=True)
         ]
@@ -209,6 +215,10 @@ class PostgresProver:
                 event_key=order.event_key,
             )
         return checked
+
+
+def _places(order: m.IssueCertificate | m.CheckUnchanged) -> tuple[Place, Place]:
+    return Place(order.source_schema, order.source_cell), Place(order.target_schema, order.target_cell)
 
 
 async def _certified(connection: Connection, environment_id: UUID) -> CertifiedEnvironment:

@@ -6,12 +6,15 @@ from datetime import timedelta
 
 import asyncpg
 
+from adapters.cells import Cells
 from adapters.docket import environment_row, hold_backward, hold_forward, plain, tell
 from adapters.postgres import Connection, Pool, transaction
+from adapters.rehearsal import rehearse
 from adapters.statements import load
 from adapters.tickets import TicketClaims, TicketSeal, check_ticket, digest_of
 from domain import messages as m
 from domain.errors import (
+    CellCannotHold,
     LicenceUnknown,
     LoginEmailMissing,
     NameTaken,
@@ -45,9 +48,12 @@ _NAME_OR_URL = ("environment_name_per_licence", "environment_url_key", "environm
 class PostgresReservations:
     """Plays `domain.ports.Reservations`."""
 
-    def __init__(self, pool: Pool, tickets: TicketSeal, base_domain: str, window: Window) -> None:
-        """Take a pool that is connected as sb_owner, the seal, and the evening window."""
+    def __init__(
+        self, pool: Pool, tickets: TicketSeal, base_domain: str, window: Window, *, cells: Cells | None = None
+    ) -> None:
+        """Take a pool that is connected as sb_owner, the seal, the evening window, and other cells' pools."""
         self._pool = pool
+        self._cells = cells or Cells(pool)
         self._seal = tickets
         self._base_domain = base_domain
         self._window = window
@@ -123,7 +129,10 @@ class PostgresReservations:
             "schema_name": schema_name_of(order.new_environment_id),
             "mailbox_address": mailbox_address_of(**where),
             "login_email": _login_email(scenario, upload.login_email),
+            "cell": licence["cell"],
         }
+        if licence["cell"] != old["cell"]:
+            await self._require_room(connection, old, licence["cell"])
         starts_at = self._window.start_after(order.accepted_at)
         await self._hold(connection, new, old["schema_version"])
         await connection.execute(
@@ -144,6 +153,20 @@ class PostgresReservations:
             actor=upload.uploaded_by,
             detail={"scenario": scenario, "url": new["url"], "starts_at": starts_at.isoformat()},
         )
+
+    async def _require_room(self, connection: Connection, old: asyncpg.Record, cell: str) -> None:
+        """Make sure that another database can hold all that the environment does.
+
+        Raises:
+            CellCannotHold: It cannot; the message lists what and why.
+        """
+        async with self._cells.together(connection, old["cell"], cell) as (source, target):
+            obstacles = await rehearse(source, target, old["schema_name"])
+        if obstacles:
+            lines = "\n".join(f"- {obstacle.what}: {obstacle.why}" for obstacle in obstacles)
+            raise CellCannotHold(
+                f"{CellCannotHold.default_english()}\n{lines}", dutch=f"{CellCannotHold.dutch}\n{lines}"
+            )
 
     async def _licence(self, connection: Connection, licence_number: str) -> asyncpg.Record:
         row = await connection.fetchrow(_SQL["licence"], plain(licence_number))
@@ -166,6 +189,7 @@ class PostgresReservations:
                     new["mailbox_address"],
                     new["login_email"],
                     schema_version,
+                    new["cell"],
                 )
         except asyncpg.UniqueViolationError as error:
             if error.constraint_name not in _NAME_OR_URL:

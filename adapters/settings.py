@@ -1,5 +1,6 @@
 """Every setting of this service, read once, in the composition roots only."""
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import time, timedelta
@@ -12,6 +13,7 @@ from pydantic import BeforeValidator, ByteSize, Field, SecretStr, ValidationErro
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from domain.errors import Misconfigured
+from domain.vocabulary import HOME
 from domain.window import SHORTEST_WINDOW, Window, length_of
 
 # The issuer that every embedded stack has; its key lies in a folder, so no server in earnest may trust it.
@@ -49,6 +51,23 @@ def _given(value: Any) -> Any:
     return None if isinstance(value, str) and value.strip().lower() in {"", "none"} else value
 
 
+def _addresses(value: Any) -> Any:
+    """Read a JSON object; an empty text is none. What cannot be read is not repeated: there are passwords in it."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value) if value.strip() else {}
+    except json.JSONDecodeError:
+        raise ValueError('give a JSON object such as {"west": "postgresql://user:password@host:port/db"}') from None
+
+
+def _names(value: Any) -> Any:
+    """Read names separated by commas or white space; `all` and an empty text are no choice."""
+    if not isinstance(value, str):
+        return value
+    return None if value.strip().lower() in {"", "all"} else tuple(re.split(r"[\s,]+", value.strip()))
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 
 
@@ -61,6 +80,12 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SB_TRANSFER_", frozen=True, extra="ignore")
 
     database_url: SecretStr = Field(description="postgresql://user:password@host:port/database")
+    cells: Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(_addresses)] = Field(
+        default={}, description='addresses of other databases that environments live in: {"west": "postgresql://…"}'
+    )
+    serve_cells: Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_names)] = Field(
+        default=None, description="the cells whose heavy work this worker does, e.g. home,west; or all"
+    )
     smtp_url: SecretStr = Field(description="smtp://, smtps:// or smtp+starttls://, with user:password@ for a login")
     ticket_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_key_ring)] = Field(
         min_length=1, description="Fernet keys, newest first; older ones still open tickets"
@@ -165,6 +190,13 @@ class Settings(BaseSettings):
                 ip_network(part)
             except ValueError as error:
                 raise ValueError(f"{part!r} is no address and no network such as 10.0.0.0/8") from error
+        return value
+
+    @field_validator("cells")
+    @classmethod
+    def _names_of_cells(cls, value: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        if HOME in value or not all(re.fullmatch("[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?", name) for name in value):
+            raise ValueError("name each cell with small letters, digits and hyphens; home is SB_TRANSFER_DATABASE_URL")
         return value
 
     @field_validator("oidc_issuer")

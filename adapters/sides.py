@@ -19,6 +19,7 @@ from adapters.postgres import Connection
 from adapters.statements import load
 from domain.errors import EnvironmentUnknown
 from domain.fingerprint import Fingerprint, ObjectHash, TableHash
+from domain.vocabulary import HOME
 
 _SQL = load("verify")
 
@@ -31,6 +32,14 @@ _LOCAL = re.compile(
 
 # Object -> fact -> definition, e.g. ledger_account -> "index ledger_account_pkey" -> "CREATE UNIQUE INDEX …".
 Facts = dict[str, dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A schema, and the cell that it is in."""
+
+    schema: str
+    cell: str = HOME
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +110,7 @@ class Side:
     tables: dict[str, Table]
     types: dict[int, Type]
     server: str
+    cell: str = HOME
 
     @property
     def major(self) -> int:
@@ -179,7 +189,7 @@ class Side:
         return None
 
 
-async def read_side(connection: Connection, schema: str) -> Side:
+async def read_side(connection: Connection, schema: str, cell: str = HOME) -> Side:
     """Read everything about a schema but its rows. The connection's search_path must be the schema.
 
     Raises:
@@ -199,6 +209,7 @@ async def read_side(connection: Connection, schema: str) -> Side:
         {row["name"]: Table.of(row) for row in await connection.fetch(_SQL["tables"], schema)},
         {row["id"]: Type.of(row) for row in await connection.fetch(_SQL["types"], schema)},
         await connection.fetchval(_SQL["server"]),
+        cell,
     )
 
 

@@ -15,16 +15,20 @@ from uuid import uuid5
 
 import asyncpg
 
+from adapters.cells import Cells
+from adapters.differing import Differing
 from adapters.docket import hold_forward, tell
 from adapters.fingerprints import keep_proof
 from adapters.postgres import Connection, Pool, transaction, translated_errors
 from adapters.rowhash import Part, hash_statement
-from adapters.sides import Facts, Side, Table, fragment, read_side
+from adapters.sides import Place, Side, Table, read_side
 from adapters.statements import load
+from adapters.structure import NEW, OLD, structure
 from domain.errors import CloneDiffers, EnvironmentUnknown
 from domain.fingerprint import Fingerprint
 from domain.messages import CloneProgress, TableDifference, Verification, VerifyClone
 from domain.ports import ReportProgress
+from domain.vocabulary import HOME
 
 EVENT_KIND = "clone_verified"
 MAX_KEYS = 20
@@ -35,9 +39,7 @@ CHUNK_BYTES = 16 * 1024 * 1024
 _SMALL_BYTES = 1024 * 1024
 _SMALL_TABLES = 40
 _REPORT_SECONDS = 0.5
-_MAX_DEFINITION = 200
 _LAST_BLOCK = 2**32 - 2
-_OLD, _NEW = "the old environment", "the new environment"
 _NOTHING: Mapping[str, frozenset[str]] = MappingProxyType({})
 _SQL = load("verify")
 
@@ -156,10 +158,11 @@ def _silence(_: CloneProgress) -> None:
 class PostgresVerifier:
     """Plays `domain.ports.Verifier`."""
 
-    def __init__(self, pool: Pool, *, parallelism: int) -> None:
-        """Take a pool that is connected as sb_owner, and the number of its connections to keep busy."""
+    def __init__(self, pool: Pool, *, parallelism: int, cells: Cells | None = None) -> None:
+        """Take a pool that is connected as sb_owner, the number of its connections to keep busy, and other cells'."""
         self._pool = pool
         self._parallelism = parallelism
+        self._cells = cells or Cells(pool)
 
     async def verify(self, order: VerifyClone, report: ReportProgress) -> Verification:
         """Compare a clone with its source, keep the result with the transfer and tell it once.
@@ -172,7 +175,12 @@ class PostgresVerifier:
         """
         await self._hold(order)
         try:
-            compared = await self._compare(order.source_schema, order.target_schema, _NOTHING, report)
+            compared = await self._compare(
+                Place(order.source_schema, order.source_cell),
+                Place(order.target_schema, order.target_cell),
+                _NOTHING,
+                report,
+            )
         except (EnvironmentUnknown, asyncpg.PostgresError):
             await self._hold(order)  # an undo that began meanwhile drops the clone from under us
             raise
@@ -198,24 +206,25 @@ class PostgresVerifier:
 
     async def compare_schemas(
         self,
-        old_schema: str,
-        new_schema: str,
+        old: Place | str,
+        new: Place | str,
         ignored_columns: Mapping[str, frozenset[str]] = _NOTHING,
         report: ReportProgress = _silence,
     ) -> Verification:
         """Compare two schemas on demand, leaving out the values of `ignored_columns` (table → columns).
 
-        Rights that a fence around the old schema holds back may be there or not.
+        They are at home, unless their place is told. Rights that a fence around the old schema holds back may be
+        there or not.
 
         Raises:
             EnvironmentUnknown: There is no such schema.
             Unavailable: The server is away; try again.
         """
-        return (await self._compare(old_schema, new_schema, ignored_columns, report, fenced=True)).verification
+        return (await self._compare(_place(old), _place(new), ignored_columns, report, fenced=True)).verification
 
     async def hashes(
         self,
-        schema: str,
+        place: Place | str,
         report: ReportProgress = _silence,
         *,
         only: AbstractSet[str] | None = None,
@@ -224,7 +233,7 @@ class PostgresVerifier:
         """Read every row of a schema once and return what it is; see `domain.fingerprint`.
 
         Args:
-            schema: The schema.
+            place: The schema; at home, when its place is not told.
             report: Told of progress.
             only: The tables to read; all of them, if left out.
             without: Columns to leave out, by table.
@@ -236,7 +245,7 @@ class PostgresVerifier:
         """
         course = _Course(report, "hash")
         async with course.telling():
-            side = await self._side(schema)
+            side = await self._side(_place(place))
             pairs = [
                 _Pair(name, tuple(sorted(table.columns.keys() - without.get(name, frozenset()))), None)
                 for name, table in side.readable.items()
@@ -255,17 +264,18 @@ class PostgresVerifier:
             await hold_forward(connection, order.transfer_id, evening=order.evening)
 
     @asynccontextmanager
-    async def _reading(self, schema: str | None = None) -> AsyncIterator[Connection]:
-        """Read in a transaction whose settings are fixed; a schema makes the server write its names unqualified."""
+    async def _reading(self, place: Place | None = None, *, cell: str = HOME) -> AsyncIterator[Connection]:
+        """Read in a transaction whose settings are fixed; a place makes the server write its names unqualified."""
+        pool = self._cells.pool(place.cell if place else cell)
         with translated_errors():
-            async with self._pool.acquire() as connection, connection.transaction(readonly=True):
-                await connection.execute(_SQL["enter"], schema)
+            async with pool.acquire() as connection, connection.transaction(readonly=True):
+                await connection.execute(_SQL["enter"], place.schema if place else None)
                 yield connection
 
     async def _compare(
         self,
-        old_schema: str,
-        new_schema: str,
+        old_place: Place,
+        new_place: Place,
         ignored_columns: Mapping[str, frozenset[str]],
         report: ReportProgress,
         *,
@@ -273,7 +283,7 @@ class PostgresVerifier:
     ) -> _Compared:
         course = _Course(report)
         async with course.telling():
-            old, new = await self._sides(old_schema, new_schema)
+            old, new = await self._sides(old_place, new_place)
             if fenced:
                 await self._forget_taken_grants(old, new)
             pairs = _pairs(old, new, ignored_columns)
@@ -287,30 +297,30 @@ class PostgresVerifier:
             tables=len(old.tables),
             rows=sum(pair.sums[0][0] for pair in pairs),
             seconds=round(course.seconds, 3),
-            differences=_limited([*_structure(old.facts, new.facts), *(found[pair.name] for pair in unequal)]),
+            differences=_limited([*structure(old, new), *(found[pair.name] for pair in unequal)]),
         )
         fingerprints = [
             side.fingerprint({pair.name: pair.sums[place] for pair in pairs}) for place, side in enumerate((old, new))
         ]
         return _Compared(verification, *fingerprints)
 
-    async def _sides(self, *schemas: str) -> list[Side]:
+    async def _sides(self, *places: Place) -> list[Side]:
         """Read what the server says of some schemas, side by side where there are connections for it."""
         if self._parallelism == 1:
-            return [await self._side(schema) for schema in schemas]
+            return [await self._side(place) for place in places]
         try:
             async with asyncio.TaskGroup() as readers:
-                reading = [readers.create_task(self._side(schema)) for schema in schemas]
+                reading = [readers.create_task(self._side(place)) for place in places]
         except ExceptionGroup as group:
             raise group.exceptions[0] from group
         return [task.result() for task in reading]
 
-    async def _side(self, schema: str) -> Side:
-        async with self._reading(schema) as connection:
-            return await read_side(connection, schema)
+    async def _side(self, place: Place) -> Side:
+        async with self._reading(place) as connection:
+            return await read_side(connection, place.schema, place.cell)
 
     async def _forget_taken_grants(self, old: Side, new: Side) -> None:
-        async with self._reading() as connection:
+        async with self._reading(cell=old.cell) as connection:
             for taken in await connection.fetch(_SQL["taken_grants"], old.schema):
                 for side in (old, new):
                     side.facts.get(taken["object"], {}).pop(taken["fact"], None)
@@ -337,7 +347,7 @@ class PostgresVerifier:
 
     async def _hash(self, course: _Course, unit: _Unit) -> None:
         bounds = unit.pieces[0].part.bounds or ()
-        async with self._reading() as connection:
+        async with self._reading(cell=unit.side.cell) as connection:
             rows = await connection.fetch(
                 hash_statement(unit.side, [piece.part for piece in unit.pieces]), *((page, 0) for page in bounds)
             )
@@ -356,93 +366,17 @@ class PostgresVerifier:
         if pair.unreadable:
             return TableDifference(table=table, problem=f"its rows could not be read: {pair.unreadable}")
         counts = [sums[0] for sums in pair.sums]
-        problem = f"rows differ: {counts[0]} in {_OLD}, {counts[1]} in {_NEW}"
-        async with self._reading() as connection:
-            keys = await _keys(connection, pair, old, new) if pair.key else []
-            keys = keys or await _rows(connection, pair, old, new)
+        problem = f"rows differ: {counts[0]} in {OLD}, {counts[1]} in {NEW}"
+        differing = Differing(self._cells, pair.name, pair.columns, pair.key, MAX_KEYS)
+        keys = await differing.keys(old, new) if pair.key else []
+        keys = keys or await differing.rows(old, new)
         if len(keys) > MAX_KEYS:
             problem += f"; the first {MAX_KEYS} are named"
         return TableDifference(table=table, problem=problem, keys=keys[:MAX_KEYS])
 
 
-async def _keys(connection: Connection, pair: _Pair, old: Side, new: Side) -> list[str]:
-    """Name the rows that differ by their primary key, with the columns that differ."""
-    key = pair.key or ()
-    statement = _SQL["differing_keys"].format(
-        old_key=old.row(pair.name, key),
-        old_row=old.row(pair.name, pair.columns),
-        old_table=old.tables[pair.name].quoted,
-        new_key=new.row(pair.name, key),
-        new_row=new.row(pair.name, pair.columns),
-        new_table=new.tables[pair.name].quoted,
-    )
-    keys = [row["key"] for row in await connection.fetch(statement, MAX_KEYS + 1)]
-    sides: list[dict[bytes, asyncpg.Record]] = []
-    for side in (old, new):
-        statement = _SQL["keyed_rows"].format(
-            key=side.row(pair.name, key),
-            shown=", ".join(f"left({side.bare(pair.name, column)}::text, 80)" for column in key),
-            columns=", ".join(
-                fragment("column_hash").format(value=side.exact(pair.name, column)) for column in pair.columns
-            ),
-            table=side.tables[pair.name].quoted,
-        )
-        sides.append({row["key"]: row for row in await connection.fetch(statement, keys)})
-    return [_named(pair, sides[0].get(one), sides[1].get(one)) for one in keys]
-
-
-def _named(pair: _Pair, old: asyncpg.Record | None, new: asyncpg.Record | None) -> str:
-    row = old or new
-    if row is None:
-        raise AssertionError("a key comes from one side or the other")
-    name = ", ".join(f"{column}={shown}" for column, shown in zip(pair.key or (), row["shown"], strict=True))
-    if old is None or new is None:
-        return f"{name}: only in {_NEW if old is None else _OLD}"
-    cells = zip(pair.columns, old["columns"], new["columns"], strict=True)
-    return f"{name}: {', '.join(column for column, before, after in cells if before != after)}"
-
-
-async def _rows(connection: Connection, pair: _Pair, old: Side, new: Side) -> list[str]:
-    """Name the rows that differ by the beginning of their text, where no primary key does."""
-    statement = _SQL["differing_rows"].format(
-        old_row=old.row(pair.name, pair.columns),
-        old_table=old.tables[pair.name].quoted,
-        new_row=new.row(pair.name, pair.columns),
-        new_table=new.tables[pair.name].quoted,
-    )
-    surplus = {(row["first"], row["second"]): row["surplus"] for row in await connection.fetch(statement, MAX_KEYS + 1)}
-    shown: dict[tuple[int, int], str] = {}
-    for side in (old, new):
-        statement = _SQL["shown_rows"].format(
-            row=side.row(pair.name, pair.columns),
-            # As people know the table: in the order of its columns.
-            plain=", ".join(
-                side.bare(pair.name, name) for name in old.tables[pair.name].columns if name in pair.columns
-            ),
-            table=side.tables[pair.name].quoted,
-        )
-        for row in await connection.fetch(statement, [first for first, _ in surplus]):
-            shown[row["first"], row["second"]] = row["shown"]
-    return [f"{shown[row]}: {abs(count)} more in {_OLD if count > 0 else _NEW}" for row, count in surplus.items()]
-
-
-def _structure(old: Facts, new: Facts) -> Iterator[TableDifference]:
-    """Compare what the server says of each object of two schemas."""
-    for name in sorted(old.keys() | new.keys()):
-        if name not in new or name not in old:
-            yield TableDifference(table=name, problem=f"missing in {_NEW if name in old else _OLD}")
-            continue
-        before, after = old[name], new[name]
-        for fact in sorted(before.keys() | after.keys()):
-            if before.get(fact) != after.get(fact):
-                shown = [_shortened(side.get(fact)) for side in (before, after)]
-                yield TableDifference(table=name, problem=f"{fact}: {shown[0]} in {_OLD}, {shown[1]} in {_NEW}")
-
-
-def _shortened(definition: str | None) -> str:
-    if definition is None:
-        return "none"
-    return definition if len(definition) <= _MAX_DEFINITION else f"{definition[:_MAX_DEFINITION]}…"
+def _place(told: Place | str) -> Place:
+    return told if isinstance(told, Place) else Place(told)
 
 
 def _limited(differences: list[TableDifference]) -> list[TableDifference]:

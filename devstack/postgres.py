@@ -17,24 +17,31 @@ import asyncpg
 import psutil
 
 from devstack import processes
-from devstack.binaries import postgres_bin, unprivileged
+from devstack.binaries import Postgres, embedded_postgres, unprivileged
 from domain.errors import Unavailable
 
 _DATABASE = "sb"
 _START_TIMEOUT_SECONDS = 30.0
 _POLL_SECONDS = 0.05
+_BUILTIN = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+# The PostgreSQL since which there is such a provider, and since which a role is granted with more than one option.
+_BUILTIN_LOCALES, _GRANT_OPTIONS = 17, 16
 
 
 class EmbeddedPostgres:
     """One PostgreSQL server in one folder, which keeps its data, its port and its passwords between starts."""
 
-    def __init__(self, folder: Path, *, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, settings: Mapping[str, str] | None = None, programs: Postgres | None = None
+    ) -> None:
         """Prepare a server.
 
         Args:
             folder: Made when it is missing. Holds `data/`, `log`, and in mode 0600 `secrets.json` and `ports.json`.
             settings: Server settings beyond the defaults, e.g. `{"fsync": "off"}`.
+            programs: Another PostgreSQL than the embedded stack's own.
         """
+        self._programs = programs or embedded_postgres()
         self.folder = folder.absolute()
         self._data = self.folder / "data"
         self._secrets_file = self.folder / "secrets.json"
@@ -108,14 +115,14 @@ class EmbeddedPostgres:
             done = subprocess.run(
                 [
                     *unprivileged().prefix,
-                    str(postgres_bin() / "initdb"),
+                    *self._programs.prefix,
+                    str(self._programs.bin / "initdb"),
                     f"--pgdata={fresh}",
                     "--username=postgres",
                     f"--pwfile={password_file.name}",
                     "--auth=scram-sha-256",
                     "--encoding=UTF8",
-                    "--locale-provider=builtin",
-                    "--builtin-locale=C.UTF-8",
+                    *(_BUILTIN if self._programs.major >= _BUILTIN_LOCALES else ()),
                     "--locale=C",
                     "--no-sync",
                     "--no-instructions",
@@ -167,7 +174,14 @@ class EmbeddedPostgres:
         }
         flags = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         self._process = processes.launch(
-            [*unprivileged().prefix, str(postgres_bin() / "postgres"), "-D", str(self._data), *flags],
+            [
+                *unprivileged().prefix,
+                *self._programs.prefix,
+                str(self._programs.bin / "postgres"),
+                "-D",
+                str(self._data),
+                *flags,
+            ],
             folder=self.folder,
         )
 
@@ -202,7 +216,10 @@ class EmbeddedPostgres:
                     )
                     await connection.execute(statement)
             # The service may look at the world as the application does; it never inherits the application's rights.
-            await connection.execute("grant sb_app to sb_owner with admin true, inherit false, set true")
+            options = (
+                "admin true, inherit false, set true" if self._programs.major >= _GRANT_OPTIONS else "admin option"
+            )
+            await connection.execute(f"grant sb_app to sb_owner with {options}")
             await connection.execute("grant set on parameter session_replication_role to sb_owner")
             await connection.execute("grant pg_read_all_stats to sb_owner")
             await connection.execute(f"create database {_DATABASE} owner sb_owner")

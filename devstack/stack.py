@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import asyncpg
 from temporalio.client import Client
 
-from adapters.migrations import migrate_control
+from adapters.cells import set_up
 from adapters.nightly import ensure_nightly
 from adapters.payloads import encrypting
 from adapters.settings import settings_of
@@ -242,7 +242,7 @@ class Stack:
     async def _migrate(self) -> None:
         where = "{}:{}".format(*_host_and_port(self.info.database_url, _DATABASE))
         try:
-            await migrate_control(self.info.database_url)
+            await set_up(self.info.database_url, settings_of(self.process_environment()).cells)
         except Unavailable as error:
             raise Unavailable(f"The database does not answer at {where}. Start it, or correct {_DATABASE}.") from error
         except (asyncpg.PostgresError, ValueError) as error:

@@ -40,6 +40,10 @@ class WorkerStopping(Unavailable):
     """The worker stops; another one goes on."""
 
 
+class CellUnknown(Unavailable):
+    """There is no address for the database that this environment lives in. Put it in SB_TRANSFER_CELLS."""
+
+
 class EnvironmentBusy(Unavailable):
     """The environment is being written at this moment, so it could not be frozen yet. It is tried again by itself."""
 
@@ -128,6 +132,12 @@ class UploadRefused(Refused):
     """The upload is refused; the transfer goes on waiting for a good one."""
 
     dutch = "De upload is geweigerd. De overdracht blijft wachten op een goede upload."
+
+
+class CellCannotHold(UploadRefused):
+    """The database of the new licence cannot hold everything that this environment does. Ask support."""
+
+    dutch = "De database van de nieuwe licentie kan niet alles uit deze omgeving bevatten. Neem contact op met support."
 
 
 class TicketNotGenuine(UploadRefused):

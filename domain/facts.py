@@ -31,6 +31,10 @@ class EnvironmentFacts(Fact):
     """Whether sb_app may use the schema."""
     flags_left: int = 0
     """Administrations that are still read-only by a fence that was lifted."""
+    half_done: bool = False
+    """Whether a workflow is between two commits of a step on it: what stands in two databases changes in one first."""
+    changed_by: str | None = None
+    """Whose step that is; None when both databases say the same, as one always does."""
     grants_withheld: int = 0
     """Rights on sequences that a fence took and its lifting did not give back."""
 

@@ -177,7 +177,7 @@ def _a_released_one_has_a_successor(view: _View) -> Iterator[Violation]:
 
 def _only_active_ones_are_writable(view: _View) -> Iterator[Violation]:
     for one in view.facts.environments:
-        if one.status is not EnvironmentStatus.ACTIVE and one.writable:
+        if one.status is not EnvironmentStatus.ACTIVE and one.writable and not one.half_done:
             what = f"{one.status.value}, and {one.tables - one.fenced} of {one.tables} tables have no fence"
             yield _of(one, ViolationKind.WRITABLE_UNASKED, what)
 
@@ -197,7 +197,7 @@ def _the_old_one_stays_frozen(view: _View) -> Iterator[Violation]:
 
 def _active_ones_take_writes(view: _View) -> Iterator[Violation]:
     for one in view.facts.environments:
-        if one.status is EnvironmentStatus.ACTIVE and one.fenced:
+        if one.status is EnvironmentStatus.ACTIVE and one.fenced and not one.half_done:
             what = f"active, and {one.fenced} of {one.tables} tables refuse writes"
             yield _of(one, ViolationKind.ACTIVE_BUT_FENCED, what)
 
@@ -318,6 +318,8 @@ def _nothing_of_an_ended_move_is_left(view: _View) -> Iterator[Violation]:
 def _nobody_enters_what_is_being_built(view: _View) -> Iterator[Violation]:
     for one in view.facts.environments:
         if one.status is not EnvironmentStatus.BUILDING or not one.schema_exists or not one.application_may_enter:
+            continue
+        if one.half_done:
             continue
         # An evening that was put off when people could already look: it is shut table by table as it is dropped.
         moves = view.moves_to.get(one.environment_id, ())

@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from domain.steps import StepName, StepState
 from domain.vocabulary import (
+    HOME,
     CheckKind,
     ConsequenceKind,
     LicenceKind,
@@ -153,6 +154,7 @@ class EnvironmentSummary(Message):
     licence_number: str
     schema_name: str
     mailbox_address: str
+    cell: str = Field(default=HOME, description="the database that its schema is in")
 
 
 class MailProblem(Message):
@@ -362,6 +364,8 @@ class CloneAdministrations(Message):
     source_schema: str
     target_schema: str
     evening: int = Field(default=1, description=_EVENING)
+    source_cell: str = HOME
+    target_cell: str = HOME
 
 
 class CloneFinished(Message):
@@ -376,6 +380,8 @@ class VerifyClone(Message):
     source_schema: str
     target_schema: str
     evening: int = Field(default=1, description=_EVENING)
+    source_cell: str = HOME
+    target_cell: str = HOME
 
 
 class TableDifference(Message):
@@ -401,6 +407,7 @@ class HashFrozen(Message):
 
     transfer_id: UUID
     schema_name: str
+    cell: str = HOME
 
 
 class FrozenHashed(Message):
@@ -495,6 +502,8 @@ class IssueCertificate(Message):
     source_schema: str
     target_schema: str
     evening: int = Field(default=1, description=_EVENING)
+    source_cell: str = HOME
+    target_cell: str = HOME
 
 
 class CertificateIssued(Message):
@@ -514,6 +523,8 @@ class CheckUnchanged(Message):
     target_schema: str
     requested_by: str
     event_key: UUID = Field(description="the same for every attempt, so that a retry does not tell the story twice")
+    source_cell: str = HOME
+    target_cell: str = HOME
 
 
 class UnchangedChecked(Message):

@@ -77,7 +77,8 @@ REMEDY: Mapping[ViolationKind, str] = MappingProxyType(
         ViolationKind.WRITABLE_UNASKED: _HEAL + "it fences an old environment that was released. In a transfer that is "
         "under way: cancel it (`sb-transfer cancel T`) and start it again.",
         ViolationKind.NOT_FROZEN: "Cancel the transfer (`sb-transfer cancel T`) and start it again.",
-        ViolationKind.ACTIVE_BUT_FENCED: "Have a database administrator find who raised the fence; "
+        ViolationKind.ACTIVE_BUT_FENCED: _HEAL + "it lifts a freeze that was broken off between two databases. "
+        "Otherwise have a database administrator find who raised the fence; "
         "control.lift_fence opens the schema.",
         ViolationKind.SHUT_OUT: "Grant the application its way in: GRANT USAGE ON SCHEMA … TO sb_app.",
         ViolationKind.BOOKS_MISSING: "Restore the schema from a backup.",

@@ -1,6 +1,10 @@
 """The words of the manual as enumerations; their values are what the database, the API and Temporal show."""
 
 from enum import StrEnum
+from typing import Final
+
+# The cell (database) that `control` is in, and every environment unless its row says otherwise.
+HOME: Final = "home"
 
 
 class LicenceKind(StrEnum):

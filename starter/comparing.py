@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from adapters.cells import Cells
 from adapters.comparison import comparison_report
-from adapters.postgres import Pool, translated_errors
 from adapters.register import EnvironmentRecord
+from adapters.sides import Place
 from adapters.verifier import PostgresVerifier
 from domain import messages as m
 from domain.certificate import Certificate
@@ -17,11 +18,11 @@ OnComparison = Callable[[m.CloneProgress], None]
 
 
 class Comparer:
-    """Compares environments of one database; changes nothing."""
+    """Compares environments, wherever they live; changes nothing."""
 
-    def __init__(self, pool: Pool, verifier: PostgresVerifier) -> None:
-        """Take a pool that is connected as sb_owner, and the verifier."""
-        self._pool = pool
+    def __init__(self, cells: Cells, verifier: PostgresVerifier) -> None:
+        """Take pools that are connected as sb_owner, and the verifier."""
+        self._cells = cells
         self._verifier = verifier
 
     async def compare(
@@ -36,13 +37,12 @@ class Comparer:
             Unavailable: The database does not answer.
         """
         verification = await self._verifier.compare_schemas(
-            old.schema_name, new.schema_name, CHANGED_ON_PURPOSE, on_progress or (lambda _: None)
+            _place(old), _place(new), CHANGED_ON_PURPOSE, on_progress or (lambda _: None)
         )
-        with translated_errors():
-            async with self._pool.acquire() as connection:
-                report = await comparison_report(
-                    connection, old.schema_name, new.schema_name, made_at=datetime.now(UTC)
-                )
+        async with self._cells.together(None, old.cell, new.cell) as (here, there):
+            report = await comparison_report(
+                there, old.schema_name, new.schema_name, made_at=datetime.now(UTC), old=here
+            )
         return Compared(
             old=m.EnvironmentSummary.model_validate(old.model_dump()),
             new=m.EnvironmentSummary.model_validate(new.model_dump()),
@@ -71,6 +71,10 @@ class Comparer:
             if name == "new" and environment.status is not EnvironmentStatus.AWAITING_RELEASE:
                 sides.append(SideChecked(side=name, checked=False))
                 continue
-            now = await self._verifier.hashes(environment.schema_name, on_progress or (lambda _: None))
+            now = await self._verifier.hashes(_place(environment), on_progress or (lambda _: None))
             sides.append(SideChecked(side=name, checked=True, changes=then.changes(now)))
         return CertificateChecked(certificate=certificate, sides=sides)
+
+
+def _place(environment: EnvironmentRecord) -> Place:
+    return Place(environment.schema_name, environment.cell)

@@ -3,12 +3,13 @@
 from rich.text import Text
 
 from adapters.books import SeedReport, seed
-from adapters.migrations import migrate_control
+from adapters.cells import set_up as set_up_databases
 from adapters.nightly import ensure_nightly
 from adapters.payloads import encrypting
 from adapters.settings import Settings
 from adapters.temporal import connect_temporal, register_search_attributes
 from domain.reconciliation import RECONCILE_SCHEDULE
+from domain.vocabulary import HOME
 from starter.output import ExitCode, Output
 from starter.services import Surroundings, database
 from workflows import search_attributes
@@ -18,14 +19,20 @@ from workflows.queues import TRANSFERS
 async def set_up(here: Surroundings, output: Output) -> ExitCode:
     """Migrate the database, register the search attributes, and keep the nightly look; all may be repeated."""
     async with database(here.settings):  # says where the database should be when it is not there
-        migrations = await migrate_control(here.settings.database_url.get_secret_value())
+        migrations = await set_up_databases(here.settings.database_url.get_secret_value(), here.settings.cells)
     client = await connect_temporal(environment=here.environment, data_converter=encrypting(here.settings.payload_keys))
     attributes = await register_search_attributes(client, search_attributes.ALL)
     heals = here.settings.reconcile_heals
     scheduled = await ensure_nightly(client, task_queue=TRANSFERS, timezone=here.settings.timezone, heals=heals)
     output.answer(
-        {"migrations": migrations, "search_attributes": attributes, "schedule": RECONCILE_SCHEDULE},
+        {
+            "migrations": migrations,
+            "search_attributes": attributes,
+            "schedule": RECONCILE_SCHEDULE,
+            "cells": [HOME, *here.settings.cells],
+        },
         Text(f"Migrations applied: {', '.join(migrations) or 'none, the database is up to date'}"),
+        Text(f"Cells up to date: {', '.join([HOME, *here.settings.cells])}"),
         Text(f"Search attributes registered: {', '.join(attributes) or 'none, all were known'}"),
         Text(
             f"Schedule {'made' if scheduled else 'kept'}: {RECONCILE_SCHEDULE}, every morning at seven, "

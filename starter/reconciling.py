@@ -8,6 +8,7 @@ from temporalio.client import Client, WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
 
+from adapters.cells import open_cells
 from adapters.inspection import PostgresInspector
 from adapters.liveness import TemporalLiveness
 from adapters.payloads import encrypting
@@ -45,9 +46,14 @@ async def inspect(here: Surroundings, output: Output, *, fix: bool, deep: bool, 
 
 async def _look(settings: Settings, client: Client, *, deep: bool) -> Findings:
     """Look from here: for that no worker is needed."""
-    async with database(settings, connections=2 + settings.clone_parallelism) as pool:
-        verifier = PostgresVerifier(pool, parallelism=settings.clone_parallelism)
-        return await PostgresInspector(pool, TemporalLiveness(client), verifier).inspect(Inspect(deep=deep))
+    connections = 2 + settings.clone_parallelism
+    async with (
+        database(settings, connections=connections) as pool,
+        open_cells(pool, settings.cells, max_size=connections, application_name="sb-transfer client") as cells,
+    ):
+        verifier = PostgresVerifier(pool, parallelism=settings.clone_parallelism, cells=cells)
+        inspector = PostgresInspector(pool, TemporalLiveness(client), verifier, cells=cells)
+        return await inspector.inspect(Inspect(deep=deep))
 
 
 async def _heal(client: Client, order: Reconcile) -> Reconciled:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from adapters.cells import open_cells
 from adapters.log import PostgresTransferLog
 from adapters.payloads import encrypting
 from adapters.postgres import Pool, connect_pool, translated_errors
@@ -80,15 +81,19 @@ async def connect(settings: Settings, *, environment: Mapping[str, str] | None =
         Unavailable: A server does not answer; the message names it.
         Misconfigured: Temporal's profile, certificate or namespace is wrong.
     """
-    async with database(settings, connections=4 + settings.clone_parallelism) as pool:
+    connections = 4 + settings.clone_parallelism
+    async with (
+        database(settings, connections=connections) as pool,
+        open_cells(pool, settings.cells, max_size=connections, application_name="sb-transfer client") as cells,
+    ):
         seal = TicketSeal(settings.ticket_keys)
         yield TransferClient(
             await connect_temporal(environment=environment, data_converter=encrypting(settings.payload_keys)),
             register=PostgresRegister(pool),
-            previews=PostgresPreviewReader(pool),
+            previews=PostgresPreviewReader(pool, cells=cells),
             tickets=PostgresTicketOffice(pool, seal, settings.ticket_ttl),
             seal=seal,
-            comparer=Comparer(pool, PostgresVerifier(pool, parallelism=settings.clone_parallelism)),
+            comparer=Comparer(cells, PostgresVerifier(pool, parallelism=settings.clone_parallelism, cells=cells)),
             log=PostgresTransferLog(pool),
             runbook_url=settings.runbook_url or "",
         )

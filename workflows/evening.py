@@ -196,10 +196,13 @@ class Evening:
                     transfer_id=self._progress.transfer_id,
                     source_schema=old.schema_name,
                     target_schema=new.schema_name,
+                    source_cell=old.cell,
+                    target_cell=new.cell,
                     evening=self._number,
                 ),
                 policies.HEAVY,
                 "clone every administration",
+                cell=new.cell,
             )
             self._progress.detail(
                 StepName.CLONE,
@@ -217,10 +220,13 @@ class Evening:
                     transfer_id=self._progress.transfer_id,
                     source_schema=old.schema_name,
                     target_schema=new.schema_name,
+                    source_cell=old.cell,
+                    target_cell=new.cell,
                     evening=self._number,
                 ),
                 policies.HEAVY,
                 "compare every row, byte for byte",
+                cell=new.cell,
             )
             if not self.verified.equal:
                 differences = "; ".join(f"{d.table}: {d.problem}" for d in self.verified.differences[:5])
@@ -255,12 +261,14 @@ class Evening:
 
     async def _compare_and_open(self) -> None:
         """Make the comparison of "Administraties controleren", then let people look."""
+        _, new = self._both()
         with self._progress.step(StepName.COMPARE):
             compared = await perform(
                 SuccessorActivities.compare_environments,
                 m.CompareEnvironments(transfer_id=self._progress.transfer_id, evening=self._number),
                 policies.HEAVY,
                 "the comparisons that the manual asks for",
+                cell=new.cell,
             )
             self._progress.comparison = compared
             if compared.unequal:

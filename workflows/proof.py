@@ -56,10 +56,13 @@ class Proof:
                     transfer_id=self._progress.transfer_id,
                     source_schema=old.schema_name,
                     target_schema=new.schema_name,
+                    source_cell=old.cell,
+                    target_cell=new.cell,
                     evening=evening,
                 ),
                 policies.HEAVY,
                 "hash the opened environment, sign the certificate",
+                cell=new.cell,
             )
             self._progress.detail(StepName.CERTIFY, f"signed with key {issued.key_id}")
 
@@ -79,11 +82,14 @@ class Proof:
                     transfer_id=self._progress.transfer_id,
                     source_schema=old.schema_name,
                     target_schema=new.schema_name,
+                    source_cell=old.cell,
+                    target_cell=new.cell,
                     requested_by=release.released_by,
                     event_key=workflow.uuid4(),
                 ),
                 policies.CHECK,
                 "whether anything has changed since",
+                cell=new.cell,
             )
         except ActivityError as error:
             if is_cancel(error):
@@ -106,9 +112,10 @@ class Proof:
         with self._progress.step(StepName.HASH):
             hashed = await perform(
                 ProofActivities.hash_frozen,
-                m.HashFrozen(transfer_id=self._progress.transfer_id, schema_name=old.schema_name),
+                m.HashFrozen(transfer_id=self._progress.transfer_id, schema_name=old.schema_name, cell=old.cell),
                 policies.HASH,
                 "hash every row of the frozen environment",
+                cell=old.cell,
             )
             self._progress.detail(StepName.HASH, f"{hashed.tables} tables, {hashed.rows:,} rows")
 

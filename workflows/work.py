@@ -7,6 +7,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, RetryState, is_cancelled_exception
 
 from workflows.policies import Policy
+from workflows.queues import clone_queue
 
 _Order = TypeVar("_Order")
 _Answer = TypeVar("_Answer")
@@ -17,8 +18,12 @@ async def perform(
     order: _Order,
     policy: Policy,
     summary: str,
+    *,
+    cell: str | None = None,
 ) -> _Answer:
     """Run an activity method and return its answer; `summary` is what operators read beside it.
+
+    Heavy work is given its `cell`: it waits in that cell's queue instead of the policy's.
 
     Raises:
         ActivityError: It failed for good, took too long or was cancelled.
@@ -26,7 +31,7 @@ async def perform(
     answer: _Answer = await workflow.execute_activity_method(
         activity,
         order,
-        task_queue=policy.task_queue,
+        task_queue=policy.task_queue if cell is None else clone_queue(cell),
         start_to_close_timeout=policy.start_to_close,
         schedule_to_close_timeout=policy.schedule_to_close,
         heartbeat_timeout=policy.heartbeat,

@@ -11,6 +11,7 @@ from adapters import catalog
 from adapters.clone.course import Course, Range
 from adapters.clone.run import Run
 from adapters.clone.schedule import Schedule, Unit, Work
+from adapters.clone.stream import carry_ranges
 from adapters.clone.throttle import Throttle
 from adapters.postgres import Connection
 from adapters.statements import load
@@ -193,7 +194,8 @@ class Copying:
     async def _structure(self, connection: Connection) -> int:
         plan, target = self._course.plan, self._run.target
         await connection.execute(await connection.fetchval(_SQL["create_schema"], target))
-        comment = await catalog.schema_comment(connection, self._run.source)
+        async with self._run.reading(connection) as there:
+            comment = await catalog.schema_comment(there, self._run.source)
         if comment is not None:
             await connection.execute(await connection.fetchval(_SQL["comment_schema"], target, comment))
         await self._make(connection, [*plan.types, *plan.sequences, *plan.functions, *plan.tables])
@@ -241,6 +243,8 @@ class Copying:
             if not chosen:
                 return 0
             await catalog.enter(connection, self._run.target)
+            if self._run.across:
+                return await self._carried(connection, chosen)
             rows: int = await connection.fetchval(
                 _SQL["copy_ranges"],
                 self._run.source,
@@ -256,6 +260,18 @@ class Copying:
             return rows
 
         return work
+
+    async def _carried(self, connection: Connection, pieces: list[Range]) -> int:
+        """Carry rows from another database."""
+        run, division = self._run, self._course.division
+        if division.replica:
+            await connection.execute(_SQL["past_triggers"], "replica")
+        files = [division.filenodes[piece.load.table] for piece in pieces]
+        async with run.reading(connection) as there:
+            rows = await carry_ranges(there, connection, pieces, (run.source, run.target), files)
+        if division.replica:
+            await connection.execute(_SQL["past_triggers"], "origin")
+        return rows
 
     def _index(self, statement: str) -> Work:
         async def work(connection: Connection) -> int:
@@ -273,6 +289,10 @@ class Copying:
         plan, run = self._course.plan, self._run
         await self._make(connection, [*plan.views, *plan.view_functions])
         await self._make(connection, [*plan.attached, *plan.comments, *plan.grants, *plan.owners])
+        if run.across:
+            async with run.reading(connection) as there:
+                await catalog.stand_as(there, run.source, connection, run.target)
+            return 0
         for statement in await catalog.position_statements(connection, run.source, run.target):
             await connection.execute(statement)
         return 0
@@ -282,7 +302,7 @@ class Copying:
 
         async def work(connection: Connection) -> int:
             told: set[str] = set()
-            if connection.get_server_version().major >= _STATISTICS_CARRIED:
+            if connection.get_server_version().major >= _STATISTICS_CARRIED and not self._run.across:
                 await catalog.enter(connection, self._run.target)
                 source, target = self._run.source, self._run.target
                 told = {row["name"] for row in await connection.fetch(_SQL["copy_statistics"], source, target, tables)}

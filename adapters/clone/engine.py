@@ -10,17 +10,19 @@ from uuid import uuid5
 import asyncpg
 
 from adapters import catalog
+from adapters.cells import Cells, Guest, cell_of_new, note
 from adapters.clone.copying import Copying, NotCarried
 from adapters.clone.course import Course
 from adapters.clone.division import Division, divide
 from adapters.clone.run import Run, leftover_name
 from adapters.clone.throttle import Limits, Throttle
-from adapters.docket import hold_backward, tell
+from adapters.docket import hold_backward, hold_forward, tell
 from adapters.postgres import Connection, Pool, transaction, translated_errors
 from adapters.statements import load
 from domain.errors import AlreadyReleased, Superseded, Unavailable
 from domain.messages import CloneAdministrations, CloneFinished, DropClone
 from domain.ports import MustStop, ReportProgress
+from domain.vocabulary import EnvironmentStatus
 
 _SQL = load("clone")
 _SET_ON_PARAMETER = 15  # the PostgreSQL since which the right to set one parameter can be granted
@@ -34,19 +36,23 @@ def _goes_on() -> bool:
 
 
 class PostgresCloneEngine:
-    """Copies a frozen schema to a new one inside the server; rows never pass through this process."""
+    """Copies a frozen schema to a new one: inside the server, or from one cell's database to another's."""
 
-    def __init__(self, pool: Pool, *, parallelism: int, limits: Limits = _NO_LIMITS) -> None:
+    def __init__(
+        self, pool: Pool, *, parallelism: int, limits: Limits = _NO_LIMITS, cells: Cells | None = None
+    ) -> None:
         """Prepare an engine.
 
         Args:
             pool: Has at least `parallelism` + 1 connections for each clone that runs at once.
             parallelism: Connections that one clone keeps busy.
             limits: Above these a clone pauses between two units.
+            cells: Where environments live that are not in the pool's database; as many connections to each.
         """
         self._pool = pool
         self._parallelism = parallelism
         self._limits = limits
+        self._cells = cells or Cells(pool)
 
     async def clone(
         self, order: CloneAdministrations, report: ReportProgress, must_stop: MustStop = _goes_on
@@ -66,14 +72,23 @@ class PostgresCloneEngine:
         """
         began = time.monotonic()
         run = await Run.begin(
-            self._pool, order.transfer_id, order.source_schema, order.target_schema, evening=order.evening
+            self._pool,
+            order.transfer_id,
+            order.source_schema,
+            order.target_schema,
+            evening=order.evening,
+            cells=self._cells,
+            source_cell=order.source_cell,
+            target_cell=order.target_cell,
         )
         if run.result is not None:
             return CloneFinished.model_validate_json(run.result)
         try:
             with translated_errors():
-                async with self._pool.acquire() as connection:
-                    plan = await catalog.draw_blueprint(connection, order.source_schema)
+                async with run.pool.acquire() as connection:
+                    version = await catalog.server_version(connection)
+                    async with run.reading(connection) as there:
+                        plan = await catalog.draw_blueprint(there, order.source_schema, version=version)
                     course = Course(plan, await _division(connection, run, plan, self._parallelism))
                 throttle = Throttle(self._limits, must_stop)
                 await Copying(run, course, self._parallelism, report, throttle).everything()
@@ -81,7 +96,7 @@ class PostgresCloneEngine:
             raise NotCarried(f"{error} The transfer is undone; ask support.") from error
         finally:
             await self._add_seconds(run, time.monotonic() - began)
-        return await self._finish(run, plan)
+        return await self._finish(run, plan, order.target_cell)
 
     async def drop(self, order: DropClone) -> None:
         """Leave nothing of the clone.
@@ -91,47 +106,54 @@ class PostgresCloneEngine:
         """
         async with transaction(self._pool) as connection:
             # The undo has begun (checked here), so no new attempt can start; what still runs is ended, then barred.
-            await hold_backward(connection, order.transfer_id)
-            await connection.execute(_SQL["end_leftovers"], leftover_name(order.transfer_id))
-        async with transaction(self._pool) as connection:
-            schema = await connection.fetchval(_SQL["close_run"], order.transfer_id)
-            schema = schema or await connection.fetchval(_SQL["reserved_schema"], order.transfer_id)
+            transfer = await hold_backward(connection, order.transfer_id)
+            if transfer is None:
+                return
+            cell = await cell_of_new(connection, transfer)
+            reserved = await connection.fetchval(_SQL["reserved_schema"], order.transfer_id)
+            async with self._cells.backward(connection, cell, transfer) as there:
+                await there.execute(_SQL["end_leftovers"], leftover_name(order.transfer_id))
+        pool = self._cells.pool(cell)
+        async with transaction(pool) as there:
+            schema = await there.fetchval(_SQL["close_run"], order.transfer_id) or reserved
         if schema is None:
             return
         try:
-            while await self._drop_some(order, schema):
+            while await _drop_some(pool, order, schema):
                 continue
-            async with transaction(self._pool) as connection:
-                await connection.execute(_SQL["drop_schema"], order.transfer_id, schema)
+            async with transaction(pool) as there:
+                await there.execute(_SQL["drop_schema"], order.transfer_id, schema)
+                await note(there, cell, Guest(transfer["new_environment_id"], schema, order.transfer_id, None))
         except asyncpg.ObjectInUseError as error:
             raise AlreadyReleased from error
         async with transaction(self._pool) as connection:
-            await connection.execute(_SQL["forget_run"], order.transfer_id)
             await tell(
                 connection, order.transfer_id, "clone_dropped", event_key=uuid5(order.transfer_id, "clone_dropped")
             )
-
-    async def _drop_some(self, order: DropClone, schema: str) -> int:
-        async with transaction(self._pool) as connection:
-            dropped: int = await connection.fetchval(_SQL["drop_tables"], order.transfer_id, schema, _DROP_TABLES)
-            return dropped
+            async with self._cells.backward(connection, cell, transfer) as there:
+                await there.execute(_SQL["forget_run"], order.transfer_id)
 
     async def _add_seconds(self, run: Run, seconds: float) -> None:
         try:
-            async with transaction(self._pool) as connection:
+            async with transaction(run.pool) as connection:
                 await connection.execute(_SQL["not_awaited"])
                 await connection.execute(_SQL["add_seconds"], run.target, seconds)
         except Unavailable:
             return  # the time of an attempt that the server did not survive is not worth another failure
 
-    async def _finish(self, run: Run, plan: catalog.Blueprint) -> CloneFinished:
+    async def _finish(self, run: Run, plan: catalog.Blueprint, cell: str) -> CloneFinished:
         async with transaction(self._pool) as connection:
-            done = await connection.fetchval(_SQL["hold_run"], run.target, run.attempt)
-            if done is None:
-                raise Superseded
-            if done != len(run.done):  # the server crashed before the last units had reached its disk
-                raise Unavailable("The database has lost the end of the clone. It is tried again by itself.")
-            seconds = await connection.fetchval(_SQL["add_seconds"], run.target, 0.0)
+            transfer = await hold_forward(connection, run.transfer_id, evening=run.evening)
+            async with self._cells.forward(connection, cell, transfer) as books:
+                done = await books.fetchval(_SQL["hold_run"], run.target, run.attempt)
+                if done is None:
+                    raise Superseded
+                if done != len(run.done):  # the server crashed before the last units had reached its disk
+                    raise Unavailable("The database has lost the end of the clone. It is tried again by itself.")
+                # This commit waits for the disk, and so for every unit before it.
+                seconds = await books.fetchval(_SQL["add_seconds"], run.target, 0.0)
+                building = EnvironmentStatus.BUILDING
+                await note(books, cell, Guest(transfer["new_environment_id"], run.target, run.transfer_id, building))
             finished = CloneFinished(
                 tables=len(plan.tables),
                 rows=sum(unit.rows for unit in run.done.values()),
@@ -149,6 +171,12 @@ class PostgresCloneEngine:
                 event_key=uuid5(run.transfer_id, f"clone_finished {run.evening}"),
             )
         return finished
+
+
+async def _drop_some(pool: Pool, order: DropClone, schema: str) -> int:
+    async with transaction(pool) as connection:
+        dropped: int = await connection.fetchval(_SQL["drop_tables"], order.transfer_id, schema, _DROP_TABLES)
+        return dropped
 
 
 async def _division(connection: Connection, run: Run, plan: catalog.Blueprint, parallelism: int) -> Division:

@@ -5,11 +5,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import UUID, uuid5
 
+from adapters.cells import Cells
 from adapters.docket import hold_forward, tell
 from adapters.postgres import Connection, Pool, translated_errors
 from adapters.statements import load
 from domain.errors import Superseded
-from domain.vocabulary import TransferState
+from domain.vocabulary import HOME, TransferState
 
 _SQL = load("clone")
 
@@ -24,7 +25,7 @@ class Finished:
 
 @dataclass(slots=True)
 class Run:
-    """The right of one attempt to write into a target schema."""
+    """The right of one attempt to write into a target schema; its books are in the target's database."""
 
     pool: Pool
     transfer_id: UUID
@@ -34,39 +35,71 @@ class Run:
     evening: int = 1
     result: str | None = None
     done: dict[str, Finished] = field(default_factory=dict)
+    source_pool: Pool | None = None
+    """Where the source is, when that is another database than the target's."""
 
     @classmethod
-    async def begin(cls, pool: Pool, transfer_id: UUID, source: str, target: str, *, evening: int = 1) -> "Run":
+    async def begin(
+        cls,
+        pool: Pool,
+        transfer_id: UUID,
+        source: str,
+        target: str,
+        *,
+        evening: int = 1,
+        cells: Cells | None = None,
+        source_cell: str = HOME,
+        target_cell: str = HOME,
+    ) -> "Run":
         """Bar every older attempt and read what they have finished; `result` is set when that is everything.
 
         Raises:
             Superseded: The transfer is being undone, this evening was put off, or the clone has been dropped.
         """
+        cells = cells or Cells(pool)
+        there = cells.pool(target_cell)
+        from_elsewhere = cells.pool(source_cell) if source_cell != target_cell else None
         with translated_errors():
             async with pool.acquire() as connection, connection.transaction():
                 transfer = await hold_forward(connection, transfer_id, evening=evening)
                 result = await connection.fetchval(_SQL["clone_result"], transfer_id)
                 if result is not None:
-                    return cls(pool, transfer_id, source, target, 0, evening, result)
+                    return cls(there, transfer_id, source, target, 0, evening, result, source_pool=from_elsewhere)
                 if transfer["state"] == TransferState.SCHEDULED:
                     await connection.execute(_SQL["begin_cloning"], transfer_id)
                     key = uuid5(transfer_id, f"clone_started {evening}")
                     await tell(connection, transfer_id, "clone_started", detail={"evening": evening}, event_key=key)
-                # The server goes on with the statement of a worker that is gone; waiting for it would hold up an undo.
-                await connection.execute(_SQL["end_leftovers"], leftover_name(transfer_id))
-                attempt = await connection.fetchval(_SQL["open_run"], target, source, transfer_id)
-                if attempt is None:
-                    raise Superseded
-                rows = await connection.fetch(_SQL["done_units"], target)
+                async with cells.forward(connection, target_cell, transfer, evening=evening) as books:
+                    # The server goes on with the statement of a worker that is gone; waiting would hold up an undo.
+                    await books.execute(_SQL["end_leftovers"], leftover_name(transfer_id))
+                    attempt = await books.fetchval(_SQL["open_run"], target, source, transfer_id)
+                    if attempt is None:
+                        raise Superseded
+                    rows = await books.fetch(_SQL["done_units"], target)
         return cls(
-            pool,
+            there,
             transfer_id,
             source,
             target,
             attempt,
             evening,
             done={row["unit"]: Finished(row["rows"], row["bytes"]) for row in rows},
+            source_pool=from_elsewhere,
         )
+
+    @property
+    def across(self) -> bool:
+        """Tell whether rows have to leave one database for another."""
+        return self.source_pool is not None
+
+    @asynccontextmanager
+    async def reading(self, connection: Connection) -> AsyncIterator[Connection]:
+        """Look at the source: with a target's own connection when both are in one database."""
+        if self.source_pool is None:
+            yield connection
+        else:
+            async with self.source_pool.acquire() as there:
+                yield there
 
     @asynccontextmanager
     async def unit(self, name: str, connection: Connection) -> AsyncIterator[Finished]:

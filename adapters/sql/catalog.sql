@@ -16,6 +16,13 @@ select set_config('search_path', quote_ident($1), true),
        -- Rather an error than rows that a policy hides.
        set_config('row_security', 'off', true)
 
+-- name: enter_for
+-- Write statements for a server of another version: `version` is what both understand, `target` that server's. 0 is this
+-- one's.
+select set_config('sb_transfer.version', least(w.target, w.own)::text, true), set_config('sb_transfer.target', w.target::text, true)
+from (select current_setting('server_version_num')::int as own,
+             coalesce(nullif($1::int, 0), current_setting('server_version_num')::int) as target) w
+
 -- name: types
 -- Enums, domains, composite types and ranges.
 with ns as (select oid from pg_namespace where nspname = $1)
@@ -131,7 +138,7 @@ select format('create %s table %I (%s)%s%s%s%s',
                     where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass
                       and d.refobjid = c.oid and d.refobjsubid = a.attnum and d.deptype = 'i')
             end, '')
-            || case when a.attnotnull and current_setting('server_version_num')::int < 180000 then ' not null' else '' end),
+            || case when a.attnotnull and current_setting('sb_transfer.version')::int < 180000 then ' not null' else '' end),
             ', ' order by a.attnum)
          from pg_attribute a
          join pg_type t on t.oid = a.atttypid
@@ -139,7 +146,8 @@ select format('create %s table %I (%s)%s%s%s%s',
          where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and (a.attislocal or c.relispartition)),
         (select string_agg(format('constraint %I %s', k.conname, pg_get_constraintdef(k.oid)), ', ' order by k.conkey)
          from pg_constraint k
-         where k.conrelid = c.oid and k.contype = 'n' and k.convalidated and (k.conislocal or c.relispartition))),
+         where current_setting('sb_transfer.version')::int >= 180000
+           and k.conrelid = c.oid and k.contype = 'n' and k.convalidated and (k.conislocal or c.relispartition))),
     (select ' inherits (' || string_agg(i.inhparent::regclass::text, ', ' order by i.inhseqno) || ')'
        from pg_inherits i where i.inhrelid = c.oid and not c.relispartition),
     case c.relkind when 'p' then ' partition by ' || pg_get_partkeydef(c.oid) end,
@@ -172,7 +180,7 @@ left join pg_attrdef ad on ad.adrelid = c.oid and ad.adnum = a.attnum and a.attg
 cross join lateral (values
     ('set default ' || pg_get_expr(ad.adbin, ad.adrelid)),
     -- Since PostgreSQL 18 a NOT NULL is a constraint with a name, and stands in the table's definition.
-    (case when a.attnotnull and not a.attislocal and current_setting('server_version_num')::int < 180000 then 'set not null' end),
+    (case when a.attnotnull and not a.attislocal and current_setting('sb_transfer.version')::int < 180000 then 'set not null' end),
     (case when a.attstorage <> t.typstorage then 'set storage '
         || case a.attstorage when 'p' then 'plain' when 'e' then 'external' when 'm' then 'main' else 'extended' end end),
     (case when a.attcompression <> '' then 'set compression ' || case a.attcompression when 'l' then 'lz4' else 'pglz' end end),
@@ -341,6 +349,30 @@ from (select c.relname, row_number() over (order by c.oid) / 100 as batch
       from pg_class c where c.relnamespace = (select oid from pg_namespace where nspname = $1) and c.relkind = 'S') part
 group by part.batch order by part.batch
 
+-- name: standing
+-- Statements that read where the sequences stand.
+select string_agg(format('select %L::text as name, last_value, is_called from %I.%I', part.relname, $1::text, part.relname),
+                  ' union all ') as statement
+from (select c.relname, row_number() over (order by c.oid) / 100 as batch
+      from pg_class c where c.relnamespace = (select oid from pg_namespace where nspname = $1) and c.relkind = 'S') part
+group by part.batch order by part.batch
+
+-- name: stand
+-- Put sequences of a schema where others stand.
+select setval(format('%I.%I', $1::text, p.name)::regclass, p.last_value, p.is_called)
+from unnest($2::text[], $3::bigint[], $4::boolean[]) as p (name, last_value, is_called)
+
+-- name: schema_rights
+-- Rights on a schema, to be given in another database.
+select e.privilege_type as privilege, case when e.grantee <> 0 then pg_get_userbyid(e.grantee)::text end as grantee,
+       e.is_grantable and e.grantee <> n.nspowner as grantable
+from pg_namespace n cross join lateral aclexplode(n.nspacl) e where n.nspname = $1
+
+-- name: schema_grant
+-- One of them as a statement; null is everybody.
+select format('grant %s on schema %I to %s%s', $2::text, $1::text, coalesce(quote_ident($3::text), 'public'),
+              case when $4::boolean then ' with grant option' end)
+
 -- name: comments
 -- Comments on everything that can carry one.
 with ns as (select oid from pg_namespace where nspname = $1),
@@ -426,6 +458,12 @@ select statement from (
         case when e.grantee = 0 then 'public' else e.grantee::regrole::text end,
         case when e.is_grantable and e.grantee <> owner then ' with grant option' end)
     from held cross join lateral aclexplode(acl) e
+    -- Since PostgreSQL 17 an owner's right to VACUUM and ANALYZE is one that can be taken away.
+    where not (e.privilege_type = 'MAINTAIN' and e.grantee = owner and current_setting('sb_transfer.target')::int < 170000)
+    union all
+    select 3, what, format('grant maintain on %s to %s', what, owner::regrole)
+    from held where columns is null and what like 'table %' and current_setting('server_version_num')::int < 170000
+      and current_setting('sb_transfer.target')::int >= 170000
 ) rights order by place, what, statement
 
 -- name: schema_grants
@@ -442,6 +480,15 @@ select c.oid::regclass::text as table_name, c.relname,
     coalesce(pg_partition_root(c.oid), c.oid)::regclass::text as family,
     pg_relation_size(c.oid) / current_setting('block_size')::int as pages, pg_relation_filenode(c.oid)::bigint as filenode,
     pg_table_size(c.oid) as bytes, greatest(c.reltuples, 0)::bigint as rows_estimate,
+    array(select a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+            and a.attgenerated = '' order by a.attnum) as names,
+    -- Whether every value's binary form means the same in another database: no number of a type that somebody made is in
+    -- it. Below 10000 the server's own types have the same numbers everywhere.
+    not exists (select from pg_attribute a join pg_type t on t.oid = a.atttypid
+                left join pg_type b on b.oid = t.typbasetype
+                where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
+                  and not (coalesce(b.oid, t.oid) < 10000 and coalesce(b.typsend, t.typsend) <> 0
+                           and coalesce(b.typreceive, t.typreceive) <> 0 or coalesce(b.typtype, t.typtype) = 'e')) as portable,
     (select string_agg(format('%I', a.attname), ', ' order by a.attnum) from pg_attribute a
       where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '') as columns,
     -- A value of an environment's own type goes by its text into the copy's type of that name; text is made to be read

@@ -46,6 +46,24 @@ select format('comment on schema %I is %L', $1::text, $2::text)
 -- Copy ranges of pages; inside the server, so the worker's memory does not see the rows.
 select control.copy_ranges($1, $2, $3, $4::text[], $5::bigint[], $6::text[], $7::text[], $8::bigint[], $9::bigint[])
 
+-- name: range_queries
+-- What reads each range of pages in the source ($1) of another database, in their order.
+select case when r.columns = '' then format('select from only %I.%I where ctid >= %L and ctid < %L', $1::text, r.name,
+                                            format('(%s,0)', r.first), format('(%s,0)', r.last))
+       else format('select %s from only %I.%I where ctid >= %L and ctid < %L', r.columns, $1::text, r.name,
+                   format('(%s,0)', r.first), format('(%s,0)', r.last)) end as query
+from unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[]) with ordinality as r (name, columns, first, last, place)
+order by r.place
+
+-- name: rewritten
+-- A table of the source whose rows lie in another file than when the ranges were drawn; no row when there is none.
+select f.name from unnest($2::text[], $3::bigint[]) as f (name, file)
+where pg_relation_filenode(format('%I.%I', $1::text, f.name)::regclass) <> f.file::oid limit 1
+
+-- name: past_triggers
+-- Load rows past the checks of foreign keys, or not any more: the source enforces them, the proof carries them over.
+select set_config('session_replication_role', $1, true)
+
 -- name: index_settings
 -- How many processes help with a build, and memory for the sort.
 select set_config('max_parallel_maintenance_workers', $1, true), set_config('maintenance_work_mem', '256MB', true)

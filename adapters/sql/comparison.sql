@@ -2,6 +2,12 @@
 -- tables, and gives one row per thing compared: whose it is (administration_id), which it is (item, for a person; and
 -- id, its key), its amount, and everything that must be equal about it (figures, as text).
 
+-- name: same_words
+-- What values look like as text, so that two databases say the same of the same.
+select set_config(s.name, s.value, true)
+from (values ('timezone', 'UTC'), ('datestyle', 'ISO, YMD'), ('intervalstyle', 'iso_8601'), ('extra_float_digits', '3'),
+             ('bytea_output', 'hex'), ('xmloption', 'content')) as s (name, value)
+
 -- name: administrations
 -- The administrations of one side.
 select id, name from administration order by name, id
@@ -105,6 +111,10 @@ truncate sb_comparison_detail
 -- Put down one side of an unequal check. The detail is one of the statements above.
 insert into sb_comparison_detail (side, administration_id, id, item, amount, figures)
 select $1, administration_id, id, item, amount, figures from ({detail}) as detail
+
+-- name: carry_detail
+-- One side of an unequal check, to be put down in another database.
+select $1::text, administration_id, id, item, amount::numeric, figures from ({detail}) as detail
 
 -- name: differences
 -- The first differing rows of one administration, at most $2.

@@ -154,6 +154,12 @@ insert into app_user (email, role, invitation_status, mobile_link_status)
 values ($1, 'owner', 'not_invited', 'needs_relink')
 on conflict ((lower(email))) do update set role = 'owner'
 
+-- name: count_users
+-- How many will be invited, with the customer's own login ($1) if there is one; unqualified, as above.
+select count(*) + case when $1::text is not null and not exists (select from app_user u where lower(u.email) = lower($1))
+                       then 1 else 0 end
+from app_user
+
 -- name: invite_users
 -- Every user is asked in again; unqualified, so that it means the environment's table.
 update app_user set invitation_status = 'invited'

@@ -18,7 +18,7 @@ where t.transfer_id = $1
 
 -- name: hold_environment
 -- An environment, held until the transaction ends.
-select environment_id, schema_name, status from control.environment where environment_id = $1 for update
+select environment_id, schema_name, status, cell from control.environment where environment_id = $1 for update
 
 -- name: hold_transfer
 -- The state of a transfer, held until the transaction ends.
@@ -41,6 +41,15 @@ where t.state = 'undone' and t.new_environment ->> 'schema_name' = $1
 -- name: fence_up
 -- Whether a transfer's freeze has not been lifted.
 select exists (select from control.fence where transfer_id = $1 and lifted_at is null)
+
+-- name: stray_fence
+-- In a cell: the freeze of an environment that was not lifted, and whose it is.
+select transfer_id, environment_id, schema_name, administrations, sequence_grants from control.fence
+where environment_id = $1 and lifted_at is null for update
+
+-- name: bar_stray
+-- In a cell: what is left of a freeze that was broken off comes too late from now on.
+update control.transfer set state = 'undone', undo_reason = 'failed' where transfer_id = $1 and state <> 'released'
 
 -- name: raise_fence
 -- Refuse every write in a schema; says how many tables are fenced.

@@ -10,7 +10,12 @@ select pg_export_snapshot() as snapshot, transaction_timestamp() as at
 select format('set transaction snapshot %L', $1::text)
 
 -- name: environments
--- Every environment beside what its schema really looks like.
+-- Every environment.
+select e.environment_id, e.licence_number || '/' || e.name as label, e.status, e.schema_name, e.cell
+from control.environment e
+
+-- name: schemas
+-- What schemas ($1) really look like, and what a cell says of those who are its guests (at home there are none).
 with guarded as (
     select c.relnamespace, count(*) as tables,
            count(*) filter (where t.tgenabled = 'A') as fenced,
@@ -23,17 +28,48 @@ with guarded as (
     select r.oid from pg_roles r, pg_roles app where app.rolname = 'sb_app' and pg_has_role(app.oid, r.oid, 'usage')
     union all select 0
 )
-select e.environment_id, e.licence_number || '/' || e.name as label, e.status, e.schema_name,
-       n.oid is not null as schema_exists,
+select e.schema_name, n.oid is not null as schema_exists,
        coalesce(g.tables, 0) as tables, coalesce(g.fenced, 0) as fenced, coalesce(g.fence_remains, 0) as fence_remains,
        n.oid is not null and (
            n.nspowner in (select oid from application)
            or exists (select from aclexplode(n.nspacl) a
                       where a.privilege_type = 'USAGE' and a.grantee in (select oid from application))
-       ) as application_may_enter
-from control.environment e
+       ) as application_may_enter,
+       guest.status as status_there, move.workflow_id as changed_by
+from unnest($1::text[]) as e (schema_name)
 left join pg_namespace n on n.nspname = e.schema_name
 left join guarded g on g.relnamespace = n.oid
+left join control.guest guest on guest.schema_name = e.schema_name
+left join control.transfer move on move.transfer_id = guest.transfer_id
+
+-- name: openings_of_guests
+-- The same in a cell, for the active environments ($1) that live there.
+with opening as (
+    select f.environment_id, f.schema_name, f.administrations, f.sequence_grants, f.lifted_at as at, f.xmin as opened
+    from control.fence f where f.lifted_at is not null and f.environment_id = any ($1::uuid[])
+    union all
+    select g.environment_id, g.schema_name, g.administrations, g.sequence_grants, g.opened_at, g.xmin
+    from control.guest g where g.opened_at is not null and g.environment_id = any ($1::uuid[])
+), latest as (
+    select distinct on (o.environment_id) o.* from opening o
+    -- What is frozen again has its rights taken again, also when home has not heard of it yet.
+    where not exists (select from control.fence up where up.environment_id = o.environment_id and up.lifted_at is null)
+    order by o.environment_id, o.at desc
+), withheld as (
+    select l.environment_id, count(*) as grants
+    from latest l
+    cross join lateral jsonb_to_recordset(l.sequence_grants) as g (sequence text, grantee text, privilege text)
+    join pg_namespace n on n.nspname = l.schema_name
+    join pg_class c on c.relnamespace = n.oid and c.relkind = 'S' and c.relname = g.sequence
+    left join pg_roles r on r.rolname = g.grantee
+    where (g.grantee is null or r.oid is not null)
+      and not exists (select from aclexplode(c.relacl) a
+                      where a.privilege_type = g.privilege and a.grantee = coalesce(r.oid, 0))
+    group by l.environment_id
+)
+select l.environment_id, l.schema_name, l.administrations::text as administrations, l.opened::text as opened,
+       coalesce(w.grants, 0) as grants_withheld
+from latest l left join withheld w using (environment_id)
 
 -- name: openings
 -- For every active environment that a fence was lifted in: what the last one had changed, and who lifted it.
@@ -48,7 +84,8 @@ with opening as (
     where t.state = 'released'
 ), latest as (
     select distinct on (o.environment_id) o.*
-    from opening o join control.environment e on e.environment_id = o.environment_id and e.status = 'active'
+    from opening o
+    join control.environment e on e.environment_id = o.environment_id and e.status = 'active' and e.cell = 'home'
     order by o.environment_id, o.at desc
 ), withheld as (
     select l.environment_id, count(*) as grants
@@ -110,15 +147,15 @@ select address, environment_id, valid_until, closed_at is not null as closed fro
 where closed_at is null
 
 -- name: orphan_schemas
--- Schemas named like an environment's that no environment has.
+-- Schemas named like an environment's that none of this database's environments ($1) has.
 select n.nspname from pg_namespace n
-where n.nspname ~ '^env_[0-9a-f]{32}$'
-  and not exists (select from control.environment e where e.schema_name = n.nspname)
+where n.nspname ~ '^env_[0-9a-f]{32}$' and not n.nspname = any ($1::text[])
 order by n.nspname
 
 -- name: unreleased_clones
 -- Finished clones that people compare at this moment, with both schemas.
-select t.transfer_id, old.schema_name as old_schema, new.schema_name as new_schema
+select t.transfer_id, old.schema_name as old_schema, new.schema_name as new_schema, old.cell as old_cell,
+       new.cell as new_cell
 from control.transfer t
 join control.environment old on old.environment_id = t.environment_id
 join control.environment new on new.environment_id = t.new_environment_id

@@ -19,8 +19,8 @@ select jsonb_build_object(
     'transfer', to_jsonb(t) - array['report', 'banks', 'consequences', 'clone_result', 'verification',
                                     'new_environment'],
     'old', jsonb_build_object('name', t.environment_name) || jsonb_strip_nulls(place.old)
-           || coalesce(jsonb_strip_nulls(to_jsonb(old_licence)), '{}'),
-    'new', place.new || coalesce(jsonb_strip_nulls(to_jsonb(new_licence)), '{}'),
+           || coalesce(jsonb_strip_nulls(to_jsonb(old_licence) - 'cell'), '{}'),
+    'new', place.new || coalesce(jsonb_strip_nulls(to_jsonb(new_licence) - 'cell'), '{}'),
     'ticket', (select to_jsonb(ticket) - array['digest'] from control.ticket where ticket.transfer_id = $1),
     'forward_until', (select route.valid_until from control.mailbox_route route
                       where route.address = place.old ->> 'mailbox_address'

@@ -1,19 +1,19 @@
 -- name: environment
 -- An environment by id.
 select environment_id, licence_number, name, url_part, url, schema_name, status, mailbox_address, login_email,
-       schema_version, created_at
+       schema_version, created_at, cell
 from control.environment where environment_id = $1
 
 -- name: environments_named
 -- Environments of this name, whatever its capitals.
 select environment_id, licence_number, name, url_part, url, schema_name, status, mailbox_address, login_email,
-       schema_version, created_at
+       schema_version, created_at, cell
 from control.environment where lower(name) = lower($1) order by created_at, environment_id
 
 -- name: environments
 -- Every environment.
 select environment_id, licence_number, name, url_part, url, schema_name, status, mailbox_address, login_email,
-       schema_version, created_at
+       schema_version, created_at, cell
 from control.environment order by licence_number, lower(name)
 
 -- name: transfer

@@ -1,6 +1,6 @@
 -- name: licence
 -- The licence that takes the environment over.
-select licence_number, kind, host from control.licence where licence_number = $1
+select licence_number, kind, host, cell from control.licence where licence_number = $1
 
 -- name: address_given_before
 -- A mailbox address is never given to a second customer, not even after it was closed.
@@ -9,8 +9,8 @@ select exists (select from control.mailbox_route where address = $1)
 -- name: reserve
 -- Hold name and url under the new licence. The unique indexes decide which of two at once wins.
 insert into control.environment (environment_id, licence_number, name, url_part, url, schema_name, status,
-                                 mailbox_address, login_email, schema_version)
-values ($1, $2, $3, $4, $5, $6, 'building', $7, $8, $9)
+                                 mailbox_address, login_email, schema_version, cell)
+values ($1, $2, $3, $4, $5, $6, 'building', $7, $8, $9, $10)
 
 -- name: name_taken
 -- Whether a licence has an environment of this name, as its unique index sees it.

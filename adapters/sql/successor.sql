@@ -6,7 +6,7 @@ select banks, consequences, report from control.transfer where transfer_id = $1
 
 -- name: sides
 -- The two environments of a transfer; no row until the upload has reserved the new one.
-select old_one.schema_name as old_schema, old_one.mailbox_address as old_mailbox_address,
+select old_one.cell as old_cell, new_one.cell as new_cell, old_one.schema_name as old_schema, old_one.mailbox_address as old_mailbox_address,
        new_one.schema_name as new_schema, new_one.mailbox_address as new_mailbox_address, t.scenario
 from control.transfer t
 join control.environment old_one on old_one.environment_id = t.environment_id

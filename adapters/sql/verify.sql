@@ -473,18 +473,29 @@ hashbyteaextended({bytes}, {seed})
 -- The same number on every server: a row's hash is its only value's.
 hash_record_extended(row({bytes}), {seed})
 
+-- name: hashed_keys
+-- A table's rows by key, each with two hashes of all that is compared.
+(select x.key, hash_record_extended(row(x.sent), 1) as first, hash_record_extended(row(x.sent), 2) as second
+ from (select record_send(row({key})) as key, record_send(row({row})) as sent from only {table} t offset 0) x)
+
 -- name: differing_keys
 -- Keys whose rows differ, or are on one side only.
 select coalesce(o.key, n.key) as key
-from (select x.key, hash_record_extended(row(x.sent), 1) as first, hash_record_extended(row(x.sent), 2) as second
-      from (select record_send(row({old_key})) as key, record_send(row({old_row})) as sent
-            from only {old_table} t offset 0) x) o
-full join
-     (select x.key, hash_record_extended(row(x.sent), 1) as first, hash_record_extended(row(x.sent), 2) as second
-      from (select record_send(row({new_key})) as key, record_send(row({new_row})) as sent
-            from only {new_table} t offset 0) x) n on n.key = o.key
+from {old} o full join {new} n on n.key = o.key
 where o.key is null or n.key is null or o.first <> n.first or o.second <> n.second
 order by 1 limit $1
+
+-- name: compared
+-- The hashes of one side, to be put beside another database's.
+select * from {hashed} x
+
+-- name: make_compared_keys
+-- Where the hashes of another database's rows are put.
+create temporary table sb_compared_keys (key bytea, first bigint, second bigint) on commit drop
+
+-- name: make_compared_rows
+-- The same for rows without a key.
+create temporary table sb_compared_rows (first bigint, second bigint) on commit drop
 
 -- name: keyed_rows
 -- The rows of a few keys: what a person recognises them by, and each column's hash.
@@ -501,13 +512,15 @@ hash_record_extended(row(record_send(row({value}))), 1)
 -- The elements of an array or multirange. In FROM, unnest would spread a composite element over columns.
 (select array_agg(record_send(row({element}))) from (select unnest({value}) as x offset 0) {alias})
 
+-- name: hashed_rows
+-- A table's rows, each as two hashes.
+(select hash_record_extended(row(s.sent), 1) as first, hash_record_extended(row(s.sent), 2) as second
+ from (select record_send(row({row})) as sent from only {table} t) s)
+
 -- name: differing_rows
 -- Whole rows of which one side has more than the other, by their hashes; surplus is positive on the old side.
 select x.first, x.second, sum(x.side)::bigint as surplus
-from (select hash_record_extended(row(s.sent), 1) as first, hash_record_extended(row(s.sent), 2) as second, s.side
-      from (select record_send(row({old_row})) as sent, 1 as side from only {old_table} t
-            union all
-            select record_send(row({new_row})), -1 from only {new_table} t) s) x
+from (select o.first, o.second, 1 as side from {old} o union all select n.first, n.second, -1 from {new} n) x
 group by 1, 2 having sum(x.side) <> 0
 order by 1, 2 limit $1
 

@@ -4,19 +4,24 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import UUID
 
 import asyncpg
 import pytest
 
 from adapters.books import seed
-from adapters.migrations import migrate_environment
+from adapters.cells import settle
+from adapters.migrations import migrate_control, migrate_environment
 from adapters.postgres import Pool, connect_pool
+from devstack.binaries import elder_postgres
 from devstack.postgres import EmbeddedPostgres
 from domain.naming import schema_name_of
+from tests.integration.across import WEST
 from tests.integration.moves import Move, scheduled_move
 
 SEED_LINES = 3000
+TOOLS = Path(__file__).parents[2] / ".tools"
 _TEMPLATE = "seeded_template"
 
 
@@ -40,6 +45,20 @@ async def seeded_template(postgres: EmbeddedPostgres) -> str:
     await seed(pool, journal_lines=SEED_LINES, base_domain="sb.example")
     await pool.close()
     return _TEMPLATE
+
+
+@pytest.fixture(scope="session")
+async def elder(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedPostgres]:
+    """A PostgreSQL 15 that is the cell in the west."""
+    quick = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("elder"), settings=quick, programs=elder_postgres(TOOLS))
+    await server.start()
+    try:
+        await migrate_control(server.dsn())
+        await settle(server.dsn(), WEST)
+        yield server
+    finally:
+        await server.stop()
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from adapters.cells import Cells
 from adapters.certificate import CertificateSigner
 from adapters.clone import PostgresCloneEngine
 from adapters.postgres import Pool, connect_pool
@@ -266,7 +267,7 @@ async def test_a_certificate_is_held_against_the_databases(bench: Bench) -> None
     await bench.to_inspection()
     _, certificate = await bench.certificate()
     register = PostgresRegister(bench.desk.pool)
-    comparer = Comparer(bench.desk.pool, bench.verifier)
+    comparer = Comparer(Cells(bench.desk.pool), bench.verifier)
 
     async def held() -> list[Any]:
         old, new = [

@@ -4,6 +4,7 @@ import pytest
 
 from adapters.settings import Settings, settings_of
 from domain.errors import Misconfigured
+from worker import served_cells
 
 NEEDED = {
     "SB_TRANSFER_DATABASE_URL": "postgresql://sb_owner@localhost/sb",
@@ -50,3 +51,24 @@ def test_a_runbook_is_a_page_or_nothing() -> None:
     for value in ("javascript:alert(1)", "docs/operations.md", "https://docs.example/x#y", "https://docs.example/> [x"):
         with pytest.raises(Misconfigured, match="SB_TRANSFER_RUNBOOK_URL"):
             settings(RUNBOOK_URL=value)
+
+
+def test_cells_are_read_with_their_addresses_and_a_worker_serves_all_or_some() -> None:
+    """A worker that serves another cell than its operator chose lets one cell's evening starve another's."""
+    west = '{"west": "postgresql://sb_owner:secret@west/sb"}'
+    assert (settings().cells, settings(CELLS="").cells) == ({}, {})
+    given = settings(CELLS=west)
+    assert given.cells["west"].get_secret_value().endswith("@west/sb")
+    assert "secret" not in repr(given)
+    assert served_cells(given) == ("home", "west")
+    assert served_cells(settings(CELLS=west, SERVE_CELLS="west")) == ("west",)
+    with pytest.raises(Misconfigured, match=r"names east, .* There are: home, west"):
+        served_cells(settings(CELLS=west, SERVE_CELLS="west,east"))
+
+
+@pytest.mark.parametrize("value", ["{'west': 'secret'}", '{"home": "secret"}', '{"We st": "secret"}', '["secret"]'])
+def test_cells_that_cannot_be_read_are_refused_without_repeating_them(value: str) -> None:
+    """There are passwords in them, and what a program says at its start is kept in logs."""
+    with pytest.raises(Misconfigured, match="SB_TRANSFER_CELLS") as refused:
+        settings(CELLS=value)
+    assert "secret" not in str(refused.value)
