@@ -131,7 +131,7 @@ async def test_nobody_has_live_streams_without_end(
     served: Callable[..., Send], door: Door, client: TransferClient
 ) -> None:
     """One firm could keep every worker busy with questions of where its transfer stands."""
-    which = (await client.transfers(limit=1))[0].transfer_id
+    which = (await client.prepare("10002/Van Dam Horeca", requested_by="test")).transfer_id
     session = served()("203.0.113.1", Role.OPERATOR)
     door.listening["operator:None:Anna"] = 20
     try:
@@ -139,6 +139,9 @@ async def test_nobody_has_live_streams_without_end(
     finally:
         del door.listening["operator:None:Anna"]
     assert refused.json()["type"].endswith(":too-many-attempts")
+    await client.cancel(str(which), by="test")
+    async for _ in sights(client, str(which), lambda sight: sight.state.is_final):
+        continue
 
 
 async def test_whoever_has_two_roles_uploads_for_their_own_licence_only(callers: Callers) -> None:
