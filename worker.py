@@ -40,17 +40,24 @@ from adapters.health import HealthServer, WorkerHealth
 from adapters.inspection import PostgresInspector
 from adapters.liveness import TemporalLiveness
 from adapters.log import PostgresTransferLog
+from adapters.logs import LogFormat, configure_logs
 from adapters.mail import SmtpMailer
 from adapters.mailroom import PostgresMailroom
+from adapters.meters import UNMEASURED, Meters
+from adapters.noted import NotedInspector
 from adapters.payloads import encrypting
 from adapters.postgres import connect_pool
 from adapters.prover import PostgresProver
 from adapters.reservations import PostgresReservations
 from adapters.settings import Settings, load_settings
 from adapters.successor import PostgresSuccessorDesk
+from adapters.telemetry import start_runtime
 from adapters.temporal import connect_temporal
 from adapters.tickets import PostgresTicketOffice, TicketSeal
+from adapters.tracing import traced
+from adapters.trail import Trail
 from adapters.verifier import PostgresVerifier
+from adapters.vitals import Vitals
 from domain.errors import Misconfigured, TransferError
 from domain.vocabulary import HOME
 from workflows import policies, queues
@@ -67,7 +74,14 @@ _GRACE = timedelta(seconds=10)
 
 
 def build_workers(
-    client: Client, settings: Settings, *, quick: Cells, heavy: Cells, post: Cells, plugins: Sequence[Plugin] = ()
+    client: Client,
+    settings: Settings,
+    *,
+    quick: Cells,
+    heavy: Cells,
+    post: Cells,
+    plugins: Sequence[Plugin] = (),
+    meters: Meters = UNMEASURED,
 ) -> list[Worker]:
     """Wire the adapters to the activities and return the workers for `transfers`, `mail` and each cell's clones.
 
@@ -80,12 +94,14 @@ def build_workers(
     signer = CertificateSigner(settings.certificate_keys)
     parallelism, home = settings.clone_parallelism, quick.home
     verifier = PostgresVerifier(heavy.home, parallelism=parallelism, cells=heavy)
-    engine = PostgresCloneEngine(heavy.home, parallelism=parallelism, limits=_limits(settings), cells=heavy)
+    engine = PostgresCloneEngine(
+        heavy.home, parallelism=parallelism, limits=_limits(settings), cells=heavy, meters=meters
+    )
     mailer = SmtpMailer(settings.smtp_url, settings.mail_from)
     reservations = PostgresReservations(
         home, seal, base_domain=settings.base_domain, window=settings.window, cells=quick
     )
-    gate = PostgresEnvironmentGate(home, remind_every=settings.release_reminder_every, cells=quick)
+    gate = PostgresEnvironmentGate(home, remind_every=settings.release_reminder_every, cells=quick, meters=meters)
     roster = Roster(
         gate=GateActivities(gate),
         tickets=TicketActivities(
@@ -96,21 +112,21 @@ def build_workers(
         clone=CloneActivities(engine, verifier),
         proof=ProofActivities(PostgresProver(heavy.home, verifier, signer, cells=heavy)),
         successor=SuccessorActivities(PostgresSuccessorDesk(home, cells=quick)),
-        mail=MailActivities(PostgresMailroom(post.home, mailer, settings.zone, cells=post)),
-        log=LogActivities(PostgresTransferLog(home)),
+        mail=MailActivities(PostgresMailroom(post.home, mailer, settings.zone, cells=post, meters=meters)),
+        log=LogActivities(PostgresTransferLog(home, meters)),
     )
     reconcile = ReconcileActivities(
-        PostgresInspector(home, TemporalLiveness(client), verifier, cells=quick),
+        NotedInspector(PostgresInspector(home, TemporalLiveness(client), verifier, cells=quick), home),
         PostgresHealer(home, gate=gate, reservations=reservations, engine=engine, cells=quick),
     )
-    boundary = ErrorBoundary()
+    interceptors = (Trail(meters), ErrorBoundary())
     deployment = deployment_of(settings)
     transfers = Worker(
         client,
         task_queue=queues.TRANSFERS,
         workflows=[TransferWorkflow, MailboxForwardingWorkflow, RecoveryWorkflow, ReconcileWorkflow],
         activities=[*roster.short(), *reconcile.short()],
-        interceptors=[boundary],
+        interceptors=interceptors,
         plugins=plugins,
         deployment_config=deployment,
         max_concurrent_activities=settings.slots_transfers,
@@ -122,7 +138,7 @@ def build_workers(
             client,
             task_queue=queues.clone_queue(cell),
             activities=[*roster.heavy(), *reconcile.heavy()],
-            interceptors=[boundary],
+            interceptors=interceptors,
             plugins=plugins,
             deployment_config=deployment,
             max_concurrent_activities=settings.slots_clone,
@@ -135,7 +151,7 @@ def build_workers(
         client,
         task_queue=queues.MAIL,
         activities=roster.post(),
-        interceptors=[boundary],
+        interceptors=interceptors,
         plugins=plugins,
         deployment_config=deployment,
         max_concurrent_activities=settings.slots_mail,
@@ -190,19 +206,29 @@ async def serve(settings: Settings, *, plugins: Sequence[Plugin] = ()) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     async with AsyncExitStack() as resources:
+        tracing = resources.enter_context(traced("sb-transfer-worker"))
+        runtime = start_runtime(settings.metrics_bind)
         # Each clone also holds one connection for its bookkeeping, and may read or write in any cell.
         clones = len(served_cells(settings)) * settings.slots_clone * (settings.clone_parallelism + 1)
         quick = await _cells(resources, settings, "sb-transfer worker", settings.slots_transfers, ready=1)
         heavy = await _cells(resources, settings, "sb-transfer clone", clones)
         await require_sight(quick.home, _limits(settings))
         post = await _cells(resources, settings, "sb-transfer mail", settings.slots_mail, ready=1)
-        client = await connect_temporal(data_converter=encrypting(settings.payload_keys))
+        client = await connect_temporal(
+            data_converter=encrypting(settings.payload_keys),
+            interceptors=tracing.interceptors() if tracing else (),
+            runtime=runtime,
+        )
+        if settings.metrics_bind is not None:
+            reading = asyncio.create_task(Vitals(quick.home, runtime.metric_meter).keep_reading(), name="vitals")
+            resources.callback(reading.cancel)
         health = WorkerHealth(quick.home, client, queues.TRANSFERS)
         if settings.health_port is not None:
             await resources.enter_async_context(
                 HealthServer(settings.health_host, settings.health_port, health.readiness)
             )
-        workers = build_workers(client, settings, quick=quick, heavy=heavy, post=post, plugins=plugins)
+        meters = Meters(runtime.metric_meter)
+        workers = build_workers(client, settings, quick=quick, heavy=heavy, post=post, plugins=plugins, meters=meters)
         await _work(workers, stop, health)
 
 
@@ -230,9 +256,11 @@ async def _cells(resources: AsyncExitStack, settings: Settings, name: str, most:
 
 def main(*, plugins: Sequence[Plugin] = ()) -> int:
     """Run the worker; return the exit code: 0 after a signal, 3 without a server, 4 with unusable settings."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    configure_logs(LogFormat.AUTO)
     try:
-        asyncio.run(serve(load_settings(), plugins=plugins))
+        settings = load_settings()
+        configure_logs(settings.log_format)
+        asyncio.run(serve(settings, plugins=plugins))
     except TransferError as error:
         _log.error("%s", error)
         return 3 if error.retryable else 4

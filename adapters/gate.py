@@ -1,6 +1,7 @@
 """Shuts and opens an environment to writers: the manual's "kenmerk alleen-lezen" and "Vrijgeven"."""
 
 import asyncio
+import time
 from datetime import timedelta
 from uuid import UUID
 
@@ -31,6 +32,7 @@ from adapters.fence import (
     sweep,
     wait_for_drawn_numbers,
 )
+from adapters.meters import UNMEASURED, Meters
 from adapters.postgres import Connection, Pool, transaction
 from adapters.statements import load
 from domain import messages as m
@@ -57,10 +59,18 @@ _FENCE = ("environment_id", "schema_name", "administrations", "administration_co
 class PostgresEnvironmentGate:
     """Plays `domain.ports.EnvironmentGate`. See `control.refuse_write` for what an application sees."""
 
-    def __init__(self, pool: Pool, *, remind_every: timedelta = timedelta(days=7), cells: Cells | None = None) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        remind_every: timedelta = timedelta(days=7),
+        cells: Cells | None = None,
+        meters: Meters = UNMEASURED,
+    ) -> None:
         """Take a pool that is connected as sb_owner, how often a release is reminded of, and other cells' pools."""
         self._pool = pool
         self._cells = cells or Cells(pool)
+        self._meters = meters
         self._remind_every = remind_every
 
     async def freeze(self, order: m.FreezeEnvironment) -> m.EnvironmentFrozen:
@@ -125,7 +135,10 @@ class PostgresEnvironmentGate:
             environment = await one(connection, _SQL["lock_environment"], order.environment_id)
             if environment["status"] != EnvironmentStatus.ACTIVE:
                 raise EnvironmentNotActive
-            return await self._freeze(connection, transfer, order, environment, (patience, first_of_all))
+            frozen, held_since = await self._freeze(connection, transfer, order, environment, (patience, first_of_all))
+        if held_since is not None:
+            self._meters.fence_hold.record(time.monotonic() - held_since)
+        return frozen
 
     async def _frozen_before(
         self, connection: Connection, transfer_id: UUID, environment: asyncpg.Record
@@ -140,7 +153,9 @@ class PostgresEnvironmentGate:
         order: m.FreezeEnvironment,
         environment: asyncpg.Record,
         bounds: tuple[Patience, list[int]],
-    ) -> m.EnvironmentFrozen:
+    ) -> tuple[m.EnvironmentFrozen, float | None]:
+        """Freeze it; return since when, by the monotonic clock, writers are held until the commit, if they are now."""
+        held_since: float | None = None
         cell, schema_name = environment["cell"], environment["schema_name"]
         await connection.execute(_SQL["set_status"], order.environment_id, EnvironmentStatus.READ_ONLY)
         frozen_at = await connection.fetchval(_SQL["mark_frozen"], order.transfer_id)
@@ -151,6 +166,7 @@ class PostgresEnvironmentGate:
                 await refuse_obstacles(there, schema_name)
                 grants = await there.fetchval(_SQL["take_sequence_grants"], schema_name)
                 # As late as can be: from here to the commit every writer of this environment is held.
+                held_since = time.monotonic()
                 raised = await freeze_schema(there, schema_name, *bounds)
                 with busy_when_late():
                     await there.execute(
@@ -168,11 +184,11 @@ class PostgresEnvironmentGate:
                     await note(there, cell, Guest(order.environment_id, schema_name, order.transfer_id, status))
                     fence = await one(there, _SQL["fence_of"], order.transfer_id)
             if cell == HOME:
-                return await self._tell_of(connection, order, environment, fence)
+                return await self._tell_of(connection, order, environment, fence), held_since
         await connection.execute(
             _SQL["keep_fence"], order.transfer_id, *(fence[name] for name in _FENCE), fence["raised_at"]
         )
-        return await self._tell_of(connection, order, environment, fence)
+        return await self._tell_of(connection, order, environment, fence), held_since
 
     async def _tell_of(
         self,

@@ -3,6 +3,7 @@
 import asyncpg
 
 from adapters.docket import SERVICE, hold_backward, live_transfer_of, plain, tell
+from adapters.meters import UNMEASURED, Meters
 from adapters.postgres import Connection, Pool, transaction
 from adapters.statements import load
 from domain import messages as m
@@ -15,9 +16,10 @@ _SQL = load("log")
 class PostgresTransferLog:
     """Plays `domain.ports.TransferLog`."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, meters: Meters = UNMEASURED) -> None:
         """Take a pool that is connected as sb_owner."""
         self._pool = pool
+        self._meters = meters
 
     async def record(self, order: m.RecordEvent) -> None:
         """Append an event, once for each key. The transfer itself need not exist (yet)."""
@@ -49,6 +51,8 @@ class PostgresTransferLog:
                     reason=order.detail,
                     detail={"reason": order.reason},
                 )
+        if begun:
+            self._meters.undos.add(1, {"reason": order.reason})
 
     async def _bar(self, connection: Connection, order: m.BeginUndo) -> bool:
         while True:

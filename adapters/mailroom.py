@@ -12,6 +12,7 @@ import asyncpg
 from adapters.cells import Cells
 from adapters.letters import Facts, LetterWriter, Recipient, merged, read_facts, recipients_of
 from adapters.mail import Attachment, MailServerAway, Outgoing, SmtpMailer
+from adapters.meters import UNMEASURED, Meters
 from adapters.postgres import Connection, Pool, translated_errors
 from adapters.statements import load
 from domain.errors import MailDelayed, MailRejected, Superseded, WrongMoment
@@ -41,7 +42,15 @@ class PostgresMailroom:
     is then sent again with the same Message-ID, by which receivers recognise it.
     """
 
-    def __init__(self, pool: Pool, mailer: SmtpMailer, zone: ZoneInfo, *, cells: Cells | None = None) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        mailer: SmtpMailer,
+        zone: ZoneInfo,
+        *,
+        cells: Cells | None = None,
+        meters: Meters = UNMEASURED,
+    ) -> None:
         """Take the collaborators.
 
         Args:
@@ -49,11 +58,13 @@ class PostgresMailroom:
             mailer: The way out.
             zone: The clock that mails speak of.
             cells: Where environments live that are not in the pool's database.
+            meters: Count attempts.
         """
         self._pool = pool
         self._cells = cells or Cells(pool)
         self._mailer = mailer
         self._writer = LetterWriter(zone)
+        self._meters = meters
 
     async def send(self, order: SendMail) -> MailSent:
         """Send a kind of mail to everybody it is for and who did not get it yet, or to `only_to` in any case.
@@ -102,9 +113,11 @@ class PostgresMailroom:
             try:
                 await self._mailer.send(mail)
             except MailRejected as error:
+                self._meters.mail_attempts.add(1, {"outcome": "failed"})
                 await connection.execute(_SQL["mark_failed"], *key, error.english, _ACTOR)
                 problems.append(_problem(order, mail, error.english))
             except MailDelayed as error:
+                self._meters.mail_attempts.add(1, {"outcome": "delayed"})
                 await connection.execute(_SQL["mark_delayed"], *key, error.english)
                 if isinstance(error, MailServerAway):
                     # The others would only wait for the same server's timeout.
@@ -112,6 +125,7 @@ class PostgresMailroom:
                     break
                 waiting.append(_problem(order, mail, error.english))
             else:
+                self._meters.mail_attempts.add(1, {"outcome": "sent"})
                 await connection.execute(_SQL["mark_sent"], *key, _ACTOR)
                 done += 1
         if waiting and not order.tell_delays:

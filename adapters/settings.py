@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BeforeValidator, ByteSize, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from adapters.logs import LogFormat
 from domain.errors import Misconfigured
 from domain.vocabulary import HOME
 from domain.window import SHORTEST_WINDOW, Window, length_of
@@ -173,6 +174,12 @@ class Settings(BaseSettings):
     oidc_issuer: str | None = Field(default=None, description="who makes the tokens that the API takes")
     oidc_audience: str = Field(default="sb-transfer", description="whom those tokens must be for")
     oidc_jwks_url: str | None = Field(default=None, description="where the issuer publishes its keys; https")
+    metrics_bind: Annotated[str | None, BeforeValidator(_given)] = Field(
+        default=None,
+        pattern=r"^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:]+\]):\d{1,5}$",
+        description="address:port on which this process shows its metrics, or none",
+    )
+    log_format: LogFormat = Field(default=LogFormat.AUTO, description="json, text, or auto: text on a terminal")
     mail_dir: Path | None = Field(default=None, description="where the embedded stack keeps mail; unused otherwise")
 
     @field_validator("runbook_url")

@@ -15,6 +15,7 @@ from temporalio.common import SearchAttributeKey
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter
 from temporalio.envconfig import ClientConfigProfile
+from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.errors import Misconfigured, Unavailable
@@ -32,6 +33,7 @@ async def connect_temporal(
     timeout_seconds: float = 5.0,
     data_converter: DataConverter = pydantic_data_converter,
     interceptors: Iterable[Interceptor] = (),
+    runtime: Runtime | None = None,
 ) -> Client:
     """Connect to the Temporal server that TEMPORAL_ADDRESS or the active profile names, and prove that it answers.
 
@@ -40,6 +42,7 @@ async def connect_temporal(
         timeout_seconds: How long to go on trying a server that does not answer.
         data_converter: How messages become payloads: `adapters.payloads.encrypting` for whoever sends or reads any.
         interceptors: Client (and worker) interceptors.
+        runtime: Where its metrics and the logs of the SDK's core go; left out, nobody sees the metrics.
 
     Raises:
         Unavailable: The server does not answer; the message names its address.
@@ -53,7 +56,7 @@ async def connect_temporal(
             while True:
                 try:
                     client = await Client.connect(
-                        **config, data_converter=data_converter, interceptors=list(interceptors)
+                        **config, data_converter=data_converter, interceptors=list(interceptors), runtime=runtime
                     )
                     await _prove_access(client, address)
                 except (RuntimeError, RPCError) as error:

@@ -64,6 +64,10 @@ class ApiProcess(HttpProcess):
         """Prepare the process; see `HttpProcess`."""
         super().__init__("API", "starter.api.serving", "API", folder)
 
+    def configure(self, environment: Mapping[str, str]) -> None:
+        """Set the program's environment variables, before the first start; it shows its metrics."""
+        super().configure(self._with_metrics(environment))
+
 
 class CodecProcess(HttpProcess):
     """`sb-transfer codec` with the settings of a stack."""

@@ -33,6 +33,8 @@ class StackInfo(BaseModel):
     mail_dir: Path | None = None
     api_url: str | None = None
     codec_url: str | None = None
+    metrics_url: str | None = Field(default=None, description="the worker's")
+    api_metrics_url: str | None = None
     pids: Mapping[str, int] = Field(
         default_factory=dict, description="by name: up, postgres, temporal, mail, worker, api, codec"
     )

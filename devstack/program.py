@@ -8,6 +8,7 @@ from pathlib import Path
 from devstack import processes
 
 _STOP_PATIENCE_SECONDS = 30.0
+_METRICS_BIND = "SB_TRANSFER_METRICS_BIND"
 
 
 class Program:
@@ -34,6 +35,18 @@ class Program:
     def configure(self, environment: Mapping[str, str]) -> None:
         """Set all of the program's environment variables, before the first start."""
         self._environment = dict(environment)
+
+    @property
+    def metrics_url(self) -> str | None:
+        """Return where the program shows its metrics, if it was given a place of its own for them."""
+        bind = self._environment.get(_METRICS_BIND)
+        return f"http://{bind}/metrics" if bind else None
+
+    def _with_metrics(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """Return the variables with a port for metrics: programs of one machine cannot share one."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        port = processes.remembered_ports(self.folder / "metrics-port.json", "metrics")["metrics"]
+        return {**environment, _METRICS_BIND: f"127.0.0.1:{port}"}
 
     async def start(self) -> None:
         """Start the program; it is at work somewhat later."""

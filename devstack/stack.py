@@ -164,13 +164,16 @@ class Stack:
             self._cleanup.push_async_callback(self._worker.stop)
             await self._worker.start()
             await self._worker.ready(client)
+            self._info = self.info.model_copy(update={"metrics_url": self._worker.metrics_url})
             self._started("worker", self._worker.pid)
         if self._wants_api:
             self._api.configure({**self.process_environment(), **self._token_settings()})
             self._cleanup.push_async_callback(self._api.stop)
             await self._api.start()
             await self._api.ready()
-            self._info = self.info.model_copy(update={"api_url": self._api.url})
+            self._info = self.info.model_copy(
+                update={"api_url": self._api.url, "api_metrics_url": self._api.metrics_url}
+            )
             self._started("api", self._api.pid)
         if self._wants_codec:
             self._codec.configure({**self.process_environment(), **self._token_settings(), **self._ui_settings()})

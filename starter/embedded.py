@@ -59,6 +59,7 @@ def _places(info: StackInfo, folder: Path) -> list[Text]:
         "Mails": info.mail_dir,
         "API": info.api_url,
         "Codec server": f"{info.codec_url} (the UI shows plain text by it)" if info.codec_url else None,
+        "Metrics": info.metrics_url,
         "Logs": folder,
     }
     lines = [Text("The stack runs. Other commands in this folder use it by themselves.", style="green")]

@@ -1,11 +1,14 @@
 """Composition for callers: settings → adapters → client; and where the settings come from on the command line."""
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from temporalio.client import Interceptor
+from temporalio.runtime import Runtime
 
 from adapters.cells import open_cells
 from adapters.log import PostgresTransferLog
@@ -70,12 +73,20 @@ def _running_stack() -> dict[str, str]:
 
 
 @asynccontextmanager
-async def connect(settings: Settings, *, environment: Mapping[str, str] | None = None) -> AsyncIterator[TransferClient]:
+async def connect(
+    settings: Settings,
+    *,
+    environment: Mapping[str, str] | None = None,
+    interceptors: Iterable[Interceptor] = (),
+    runtime: Runtime | None = None,
+) -> AsyncIterator[TransferClient]:
     """Open a client: the database and Temporal answer, or this fails.
 
     Args:
         settings: Where the database is, the key ring, the clock.
         environment: Variables in which Temporal's own configuration is, instead of this process's.
+        interceptors: Of the Temporal client.
+        runtime: Where the Temporal client's metrics go.
 
     Raises:
         Unavailable: A server does not answer; the message names it.
@@ -88,7 +99,12 @@ async def connect(settings: Settings, *, environment: Mapping[str, str] | None =
     ):
         seal = TicketSeal(settings.ticket_keys)
         yield TransferClient(
-            await connect_temporal(environment=environment, data_converter=encrypting(settings.payload_keys)),
+            await connect_temporal(
+                environment=environment,
+                data_converter=encrypting(settings.payload_keys),
+                interceptors=interceptors,
+                runtime=runtime,
+            ),
             register=PostgresRegister(pool),
             previews=PostgresPreviewReader(pool, cells=cells),
             tickets=PostgresTicketOffice(pool, seal, settings.ticket_ttl),

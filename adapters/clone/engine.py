@@ -17,6 +17,7 @@ from adapters.clone.division import Division, divide
 from adapters.clone.run import Run, leftover_name
 from adapters.clone.throttle import Limits, Throttle
 from adapters.docket import hold_backward, hold_forward, tell
+from adapters.meters import UNMEASURED, Meters
 from adapters.postgres import Connection, Pool, transaction, translated_errors
 from adapters.statements import load
 from domain.errors import AlreadyReleased, Superseded, Unavailable
@@ -39,7 +40,13 @@ class PostgresCloneEngine:
     """Copies a frozen schema to a new one: inside the server, or from one cell's database to another's."""
 
     def __init__(
-        self, pool: Pool, *, parallelism: int, limits: Limits = _NO_LIMITS, cells: Cells | None = None
+        self,
+        pool: Pool,
+        *,
+        parallelism: int,
+        limits: Limits = _NO_LIMITS,
+        cells: Cells | None = None,
+        meters: Meters = UNMEASURED,
     ) -> None:
         """Prepare an engine.
 
@@ -48,11 +55,13 @@ class PostgresCloneEngine:
             parallelism: Connections that one clone keeps busy.
             limits: Above these a clone pauses between two units.
             cells: Where environments live that are not in the pool's database; as many connections to each.
+            meters: Measure what is carried, and how late a clone begins.
         """
         self._pool = pool
         self._parallelism = parallelism
         self._limits = limits
         self._cells = cells or Cells(pool)
+        self._meters = meters
 
     async def clone(
         self, order: CloneAdministrations, report: ReportProgress, must_stop: MustStop = _goes_on
@@ -77,6 +86,7 @@ class PostgresCloneEngine:
             order.source_schema,
             order.target_schema,
             evening=order.evening,
+            meters=self._meters,
             cells=self._cells,
             source_cell=order.source_cell,
             target_cell=order.target_cell,
@@ -170,6 +180,7 @@ class PostgresCloneEngine:
                 detail=finished.model_dump(),
                 event_key=uuid5(run.transfer_id, f"clone_finished {run.evening}"),
             )
+        self._meters.clone_seconds.record(finished.seconds)
         return finished
 
 

@@ -3,10 +3,12 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from uuid import UUID, uuid5
 
 from adapters.cells import Cells
 from adapters.docket import hold_forward, tell
+from adapters.meters import UNMEASURED, Meters
 from adapters.postgres import Connection, Pool, translated_errors
 from adapters.statements import load
 from domain.errors import Superseded
@@ -32,6 +34,7 @@ class Run:
     source: str
     target: str
     attempt: int
+    meters: Meters
     evening: int = 1
     result: str | None = None
     done: dict[str, Finished] = field(default_factory=dict)
@@ -47,6 +50,7 @@ class Run:
         target: str,
         *,
         evening: int = 1,
+        meters: Meters = UNMEASURED,
         cells: Cells | None = None,
         source_cell: str = HOME,
         target_cell: str = HOME,
@@ -59,16 +63,21 @@ class Run:
         cells = cells or Cells(pool)
         there = cells.pool(target_cell)
         from_elsewhere = cells.pool(source_cell) if source_cell != target_cell else None
+        lag: float | None = None
         with translated_errors():
             async with pool.acquire() as connection, connection.transaction():
                 transfer = await hold_forward(connection, transfer_id, evening=evening)
                 result = await connection.fetchval(_SQL["clone_result"], transfer_id)
                 if result is not None:
-                    return cls(there, transfer_id, source, target, 0, evening, result, source_pool=from_elsewhere)
+                    return cls(
+                        there, transfer_id, source, target, 0, meters, evening, result, source_pool=from_elsewhere
+                    )
                 if transfer["state"] == TransferState.SCHEDULED:
                     await connection.execute(_SQL["begin_cloning"], transfer_id)
                     key = uuid5(transfer_id, f"clone_started {evening}")
                     await tell(connection, transfer_id, "clone_started", detail={"evening": evening}, event_key=key)
+                    if (planned := transfer["starts_at"]) is not None:
+                        lag = (datetime.now(UTC) - planned).total_seconds()
                 async with cells.forward(connection, target_cell, transfer, evening=evening) as books:
                     # The server goes on with the statement of a worker that is gone; waiting would hold up an undo.
                     await books.execute(_SQL["end_leftovers"], leftover_name(transfer_id))
@@ -76,12 +85,15 @@ class Run:
                     if attempt is None:
                         raise Superseded
                     rows = await books.fetch(_SQL["done_units"], target)
+        if lag is not None:
+            meters.start_lag.record(max(lag, 0.0))  # somebody started it before its evening: it was not late
         return cls(
             there,
             transfer_id,
             source,
             target,
             attempt,
+            meters,
             evening,
             done={row["unit"]: Finished(row["rows"], row["bytes"]) for row in rows},
             source_pool=from_elsewhere,
@@ -118,6 +130,7 @@ class Run:
             yield finished
             await connection.execute(_SQL["finish_unit"], self.target, name, finished.rows, finished.bytes)
         self.done[name] = finished
+        self.meters.clone_rows.add(finished.rows)
 
 
 def leftover_name(transfer_id: UUID) -> str:

@@ -6,17 +6,19 @@ from importlib.metadata import version
 
 from fastapi import FastAPI, Request
 from starlette.types import Receive, Scope, Send
+from temporalio.common import MetricMeter
 
 from starter.api import health, problems, progress, transfers, uploads
 from starter.api.described import DESCRIPTION, describe, operation_id
 from starter.api.door import Door
 from starter.api.limits import BodyLimit
+from starter.api.observed import Observed
 
 OpenDoor = Callable[[], AbstractAsyncContextManager[Door]]
 
 
-def build_app(open_door: OpenDoor) -> FastAPI:
-    """Return the application; `open_door` connects at its start and closes at its end."""
+def build_app(open_door: OpenDoor, meter: MetricMeter = MetricMeter.noop) -> FastAPI:
+    """Return the application; `open_door` connects at its start and closes at its end, `meter` counts requests."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -39,6 +41,7 @@ def build_app(open_door: OpenDoor) -> FastAPI:
     problems.install(app)
     describe(app)
     app.add_middleware(BodyLimit, refuse=_too_large, too_slow=problems.too_slow)
+    app.add_middleware(Observed, meter=meter)
     return app
 
 

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from structlog.contextvars import bind_contextvars
 
 from adapters.attempts import PostgresAttempts
 from adapters.idempotency import PostgresIdempotencyKeys
@@ -117,6 +118,7 @@ class Door:
         Raises:
             ReasonMissing: The caller has to say why and does not.
         """
+        bind_contextvars(transfer_id=str(transfer_id))  # for the log: no path names a transfer that begins
         self.require_reason(caller, action, reason)
         if caller.must_say_why(action):
             await self.client.tell(transfer_id, actor=actor_of(caller), kind=f"support_{action.value}", reason=reason)

@@ -213,7 +213,7 @@ def install(app: FastAPI) -> None:
         return JSONResponse(problem.model_dump(mode="json"), status, error.headers, media_type=PROBLEM_JSON)
 
     async def on_anything_else(request: Request, error: Exception) -> JSONResponse:
-        _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        _log.error("a request failed by a mistake of ours", exc_info=error)
         return answer(request, InternalError())
 
     app.add_exception_handler(e.TransferError, on_transfer_error)

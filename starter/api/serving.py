@@ -3,12 +3,19 @@
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+from temporalio.client import Interceptor
+from temporalio.runtime import Runtime
 
 from adapters.attempts import PostgresAttempts
 from adapters.idempotency import PostgresIdempotencyKeys
+from adapters.logs import LogFormat, configure_logs
 from adapters.settings import Settings
+from adapters.telemetry import start_runtime
+from adapters.tracing import traced
 from domain.errors import TransferError
 from starter.api.application import build_app
 from starter.api.door import Door
@@ -22,7 +29,13 @@ _GRACE_SECONDS = 20
 
 
 @asynccontextmanager
-async def open_door(settings: Settings, environment: Mapping[str, str]) -> AsyncIterator[Door]:
+async def open_door(
+    settings: Settings,
+    environment: Mapping[str, str],
+    *,
+    interceptors: Iterable[Interceptor] = (),
+    runtime: Runtime | None = None,
+) -> AsyncIterator[Door]:
     """Connect everything that requests need.
 
     Raises:
@@ -30,7 +43,10 @@ async def open_door(settings: Settings, environment: Mapping[str, str]) -> Async
         Unavailable: A server does not answer.
     """
     issuer, jwks_url = require_identity_settings(settings.oidc_issuer, settings.oidc_jwks_url)
-    async with connect(settings, environment=environment) as client, database(settings) as pool:
+    async with (
+        connect(settings, environment=environment, interceptors=interceptors, runtime=runtime) as client,
+        database(settings) as pool,
+    ):
         yield Door(
             client=client,
             tokens=TokenChecker(issuer=issuer, audience=settings.oidc_audience, jwks_url=jwks_url),
@@ -47,13 +63,24 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
         Misconfigured: A setting is missing, or the port is taken.
         Unavailable: A server does not answer at the start.
     """
-    async with open_door(settings, environment) as door:
+    async with AsyncExitStack() as resources:
+        tracing = resources.enter_context(traced("sb-transfer-api"))
+        runtime = start_runtime(settings.metrics_bind)
+        interceptors = tracing.interceptors() if tracing else ()
+        door = await resources.enter_async_context(
+            open_door(settings, environment, interceptors=interceptors, runtime=runtime)
+        )
 
         @asynccontextmanager
         async def opened() -> AsyncIterator[Door]:
             yield door
 
-        app = build_app(opened)
+        app = build_app(opened, runtime.metric_meter)
+        if tracing:
+            # Probes are no part of any story; what a stream sends would be a span each.
+            FastAPIInstrumentor.instrument_app(
+                app, tracer_provider=tracing.provider, excluded_urls="livez,readyz", exclude_spans=["receive", "send"]
+            )
         served = server_of(
             app,
             settings.api_host,
@@ -66,9 +93,10 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
 
 def main() -> int:
     """Serve; return the exit code: 0 after a signal, 3 without a server, 4 with unusable settings."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    configure_logs(LogFormat.AUTO)
     try:
         here = surroundings()
+        configure_logs(here.settings.log_format)
         asyncio.run(serve(here.settings, here.environment))
     except TransferError as error:
         _log.error("%s", error)

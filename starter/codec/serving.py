@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from adapters.logs import LogFormat, configure_logs
 from adapters.payloads import EncryptingCodec
 from adapters.readings import PostgresReadings
 from adapters.settings import Settings
@@ -58,9 +59,11 @@ async def serve(settings: Settings) -> None:
 
 def main() -> int:
     """Serve; return the exit code: 0 after a signal, 3 without a server, 4 with unusable settings."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    configure_logs(LogFormat.AUTO)
     try:
-        asyncio.run(serve(surroundings().settings))
+        settings = surroundings().settings
+        configure_logs(settings.log_format)
+        asyncio.run(serve(settings))
     except TransferError as error:
         _log.error("%s", error)
         return 3 if error.retryable else 4

@@ -111,7 +111,7 @@ async def _main(seconds: int, seed: int) -> int:
             found = await fuzz(api_url, token, environment_id, transfer_id, folder, seed=seed, seconds=seconds)
             log = (stack.folder / "api" / "log").read_text()
     sys.stdout.write(found.report)
-    if "Traceback" in log:
+    if '"level": "error"' in log:
         sys.stdout.write(log)
     return found.code
 

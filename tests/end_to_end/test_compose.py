@@ -132,7 +132,7 @@ def test_no_secret_has_a_value_or_a_default() -> None:
                 kinds = [match["kind"] for match in VARIABLE.finditer(value)]
                 assert kinds == ["?"], f"{name}: {variable} must come from outside, without a default"
                 assert re.fullmatch(r"(postgresql://sb_owner:)?\$\{.*\}(@postgres:5432/sb)?", value)
-    assert found >= len(SERVICES) - 3
+    assert found >= len(SERVICES) - 4
     with pytest.raises(LookupError, match="set SB_OWNER_PASSWORD in"):
         environment_of("worker", {})
     assert re.findall(r"^\w*(?:PASSWORD|KEYS)\w*=.+$", EXAMPLE, re.MULTILINE) == []
@@ -163,7 +163,7 @@ def test_mounted_and_copied_files_are_there() -> None:
         for volume in service.get("volumes", [])
         if volume.startswith("./")
     ]
-    assert len(mounted) == 4
+    assert len(mounted) == 7
     copied = [
         word for line in re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILE, re.MULTILINE) for word in line.split()
     ]

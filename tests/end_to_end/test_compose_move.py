@@ -35,6 +35,7 @@ from tests.end_to_end.compose import SERVICES, bare, environment_of, filled_in_e
 
 SWITCH = next(move for move in SHOW_MOVES if move.scenario == "switch")
 ISSUER = "https://login.sb.example"
+METRICS = "SB_TRANSFER_METRICS_BIND"
 LONG_RUNNING = ("worker", "api", "codec")
 # The setting that says on which port each of them listens.
 PORT_OF = {"worker": "SB_TRANSFER_HEALTH", "api": "SB_TRANSFER_API", "codec": "SB_TRANSFER_CODEC"}
@@ -101,6 +102,8 @@ class Services:
         given = {**environment_of(name, self._variables, **self._hosts), **self._trust}
         if name in PORT_OF:
             given |= {f"{PORT_OF[name]}_HOST": "127.0.0.1", f"{PORT_OF[name]}_PORT": str(self.ports[name])}
+        if METRICS in given:
+            given[METRICS] = f"127.0.0.1:{processes.free_port()}"
         return given
 
     def url(self, name: str) -> str:

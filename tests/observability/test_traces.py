@@ -1,0 +1,27 @@
+"""One trace tells the whole of a request: the API, the workflow, the activity, the statement."""
+
+from tests.observability.conftest import NAMES, PERSON, Night
+
+
+def test_one_trace_joins_request_workflow_activity_and_statement(night: Night) -> None:
+    """Whoever looks for the slow part of a freeze would have to guess which statement belonged to which request."""
+    statements = night.collector.until("SQL gate.raise_fence")
+    assert statements, sorted({span.name for span in night.collector.spans})
+    above = night.collector.above(statements[0])
+    assert [(span.service, span.name) for span in above] == [
+        ("sb-transfer-worker", "RunActivity:freeze_environment"),
+        ("sb-transfer-worker", "StartActivity:freeze_environment"),
+        ("sb-transfer-api", "StartWorkflow:TransferWorkflow"),
+        ("sb-transfer-api", "POST /v1/transfers"),
+    ]
+    runs = [span for span in night.collector.until("RunWorkflow:TransferWorkflow") if span.parent == above[2].id]
+    assert [span.service for span in runs] == ["sb-transfer-worker"]
+    assert len({span.trace for span in (statements[0], *above, *runs)}) == 1
+
+
+def test_spans_hold_nothing_of_customers(night: Night) -> None:
+    """Traces go to a collector that operators of other services read."""
+    assert len(night.collector.spans) > 100
+    sent = "\n".join(span.raw for span in night.collector.spans)
+    for word in (*NAMES, PERSON, "insert into", "select "):
+        assert word not in sent
