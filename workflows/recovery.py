@@ -15,12 +15,13 @@ from activities.log import LogActivities
 from activities.reconcile import ReconcileActivities
 from activities.tickets import TicketActivities, UploadActivities
 from domain import messages as m
-from domain.errors import AlreadyReleased
+from domain.errors import AlreadyReleased, WrongMoment
 from domain.naming import mailbox_workflow_id_of
 from domain.reconciliation import ReadStanding, RecoverTransfer, Standing
 from domain.steps import StepName
 from domain.vocabulary import MailKind, TransferState, UndoReason
 from workflows import policies
+from workflows.answers import refusal
 from workflows.courier import Courier
 from workflows.mailbox import MailboxForwardingWorkflow
 from workflows.progress import Progress
@@ -182,6 +183,16 @@ class RecoveryWorkflow:
         if name == "explain_cancel":  # the cancel itself comes next, and is refused by its own name
             return
         await self._saga.refuse(name, "", f"the transfer is {self._progress.state.value} and is being recovered")
+
+    @workflow.update(dynamic=True, description="Nothing is decided any more: what comes is refused and recorded.")
+    async def too_late_to_ask(self, name: str, args: Sequence[RawValue]) -> None:  # noqa: ARG002 - whatever it says
+        """Refuse every update: the caller would otherwise hear that there is no such thing.
+
+        Raises:
+            ApplicationError: Always: it is the wrong moment.
+        """
+        await self._saga.refuse(name, "", f"the transfer is {self._progress.state.value} and is being recovered")
+        raise refusal(WrongMoment())
 
     @workflow.query(description="Where the transfer stands, and what it waits for.")
     def status(self) -> m.TransferStatus:

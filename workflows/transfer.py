@@ -8,7 +8,7 @@ import asyncio
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, FailureError
+from temporalio.exceptions import ActivityError, FailureError
 
 from activities.gate import GateActivities
 from activities.tickets import TicketActivities, UploadActivities
@@ -19,7 +19,6 @@ from domain.errors import (
     TicketExpired,
     TicketRevoked,
     TicketUsed,
-    TransferError,
     WrongMoment,
 )
 from domain.reconciliation import RecoverTransfer
@@ -27,19 +26,15 @@ from domain.steps import StepName, StepState
 from domain.vocabulary import MailKind, TransferState, UndoReason
 from domain.window import reminders_since
 from workflows import policies
+from workflows.answers import answer_for, refusal
 from workflows.courier import Courier
 from workflows.evening import Evening
 from workflows.progress import Progress
 from workflows.proof import Proof
 from workflows.recovery import RecoveryWorkflow, watch_mailbox
-from workflows.saga import Saga, Undo, root_cause
+from workflows.saga import Saga, Undo
 from workflows.waiting import wait_and_remind
 from workflows.work import perform
-
-
-def _refusal(error: TransferError) -> ApplicationError:
-    """Return a business refusal as the answer to an update's caller; the workflow goes on."""
-    return ApplicationError(str(error), error.english, error.dutch_text, type=error.code(), non_retryable=True)
 
 
 @workflow.defn
@@ -259,7 +254,7 @@ class TransferWorkflow:
                     "check the ticket, reserve name and url",
                 )
             except ActivityError as error:
-                raise self._answer_for(error) from error
+                raise answer_for(error) from error
             self._require_open_for_upload()  # it may have been cancelled meanwhile; then the reservation is let go
             self._reservation = reservation
             self._progress.new = reservation.new
@@ -299,18 +294,18 @@ class TransferWorkflow:
         try:
             planned = await self._evening.reschedule(order)
         except ActivityError as error:
-            raise self._answer_for(error) from error
+            raise answer_for(error) from error
         if planned is None:
-            raise _refusal(WrongMoment())
+            raise refusal(WrongMoment())
         self._courier.send(MailKind.UPLOAD_ACCEPTED)  # it tells both sides when the move starts
         return planned
 
     @reschedule.validator
     def _check_reschedule(self, order: m.Reschedule) -> None:
         if not self._evening.is_awaited:
-            raise _refusal(WrongMoment())
+            raise refusal(WrongMoment())
         if not order.requested_by.strip():
-            raise _refusal(WrongMoment("requested_by is missing. Say who asks."))
+            raise refusal(WrongMoment("requested_by is missing. Say who asks."))
 
     @workflow.signal(
         description='Open the new environment for good. {"released_by": "<name>", "note": ""}. '
@@ -351,7 +346,7 @@ class TransferWorkflow:
         try:
             return await self._courier.resend(order)
         except ActivityError as error:
-            raise self._answer_for(error) from error
+            raise answer_for(error) from error
 
     @workflow.query(description="Where the transfer stands, what it waits for and what came before.")
     def status(self) -> m.TransferStatus:
@@ -420,15 +415,8 @@ class TransferWorkflow:
         if state is TransferState.AWAITING_UPLOAD and self._reservation is None:
             return
         if state in (TransferState.UNDOING, TransferState.UNDONE, TransferState.PREPARING):
-            raise _refusal(TicketRevoked())
-        raise _refusal(TicketUsed())
-
-    def _answer_for(self, error: ActivityError) -> ApplicationError:
-        """Return what the caller of an update hears about a failed activity."""
-        cause = error.cause
-        if isinstance(cause, ApplicationError):
-            return ApplicationError(cause.message, *cause.details, type=cause.type, non_retryable=True)
-        return ApplicationError(root_cause(error), type=type(cause or error).__name__, non_retryable=True)
+            raise refusal(TicketRevoked())
+        raise refusal(TicketUsed())
 
     def _result(self) -> m.TransferResult:
         progress = self._progress

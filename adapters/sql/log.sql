@@ -14,7 +14,7 @@ select nullif(concat_ws(', ',
     case when exists (select from control.fence f where f.transfer_id = t.transfer_id and f.lifted_at is null)
          then 'the freeze' end,
     case when exists (select from control.ticket k
-                      where k.transfer_id = t.transfer_id and k.used_at is null and k.revoked_at is null)
+                      where k.transfer_id = t.transfer_id and k.revoked_at is null)
          then 'the ticket' end,
     case when exists (select from control.environment e
                       where e.environment_id = t.new_environment_id and e.status in ('building', 'awaiting_release'))

@@ -33,7 +33,8 @@ BIG_LINES = 120_000
 
 
 def clean_environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(OTHERS)}
+    """Return what a shell would have: no settings for other servers, no width of a window in which nobody looks."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(OTHERS) and name != "COLUMNS"}
 
 
 @pytest.fixture

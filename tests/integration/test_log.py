@@ -81,9 +81,10 @@ async def test_an_undo_ends_when_nothing_is_left(desk: Desk) -> None:
     await desk.moved(move)
     await desk.begin_undo(move)
     finish = m.FinishUndo(transfer_id=move.transfer_id)
-    with pytest.raises(SomethingLeft, match="Left: the freeze, the reservation, the clone"):
+    with pytest.raises(SomethingLeft, match="Left: the freeze, the ticket, the reservation, the clone"):
         await desk.log.finish_undo(finish)
     await desk.unfreeze(move)
+    await desk.office.revoke(m.RevokeTicket(transfer_id=move.transfer_id))  # used, and still to be revoked
     await desk.reservations.release(m.ReleaseReservation(transfer_id=move.transfer_id))
     with pytest.raises(SomethingLeft, match="Left: the clone"):
         await desk.log.finish_undo(finish)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from temporalio.client import WorkflowFailureError, WorkflowHandle
+from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
@@ -175,10 +175,14 @@ async def test_what_is_sent_to_a_recovery_is_refused_and_recorded(skipping: Work
     while "drop" not in ward.calls:  # noqa: ASYNC110 - the world has no event for it
         await asyncio.sleep(0.01)
     await recovery.signal("release", m.Release(released_by="new side"))
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await recovery.execute_update("resend_mail", m.ResendMail(kind=MailKind.READY, requested_by="support"))
+    assert isinstance(refused.value.cause, ApplicationError)
+    assert refused.value.cause.type == "WrongMoment"
     await recovery.cancel()
     go_on.set()
     assert (await recovery.result()).state is TransferState.UNDONE
-    assert {event.kind for event in ward.events} >= {"release_refused", "cancel_refused"}
+    assert {event.kind for event in ward.events} >= {"release_refused", "resend_mail_refused", "cancel_refused"}
 
 
 def wrong(kind: ViolationKind, subject: str) -> Violation:

@@ -9,7 +9,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
 from domain import messages as m
-from domain.errors import CannotBeCarried, NameTaken, Unavailable
+from domain.errors import CannotBeCarried, NameTaken, Superseded, Unavailable
 from domain.naming import mailbox_workflow_id_of
 from domain.steps import StepName, StepState
 from domain.vocabulary import MailKind, TransferState, UndoReason
@@ -370,6 +370,16 @@ async def test_mail_that_does_not_arrive_never_stops_a_transfer(transfer: Transf
     assert (await transfer.query(TransferWorkflow.status)).mail_problems == []
     await transfer.signal(TransferWorkflow.release, m.Release(released_by="new side"))
     assert (await transfer.result()).state is TransferState.RELEASED
+
+
+async def test_a_mail_that_an_undo_overtakes_is_refused_in_words(transfer: Transfer, world: Gate) -> None:
+    """Support would read of an attempt that was overtaken, and a program of an error inside, not of a wrong moment."""
+    await to_inspection(transfer)
+    world.failures["send ready"] = [Superseded()]
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await transfer.execute_update("resend_mail", m.ResendMail(kind=MailKind.READY, requested_by="support"))
+    assert isinstance(refused.value.cause, ApplicationError)
+    assert refused.value.cause.type == "WrongMoment"
 
 
 class TransferErrorOnce(NameTaken):

@@ -392,7 +392,8 @@ class Transactions:
         if move is None:
             raise TransferUnknown
         if move.state is TransferState.UNDOING:
-            if move.fence_up() or {move.new_id} & {*self._db.environments, *self._db.books}:
+            ticket_left = move.ticket is not None and not move.ticket.revoked
+            if move.fence_up() or ticket_left or {move.new_id} & {*self._db.environments, *self._db.books}:
                 raise SomethingLeft
             move.state = TransferState.UNDONE
             self._db.tell(order.transfer_id, "undo_finished")
