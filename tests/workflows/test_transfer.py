@@ -375,6 +375,8 @@ async def test_mail_that_does_not_arrive_never_stops_a_transfer(transfer: Transf
 async def test_a_mail_that_an_undo_overtakes_is_refused_in_words(transfer: Transfer, world: Gate) -> None:
     """Support would read of an attempt that was overtaken, and a program of an error inside, not of a wrong moment."""
     await to_inspection(transfer)
+    while MailKind.READY not in world.mails():  # noqa: ASYNC110 - the world has no event for it
+        await asyncio.sleep(0.01)
     world.failures["send ready"] = [Superseded()]
     with pytest.raises(WorkflowUpdateFailedError) as refused:
         await transfer.execute_update("resend_mail", m.ResendMail(kind=MailKind.READY, requested_by="support"))
