@@ -1,6 +1,6 @@
 """Measures a verified clone against what a database administrator would run by hand, in one run on one server.
 
-    python bench/clone.py --case medium --rows 2000000 --json clone.json
+    python -m bench.clone --case medium --rows 2000000 --json clone.json
 
 Ways: our clone with its proof; `pg_dump -Fc | pg_restore`; a dump to a folder and its restore, two jobs each;
 `pg_dump | psql`; a binary COPY through psql of each table into the schema made before, indexes and all; and the
