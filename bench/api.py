@@ -1,6 +1,6 @@
 """How fast the API tells where a transfer stands, at rest and while others clone.
 
-`python bench/api.py --moves 7 [--json]` moves that many environments at once on a stack of its own. Small books: what
+`python -m bench.api --moves 200 [--json]` moves that many environments at once on a stack of its own. Small books: what
 is measured is whether the status waits for the clones, not how long those take.
 """
 
@@ -11,13 +11,12 @@ import os
 import statistics
 import tempfile
 import time
-import uuid
 from datetime import timedelta
 from pathlib import Path
 
-import asyncpg
 import httpx
 
+from bench.environments import build
 from devstack.issuer import EmbeddedIssuer
 from devstack.stack import Stack
 from domain.authority import Caller, Role
@@ -26,6 +25,7 @@ from starter.client import TransferClient
 from starter.operations import make_books
 from starter.services import connect, settings_of
 
+_NEW = "10003"
 _REQUESTS_AT_REST = 300
 _BUSY = {TransferState.CLONING, TransferState.SCHEDULED}
 
@@ -43,24 +43,10 @@ async def ask(session: httpx.AsyncClient, path: str) -> float:
     return time.perf_counter() - began
 
 
-async def movable(database_url: str) -> list[uuid.UUID]:
-    """Return the active environments of firms."""
-    connection = await asyncpg.connect(database_url)
-    try:
-        rows = await connection.fetch("select environment_id from control.environment where status = 'active'")
-    finally:
-        await connection.close()
-    return [row["environment_id"] for row in rows]
-
-
-async def scheduled(client: TransferClient, environment_id: uuid.UUID, number: int) -> str:
+async def scheduled(client: TransferClient, environment_id: str, number: int) -> str:
     """Bring an environment to where only its start is missing, and return its transfer's id."""
-    ready = await client.prepare(str(environment_id), requested_by="bench")
-    licence = ready.preview.environment.licence_number
-    target = "10003" if licence != "10003" else "10001"
-    await client.upload(
-        ready.ticket, licence=target, name=f"Bench {number}", url_part=f"bench-{number}", uploaded_by="bench"
-    )
+    ready = await client.prepare(environment_id, requested_by="bench")
+    await client.upload(ready.ticket, licence=_NEW, name=f"Bench {number}", uploaded_by="bench")
     return str(ready.transfer_id)
 
 
@@ -70,15 +56,14 @@ async def measure(moves: int, lines: int) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as name:
         async with Stack(Path(name), api=True, environment=given) as stack:
             settings = settings_of(stack.process_environment())
-            for value in range(1, moves // 8 + 2):  # each makes the show's books once more
-                await make_books(settings, value=value, journal_lines=lines)
+            await make_books(settings, journal_lines=200)
+            chosen = await build(stack.info.database_url, moves, lines)
             who = Caller(subject="bench", name="bench", roles=frozenset({Role.BACKEND}))
             headers = {"Authorization": f"Bearer {EmbeddedIssuer(stack.folder).token(who, timedelta(hours=6))}"}
             async with (
                 connect(settings, environment=stack.process_environment()) as client,
                 httpx.AsyncClient(base_url=str(stack.info.api_url), headers=headers, timeout=60) as session,
             ):
-                chosen = (await movable(stack.info.database_url))[:moves]
                 ids = [await scheduled(client, one, number) for number, one in enumerate(chosen)]
                 await ask(session, f"/v1/transfers/{ids[0]}")
                 rest = [await ask(session, f"/v1/transfers/{ids[0]}") for _ in range(_REQUESTS_AT_REST)]
@@ -98,8 +83,8 @@ async def measure(moves: int, lines: int) -> dict[str, object]:
 def main() -> None:
     """Print what was measured."""
     words = argparse.ArgumentParser(description=__doc__)
-    words.add_argument("--moves", type=int, default=20)
-    words.add_argument("--lines", type=int, default=20_000, help="journal lines of all books of one show")
+    words.add_argument("--moves", type=int, default=200)
+    words.add_argument("--lines", type=int, default=20_000, help="rows in each environment")
     words.add_argument("--json", action="store_true")
     given = words.parse_args()
     found = asyncio.run(measure(given.moves, given.lines))

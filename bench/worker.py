@@ -1,4 +1,4 @@
-"""What a worker's slots are worth, and what it takes: `python bench/worker.py [--environments 16] [--json FILE]`.
+"""What a worker's slots are worth, and what it takes: `python -m bench.worker [--environments 16] [--json FILE]`.
 
 On a stack of its own, for each setting with a fresh worker: every environment is prepared at once, uploaded at once and
 started at once, as at 22:00; then everything is cancelled. Shown are the seconds of each stretch, how long a status
@@ -13,7 +13,6 @@ import os
 import statistics
 import tempfile
 import time
-import uuid
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,23 +24,17 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from adapters.migrations import migrate_environment
+from bench.environments import build
 from devstack.stack import Stack
 from devstack.worker import WorkerProcess
-from domain.naming import mailbox_address_of, schema_name_of, url_of
 from domain.vocabulary import TransferState
 from starter.client import TransferClient
 from starter.operations import make_books
 from starter.services import connect, settings_of
 
-OLD, NEW = "10001", "10002"
+NEW = "10002"
 # Slots for transactions, slots for clones, connections of a clone.
 SETTINGS = ((16, 2, 2), (4, 2, 2), (32, 2, 2), (16, 1, 1), (16, 1, 2), (16, 2, 1), (16, 4, 1), (16, 4, 2))
-FILLED = """
-insert into administration (id, name, read_only) values ('{administration}', 'Bench', false);
-insert into relation (administration_id, number, kind, name)
-    select '{administration}', i::text, 'debtor', 'relation ' || i from generate_series(1, {lines}) i;
-"""
 
 
 @dataclass
@@ -59,32 +52,6 @@ class Figures:
     memory_mb: float = 0.0
     connections: int = 0
     by_pool: dict[str, int] | None = None
-
-
-async def build(dsn: str, count: int, lines: int) -> list[str]:
-    """Make environments with so many rows, and return their ids."""
-    owner = await asyncpg.connect(dsn)
-    host = await owner.fetchval("select host from control.licence where licence_number = $1", OLD)
-    made = []
-    for number in range(count):
-        one, part = uuid.uuid4(), f"bench-{number}"
-        schema = schema_name_of(one)
-        async with owner.transaction():
-            await owner.execute(
-                "insert into control.environment (environment_id, licence_number, name, url_part, url, schema_name, "
-                "status, mailbox_address) values ($1, $2, $3, $3, $4, $5, 'active', $6)",
-                *(one, OLD, part, url_of(host=host, base_domain="sb.example", url_part=part), schema),
-                mailbox_address_of(host=host, base_domain="sb.example", url_part=part),
-            )
-            await owner.execute(f"create schema {schema}")
-            await migrate_environment(owner, schema)  # type: ignore[arg-type]
-            await owner.execute(f"set local search_path to {schema}, pg_catalog")
-            await owner.execute(FILLED.format(administration=uuid.uuid4(), lines=lines))
-            await owner.execute(f"grant usage on schema {schema} to sb_app")
-        made.append(str(one))
-    await owner.execute("analyze")
-    await owner.close()
-    return made
 
 
 @asynccontextmanager
