@@ -1,15 +1,39 @@
 """Servers for the tests: one of each per session, real ones; a fresh database is a copy of a migrated template."""
 
+import asyncio
+import functools
+import inspect
 import signal
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 
 from adapters.migrations import migrate_control
 from devstack.postgres import EmbeddedPostgres
+
+# The longest test takes a minute alone, and some times that beside others. pytest-timeout, a minute later
+# (pyproject.toml), is for what no cancel reaches; this one shows which line was waiting, and lets the test clean up.
+_LONGEST_TEST_SECONDS = 240
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let a test that would wait for ever fail instead, with the place where it waits."""
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+            item.obj = _bounded(item.obj)
+
+
+def _bounded(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    @functools.wraps(test)
+    async def run(*args: Any, **kwargs: Any) -> None:
+        async with asyncio.timeout(_LONGEST_TEST_SECONDS):
+            await test(*args, **kwargs)
+
+    return run
 
 
 @pytest.fixture(scope="session", autouse=True)
