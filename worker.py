@@ -64,6 +64,7 @@ from workflows import policies, queues
 from workflows.mailbox import MailboxForwardingWorkflow
 from workflows.reconcile import ReconcileWorkflow
 from workflows.recovery import RecoveryWorkflow
+from workflows.runner import sandbox
 from workflows.transfer import TransferWorkflow
 
 _log = logging.getLogger("sb_transfer.worker")
@@ -102,6 +103,7 @@ def build_workers(
         home, seal, base_domain=settings.base_domain, window=settings.window, cells=quick
     )
     gate = PostgresEnvironmentGate(home, remind_every=settings.release_reminder_every, cells=quick, meters=meters)
+    log = PostgresTransferLog(home, meters)
     roster = Roster(
         gate=GateActivities(gate),
         tickets=TicketActivities(
@@ -109,11 +111,11 @@ def build_workers(
         ),
         uploads=UploadActivities(reservations),
         evenings=EveningActivities(PostgresEveningPlanner(home, settings.window, cells=quick)),
-        clone=CloneActivities(engine, verifier),
-        proof=ProofActivities(PostgresProver(heavy.home, verifier, signer, cells=heavy)),
+        clone=CloneActivities(engine, verifier, log),
+        proof=ProofActivities(PostgresProver(heavy.home, verifier, signer, cells=heavy), log),
         successor=SuccessorActivities(PostgresSuccessorDesk(home, cells=quick)),
         mail=MailActivities(PostgresMailroom(post.home, mailer, settings.zone, cells=post, meters=meters)),
-        log=LogActivities(PostgresTransferLog(home, meters)),
+        log=LogActivities(log),
     )
     reconcile = ReconcileActivities(
         NotedInspector(PostgresInspector(home, TemporalLiveness(client), verifier, cells=quick), home),
@@ -126,6 +128,7 @@ def build_workers(
         task_queue=queues.TRANSFERS,
         workflows=[TransferWorkflow, MailboxForwardingWorkflow, RecoveryWorkflow, ReconcileWorkflow],
         activities=[*roster.short(), *reconcile.short()],
+        workflow_runner=sandbox(),
         interceptors=interceptors,
         plugins=plugins,
         deployment_config=deployment,

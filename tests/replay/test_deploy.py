@@ -20,6 +20,7 @@ from tests.replay.test_replay import RECORDED_TRANSFERS, history_of
 from tests.workflows.story import Transfer, reach, to_inspection, upload
 from tests.workflows.world import Gate, workers
 from workflows import queues
+from workflows.runner import sandbox
 from workflows.transfer import TransferWorkflow
 
 _NONDETERMINISM = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR
@@ -63,7 +64,7 @@ def announced(world: Gate) -> int:
 
 
 async def replay(code: type[TransferWorkflow], history: WorkflowHistory) -> None:
-    await Replayer(workflows=[code], data_converter=CONVERTER).replay_workflow(history)
+    await Replayer(workflows=[code], workflow_runner=sandbox(), data_converter=CONVERTER).replay_workflow(history)
 
 
 async def test_begun_on_the_old_code_and_finished_on_the_new(skipping: WorkflowEnvironment) -> None:

@@ -14,6 +14,7 @@ from tests.replay.converting import CONVERTER
 from tests.replay.incompatible import IncompatibleWorkflow
 from tests.replay.record import HISTORIES, STORIES
 from workflows.mailbox import MailboxForwardingWorkflow
+from workflows.runner import sandbox
 from workflows.transfer import TransferWorkflow
 
 # The newest code's at the top; those of earlier releases, which running transfers may stem from, in a folder for each.
@@ -37,7 +38,9 @@ def test_every_ending_has_a_history() -> None:
 @pytest.mark.parametrize("name", RECORDED)
 async def test_recorded_histories_replay(name: str) -> None:
     """A workflow in flight during a deploy must go on, not stop with a non-determinism error."""
-    replayer = Replayer(workflows=[TransferWorkflow, MailboxForwardingWorkflow], data_converter=CONVERTER)
+    replayer = Replayer(
+        workflows=[TransferWorkflow, MailboxForwardingWorkflow], workflow_runner=sandbox(), data_converter=CONVERTER
+    )
     await replayer.replay_workflow(history_of(name))
 
 
@@ -69,6 +72,6 @@ def test_one_history_is_encrypted() -> None:
 
 async def test_an_incompatible_change_is_caught() -> None:
     """The replay test itself must be able to fail: a variant with two steps swapped is rejected."""
-    replayer = Replayer(workflows=[IncompatibleWorkflow], data_converter=CONVERTER)
+    replayer = Replayer(workflows=[IncompatibleWorkflow], workflow_runner=sandbox(), data_converter=CONVERTER)
     with pytest.raises(workflow.NondeterminismError):
         await replayer.replay_workflow(history_of("released"))

@@ -39,6 +39,7 @@ from workflows import queues
 from workflows.mailbox import MailboxForwardingWorkflow
 from workflows.reconcile import VIOLATED, ReconcileWorkflow
 from workflows.recovery import RecoveryWorkflow
+from workflows.runner import sandbox
 
 UNDONE_IN_ORDER = ["begin_undo", "drop", "release_reservation", "revoke", "unfreeze", "finish_undo", "send undone"]
 
@@ -91,7 +92,7 @@ async def ward(skipping: WorkflowEnvironment) -> AsyncIterator[Ward]:
     gate, tickets, clone, log = (
         GateActivities(ward),
         TicketActivities(ward),
-        CloneActivities(ward, ward),
+        CloneActivities(ward, ward, ward),
         LogActivities(ward),
     )
     reconcile, mail = ReconcileActivities(ward, ward), MailActivities(ward)
@@ -110,6 +111,7 @@ async def ward(skipping: WorkflowEnvironment) -> AsyncIterator[Ward]:
             log.record_event,
             *reconcile.short(),
         ],
+        workflow_runner=sandbox(),
         interceptors=[ErrorBoundary()],
     )
     post = Worker(skipping.client, task_queue=queues.MAIL, activities=[mail.send_mail], interceptors=[ErrorBoundary()])

@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 
 from temporalio.client import Client
 from temporalio.worker import Worker, WorkflowRunner
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from activities.boundary import ErrorBoundary
 from activities.clone import CloneActivities
@@ -29,6 +28,7 @@ from domain.window import Window
 from workflows import policies, queues
 from workflows.mailbox import MailboxForwardingWorkflow
 from workflows.recovery import RecoveryWorkflow
+from workflows.runner import sandbox
 from workflows.transfer import TransferWorkflow
 
 TTL = timedelta(days=30)
@@ -44,6 +44,7 @@ class World:
         self.calls: list[str] = []
         self.orders: list[Any] = []
         self.events: list[m.RecordEvent] = []
+        self.sights: list[m.StepSeen] = []
         self.failures: dict[str, list[TransferError | Exception]] = {}
         self.hooks: dict[str, Callable[[], Awaitable[None]]] = {}
         self.differences: list[m.TableDifference] = []
@@ -190,6 +191,9 @@ class World:
         await self._did(f"send {order.kind.value}", order)
         return m.MailSent(sent=1)
 
+    async def show(self, transfer_id: uuid.UUID, sight: m.StepSeen) -> None:  # noqa: ARG002 - there is one
+        self.sights.append(sight)
+
     async def record(self, order: m.RecordEvent) -> None:
         await self._did("record", order)
         self.events.append(order)
@@ -242,8 +246,8 @@ def workers(
         tickets=TicketActivities(world),
         uploads=UploadActivities(ReservationBook(world)),
         evenings=EveningActivities(world),
-        clone=CloneActivities(world, world),
-        proof=ProofActivities(world),
+        clone=CloneActivities(world, world, world),
+        proof=ProofActivities(world, world),
         successor=SuccessorActivities(world),
         mail=MailActivities(world),
         log=LogActivities(world),
@@ -254,7 +258,7 @@ def workers(
         workflows=[transfer, MailboxForwardingWorkflow, RecoveryWorkflow],
         activities=[*roster.short(), *more],
         interceptors=[ErrorBoundary()],
-        workflow_runner=runner or SandboxedWorkflowRunner(),
+        workflow_runner=runner or sandbox(),
         max_cached_workflows=cached,
     )
     heavy = Worker(
