@@ -20,15 +20,24 @@ _SHOWN = 100
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index of a table and what has to follow once it is built; `bytes` are the table's."""
+    """An index of a table and what has to follow once it is built.
+
+    `bytes` are the table's. `disorder` is 0 where its rows lie in the index's order, and up to 1 where they do not.
+    """
 
     family: str
     name: str
     partitioned: bool
     bytes: int
+    disorder: float
     statement: str
     constraint: str | None
     afterwards: list[str]
+
+    @property
+    def effort(self) -> int:
+        """Return what a build costs beside others: sorting what is not sorted takes up to three times as long."""
+        return round(self.bytes * (1 + 2 * self.disorder))
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +255,7 @@ async def draw_blueprint(connection: Connection, schema: str, *, version: int = 
                     name=row["index_name"],
                     partitioned=row["partitioned"],
                     bytes=row["bytes"],
+                    disorder=row["disorder"],
                     statement=row["statement"],
                     constraint=row["constraint_of"],
                     afterwards=list(row["afterwards"]),

@@ -167,8 +167,13 @@ class EmbeddedPostgres:
             "unix_socket_directories": "",
             "cluster_name": self._cluster_name,
             "max_connections": "200",
-            "shared_buffers": "256MB",
+            "shared_buffers": "1GB",  # taken only as far as there is something to keep
+            # A clone writes its log faster than the usual settings let it: the buffers are full at once, every megabyte
+            # is forced to disk by itself, and the log's files are made anew each time instead of being used again.
             "max_wal_size": "4GB",
+            "min_wal_size": "1GB",
+            "wal_buffers": "64MB",
+            "wal_writer_flush_after": "64MB",
             "max_prepared_transactions": "16",
             **self._settings,
         }

@@ -124,28 +124,42 @@ class Copying:
             work = self._statements([item.statement for item in references])
             yield Unit(f"references {family}", "constraints", work, after=begin | needed)
             begin = frozenset({f"references {family}"})
+        # After those, though it needs none of them: whoever refers to this family comes after its key, so two units
+        # never want the same tables for themselves in another order.
+        if keys := course.keys_before_rows(family):
+            yield Unit(f"key {family}", "tables", self._statements(keys), after=begin)
+            begin = frozenset({f"key {family}"})
         loaded: list[str] = []
         for load_ in course.loads_of([family]):
             mine = self._units_of_table.setdefault(load_.table, [])
+            # One after the other, so that rows lie as they did: what is sorted in the source is sorted here. Two
+            # connections would load one table a third faster and lay its rows down by turns, and every index that
+            # follows the order of the rows would take twice as long to build, and be slower to use ever after.
+            before = begin
             for piece in course.ranges_of(load_):
                 name = f"rows {load_.table} {piece.start}"
                 size = load_.bytes * (piece.end - piece.start) // max(load_.pages, 1)
-                yield Unit(name, "rows", self._rows([piece]), size, size, begin)
+                yield Unit(name, "rows", self._rows([piece]), size, size, before)
                 mine.append(name)
+                before = begin | {name}
             loaded += mine
         built: list[str] = []
-        for index in course.indexes_of([family]):
+        for index in course.builds_of(family):
             built.append(f"index {index.name}")
-            yield Unit(built[-1], "indexes", self._index(index.statement), index.bytes, after=begin | frozenset(loaded))
+            yield Unit(
+                built[-1], "indexes", self._index(index.statement), index.effort, after=begin | frozenset(loaded)
+            )
         # Not while indexes are built: a transaction that has built one and then wants the whole table for itself would
         # wait for another build on it, and that one for the first.
-        keys = self._statements(course.keys_of([family]))
-        yield Unit(f"keys {family}", "constraints", keys, after=begin | frozenset(loaded) | frozenset(built))
+        rest = self._statements(course.keys_of([family]))
+        yield Unit(f"keys {family}", "constraints", rest, after=begin | frozenset(loaded) | frozenset(built))
 
     def _keys_unit(self, family: str | None) -> str | None:
         """Return the unit after which a family can be referred to; None for a table outside the schema."""
         if family in self._course.small:
             return f"small tables {self._course.small[family]}"
+        if family in self._course.division.keyed:
+            return f"key {family}"
         return f"keys {family}" if family in self._course.large else None
 
     def _statistics(self) -> Iterator[Unit]:

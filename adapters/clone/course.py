@@ -45,12 +45,24 @@ class Course:
         chosen = set(families)
         return [index for index in self.plan.indexes if index.family in chosen and not index.partitioned]
 
+    def keys_before_rows(self, family: str) -> list[str]:
+        """Return what makes a family's keys while it is empty; nothing where they come after the rows."""
+        if family not in self.division.keyed:
+            return []
+        keys = [index for index in self.plan.indexes if index.family == family and index.constraint]
+        return [*(key.statement for key in keys), *(key.constraint for key in keys if key.constraint)]
+
+    def builds_of(self, family: str) -> list[Index]:
+        """Return the indexes of a large family that are built when its rows are there."""
+        early = family in self.division.keyed
+        return [index for index in self.indexes_of([family]) if not (early and index.constraint)]
+
     def keys_of(self, families: Iterable[str]) -> list[str]:
         """Put indexes under their constraints, then let partitioned tables' indexes adopt their partitions'."""
         chosen = set(families)
         indexes = [index for index in self.plan.indexes if index.family in chosen]
         return [
-            *(index.constraint for index in indexes if index.constraint),
+            *(i.constraint for i in indexes if i.constraint and i.family not in self.division.keyed),
             *(index.statement for index in indexes if index.partitioned),
             *(statement for index in indexes for statement in index.afterwards),
         ]
@@ -60,8 +72,12 @@ class Course:
         return [item.statement for item in self.plan.constraints if item.at_once and not item.foreign_key]
 
     def references_of(self, family: str) -> list[Constraint]:
-        """Return the foreign keys that a family has before its rows."""
-        return [item for item in self.plan.constraints if item in self._early and item.family == family]
+        """Return the foreign keys that a family has before its rows, in the order of what they refer to.
+
+        Each locks what it refers to: two families that refer to the same tables must not meet in the middle.
+        """
+        found = [item for item in self.plan.constraints if item in self._early and item.family == family]
+        return sorted(found, key=lambda item: item.referred or "")
 
     def late(self) -> tuple[list[str], dict[str, list[str]]]:
         """Return the constraints that come when all rows are there, and per table what then validates them."""

@@ -195,8 +195,7 @@ async def _division(connection: Connection, run: Run, plan: catalog.Blueprint, p
     replica = bool(await connection.fetchval(_SQL["is_superuser"]))
     if not replica and connection.get_server_version().major >= _SET_ON_PARAMETER:
         replica = bool(await connection.fetchval(_SQL["replica_role_allowed"]))
-    families = [*(index.family for index in plan.indexes), *(item.family for item in plan.constraints)]
-    drawn = divide(plan.loads, families, replica=replica, parallelism=parallelism)
+    drawn = divide(plan, replica=replica, parallelism=parallelism)
     async with connection.transaction():
         await connection.execute(_SQL["not_awaited"])
         kept = await connection.fetchval(_SQL["keep_plan"], run.target, run.attempt, drawn.to_json())

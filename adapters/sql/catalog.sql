@@ -202,7 +202,7 @@ select coalesce(pg_partition_root(c.oid), c.oid)::regclass::text as family, i.re
             case k.contype when 'p' then 'primary key' else 'unique' end, i.relname,
             case when k.condeferrable then ' deferrable' end, case when k.condeferred then ' initially deferred' end)
         end as constraint_of,
-    pg_table_size(c.oid) as bytes,
+    pg_table_size(c.oid) as bytes, o.disorder,
     array_remove(array[
         (select format('alter index %s attach partition %s', h.inhparent::regclass, i.oid::regclass)
            from pg_inherits h where h.inhrelid = i.oid),
@@ -213,12 +213,22 @@ select coalesce(pg_partition_root(c.oid), c.oid)::regclass::text as family, i.re
 from pg_index x
 join pg_class i on i.oid = x.indexrelid
 join pg_class c on c.oid = x.indrelid
-left join (select oid, conindid, conname, contype, condeferrable, condeferred,
-                  coalesce((to_jsonb(pg_constraint) ->> 'conperiod')::boolean, false) as conperiod,
-                  -- A primary key that takes over an index makes an inherited NOT NULL the table's own as well.
-                  contype = 'p' and exists (select from pg_inherits h join pg_class t on t.oid = h.inhrelid
-                                             where h.inhrelid = conrelid and not t.relispartition) as heir
-             from pg_constraint where contype in ('p', 'u', 'x')) k on k.conindid = i.oid
+-- By table, which the server has an index for: there may be thousands of environments beside this one.
+left join lateral (
+    select oid, conname, contype, condeferrable, condeferred,
+           coalesce((to_jsonb(pg_constraint) ->> 'conperiod')::boolean, false) as conperiod,
+           -- A primary key that takes over an index makes an inherited NOT NULL the table's own as well.
+           contype = 'p' and exists (select from pg_inherits h join pg_class t on t.oid = h.inhrelid
+                                      where h.inhrelid = conrelid and not t.relispartition) as heir
+    from pg_constraint where conrelid = c.oid and conindid = i.oid and contype in ('p', 'u', 'x')) k on true
+-- From 0, where rows lie in the order of the index's first telling column, to 1: not at all, or nobody knows.
+cross join lateral (
+    select 1 - coalesce(max(told.sorted), 0) as disorder
+    from (select abs(s.correlation) as sorted
+          from unnest(x.indkey::smallint[]) with ordinality key (attnum, place)
+          join pg_attribute a on a.attrelid = c.oid and a.attnum = key.attnum
+          join pg_stats s on s.schemaname = $1 and s.tablename = c.relname and s.attname = a.attname and not s.inherited
+          where s.n_distinct <> 1 and pg_table_size(c.oid) > 1048576 order by key.place limit 1) told) o
 where c.relnamespace = (select oid from pg_namespace where nspname = $1) and c.relkind in ('r', 'p')
 order by c.relkind = 'p' desc, pg_relation_size(c.oid) desc, i.oid
 

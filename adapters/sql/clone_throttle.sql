@@ -11,7 +11,7 @@ select current_user::text as role, pg_has_role('pg_read_all_stats', 'usage') as 
        r.receiver, r.lag
 from (select 1) as always
 left join (select coalesce(nullif(application_name, ''), 'a standby') as receiver,
-                  pg_wal_lsn_diff(pg_current_wal_lsn(),
+                  pg_wal_lsn_diff(pg_current_wal_insert_lsn(),
                                   coalesce(replay_lsn, flush_lsn, write_lsn, sent_lsn))::bigint as lag
            from pg_stat_replication where state in ('catchup', 'streaming')
            order by lag desc nulls last limit 1) as r on true
