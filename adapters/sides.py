@@ -75,7 +75,8 @@ class Type:
 class Table:
     """What holds rows: its name as differences call it, and quoted by the server; sizes as they are now.
 
-    `columns` are the live ones in their order, each with its quoted name and its type's id.
+    `columns` are the live ones in their order, each with its quoted name and its type's id. `out_of_line`: some values
+    are kept beside the rows (TOAST).
     """
 
     object: str
@@ -84,6 +85,7 @@ class Table:
     estimate: int
     pages: int
     bytes: int
+    out_of_line: bool
     columns: Mapping[str, tuple[str, int]]
     key: tuple[str, ...]
 
@@ -96,6 +98,7 @@ class Table:
             estimate=row["estimate"],
             pages=row["pages"],
             bytes=row["bytes"],
+            out_of_line=row["out_of_line"],
             columns={name: (quoted, type_id) for name, quoted, type_id in json.loads(row["columns"])},
             key=tuple(json.loads(row["key"])),
         )
@@ -146,6 +149,14 @@ class Side:
                 for name in sorted(others)
             ],
         )
+
+    def filled(self, table: str) -> frozenset[str]:
+        """Return the columns in which no null can be. Where a rule has not been held against the rows, that is none."""
+        facts = self.facts[self.tables[table].object]
+        if any("NOT VALID" in definition for definition in facts.values()):
+            return frozenset()
+        columns = self.tables[table].columns.items()
+        return frozenset(name for name, (quoted, _) in columns if f"column {quoted}: not null" in facts)
 
     def bare(self, table: str, column: str) -> str:
         """Return the expression of a column's value."""

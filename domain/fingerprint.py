@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, Field
 from domain.messages import Message, TableDifference
 
 # Names how rows become hashes; another way of hashing gets another name. docs/certificate.md describes this one.
-METHOD = "sb-transfer rows 2"
+METHOD = "sb-transfer rows 3"
 
 
 class TableHash(Message):

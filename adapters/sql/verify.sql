@@ -395,6 +395,7 @@ select c.relname::text as name, pg_catalog.format('%I.%I', n.nspname, c.relname)
        c.relispopulated as readable, greatest(c.reltuples, 0)::bigint as estimate,
        pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::bigint as pages,
        pg_catalog.pg_table_size(c.oid) as bytes,
+       coalesce(pg_catalog.pg_relation_size(nullif(c.reltoastrelid, 0)), 0) > 0 as out_of_line,
        (select coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(
                    a.attname, pg_catalog.quote_ident(a.attname::text), a.atttypid::bigint) order by a.attnum), '[]')
         from pg_catalog.pg_attribute a
@@ -463,7 +464,7 @@ left join unsendable u on u.id = t.oid
 -- Rows as a count and two sums of hashes, in whatever order they lie. OFFSET 0 keeps the server from making the bytes
 -- once for each hash.
 select {place} as place, count(*) as rows, coalesce(sum({first}), 0) as first, coalesce(sum({second}), 0) as second
-from (select {sent} as sent from only {table} t {bounds} offset 0) x
+from (select {read} from only {table} t {bounds} offset 0) x
 
 -- name: hash_of_bytes
 -- Since PostgreSQL 18.
