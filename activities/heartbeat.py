@@ -1,19 +1,20 @@
 """Beating while work goes on: a cancel reaches an activity by its beats, and silence tells that a worker is gone.
 
-Beats cost no history but reach only who asks the server for pending activities. Long work therefore also tells its
-workflow, seldom, how far it is: that is what the page in the Temporal UI shows.
+Beats cost no history but reach only who asks the server for pending activities. Long work therefore also shows how far
+it is where the API looks, and tells its workflow, seldom: that is what the page in the Temporal UI shows.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 from temporalio import activity
 from temporalio.service import RPCError
 
+from domain.errors import Unavailable
 from domain.messages import CloneProgress, StepSeen
 from domain.ports import ReportProgress
 from domain.steps import StepName
@@ -28,13 +29,16 @@ _TELLINGS = 40
 _SIGNAL = "step_seen"
 _RPC_TIMEOUT = timedelta(seconds=3)
 
+Show = Callable[[StepSeen], Awaitable[None]]
+
 
 @asynccontextmanager
-async def heartbeats(step: StepName | None = None) -> AsyncIterator[ReportProgress]:
+async def heartbeats(step: StepName | None = None, show: Show | None = None) -> AsyncIterator[ReportProgress]:
     """Beat until the block ends, also while one long statement runs; what is reported travels with the beats.
 
     Args:
         step: The transfer's step that this is the work of; its workflow is told now and then how far it is.
+        show: Shows how far it is to those who do not ask the workflow.
     """
     newest: CloneProgress | None = None
 
@@ -44,20 +48,40 @@ async def heartbeats(step: StepName | None = None) -> AsyncIterator[ReportProgre
         activity.heartbeat(progress)
 
     async def beat() -> None:
-        tellings = Tellings(step) if step else None
         while True:
             activity.heartbeat(*(() if newest is None else (newest,)))
-            if newest and tellings:
-                await tellings.tell(newest)
             await asyncio.sleep(_BEAT_SECONDS)
 
-    beating = asyncio.create_task(beat())
+    async def tell(step: StepName) -> None:
+        tellings = Tellings(step)
+        shown: CloneProgress | None = None
+        while True:
+            await asyncio.sleep(_BEAT_SECONDS)
+            if newest is None:
+                continue
+            if show and newest != shown:
+                shown = newest
+                await _show(show, StepSeen(step=step, progress=newest))
+            await tellings.tell(newest)
+
+    # Two tasks: a server that is slow to take the news must not keep the beats from coming.
+    tasks = [asyncio.create_task(beat()), *([asyncio.create_task(tell(step))] if step else [])]
     try:
         yield report
     finally:
-        beating.cancel()
-        with suppress(asyncio.CancelledError):
-            await beating
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def _show(show: Show, sight: StepSeen) -> None:
+    """Show it; a database that does not take it must not disturb the work."""
+    try:
+        await show(sight)
+    except Unavailable as error:
+        _log.debug("it could not be shown how far %s is: %s", sight.step.value, error)
 
 
 class Tellings:

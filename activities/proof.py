@@ -1,30 +1,33 @@
 """Hashing what was frozen, certifying what was opened, and looking once more before the release."""
 
+from functools import partial
+
 from temporalio import activity
 
 from activities.heartbeat import heartbeats
 from domain import messages as m
-from domain.ports import Prover
+from domain.ports import Prover, SightBoard
 from domain.steps import ActivityName, StepName
 
 
 class ProofActivities:
     """What makes sure that nothing changes unseen between the freeze and the release."""
 
-    def __init__(self, prover: Prover) -> None:
+    def __init__(self, prover: Prover, board: SightBoard) -> None:
         self._prover = prover
+        self._board = board
 
     @activity.defn(name=ActivityName.HASH_FROZEN)
     async def hash_frozen(self, order: m.HashFrozen) -> m.FrozenHashed:
-        async with heartbeats(StepName.HASH) as report:
+        async with heartbeats(StepName.HASH, partial(self._board.show, order.transfer_id)) as report:
             return await self._prover.hash_frozen(order, report)
 
     @activity.defn(name=ActivityName.ISSUE_CERTIFICATE)
     async def issue_certificate(self, order: m.IssueCertificate) -> m.CertificateIssued:
-        async with heartbeats(StepName.CERTIFY) as report:
+        async with heartbeats(StepName.CERTIFY, partial(self._board.show, order.transfer_id)) as report:
             return await self._prover.certify(order, report)
 
     @activity.defn(name=ActivityName.CHECK_UNCHANGED)
     async def check_unchanged(self, order: m.CheckUnchanged) -> m.UnchangedChecked:
-        async with heartbeats(StepName.CHECK) as report:
+        async with heartbeats(StepName.CHECK, partial(self._board.show, order.transfer_id)) as report:
             return await self._prover.check(order, report)

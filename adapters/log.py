@@ -1,5 +1,7 @@
 """The append-only story of a transfer, and the bar that an undo puts before every step forward."""
 
+from uuid import UUID
+
 import asyncpg
 
 from adapters.docket import SERVICE, hold_backward, live_transfer_of, plain, tell
@@ -20,6 +22,16 @@ class PostgresTransferLog:
         """Take a pool that is connected as sb_owner."""
         self._pool = pool
         self._meters = meters
+
+    async def show(self, transfer_id: UUID, sight: m.StepSeen) -> None:
+        """Play `domain.ports.SightBoard`: the next look takes its place, so no commit waits for the disk.
+
+        Raises:
+            Unavailable: The server is away.
+        """
+        async with transaction(self._pool) as connection:
+            await connection.execute(_SQL["not_awaited"])
+            await connection.execute(_SQL["show"], transfer_id, sight.step, sight.progress.model_dump_json())
 
     async def record(self, order: m.RecordEvent) -> None:
         """Append an event, once for each key. The transfer itself need not exist (yet)."""

@@ -50,8 +50,18 @@ async def connect_pool(
     max_size: int = 8,
     application_name: str,
     prove: Callable[[Connection], Coroutine[Any, Any, None]] | None = None,
+    keeps_no_state: bool = False,
 ) -> Pool:
-    """Open a pool; connections beyond `min_size` are made when they are needed; `prove` looks at each.
+    """Open a pool; connections beyond `min_size` are made when they are needed.
+
+    Args:
+        dsn: Where the database is.
+        min_size: Connections that are opened at once and kept.
+        max_size: Connections at most.
+        application_name: What the server's list of sessions calls them.
+        prove: Looks at each new connection.
+        keeps_no_state: Whoever uses them sets nothing and leaves nothing behind, so they go back into the pool without
+            a question that would clean up.
 
     Raises:
         Unavailable: The server cannot be reached. The message holds no password.
@@ -65,7 +75,12 @@ async def connect_pool(
             command_timeout=None,
             timeout=10,
             init=prove,
+            reset=_leave_as_it_is if keeps_no_state else None,
         )
+
+
+async def _leave_as_it_is(_: Connection) -> None:
+    """Clean nothing up."""
 
 
 @asynccontextmanager

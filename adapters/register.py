@@ -9,7 +9,7 @@ import asyncpg
 from pydantic import AwareDatetime, Json
 
 from adapters.docket import live_transfer_of
-from adapters.postgres import Pool, transaction
+from adapters.postgres import Pool, transaction, translated_errors
 from adapters.statements import load
 from domain import messages as m
 from domain.errors import (
@@ -20,6 +20,8 @@ from domain.errors import (
     EnvironmentUnknown,
     TransferUnknown,
 )
+from domain.steps import StepName
+from domain.story import TELLING_KINDS, Happening
 from domain.vocabulary import EnvironmentStatus, MailKind, Scenario, TransferState
 
 _SQL = load("register")
@@ -80,6 +82,27 @@ class TransferResults(m.Message):
     banks: Json[m.BanksReconnected] | None
     consequences: Json[m.ConsequencesApplied] | None
     report: Json[m.ComparisonReport] | None
+
+
+class Standing(m.TransferRecord):
+    """All that says where a transfer stands.
+
+    `ticket_noted` and `ready_noted`: the mail that tells of it is at least about to be sent.
+    """
+
+    undo_detail: str
+    ticket_expires_at: AwareDatetime | None
+    old: Json[m.EnvironmentSummary] | None
+    new: Json[m.EnvironmentSummary] | None
+    happenings: Json[list[Happening]]
+    comparison: Json[m.ComparisonSummary] | None
+    mail_problems: Json[list[m.MailProblem]]
+    ready_told_at: AwareDatetime | None
+    ticket_noted: bool
+    ready_noted: bool
+    seen_step: StepName | None
+    seen: Json[m.CloneProgress] | None
+    seen_at: AwareDatetime | None
 
 
 class PostgresRegister:
@@ -224,6 +247,17 @@ class PostgresRegister:
             raise TransferUnknown
         return TransferResults.model_validate(dict(rows[0]))
 
+    async def standing(self, transfer_id: UUID) -> Standing:
+        """Return where a transfer stands, in one question.
+
+        Raises:
+            TransferUnknown: There is no such transfer.
+        """
+        rows = await self._rows("standing", transfer_id, TELLING_KINDS)
+        if not rows:
+            raise TransferUnknown
+        return Standing.model_validate(dict(rows[0]))
+
     async def certificate(self, transfer_id: UUID) -> bytes:
         """Return the signed certificate, byte for byte.
 
@@ -252,8 +286,9 @@ class PostgresRegister:
 
     async def _rows(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
         clean = [argument.replace("\x00", "") if isinstance(argument, str) else argument for argument in arguments]
-        async with transaction(self._pool) as connection:
-            return list(await connection.fetch(_SQL[statement], *clean))
+        # One statement is a transaction by itself; BEGIN and COMMIT would be two more round trips for each answer.
+        with translated_errors():
+            return list(await self._pool.fetch(_SQL[statement], *clean))
 
 
 def _uuid(text: str) -> UUID | None:

@@ -54,6 +54,7 @@ class PostgresSuccessorDesk:
             await connection.execute(_SQL["keep_banks"], order.transfer_id, outcome.model_dump_json())
             for bank in outcome.banks:
                 await tell(connection, order.transfer_id, f"bank_{bank.new}", detail=bank.model_dump())
+            await tell(connection, order.transfer_id, "banks_reconnected", detail={"banks": len(outcome.banks)})
             return outcome
 
     async def apply_consequences(self, order: m.ApplyConsequences) -> m.ConsequencesApplied:

@@ -27,6 +27,7 @@ from starter.services import connect, settings_of
 
 _NEW = "10003"
 _REQUESTS_AT_REST = 300
+_AT_ONCE = 4
 _BUSY = {TransferState.CLONING, TransferState.SCHEDULED}
 
 
@@ -64,7 +65,13 @@ async def measure(moves: int, lines: int) -> dict[str, object]:
                 connect(settings, environment=stack.process_environment()) as client,
                 httpx.AsyncClient(base_url=str(stack.info.api_url), headers=headers, timeout=60) as session,
             ):
-                ids = [await scheduled(client, one, number) for number, one in enumerate(chosen)]
+                turn = asyncio.Semaphore(_AT_ONCE)
+
+                async def prepared(number: int) -> str:
+                    async with turn:
+                        return await scheduled(client, chosen[number], number)
+
+                ids = await asyncio.gather(*(prepared(number) for number in range(len(chosen))))
                 await ask(session, f"/v1/transfers/{ids[0]}")
                 rest = [await ask(session, f"/v1/transfers/{ids[0]}") for _ in range(_REQUESTS_AT_REST)]
                 await asyncio.gather(*(client.start_now(one, by="bench") for one in ids))

@@ -42,6 +42,15 @@ _DATABASE, _TEMPORAL, _SMTP = "SB_TRANSFER_DATABASE_URL", "TEMPORAL_ADDRESS", "S
 _ORIGINS = "SB_TRANSFER_CODEC_ORIGINS"
 
 
+def _beside_everything() -> dict[str, str]:
+    """Return what clones may take where the database shares its machine with all others: half of the cores.
+
+    With both of two cores at work on clones, whoever asks the API waits for a turn at every step of the answer.
+    """
+    half = str(max(len(os.sched_getaffinity(0)) // 2, 1))
+    return {"SB_TRANSFER_SLOTS_CLONE": half, "SB_TRANSFER_CLONE_PARALLELISM": half}
+
+
 class Stack:
     """A running stack in a folder. What the environment already names is used instead of the stack's own server.
 
@@ -118,7 +127,7 @@ class Stack:
         given = self._given
         if self._temporal is not None:  # keys and certificates for another server
             given = {name: value for name, value in given.items() if not name.startswith("TEMPORAL_")}
-        return {**given, **self.environment}
+        return {**(_beside_everything() if self._postgres is not None else {}), **given, **self.environment}
 
     async def __aenter__(self) -> Self:
         """Start everything.

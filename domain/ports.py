@@ -8,6 +8,7 @@ attempt left over from a lost worker cannot redo what was undone. Refusals raise
 
 from collections.abc import Callable
 from typing import Protocol
+from uuid import UUID
 
 from domain import messages as m
 from domain import reconciliation as r
@@ -122,6 +123,14 @@ class Mailroom(Protocol):
     """Writes and sends mail."""
 
     async def send(self, order: m.SendMail) -> m.MailSent: ...
+
+
+class SightBoard(Protocol):
+    """Shows how far a long step is, to those who look without asking the workflow."""
+
+    async def show(self, transfer_id: UUID, sight: m.StepSeen) -> None:
+        """Show it in place of what was shown before; it is no part of the story."""
+        ...
 
 
 class TransferLog(Protocol):

@@ -27,7 +27,8 @@ class Trouble(m.Message):
 class Sight(m.Message):
     """Where a transfer stands at this moment.
 
-    `told_by` is the database when no worker answered for the workflow: then the steps are left out.
+    `told_by` is the database where the workflow was not asked or did not answer: then steps have no details, and
+    `troubles` are unknown.
     """
 
     status: m.TransferStatus

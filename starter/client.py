@@ -3,13 +3,21 @@
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Collection
-from datetime import date, datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 from temporalio.client import Client
 
 from adapters.log import PostgresTransferLog
 from adapters.preview import PostgresPreviewReader
-from adapters.register import EnvironmentRecord, MailRecord, PostgresRegister, TransferEvent, TransferResults
+from adapters.register import (
+    EnvironmentRecord,
+    MailRecord,
+    PostgresRegister,
+    Standing,
+    TransferEvent,
+    TransferResults,
+)
 from adapters.tickets import PostgresTicketOffice, TicketSeal
 from domain import messages as m
 from domain.certificate import Certificate
@@ -38,6 +46,8 @@ _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
 _PREPARE_PATIENCE_SECONDS = 120.0
 _SILENCE_PATIENCE_SECONDS = 15.0
+# An undone transfer has at most a mail in hand; giving that up takes a moment.
+_MAKE_WAY_PATIENCE_SECONDS = 10.0
 _LATER = "Later `sb-transfer ticket` gets the ticket; `sb-transfer cancel` gives up."
 
 OnProgress = Callable[[m.TransferStatus], None]
@@ -60,6 +70,7 @@ class TransferClient:
         seal: TicketSeal,
         comparer: Comparer,
         log: PostgresTransferLog,
+        zone: tzinfo = UTC,
         runbook_url: str = "",
     ) -> None:
         self._temporal = temporal
@@ -70,7 +81,7 @@ class TransferClient:
         self._comparer = comparer
         self._log = log
         self._runbook_url = runbook_url
-        self._whereabouts = Whereabouts(temporal, register)
+        self._whereabouts = Whereabouts(temporal, register, zone)
 
     # --- the old side --------------------------------------------------------------------------------------------
 
@@ -184,7 +195,23 @@ class TransferClient:
     async def _start(self, preview: m.Preview, order: m.TransferInput) -> RemoteTransfer:
         await self._previews.refusal(order.environment_id, for_licence=order.for_licence)
         order = order.model_copy(update={"runbook_url": self._runbook_url})
-        return await RemoteTransfer.start(self._temporal, order, preview)
+        until = asyncio.get_running_loop().time() + _MAKE_WAY_PATIENCE_SECONDS
+        while True:
+            try:
+                return await RemoteTransfer.start(self._temporal, order, preview)
+            except AlreadyInTransfer:
+                if asyncio.get_running_loop().time() > until or not await self._makes_way(order.environment_id):
+                    raise
+            await asyncio.sleep(_FIRST_PAUSE_SECONDS)
+
+    async def _makes_way(self, environment_id: uuid.UUID) -> bool:
+        """Ask an undone transfer to end that still has mail to send; tell whether that is what is in the way."""
+        known = await self._register.transfers_of_environment(environment_id)
+        if not known or known[0].state is not TransferState.UNDONE:
+            return False
+        with suppress(WrongMoment, TransferUnknown):  # it has ended meanwhile
+            await RemoteTransfer(self._temporal, workflow_id_of(environment_id)).make_way()
+        return True
 
     async def download_ticket(self, which: str, *, requested_by: str = "", once: bool = False) -> tuple[str, bytes]:
         """Return the ticket's file name and bytes while the upload is awaited; an earlier file stops working.
@@ -248,13 +275,13 @@ class TransferClient:
             login_email=login_email,
             uploaded_by=uploaded_by,
         )
-        try:
-            remote = await RemoteTransfer.newest(self._temporal, claims.workflow_id)
-            if (await remote.status()).transfer_id == claims.transfer_id:
-                return await remote.upload(upload)
-        except (WrongMoment, TransferUnknown):
-            pass  # its workflow has ended, now or so long ago that Temporal has forgotten it
-        raise _too_late(await self._register.transfer(claims.transfer_id))
+        transfer = await self._register.transfer(claims.transfer_id)
+        if transfer is not None and not transfer.state.is_final:
+            try:
+                return await RemoteTransfer(self._temporal, claims.workflow_id).upload(upload)
+            except (WrongMoment, TransferUnknown):
+                transfer = await self._register.transfer(claims.transfer_id)  # its workflow has ended just now
+        raise _too_late(transfer)
 
     # --- anybody -------------------------------------------------------------------------------------------------
 
@@ -265,6 +292,22 @@ class TransferClient:
             TransferUnknown, EnvironmentAmbiguous: None, or more than one, is meant.
         """
         return await self._whereabouts.sight(which)
+
+    async def standing(self, transfer_id: uuid.UUID) -> Standing:
+        """Return all that the database knows of where a transfer stands, in one question.
+
+        Raises:
+            TransferUnknown: There is no such transfer, or it has only just begun.
+        """
+        return await self._register.standing(transfer_id)
+
+    async def sight_of(self, standing: Standing) -> Sight:
+        """Tell where a transfer stands by what its steps have written into the database.
+
+        For many who ask often: no worker has to answer. What only the workflow knows is missing: what is being tried
+        again, and a last look before a release that is under way.
+        """
+        return await self._whereabouts.written(standing)
 
     async def result(self, which: str) -> m.TransferResult:
         """Wait until a transfer has ended, mails and all, and return how."""
@@ -412,6 +455,9 @@ class TransferClient:
         remote, _ = await self._whereabouts.live(which)
         return await remote.resend_mail(m.ResendMail(kind=kind, to=to, requested_by=by))
 
+    async def _written(self, transfer_id: uuid.UUID) -> Sight:
+        return await self.sight_of(await self.standing(transfer_id))
+
     async def _decide(
         self,
         which: str,
@@ -422,9 +468,9 @@ class TransferClient:
         *,
         tells_actor: bool = True,
     ) -> Sight:
-        remote, before = await self._whereabouts.live(which)
         decision = Decision(kind=kind, actor=actor, send=send, event=event, tells_actor=tells_actor)
-        return Sight(status=await decide(decision, before, remote, self._register))
+        addressed = await self._whereabouts.addressed(which)
+        return await decide(decision, addressed, self._register, self._written)
 
 
 def _order(preview: m.Preview, requested_by: str, transfer_id: uuid.UUID, for_licence: str | None) -> m.TransferInput:

@@ -2,18 +2,26 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from uuid import UUID
 
 from adapters.docket import plain
 from adapters.register import PostgresRegister
 from domain import messages as m
 from domain.errors import EnvironmentChanged, Refused, Unavailable, WrongMoment
+from starter.answers import Sight
 from starter.remote import RemoteTransfer
+from starter.whereabouts import Addressed
 
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
 _PATIENCE_SECONDS = 30.0
+_HEARING_SECONDS = 3.0
 _NOBODY = "unknown"  # as the workflow writes the refusal of a signal that names nobody
+
+
+Written = Callable[[UUID], Awaitable[Sight]]
 
 
 @dataclass(frozen=True)
@@ -30,22 +38,26 @@ class Decision:
     """Whether the events name who decided: of two who decide at once, only one is taken."""
 
 
-async def decide(
-    decision: Decision, before: m.TransferStatus, remote: RemoteTransfer, register: PostgresRegister
-) -> m.TransferStatus:
+async def decide(decision: Decision, addressed: Addressed, register: PostgresRegister, written: Written) -> Sight:
     """Send a decision and wait until it is clear whether it was taken.
+
+    Args:
+        decision: What is decided.
+        addressed: The run of the transfer that it is about.
+        register: Where the event log is read.
+        written: Tells where the transfer stands without its workflow.
 
     Raises:
         WrongMoment: It was refused; the message says why, as the event log does.
         EnvironmentChanged: A release was refused, for what the message names is not as it was.
         Unavailable: Nothing shows after half a minute: it is delivered, and will be taken or refused later.
     """
-    transfer_id = before.transfer_id
+    transfer_id, remote = addressed.transfer_id, addressed.remote
     seen = max((event.event_id for event in await register.events(transfer_id)), default=0)
     try:
         await decision.send(remote)
     except WrongMoment:
-        raise _refused(f"the transfer is {before.state.value}") from None
+        raise _refused(f"the transfer is {addressed.state.value}") from None
     ours = plain(decision.actor) or _NOBODY  # as the log writes it
     pause = _FIRST_PAUSE_SECONDS
     clock = asyncio.get_running_loop().time
@@ -58,7 +70,7 @@ async def decide(
             if decision.tells_actor and event.actor != ours:
                 continue
             if event.kind == decision.event:
-                return await _moved_on(before, remote, deadline)
+                return await _moved_on(addressed, written)
             if event.kind == f"{decision.kind}_refused":
                 raise _refused(event.reason)
         if closed:
@@ -71,13 +83,20 @@ async def decide(
     )
 
 
-async def _moved_on(before: m.TransferStatus, remote: RemoteTransfer, deadline: float) -> m.TransferStatus:
-    """Return the status once the workflow has heard of what the log already tells."""
-    while True:
-        status = await remote.status()
-        if status.state is not before.state or asyncio.get_running_loop().time() > deadline:
-            return status
-        await asyncio.sleep(_FIRST_PAUSE_SECONDS)
+async def _moved_on(addressed: Addressed, written: Written) -> Sight:
+    """Return where it stands once the workflow has heard of what the log already tells; if that takes long, by the log.
+
+    Whoever asks the workflow next then hears the same.
+    """
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + _HEARING_SECONDS
+    with suppress(Unavailable):
+        while clock() < deadline:
+            status = await addressed.remote.status()
+            if status.state is not addressed.state:
+                return Sight(status=status)
+            await asyncio.sleep(_FIRST_PAUSE_SECONDS)
+    return await written(addressed.transfer_id)
 
 
 def _refused(why: str) -> Refused:

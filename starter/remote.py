@@ -1,9 +1,11 @@
 """One run of a transfer's workflow, spoken to in the domain's messages and answering in the domain's errors."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from typing import TypeVar
 
 from temporalio.client import (
     Client,
@@ -47,6 +49,7 @@ _RPC_TIMEOUT = timedelta(seconds=10)
 # A worker answers a query in milliseconds; past this there is none, and other sources tell what they know.
 _QUERY_TIMEOUT = timedelta(seconds=4)
 _UPDATE_TIMEOUT_SECONDS = 60.0
+_PAUSE_BEFORE_UPDATE_AGAIN_SECONDS = 0.2
 _SUMMARY_LENGTH = 40  # the server takes 400 bytes, and a character may be four of them
 _HEAVY = (
     ActivityName.CLONE_ADMINISTRATIONS,
@@ -55,6 +58,7 @@ _HEAVY = (
     ActivityName.ISSUE_CERTIFICATE,
     ActivityName.CHECK_UNCHANGED,
 )
+_Answer = TypeVar("_Answer")
 _NO_ANSWER = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
 
 
@@ -176,27 +180,33 @@ class RemoteTransfer:
 
     async def upload(self, upload: m.Upload) -> m.UploadAccepted:
         """Send an upload and return the answer, or raise the refusal."""
-        async with _answered_in_time():
-            return await self._handle.execute_update(
+        return await _answered(
+            lambda update_id: self._handle.execute_update(
                 TransferWorkflow.upload,  # type: ignore[arg-type] # the decorator with a description loses the await
                 upload,
+                id=update_id,
             )
+        )
 
     async def resend_mail(self, order: m.ResendMail) -> m.MailSent:
         """Have one kind of mail sent again."""
-        async with _answered_in_time():
-            return await self._handle.execute_update(
+        return await _answered(
+            lambda update_id: self._handle.execute_update(
                 TransferWorkflow.resend_mail,  # type: ignore[arg-type] # as above
                 order,
+                id=update_id,
             )
+        )
 
     async def reschedule(self, order: m.Reschedule) -> m.StartPlanned:
         """Have the move planned on another evening, or raise the refusal."""
-        async with _answered_in_time():
-            return await self._handle.execute_update(
+        return await _answered(
+            lambda update_id: self._handle.execute_update(
                 TransferWorkflow.reschedule,  # type: ignore[arg-type] # as above
                 order,
+                id=update_id,
             )
+        )
 
     async def release(self, signal: m.Release) -> None:
         """Send the signal; whether it is taken shows later."""
@@ -212,6 +222,11 @@ class RemoteTransfer:
         """Send the signal; whether it is taken shows later."""
         with domain_errors():
             await self._handle.signal(TransferWorkflow.start_now, signal, rpc_timeout=_RPC_TIMEOUT)
+
+    async def make_way(self) -> None:
+        """Ask a transfer of which only mail is left to end: another move of its environment begins."""
+        with domain_errors():
+            await self._handle.signal(TransferWorkflow.make_way, rpc_timeout=_RPC_TIMEOUT)
 
     async def cancel(self, why: m.ExplainCancel) -> None:
         """Ask for everything to be undone; whether it still can shows later.
@@ -278,20 +293,31 @@ def _meaning_of(error: RPCError) -> TransferError:
 _ENDED_IN_DUTCH = "De overdracht is afgelopen. Bekijk de status om te zien hoe."
 
 
-@asynccontextmanager
-async def _answered_in_time() -> AsyncIterator[None]:
-    """Bound an update: without a worker it would wait for ever. Cancelling the caller stays a cancel.
+async def _answered(send: Callable[[str], Awaitable[_Answer]]) -> _Answer:
+    """Send an update until it is answered, within bounds: without a worker it would wait for ever.
+
+    A server under load may give up a call that it has taken in. The update goes out again under the same id, which the
+    server counts as one. Cancelling the caller stays a cancel.
 
     Raises:
         NoWorker: Nobody took the update in time.
     """
+    update_id = str(uuid.uuid4())
     try:
         async with asyncio.timeout(_UPDATE_TIMEOUT_SECONDS) as limit:
-            with domain_errors():
-                yield
+            while True:
+                try:
+                    with domain_errors():
+                        return await send(update_id)
+                except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+                    if isinstance(error.__cause__, asyncio.CancelledError):
+                        raise
+                    await asyncio.sleep(_PAUSE_BEFORE_UPDATE_AGAIN_SECONDS)
+    except TimeoutError as error:
+        raise NoWorker from error
     except WorkflowUpdateRPCTimeoutOrCancelledError as error:
-        # The SDK wraps a cancelled caller and a silent server alike.
-        if isinstance(error.__cause__, asyncio.CancelledError) and not limit.expired():
+        # The SDK wraps the end of our patience and a caller who goes away alike.
+        if not limit.expired():
             raise asyncio.CancelledError from error
         raise NoWorker from error
 

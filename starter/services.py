@@ -95,6 +95,8 @@ async def connect(
     connections = 4 + settings.clone_parallelism
     async with (
         database(settings, connections=connections) as pool,
+        # Of its own, for questions that must be answered whatever else this process is at.
+        database(settings, keeps_no_state=True) as reading,
         open_cells(pool, settings.cells, max_size=connections, application_name="sb-transfer client") as cells,
     ):
         seal = TicketSeal(settings.ticket_keys)
@@ -105,25 +107,29 @@ async def connect(
                 interceptors=interceptors,
                 runtime=runtime,
             ),
-            register=PostgresRegister(pool),
+            register=PostgresRegister(reading),
             previews=PostgresPreviewReader(pool, cells=cells),
             tickets=PostgresTicketOffice(pool, seal, settings.ticket_ttl),
             seal=seal,
             comparer=Comparer(cells, PostgresVerifier(pool, parallelism=settings.clone_parallelism, cells=cells)),
             log=PostgresTransferLog(pool),
+            zone=settings.zone,
             runbook_url=settings.runbook_url or "",
         )
 
 
 @asynccontextmanager
-async def database(settings: Settings, *, connections: int = 4) -> AsyncIterator[Pool]:
-    """Open a pool of at most so many connections, and close it.
+async def database(settings: Settings, *, connections: int = 4, keeps_no_state: bool = False) -> AsyncIterator[Pool]:
+    """Open a pool of at most so many connections, and close it; see `adapters.postgres.connect_pool`.
 
     Raises:
         Unavailable: The database does not answer; the message says where, without the password.
     """
     pool = await connect_pool(
-        settings.database_url.get_secret_value(), max_size=connections, application_name="sb-transfer client"
+        settings.database_url.get_secret_value(),
+        max_size=connections,
+        application_name="sb-transfer client",
+        keeps_no_state=keeps_no_state,
     )
     try:
         await _prove(pool, settings)

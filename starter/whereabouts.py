@@ -1,14 +1,18 @@
 """Which transfer somebody means, and where it stands: the workflow tells, or the database when no worker answers."""
 
 from dataclasses import dataclass
+from datetime import tzinfo
 from uuid import UUID
 
 from temporalio.client import Client
 
-from adapters.register import EnvironmentRecord, PostgresRegister, TransferResults
+from adapters.register import EnvironmentRecord, PostgresRegister, Standing
 from domain import messages as m
 from domain.errors import EnvironmentUnknown, TransferUnknown, WrongMoment
 from domain.naming import workflow_id_of
+from domain.steps import StepState
+from domain.story import steps_told, waits_for
+from domain.vocabulary import TransferState
 from starter.answers import Sight, Source
 from starter.remote import NoWorker, RemoteTransfer
 
@@ -28,12 +32,23 @@ class _Located:
         return self.by_transfer_id and self.record is not None and status.transfer_id != self.record.transfer_id
 
 
+@dataclass(frozen=True)
+class Addressed:
+    """The run of a transfer that somebody speaks to, and the state in which it was found."""
+
+    remote: RemoteTransfer
+    transfer_id: UUID
+    state: TransferState
+
+
 class Whereabouts:
     """Finds what a workflow id, a transfer id, an environment id or an environment's name means."""
 
-    def __init__(self, temporal: Client, register: PostgresRegister) -> None:
+    def __init__(self, temporal: Client, register: PostgresRegister, zone: tzinfo) -> None:
+        """Take Temporal, the read side of the database, and the zone in which moments are written out."""
         self._temporal = temporal
         self._register = register
+        self._zone = zone
 
     async def environment(self, which: str) -> EnvironmentRecord:
         """Return the environment that an id, a name, or `<licence number>/<name>` means.
@@ -65,6 +80,19 @@ class Whereabouts:
             raise WrongMoment
         return remote, status
 
+    async def addressed(self, which: str) -> Addressed:
+        """Return exactly the run that is meant, for a signal; raises as `live` does.
+
+        While the database has it as moving, no other transfer can be under its workflow's id; else its run is asked
+        which transfer it is.
+        """
+        record = (await self._locate(which)).record
+        if record is None or record.state.is_final:
+            remote, status = await self.live(which)
+            return Addressed(remote, status.transfer_id, status.state)
+        remote = await RemoteTransfer.newest(self._temporal, record.workflow_id)
+        return Addressed(remote, record.transfer_id, record.state)
+
     async def sight(self, which: str) -> Sight:
         """Return where a transfer stands; from the database when no worker answers or Temporal has forgotten it.
 
@@ -79,9 +107,9 @@ class Whereabouts:
         except (NoWorker, TransferUnknown):
             if located.record is None:
                 raise
-            return await self._as_the_database_knows(located.record)
+            return self._as_written(await self._register.standing(located.record.transfer_id))
         if located.record is not None and located.is_another(status):
-            return await self._as_the_database_knows(located.record)
+            return self._as_written(await self._register.standing(located.record.transfer_id))
         clone, troubles = (None, []) if status.state.is_final else await remote.work_in_hand()
         return Sight(status=status, clone=clone, troubles=troubles)
 
@@ -101,41 +129,64 @@ class Whereabouts:
         except EnvironmentUnknown:
             raise TransferUnknown from None
 
-    async def _as_the_database_knows(self, record: m.TransferRecord) -> Sight:
-        results = await self._register.results(record.transfer_id)
-        new = await self._register.environment(record.new_environment_id) if record.new_environment_id else None
-        status = m.TransferStatus(
-            transfer_id=record.transfer_id,
-            workflow_id=record.workflow_id,
-            state=record.state,
-            scenario=record.scenario,
-            old=_summary(await self._register.environment(record.environment_id)),
-            new=_summary(new) or results.new_environment,
-            ticket_expires_at=results.ticket_expires_at,
-            starts_at=record.starts_at,
-            comparison=_comparison(results),
-            mail_problems=[
-                m.MailProblem(kind=mail.kind, recipient=mail.recipient, problem=mail.problem or "not delivered")
-                for mail in await self._register.mails(record.transfer_id)
-                if mail.status == "failed"
-            ],
-            undo_reason=record.undo_reason,
-            undo_detail=results.undo_detail or "",
+    async def written(self, standing: Standing) -> Sight:
+        """Return where a transfer stands by what its steps have written down: at once, whatever the workers are at.
+
+        While it is being undone the workflow is asked if it answers: only it knows which step waits for an operator.
+        So it is while the database is a moment ahead: whoever uploads or releases because of what they read here must
+        not be refused for coming before the workflow has heard of it.
+        """
+        if standing.state is TransferState.UNDOING or _is_ahead(standing):
+            return await self.sight(str(standing.transfer_id))
+        return self._as_written(standing)
+
+    def _as_written(self, standing: Standing) -> Sight:
+        steps = steps_told(
+            standing.happenings,
+            state=standing.state,
+            began_at=standing.created_at,
+            ready_told_at=standing.ready_told_at,
         )
-        return Sight(status=status, told_by=Source.DATABASE)
+        status = m.TransferStatus(
+            transfer_id=standing.transfer_id,
+            workflow_id=standing.workflow_id,
+            state=standing.state,
+            scenario=standing.scenario,
+            old=standing.old,
+            new=standing.new,
+            steps=steps,
+            waiting_for=waits_for(
+                standing.state,
+                zone=self._zone,
+                ticket_expires_at=standing.ticket_expires_at,
+                starts_at=standing.starts_at,
+            ),
+            ticket_expires_at=standing.ticket_expires_at,
+            starts_at=standing.starts_at,
+            comparison=standing.comparison,
+            mail_problems=standing.mail_problems,
+            undo_reason=standing.undo_reason,
+            undo_detail=standing.undo_detail,
+        )
+        return Sight(status=status, clone=_progress_of(standing, steps), told_by=Source.DATABASE)
 
 
-def _summary(environment: EnvironmentRecord | None) -> m.EnvironmentSummary | None:
-    """Return an environment as a transfer speaks of it, without the rest of its row."""
-    return m.EnvironmentSummary.model_validate(environment.model_dump()) if environment else None
+def _is_ahead(standing: Standing) -> bool:
+    """Tell whether the workflow may not have heard yet that people may act: their mail is the first it does then."""
+    match standing.state:
+        case TransferState.AWAITING_UPLOAD:
+            return not standing.ticket_noted
+        case TransferState.AWAITING_RELEASE:
+            return not standing.ready_noted
+    return False
 
 
-def _comparison(results: TransferResults) -> m.ComparisonSummary | None:
-    if results.report is None:
+def _progress_of(standing: Standing, steps: list[m.StepStatus]) -> m.CloneProgress | None:
+    """Return how far the work of a step is, if that step has not ended or begun again since it told so."""
+    if standing.seen is None or standing.seen_at is None:
         return None
-    checks = results.report.checks
-    return m.ComparisonSummary(
-        checks=len(checks),
-        unequal=sum(not check.equal for check in checks),
-        administrations=len({check.administration_id for check in checks}),
-    )
+    running = {
+        step.step: step.started_at for step in steps if step.state is StepState.RUNNING and step.started_at is not None
+    }
+    began = running.get(standing.seen_step) if standing.seen_step else None
+    return standing.seen if began is not None and standing.seen_at >= began else None

@@ -9,10 +9,10 @@ from temporalio.exceptions import ActivityError
 from activities.mail import MailActivities
 from domain import messages as m
 from domain.steps import StepName, StepState
-from domain.vocabulary import MailKind
+from domain.vocabulary import MailKind, TransferState
 from workflows import policies
 from workflows.progress import Progress
-from workflows.saga import root_cause
+from workflows.saga import Saga, root_cause
 from workflows.work import is_cancel, perform
 
 
@@ -56,6 +56,12 @@ class Courier:
         """Stop what has not been sent: news of a transfer must not arrive after the news of its undo."""
         for run in self._runs:
             run.cancel()
+
+    async def make_way(self, saga: Saga) -> None:
+        """Give up the news of an undo: a mail server that is away must not bar the next move for days."""
+        if self._progress.state is TransferState.UNDONE and any(not run.done() for run in self._runs):
+            self.recall()
+            await saga.record("sb-transfer", "mail_given_up", "another move of the environment begins")
 
     async def finish(self) -> None:
         """Wait until every mail is sent or given up."""

@@ -90,6 +90,11 @@ class RecoveryWorkflow:
             new_url=progress.new.url if progress.new else None,
         )
 
+    @workflow.signal(description="Not for people: another move of the environment begins, and only mail is left here.")
+    async def make_way(self) -> None:
+        """Give up the news of an undo that does not get out: whoever begins another move knows of it."""
+        await self._courier.make_way(self._saga)
+
     async def _recover(self) -> None:
         standing = await self._look()
         await self._saga.record(

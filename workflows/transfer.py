@@ -331,6 +331,11 @@ class TransferWorkflow:
         """Take note of why a cancel comes, where only those who hold the keys can read it."""
         self._cancel = signal
 
+    @workflow.signal(description="Not for people: another move of the environment begins, and only mail is left here.")
+    async def make_way(self) -> None:
+        """Give up the news of an undo that does not get out: whoever begins another move knows of it."""
+        await self._courier.make_way(self._saga)
+
     @workflow.signal(description="Not for people: the work of a step tells how far it is, for the page of details.")
     def step_seen(self, sight: m.StepSeen) -> None:
         """Show it; nothing depends on it."""

@@ -23,6 +23,16 @@ select nullif(concat_ws(', ',
          then 'the clone' end), '')
 from control.transfer t where t.transfer_id = $1
 
+-- name: not_awaited
+-- The next commit does not wait for the disk.
+select set_config('synchronous_commit', 'off', true)
+
+-- name: show
+-- The newest that a long step tells of itself; what comes after the transfer's end is late.
+insert into control.transfer_sight (transfer_id, step, progress)
+select t.transfer_id, $2, $3::jsonb from control.transfer t where t.transfer_id = $1 and t.state not in ('released', 'undone')
+on conflict (transfer_id) do update set step = excluded.step, progress = excluded.progress, seen_at = clock_timestamp()
+
 -- name: finish_undo
 -- Nothing of the transfer is left.
 update control.transfer set state = 'undone', ended_at = now() where transfer_id = $1

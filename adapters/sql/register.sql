@@ -90,3 +90,35 @@ select coalesce(max(number), 0) as number from control.migration
 select c.document
 from control.certificate c join control.transfer t using (transfer_id)
 where c.transfer_id = $1 and t.state in ('awaiting_release', 'released')
+
+-- name: standing
+-- All that says where a transfer stands, at once.
+select t.transfer_id, t.workflow_id, t.environment_id, coalesce(t.environment_name, '') as environment_name,
+       t.new_environment_id, t.state, t.scenario, t.source_licence, t.target_licence, t.starts_at, t.created_at, t.undo_reason,
+       coalesce(t.undo_detail, '') as undo_detail, k.expires_at as ticket_expires_at,
+       (select jsonb_build_object('environment_id', o.environment_id, 'name', o.name, 'url', o.url, 'licence_number', o.licence_number,
+                                  'schema_name', o.schema_name, 'mailbox_address', o.mailbox_address, 'cell', o.cell)
+        from control.environment o where o.environment_id = t.environment_id) as old,
+       coalesce((select jsonb_build_object('environment_id', n.environment_id, 'name', n.name, 'url', n.url,
+                                           'licence_number', n.licence_number, 'schema_name', n.schema_name,
+                                           'mailbox_address', n.mailbox_address, 'cell', n.cell)
+                 from control.environment n where n.environment_id = t.new_environment_id), t.new_environment) as new,
+       (select coalesce(jsonb_agg(jsonb_build_object('kind', e.kind, 'at', e.at, 'reason', e.reason) order by e.event_id), '[]')
+        from control.transfer_event e where e.transfer_id = t.transfer_id and e.kind = any ($2::text[])) as happenings,
+       case when t.report is not null then
+           (select e.detail from control.transfer_event e
+            where e.transfer_id = t.transfer_id and e.kind = 'environments_compared' order by e.event_id desc limit 1)
+       end as comparison,
+       (select coalesce(jsonb_agg(jsonb_build_object('kind', s.kind, 'recipient', s.recipient, 'problem', s.problem)
+                                  order by s.attempted_at, s.kind, s.recipient), '[]')
+        from control.sent_mail s
+        where s.transfer_id = t.transfer_id and s.status <> 'sent' and s.problem is not null) as mail_problems,
+       (select max(s.sent_at) from control.sent_mail s
+        where s.transfer_id = t.transfer_id and s.kind = 'ready' and s.status = 'sent') as ready_told_at,
+       exists (select from control.sent_mail s where s.transfer_id = t.transfer_id and s.kind = 'ticket_issued') as ticket_noted,
+       exists (select from control.sent_mail s where s.transfer_id = t.transfer_id and s.kind = 'ready') as ready_noted,
+       p.step as seen_step, p.progress as seen, p.seen_at
+from control.transfer t
+left join control.ticket k using (transfer_id)
+left join control.transfer_sight p using (transfer_id)
+where t.transfer_id = $1

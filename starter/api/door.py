@@ -13,7 +13,7 @@ from structlog.contextvars import bind_contextvars
 
 from adapters.attempts import PostgresAttempts
 from adapters.idempotency import PostgresIdempotencyKeys
-from adapters.register import EnvironmentRecord
+from adapters.register import EnvironmentRecord, Standing
 from domain import messages as m
 from domain.authority import Action, Caller
 from domain.errors import EnvironmentUnknown, TransferUnknown
@@ -62,12 +62,15 @@ class Door:
         """
         self.require(caller, action)
         record = await self.client.transfer(transfer_id)
-        licences = {"old_licence": record.source_licence, "new_licence": record.target_licence}
-        if not caller.may(Action.SEE, **licences):
-            raise TransferUnknown
-        if not caller.may(action, **licences):
-            raise NotAllowed
+        _let_in(caller, action, record)
         return record
+
+    async def standing(self, caller: Caller, transfer_id: UUID) -> Standing:
+        """Return where a transfer stands that the caller may see; raises as `transfer` does."""
+        self.require(caller, Action.SEE)
+        standing = await self.client.standing(transfer_id)
+        _let_in(caller, Action.SEE, standing)
+        return standing
 
     async def environment(self, caller: Caller, action: Action, environment_id: UUID) -> EnvironmentRecord:
         """Return an environment with which the caller, as its present holder, may do this.
@@ -124,6 +127,20 @@ class Door:
             await self.client.tell(transfer_id, actor=actor_of(caller), kind=f"support_{action.value}", reason=reason)
 
 
+def _let_in(caller: Caller, action: Action, record: m.TransferRecord) -> None:
+    """Make sure that the caller may do this with a transfer.
+
+    Raises:
+        NotAllowed: It is the other side's to do.
+        TransferUnknown: It is nobody's of the caller's, and looks as if there were none.
+    """
+    licences = {"old_licence": record.source_licence, "new_licence": record.target_licence}
+    if not caller.may(Action.SEE, **licences):
+        raise TransferUnknown
+    if not caller.may(action, **licences):
+        raise NotAllowed
+
+
 def _address_of(request: Request) -> str:
     """Return where a request comes from; of an IPv6 address the network, for everybody has a whole one (RFC 6177)."""
     host = request.client.host if request.client else ""
@@ -146,10 +163,15 @@ def the_door(request: Request) -> Door:
     return door
 
 
+async def _the_door(request: Request) -> Door:
+    """Return the door without leaving the event loop: FastAPI hands what is not async to a thread, and waits for it."""
+    return the_door(request)
+
+
 async def the_caller(request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Depends(_scheme)]) -> Caller:
     """Return who sent a request; the unused parameter puts the scheme into the API's description."""
     return await the_door(request).caller(request)
 
 
-TheDoor = Annotated[Door, Depends(the_door)]
+TheDoor = Annotated[Door, Depends(_the_door)]
 TheCaller = Annotated[Caller, Depends(the_caller)]

@@ -136,8 +136,8 @@ async def list_transfers(caller: TheCaller, door: TheDoor, wanted: Annotated[Lis
 @router.get("/transfers/{transfer_id}", summary="Where a transfer stands", responses=_OF_ONE)
 async def status(transfer_id: TransferId, caller: TheCaller, door: TheDoor) -> TransferView:
     """Return where a transfer stands: the caller's own half of it."""
-    record = await door.transfer(caller, Action.SEE, transfer_id)
-    return view(await door.client.status(str(transfer_id)), record, caller)
+    standing = await door.standing(caller, transfer_id)
+    return view(await door.client.sight_of(standing), standing, caller)
 
 
 @router.get("/transfers/{transfer_id}/events", summary="A transfer's audit log", responses=_OF_ONE)

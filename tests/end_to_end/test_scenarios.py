@@ -26,7 +26,7 @@ from domain.errors import (
     UrlReserved,
     WrongMoment,
 )
-from domain.steps import StepState
+from domain.steps import StepName, StepState
 from domain.vocabulary import CheckKind, EnvironmentStatus, MailKind, Scenario, TransferState, UndoReason
 from starter.answers import PreparedTransfer, Source
 from starter.client import TransferClient
@@ -83,6 +83,21 @@ async def refused_write(app: asyncpg.Connection, schema: str) -> bool:
     return False
 
 
+async def assert_the_log_tells_the_same(client: TransferClient, transfer_id: UUID) -> None:
+    """Hold what the API shows, which the steps have written down, against what the workflow says of itself."""
+    said, written = await client.status(str(transfer_id)), await client.sight_of(await client.standing(transfer_id))
+    assert (said.told_by, written.told_by) == (Source.WORKFLOW, Source.DATABASE)
+    beside = {"steps", "waiting_for", "closes_at", "evenings_tried", "mail_problems"}
+    assert written.status.model_dump(exclude=beside) == said.status.model_dump(exclude=beside)
+    # These two run beside the story.
+    states = [
+        {step.step: step.state for step in sight.status.steps if step.step not in (StepName.HASH, StepName.NOTIFY)}
+        for sight in (written, said)
+    ]
+    assert states[0] == states[1]
+    assert written.status.waiting_for.split(",")[0] == said.status.waiting_for.split(",")[0]
+
+
 async def prepared(client: TransferClient, move: ShowMove) -> PreparedTransfer:
     """Press "Omgeving overdragen" for the environment of a move."""
     return await client.prepare(f"{move.old_licence}/{move.environment}", requested_by="old side")
@@ -105,6 +120,8 @@ async def test_a_move_leaves_both_sides_as_the_manual_says(
     assert await refused_write(app, old.schema_name)
     assert await app.fetchval(f'select bool_and(read_only) from "{old.schema_name}".administration')
 
+    await assert_the_log_tells_the_same(client, ticket.transfer_id)
+
     # The new side uploads: planned for the next 22:00 in Amsterdam.
     accepted = await client.upload(
         ticket.ticket,
@@ -118,10 +135,13 @@ async def test_a_move_leaves_both_sides_as_the_manual_says(
     assert starts_at.time() == time(22, 0)
     assert 0 < (starts_at - datetime.now(UTC)).total_seconds() <= 25 * 3600
 
+    await assert_the_log_tells_the_same(client, ticket.transfer_id)
+
     which = str(ticket.transfer_id)
     early = await client.start_now(which, by="new side")
     assert early.status.state in (TransferState.SCHEDULED, TransferState.CLONING, TransferState.AWAITING_RELEASE)
     assert await reach(client, which, TransferState.AWAITING_RELEASE) is TransferState.AWAITING_RELEASE
+    await assert_the_log_tells_the_same(client, ticket.transfer_id)
     new = await client.environment(str(accepted.new_environment_id))
     assert new.status is EnvironmentStatus.AWAITING_RELEASE
     assert new.url == accepted.url
@@ -134,6 +154,7 @@ async def test_a_move_leaves_both_sides_as_the_manual_says(
     assert released.status.state is TransferState.RELEASED
     result = await client.result(which)
     assert (result.state, result.scenario, result.mismatches) == (TransferState.RELEASED, move.scenario, 0)
+    await assert_the_log_tells_the_same(client, ticket.transfer_id)
     assert result.rows > 500
     assert not await refused_write(app, new.schema_name)
     assert await refused_write(app, old.schema_name)
@@ -256,6 +277,7 @@ async def test_a_rejected_move_leaves_nothing_of_the_new_environment(
             result = await client.result(which)
             assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.REJECTED)
             assert result.undo_detail == "the [balance] is wrong"
+            await assert_the_log_tells_the_same(client, ticket.transfer_id)
             assert not await connection.fetchval("select 1 from pg_namespace where nspname = $1", new.schema_name)
             with pytest.raises(EnvironmentUnknown):
                 await client.environment(str(new.environment_id))

@@ -10,6 +10,7 @@ import pytest
 from domain import messages as m
 from domain.errors import SomethingLeft, Superseded, TransferUnknown, WrongMoment
 from domain.naming import workflow_id_of
+from domain.steps import StepName
 from domain.vocabulary import UndoReason
 from tests.integration.desk import Desk, Move
 
@@ -34,6 +35,20 @@ async def test_an_event_is_told_once_for_each_key(desk: Desk) -> None:
     assert [event.event_id for event in await desk.register.events(transfer_id, after=events[0].event_id)] == [
         events[1].event_id
     ]
+
+
+async def test_how_far_a_step_is_shows_while_it_runs(desk: Desk) -> None:
+    """Whoever looks at night would see a clone that stands still, or one of an evening that was put off."""
+    move = await desk.move()
+    await desk.moved(move)
+    far = m.StepSeen(step=StepName.CLONE, progress=m.CloneProgress(phase="rows", rows_done=10, rows_total=40))
+    await desk.log.show(move.transfer_id, far)
+    further = far.model_copy(update={"progress": m.CloneProgress(phase="rows", rows_done=30, rows_total=40)})
+    await desk.log.show(move.transfer_id, further)
+    standing = await desk.register.standing(move.transfer_id)
+    assert (standing.seen_step, standing.seen) == (StepName.CLONE, further.progress)
+    assert standing.new
+    await desk.log.show(uuid.uuid4(), far)  # of a transfer that there is not: nothing to show, and nothing breaks
 
 
 async def test_the_log_is_append_only(desk: Desk) -> None:

@@ -68,7 +68,9 @@ async def test_rabobank_comes_along_and_the_other_banks_wait(desk: Successor) ->
     assert [row["consent_reference"] for row in after] == [row["consent_reference"] for row in before]
     assert {row["status"] for row in after if row["bank"] == "rabobank"} == {"active"}
     assert await desk.rows(desk.old_schema, "bank_connection") == before
-    assert [kind for kind, _ in await desk.events()] == ["bank_active"] + ["bank_needs_reactivation"] * 4
+    assert [kind for kind, _ in await desk.events()] == ["bank_active"] + ["bank_needs_reactivation"] * 4 + [
+        "banks_reconnected"
+    ]
 
 
 async def test_a_rabobank_connection_without_consent_does_not_become_active(desk: Successor) -> None:

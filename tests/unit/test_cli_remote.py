@@ -1,7 +1,9 @@
 """Temporal's errors in the domain's words: what a caller of the client gets to catch."""
 
+import asyncio
+
 import pytest
-from temporalio.client import WorkflowUpdateFailedError
+from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -15,7 +17,8 @@ from domain.errors import (
     WrongMoment,
     all_errors,
 )
-from starter.remote import as_domain_error, domain_errors
+from starter import remote
+from starter.remote import NoWorker, as_domain_error, domain_errors
 
 
 @pytest.mark.parametrize("kind", all_errors().values(), ids=lambda kind: kind.__name__)
@@ -58,3 +61,60 @@ def test_the_servers_words_become_the_domains(error: Exception, kind: type[Trans
     with pytest.raises(kind) as caught, domain_errors():
         raise error
     assert caught.value.__cause__ is error
+
+
+def given_up(cause: BaseException) -> WorkflowUpdateRPCTimeoutOrCancelledError:
+    error = WorkflowUpdateRPCTimeoutOrCancelledError()
+    error.__cause__ = cause
+    return error
+
+
+async def test_an_update_that_the_server_gives_up_goes_out_again_as_the_same() -> None:
+    """An upload in the rush of the evening would be refused for want of a worker, or count twice."""
+    ids: list[str] = []
+
+    async def send(update_id: str) -> str:
+        ids.append(update_id)
+        if len(ids) == 1:
+            raise given_up(RPCError("deadline", RPCStatusCode.DEADLINE_EXCEEDED, b""))
+        return "accepted"
+
+    assert await remote._answered(send) == "accepted"
+    assert len(ids) == 2
+    assert len(set(ids)) == 1
+
+
+async def test_without_a_worker_an_update_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever uploads while nobody works would wait for ever."""
+    monkeypatch.setattr(remote, "_UPDATE_TIMEOUT_SECONDS", 0.1)
+
+    async def silent(_: str) -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError as error:
+            raise given_up(error) from error
+
+    async def busy(_: str) -> None:
+        raise given_up(RPCError("deadline", RPCStatusCode.DEADLINE_EXCEEDED, b""))
+
+    for send in (silent, busy):
+        with pytest.raises(NoWorker):
+            await remote._answered(send)
+
+
+async def test_a_caller_who_goes_away_is_cancelled() -> None:
+    """A request that was broken off would be told of a worker that is missing, and go on."""
+    begun = asyncio.Event()
+
+    async def send(_: str) -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError as error:
+            raise given_up(error) from error
+
+    caller = asyncio.create_task(remote._answered(send))
+    await begun.wait()
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller

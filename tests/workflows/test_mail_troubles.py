@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
+from temporalio.client import WorkflowExecutionStatus
 from temporalio.testing import WorkflowEnvironment
 
 from domain import messages as m
@@ -79,6 +80,31 @@ async def test_a_mail_that_waits_goes_no_further_once_the_transfer_turns_back(
     await transfer.signal(TransferWorkflow.reject, m.Reject(rejected_by="new side", reason="wrong customer"))
     assert (await transfer.result()).state is TransferState.UNDONE
     assert world.mails()[-1] is MailKind.UNDONE
+
+
+async def test_news_that_does_not_get_out_bars_no_other_move(
+    transfer: Transfer, world: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mail server that is down for days would keep a customer whose move was undone from moving."""
+    arrives = world.send
+
+    async def send(order: m.SendMail) -> m.MailSent:
+        if order.kind is not MailKind.UNDONE:
+            return await arrives(order)
+        if order.tell_delays:
+            return m.MailSent(sent=0, waiting=[_AWAY])
+        raise MailDelayed(_AWAY.problem)
+
+    monkeypatch.setattr(world, "send", send)
+    await to_inspection(transfer)
+    await transfer.signal(TransferWorkflow.make_way)  # too early: nothing is given up
+    await transfer.signal(TransferWorkflow.reject, m.Reject(rejected_by="new side", reason="wrong customer"))
+    await _until(transfer, lambda status: status.state is TransferState.UNDONE and status.mail_problems != [])
+    assert (await transfer.describe()).status is WorkflowExecutionStatus.RUNNING
+    await transfer.signal(TransferWorkflow.make_way)
+    async with asyncio.timeout(20):
+        assert (await transfer.result()).state is TransferState.UNDONE
+    assert [event.kind for event in world.events].count("mail_given_up") == 1
 
 
 async def test_a_resend_repairs_what_waits(transfer: Transfer, world: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
