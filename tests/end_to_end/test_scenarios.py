@@ -85,9 +85,11 @@ async def refused_write(app: asyncpg.Connection, schema: str) -> bool:
 
 async def assert_the_log_tells_the_same(client: TransferClient, transfer_id: UUID) -> None:
     """Hold what the API shows, which the steps have written down, against what the workflow says of itself."""
-    async with asyncio.timeout(30):  # the workflow is asked until the mail is noted that it sends first
-        while (written := await client.sight_of(await client.standing(transfer_id))).told_by is Source.WORKFLOW:
+    async with asyncio.timeout(30):
+        written = await client.sight_of(await client.standing(transfer_id))
+        while written.told_by is Source.WORKFLOW:  # it is asked until the mail is noted that it sends first
             await asyncio.sleep(0.05)
+            written = await client.sight_of(await client.standing(transfer_id))
     said = await client.status(str(transfer_id))
     assert said.told_by is Source.WORKFLOW
     beside = {"steps", "waiting_for", "closes_at", "evenings_tried", "mail_problems"}
