@@ -87,7 +87,8 @@ class TransferResults(m.Message):
 class Standing(m.TransferRecord):
     """All that says where a transfer stands.
 
-    `ticket_noted` and `ready_noted`: the mail that tells of it is at least about to be sent.
+    `ahead`: people may act since a moment, and the workflow, whose first act is then to send their mail, may not have
+    heard of it.
     """
 
     undo_detail: str
@@ -98,8 +99,7 @@ class Standing(m.TransferRecord):
     comparison: Json[m.ComparisonSummary] | None
     mail_problems: Json[list[m.MailProblem]]
     ready_told_at: AwareDatetime | None
-    ticket_noted: bool
-    ready_noted: bool
+    ahead: bool
     seen_step: StepName | None
     seen: Json[m.CloneProgress] | None
     seen_at: AwareDatetime | None

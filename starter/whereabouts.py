@@ -10,7 +10,7 @@ from adapters.register import EnvironmentRecord, PostgresRegister, Standing
 from domain import messages as m
 from domain.errors import EnvironmentUnknown, TransferUnknown, WrongMoment
 from domain.naming import workflow_id_of
-from domain.steps import StepState
+from domain.steps import StepName, StepState
 from domain.story import steps_told, waits_for
 from domain.vocabulary import TransferState
 from starter.answers import Sight, Source
@@ -136,7 +136,7 @@ class Whereabouts:
         So it is while the database is a moment ahead: whoever uploads or releases because of what they read here must
         not be refused for coming before the workflow has heard of it.
         """
-        if standing.state is TransferState.UNDOING or _is_ahead(standing):
+        if standing.state is TransferState.UNDOING or standing.ahead:
             return await self.sight(str(standing.transfer_id))
         return self._as_written(standing)
 
@@ -147,16 +147,17 @@ class Whereabouts:
             began_at=standing.created_at,
             ready_told_at=standing.ready_told_at,
         )
+        state = _state_of(standing, steps)
         status = m.TransferStatus(
             transfer_id=standing.transfer_id,
             workflow_id=standing.workflow_id,
-            state=standing.state,
+            state=state,
             scenario=standing.scenario,
             old=standing.old,
             new=standing.new,
             steps=steps,
             waiting_for=waits_for(
-                standing.state,
+                state,
                 zone=self._zone,
                 ticket_expires_at=standing.ticket_expires_at,
                 starts_at=standing.starts_at,
@@ -171,14 +172,12 @@ class Whereabouts:
         return Sight(status=status, clone=_progress_of(standing, steps), told_by=Source.DATABASE)
 
 
-def _is_ahead(standing: Standing) -> bool:
-    """Tell whether the workflow may not have heard yet that people may act: their mail is the first it does then."""
-    match standing.state:
-        case TransferState.AWAITING_UPLOAD:
-            return not standing.ticket_noted
-        case TransferState.AWAITING_RELEASE:
-            return not standing.ready_noted
-    return False
+def _state_of(standing: Standing, steps: list[m.StepStatus]) -> TransferState:
+    """Return the state as people are told: what is opened awaits its release only when it is certified."""
+    certified = any(step.step is StepName.CERTIFY and step.state is StepState.DONE for step in steps)
+    if standing.state is TransferState.AWAITING_RELEASE and not certified:
+        return TransferState.CLONING
+    return standing.state
 
 
 def _progress_of(standing: Standing, steps: list[m.StepStatus]) -> m.CloneProgress | None:
