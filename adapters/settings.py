@@ -135,7 +135,7 @@ class Settings(BaseSettings):
     slots_clone: int = Field(default=2, ge=1, le=32, description="clones and proofs that a worker runs at once")
     slots_mail: int = Field(default=4, ge=1, le=100, description="mails that a worker sends at once")
     cached_workflows: int = Field(
-        # Each takes some 3 MB (bench/worker.py); one that is not cached costs a replay of its history when needed.
+        # Each takes at most 3 MB (bench/worker.py); one that is not cached costs a replay of its history when needed.
         default=200,
         ge=10,
         description="transfers that a worker keeps in memory between two steps",

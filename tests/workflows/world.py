@@ -191,7 +191,7 @@ class World:
         await self._did(f"send {order.kind.value}", order)
         return m.MailSent(sent=1)
 
-    async def show(self, transfer_id: uuid.UUID, sight: m.StepSeen) -> None:  # noqa: ARG002 - there is one
+    async def show(self, transfer_id: uuid.UUID, sight: m.StepSeen) -> None:  # noqa: ARG002 - this world holds one transfer
         self.sights.append(sight)
 
     async def record(self, order: m.RecordEvent) -> None:
