@@ -29,6 +29,7 @@ from activities.reconcile import ReconcileActivities
 from activities.roster import Roster
 from activities.successor import SuccessorActivities
 from activities.tickets import TicketActivities, UploadActivities
+from adapters.ahead import ReadAhead
 from adapters.build import build_id
 from adapters.cells import Cells, open_cells
 from adapters.certificate import CertificateSigner
@@ -96,7 +97,12 @@ def build_workers(
     parallelism, home = settings.clone_parallelism, quick.home
     verifier = PostgresVerifier(heavy.home, parallelism=parallelism, cells=heavy)
     engine = PostgresCloneEngine(
-        heavy.home, parallelism=parallelism, limits=_limits(settings), cells=heavy, meters=meters
+        heavy.home,
+        parallelism=parallelism,
+        limits=_limits(settings),
+        cells=heavy,
+        meters=meters,
+        meanwhile=ReadAhead,
     )
     mailer = SmtpMailer(settings.smtp_url, settings.mail_from)
     reservations = PostgresReservations(

@@ -76,7 +76,7 @@ class Table:
     """What holds rows: its name as differences call it, and quoted by the server; sizes as they are now.
 
     `columns` are the live ones in their order, each with its quoted name and its type's id. `out_of_line`: some values
-    are kept beside the rows (TOAST).
+    are kept beside the rows (TOAST). `file` is where the rows lie: another one when the table is rewritten.
     """
 
     object: str
@@ -84,6 +84,7 @@ class Table:
     readable: bool
     estimate: int
     pages: int
+    file: int
     bytes: int
     out_of_line: bool
     columns: Mapping[str, tuple[str, int]]
@@ -97,6 +98,7 @@ class Table:
             readable=row["readable"],
             estimate=row["estimate"],
             pages=row["pages"],
+            file=row["file"],
             bytes=row["bytes"],
             out_of_line=row["out_of_line"],
             columns={name: (quoted, type_id) for name, quoted, type_id in json.loads(row["columns"])},
@@ -125,8 +127,13 @@ class Side:
         """Return what holds rows now: a materialised view may not have been filled."""
         return {name: table for name, table in self.tables.items() if table.readable}
 
-    def fingerprint(self, sums: Mapping[str, Sequence[int]]) -> Fingerprint:
-        """Return what this side is, given each table's number of rows and two sums of their hashes."""
+    def fingerprint(self, sums: Mapping[str, Sequence[int]], since: datetime | None = None) -> Fingerprint:
+        """Return what this side is.
+
+        Args:
+            sums: Each table's number of rows and two sums of their hashes.
+            since: When the first of them was read; now, if left out.
+        """
         tables = sorted(
             (
                 TableHash(
@@ -141,7 +148,7 @@ class Side:
         )
         others = self.facts.keys() - {table.table for table in tables}
         return Fingerprint(
-            taken_at=datetime.now(UTC),
+            taken_at=since or datetime.now(UTC),
             server=self.server,
             tables=tables,
             others=[

@@ -9,19 +9,20 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from uuid import uuid5
 
 import asyncpg
 
+from adapters.ahead import Ahead, kept_ahead
 from adapters.cells import Cells
 from adapters.differing import Differing
 from adapters.docket import hold_forward, tell
 from adapters.fingerprints import keep_proof
+from adapters.pieces import Pair, Piece, Unit, cut, read
 from adapters.postgres import Connection, Pool, transaction, translated_errors
-from adapters.rowhash import Part, hash_statement
-from adapters.sides import Place, Side, Table, read_side
+from adapters.sides import Place, Side, read_side
 from adapters.statements import load
 from adapters.structure import NEW, OLD, structure
 from domain.errors import CloneDiffers, EnvironmentUnknown
@@ -33,54 +34,9 @@ from domain.vocabulary import HOME
 EVENT_KIND = "clone_verified"
 MAX_KEYS = 20
 MAX_DIFFERENCES = 100
-# A range is long enough that its beginning does not show, and short enough to keep every connection busy to the end.
-CHUNK_BYTES = 16 * 1024 * 1024
-# Tables under this are read many at a time: a statement for each would take longer than their rows.
-_SMALL_BYTES = 1024 * 1024
-_SMALL_TABLES = 40
 _REPORT_SECONDS = 0.5
-_LAST_BLOCK = 2**32 - 2
 _NOTHING: Mapping[str, frozenset[str]] = MappingProxyType({})
 _SQL = load("verify")
-
-
-@dataclass(slots=True)
-class _Pair:
-    """A table that both sides have, and the columns that are compared, by name: hashes are of values in that order."""
-
-    name: str
-    columns: tuple[str, ...]
-    key: tuple[str, ...] | None
-    sums: tuple[list[int], list[int]] = field(default_factory=lambda: ([0, 0, 0], [0, 0, 0]))
-    open_pieces: int = 0
-    unreadable: str = ""
-
-    @property
-    def equal(self) -> bool:
-        old, new = self.sums
-        return not self.unreadable and old == new
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A range of pages of one side of a table, or all of it, and where its sums are added."""
-
-    pair: _Pair
-    part: Part
-    sums: list[int]
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Unit:
-    """What one statement reads: a piece of a large table, or many small tables of one side."""
-
-    side: Side
-    pieces: tuple[_Piece, ...]
-
-    @property
-    def bytes(self) -> int:
-        return sum(piece.bytes for piece in self.pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +62,34 @@ class _Course:
     def seconds(self) -> float:
         return time.monotonic() - self._began
 
-    def measure(self, pairs: list[_Pair], units: list[_Unit], *sides: Side) -> None:
+    def measure(self, pairs: list[Pair], units: list[Unit], *sides: Side) -> None:
         """Take in how much there is to read; of the two sides, the clone may never have been analysed."""
         self.tables_total = len(pairs)
         self.bytes_total = sum(unit.bytes for unit in units)
         estimates = (max(side.tables[pair.name].estimate for side in sides) for pair in pairs)
         self.rows_total = len(sides) * sum(estimates)
 
-    def read(self, piece: _Piece, rows: int) -> None:
+    def add(self, units: list[Unit]) -> None:
+        """Take in that some units have to be read once more."""
+        self.bytes_total += sum(unit.bytes for unit in units)
+
+    def take_over(self, units: list[Unit], side: Side, ahead: Ahead) -> list[Unit]:
+        """Take over what was read ahead of one side and return the units that are left to read."""
+        left: list[Unit] = []
+        for unit in units:
+            if unit.side is side and (sums := ahead.of(unit)) is not None:
+                self.take(unit.pieces[0], sums)
+            else:
+                left.append(unit)
+        return left
+
+    def take(self, piece: Piece, sums: tuple[int, int, int]) -> None:
+        """Take in what a piece holds."""
+        for place, value in enumerate(sums):
+            piece.sums[place] += value
+        self.read(piece, sums[0])
+
+    def read(self, piece: Piece, rows: int) -> None:
         """Take in that a piece has been read."""
         self.rows_done += rows
         self.bytes_done += piece.bytes
@@ -173,13 +149,16 @@ class PostgresVerifier:
             Superseded: The transfer is being undone.
             Unavailable: The server is away; try again.
         """
-        await self._hold(order)
+        async with transaction(self._pool) as connection:
+            await hold_forward(connection, order.transfer_id, evening=order.evening)
+            ahead = await kept_ahead(connection, order)
         try:
             compared = await self._compare(
                 Place(order.source_schema, order.source_cell),
                 Place(order.target_schema, order.target_cell),
                 _NOTHING,
                 report,
+                ahead=ahead,
             )
         except (EnvironmentUnknown, asyncpg.PostgresError):
             await self._hold(order)  # an undo that began meanwhile drops the clone from under us
@@ -247,11 +226,11 @@ class PostgresVerifier:
         async with course.telling():
             side = await self._side(_place(place))
             pairs = [
-                _Pair(name, tuple(sorted(table.columns.keys() - without.get(name, frozenset()))), None)
+                Pair(name, tuple(sorted(table.columns.keys() - without.get(name, frozenset()))), None)
                 for name, table in side.readable.items()
                 if only is None or name in only
             ]
-            units = _units(pairs, (side,))
+            units = cut(pairs, (side,))
             course.measure(pairs, units, side)
             await self._together(self._hash_units, course, iter(units))
         for pair in pairs:
@@ -280,6 +259,7 @@ class PostgresVerifier:
         report: ReportProgress,
         *,
         fenced: bool = False,
+        ahead: Ahead | None = None,
     ) -> _Compared:
         course = _Course(report)
         async with course.telling():
@@ -287,9 +267,12 @@ class PostgresVerifier:
             if fenced:
                 await self._forget_taken_grants(old, new)
             pairs = _pairs(old, new, ignored_columns)
-            units = _units(pairs, (old, new))
+            units = cut(pairs, (old, new))
             course.measure(pairs, units, old, new)
-            await self._together(self._hash_units, course, iter(units))
+            left = course.take_over(units, old, ahead) if ahead else units
+            await self._together(self._hash_units, course, iter(left))
+            if len(left) < len(units):
+                await self._doubt_what_was_read_ahead(course, pairs, old)
             unequal = [pair for pair in pairs if not pair.equal]
             found: dict[str, TableDifference] = {}
             await self._together(self._explain, iter(unequal), found, old, new)
@@ -300,9 +283,19 @@ class PostgresVerifier:
             differences=_limited([*structure(old, new), *(found[pair.name] for pair in unequal)]),
         )
         fingerprints = [
-            side.fingerprint({pair.name: pair.sums[place] for pair in pairs}) for place, side in enumerate((old, new))
+            side.fingerprint({pair.name: pair.sums[place] for pair in pairs}, since)
+            for place, (side, since) in enumerate(((old, ahead.begun_at if ahead else None), (new, None)))
         ]
         return _Compared(verification, *fingerprints)
+
+    async def _doubt_what_was_read_ahead(self, course: _Course, pairs: list[Pair], old: Side) -> None:
+        """Read the old side of unequal tables again: somebody may have got past the fence since it was read ahead."""
+        doubtful = [pair for pair in pairs if not pair.equal]
+        for pair in doubtful:
+            pair.sums[0][:] = [0, 0, 0]
+        units = cut(doubtful, (old,))
+        course.add(units)
+        await self._together(self._hash_units, course, iter(units))
 
     async def _sides(self, *places: Place) -> list[Side]:
         """Read what the server says of some schemas, side by side where there are connections for it."""
@@ -334,7 +327,7 @@ class PostgresVerifier:
         except ExceptionGroup as group:
             raise group.exceptions[0] from group  # the first ended the others
 
-    async def _hash_units(self, course: _Course, units: Iterator[_Unit]) -> None:
+    async def _hash_units(self, course: _Course, units: Iterator[Unit]) -> None:
         for unit in units:
             try:
                 await self._hash(course, unit)
@@ -343,25 +336,19 @@ class PostgresVerifier:
                     unit.pieces[0].pair.unreadable = str(error)
                     course.read(unit.pieces[0], 0)
                 else:
-                    await self._hash_units(course, iter([_Unit(unit.side, (piece,)) for piece in unit.pieces]))
+                    await self._hash_units(course, iter([Unit(unit.side, (piece,)) for piece in unit.pieces]))
 
-    async def _hash(self, course: _Course, unit: _Unit) -> None:
-        bounds = unit.pieces[0].part.bounds or ()
+    async def _hash(self, course: _Course, unit: Unit) -> None:
         async with self._reading(cell=unit.side.cell) as connection:
-            rows = await connection.fetch(
-                hash_statement(unit.side, [piece.part for piece in unit.pieces]), *((page, 0) for page in bounds)
-            )
-        for row in rows:
-            piece = unit.pieces[row["place"]]
-            for place, value in enumerate((row["rows"], row["first"], row["second"])):
-                piece.sums[place] += int(value)
-            course.read(piece, row["rows"])
+            found = await read(connection, unit)
+        for piece, sums in found:
+            course.take(piece, sums)
 
-    async def _explain(self, pairs: Iterator[_Pair], found: dict[str, TableDifference], old: Side, new: Side) -> None:
+    async def _explain(self, pairs: Iterator[Pair], found: dict[str, TableDifference], old: Side, new: Side) -> None:
         for pair in pairs:
             found[pair.name] = await self._explained(pair, old, new)
 
-    async def _explained(self, pair: _Pair, old: Side, new: Side) -> TableDifference:
+    async def _explained(self, pair: Pair, old: Side, new: Side) -> TableDifference:
         table = old.tables[pair.name].object
         if pair.unreadable:
             return TableDifference(table=table, problem=f"its rows could not be read: {pair.unreadable}")
@@ -387,7 +374,7 @@ def _limited(differences: list[TableDifference]) -> list[TableDifference]:
     return [*differences[: MAX_DIFFERENCES - 1], TableDifference(table="*", problem=f"{left_out} more differences")]
 
 
-def _pairs(old: Side, new: Side, ignored_columns: Mapping[str, frozenset[str]]) -> list[_Pair]:
+def _pairs(old: Side, new: Side, ignored_columns: Mapping[str, frozenset[str]]) -> list[Pair]:
     """Return the tables that can be read on both sides."""
     names = sorted(old.tables.keys() & new.tables.keys())
     return [
@@ -397,7 +384,7 @@ def _pairs(old: Side, new: Side, ignored_columns: Mapping[str, frozenset[str]]) 
     ]
 
 
-def _pair(old: Side, new: Side, name: str, ignored_columns: Mapping[str, frozenset[str]]) -> _Pair:
+def _pair(old: Side, new: Side, name: str, ignored_columns: Mapping[str, frozenset[str]]) -> Pair:
     """Choose the columns to compare: those of one type on both sides. Others are a difference of structure already.
 
     By name: where parents decide, columns may stand in another order in the clone.
@@ -413,32 +400,4 @@ def _pair(old: Side, new: Side, name: str, ignored_columns: Mapping[str, frozens
     )
     key = old.tables[name].key
     usable = bool(key) and key == new.tables[name].key and set(key) <= set(columns)
-    return _Pair(name, columns, key if usable else None)
-
-
-def _units(pairs: list[_Pair], sides: tuple[Side, ...]) -> list[_Unit]:
-    """Cut large tables, on each side, into ranges and put small ones together; the most to read comes first."""
-    units: list[_Unit] = []
-    for place, side in enumerate(sides):
-        small: list[_Piece] = []
-        for pair in pairs:
-            pieces = list(_pieces(pair, side.tables[pair.name], pair.sums[place]))
-            pair.open_pieces += len(pieces)
-            if len(pieces) == 1 and pieces[0].bytes < _SMALL_BYTES:
-                small += pieces
-            else:
-                units += [_Unit(side, (piece,)) for piece in pieces]
-        units += [
-            _Unit(side, tuple(small[first : first + _SMALL_TABLES])) for first in range(0, len(small), _SMALL_TABLES)
-        ]
-    return sorted(units, key=lambda unit: -unit.bytes)
-
-
-def _pieces(pair: _Pair, table: Table, sums: list[int]) -> Iterator[_Piece]:
-    """Cut a table into ranges of about `CHUNK_BYTES`, values kept out of line counted in."""
-    step = max(1, table.pages * CHUNK_BYTES // max(table.bytes, 1)) if table.pages else 1
-    starts = range(0, max(table.pages, 1), step)
-    for start in starts:
-        last = _LAST_BLOCK if start + step >= table.pages else start + step
-        bounds = (start, last) if len(starts) > 1 else None
-        yield _Piece(pair, Part(pair.name, pair.columns, bounds), sums, table.bytes // len(starts))
+    return Pair(name, columns, key if usable else None)

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlparse
 
 import asyncpg
 
+from adapters.ahead import ReadAhead
 from adapters.cells import Cells, settle
 from adapters.clone import PostgresCloneEngine
 from adapters.migrations import migrate_control
@@ -66,7 +67,7 @@ class Between:
             new,
         )
         place = {"source_schema": self._source, "target_schema": f"env_{new.hex}", "source_cell": _ELSEWHERE}
-        engine = PostgresCloneEngine(self._cells.home, parallelism=_PARALLELISM, cells=self._cells)
+        engine = PostgresCloneEngine(self._cells.home, parallelism=_PARALLELISM, cells=self._cells, meanwhile=ReadAhead)
         verifier = PostgresVerifier(self._cells.home, parallelism=_PARALLELISM, cells=self._cells)
         with peak_memory() as peak:
             began = time.monotonic()

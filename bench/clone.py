@@ -31,6 +31,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from adapters.ahead import ReadAhead
 from adapters.clone import PostgresCloneEngine
 from adapters.migrations import migrate_control
 from adapters.postgres import Pool, connect_pool
@@ -178,7 +179,7 @@ class Bench:
             uuid.uuid4(),
             new,
         )
-        engine = PostgresCloneEngine(self._pool, parallelism=PARALLELISM)
+        engine = PostgresCloneEngine(self._pool, parallelism=PARALLELISM, meanwhile=ReadAhead)
         verifier = PostgresVerifier(self._pool, parallelism=PARALLELISM)
         with peak_memory() as peak:
             began = time.monotonic()

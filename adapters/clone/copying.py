@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 import asyncpg
 
@@ -34,6 +35,18 @@ _NOT_YET = (
 _STRUCTURE = "structure"
 
 
+class Meanwhile(Protocol):
+    """What is done with connections while there is nothing to copy on them."""
+
+    async def piece(self, there: Connection) -> bool:
+        """Do a little, on a connection to the source's database outside any transaction; tell whether there was any."""
+        ...
+
+    async def keep(self, home: Connection) -> None:
+        """Keep what was done, in the transaction that says that the clone is whole."""
+        ...
+
+
 class NotCarried(TransferError):
     """Something in the environment could not be made again. The transfer is undone; the message names it."""
 
@@ -41,11 +54,22 @@ class NotCarried(TransferError):
 class Copying:
     """Runs what earlier attempts have not finished."""
 
-    def __init__(self, run: Run, course: Course, parallelism: int, report: ReportProgress, throttle: Throttle) -> None:
+    def __init__(
+        self,
+        run: Run,
+        course: Course,
+        parallelism: int,
+        report: ReportProgress,
+        *,
+        throttle: Throttle,
+        meanwhile: Meanwhile | None = None,
+    ) -> None:
         self._run = run
         self._course = course
         self._parallelism = parallelism
         self._throttle = throttle
+        self._meanwhile = meanwhile
+        self._rows_begun = False
         self._report = report
         self._began = time.monotonic()
         self._phase = "tables"
@@ -65,10 +89,21 @@ class Copying:
         """
         self._schedule = Schedule(self._units(), self._run.done, self._throttle.must_stop)
         async with self._telling():
-            await self._schedule.run(self._run.pool, self._parallelism, self._throttle.let_pass, self._take)
+            await self._schedule.run(self._run.pool, self._parallelism, self._throttle.let_pass, self._take, self._idle)
+
+    async def _idle(self, connection: Connection) -> bool:
+        """Use a connection for which there is nothing to copy, once a large table is on its way."""
+        if self._meanwhile is None or not self._rows_begun:
+            return False
+        await self._throttle.let_pass(connection)
+        if self._throttle.must_stop():
+            return False
+        async with self._run.reading(connection) as there:
+            return await self._meanwhile.piece(there)
 
     async def _take(self, unit: Unit, connection: Connection) -> None:
         self._phase = unit.phase
+        self._rows_begun |= unit.phase == "rows" and bool(self._course.large)
         async with self._run.unit(unit.name, connection) as finished:
             finished.rows = await unit.work(connection)
             finished.bytes = unit.bytes

@@ -5,13 +5,14 @@ there.
 """
 
 import time
+from collections.abc import Callable
 from uuid import uuid5
 
 import asyncpg
 
 from adapters import catalog
 from adapters.cells import Cells, Guest, cell_of_new, note
-from adapters.clone.copying import Copying, NotCarried
+from adapters.clone.copying import Copying, Meanwhile, NotCarried
 from adapters.clone.course import Course
 from adapters.clone.division import Division, divide
 from adapters.clone.run import Run, leftover_name
@@ -47,6 +48,7 @@ class PostgresCloneEngine:
         limits: Limits = _NO_LIMITS,
         cells: Cells | None = None,
         meters: Meters = UNMEASURED,
+        meanwhile: Callable[[CloneAdministrations], Meanwhile] | None = None,
     ) -> None:
         """Prepare an engine.
 
@@ -56,12 +58,14 @@ class PostgresCloneEngine:
             limits: Above these a clone pauses between two units.
             cells: Where environments live that are not in the pool's database; as many connections to each.
             meters: Measure what is carried, and how late a clone begins.
+            meanwhile: Makes what each clone's connections do while there is nothing to copy on them.
         """
         self._pool = pool
         self._parallelism = parallelism
         self._limits = limits
         self._cells = cells or Cells(pool)
         self._meters = meters
+        self._meanwhile = meanwhile
 
     async def clone(
         self, order: CloneAdministrations, report: ReportProgress, must_stop: MustStop = _goes_on
@@ -93,6 +97,7 @@ class PostgresCloneEngine:
         )
         if run.result is not None:
             return CloneFinished.model_validate_json(run.result)
+        meanwhile = self._meanwhile(order) if self._meanwhile else None
         try:
             with translated_errors():
                 async with run.pool.acquire() as connection:
@@ -101,12 +106,13 @@ class PostgresCloneEngine:
                         plan = await catalog.draw_blueprint(there, order.source_schema, version=version)
                     course = Course(plan, await _division(connection, run, plan, self._parallelism))
                 throttle = Throttle(self._limits, must_stop)
-                await Copying(run, course, self._parallelism, report, throttle).everything()
+                copying = Copying(run, course, self._parallelism, report, throttle=throttle, meanwhile=meanwhile)
+                await copying.everything()
         except asyncpg.PostgresError as error:
             raise NotCarried(f"{error} The transfer is undone; ask support.") from error
         finally:
             await self._add_seconds(run, time.monotonic() - began)
-        return await self._finish(run, plan, order.target_cell)
+        return await self._finish(run, plan, order.target_cell, meanwhile)
 
     async def drop(self, order: DropClone) -> None:
         """Leave nothing of the clone.
@@ -151,7 +157,7 @@ class PostgresCloneEngine:
         except Unavailable:
             return  # the time of an attempt that the server did not survive is not worth another failure
 
-    async def _finish(self, run: Run, plan: catalog.Blueprint, cell: str) -> CloneFinished:
+    async def _finish(self, run: Run, plan: catalog.Blueprint, cell: str, meanwhile: Meanwhile | None) -> CloneFinished:
         async with transaction(self._pool) as connection:
             transfer = await hold_forward(connection, run.transfer_id, evening=run.evening)
             async with self._cells.forward(connection, cell, transfer) as books:
@@ -170,6 +176,8 @@ class PostgresCloneEngine:
                 bytes=sum(load.bytes for load in plan.loads),
                 seconds=round(seconds, 3),
             )
+            if meanwhile is not None:
+                await meanwhile.keep(connection)
             await connection.execute(
                 _SQL["finish_run"], run.transfer_id, finished.tables, finished.rows, finished.bytes, finished.seconds
             )

@@ -66,6 +66,7 @@ class Schedule:
         parallelism: int,
         ready: Callable[[Connection], Awaitable[None]],
         take: Callable[[Unit, Connection], Awaitable[None]],
+        idle: Callable[[Connection], Awaitable[bool]],
     ) -> None:
         """Run every unit on up to `parallelism` connections; the first failure stops the others and is raised.
 
@@ -74,6 +75,8 @@ class Schedule:
             parallelism: How many at most.
             ready: Waited for before each unit begins, outside any transaction.
             take: Runs a unit.
+            idle: Does a little of something else on a connection for which there is no unit now; tells whether there
+                was anything to do. It is asked again as soon as it has done something, or a unit is finished.
 
         Raises:
             WorkerStopping: The process is to end. Every unit that had begun has been finished first.
@@ -81,7 +84,7 @@ class Schedule:
 
         async def take_turns() -> None:
             async with pool.acquire() as connection:
-                while (unit := await self._next()) is not None:
+                while (unit := await self._next(lambda: idle(connection))) is not None:
                     await ready(connection)
                     if self._must_stop():
                         break
@@ -99,12 +102,22 @@ class Schedule:
         if self._left:
             raise WorkerStopping
 
-    async def _next(self) -> Unit | None:
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._ready or not self._left or self._must_stop())
-            if not self._left or self._must_stop():
-                return None
-            return self._units[heapq.heappop(self._ready)[1]]
+    async def _next(self, idle: Callable[[], Awaitable[bool]]) -> Unit | None:
+        while True:
+            if not self._settled and await idle():
+                continue
+            async with self._changed:
+                if not self._settled:
+                    await self._changed.wait()
+                if not self._left or self._must_stop():
+                    return None
+                if self._ready:
+                    return self._units[heapq.heappop(self._ready)[1]]
+
+    @property
+    def _settled(self) -> bool:
+        """Tell whether a connection that asks for a unit need not wait for the answer."""
+        return bool(self._ready) or not self._left or self._must_stop()
 
     async def _finished(self, unit: Unit) -> None:
         async with self._changed:

@@ -37,3 +37,13 @@ select t.scenario, t.frozen_at, t.banks::text, t.consequences::text, t.report::t
         where e.transfer_id = t.transfer_id and e.kind = 'opened_for_inspection') as opened_at,
        clock_timestamp() as now
 from control.transfer t where t.transfer_id = $1
+
+-- name: keep_ahead
+-- What was read of the old environment while it was cloned.
+insert into control.read_ahead (transfer_id, evening, begun_at, readings) values ($1, $2, $3, $4::jsonb)
+on conflict (transfer_id) do update
+set evening = excluded.evening, begun_at = excluded.begun_at, readings = excluded.readings
+
+-- name: ahead
+-- What was read this evening; no row when nothing was.
+select begun_at, readings::text from control.read_ahead where transfer_id = $1 and evening = $2

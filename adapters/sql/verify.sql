@@ -394,7 +394,7 @@ select c.relname::text as name, pg_catalog.format('%I.%I', n.nspname, c.relname)
        case c.relkind when 'm' then 'materialized view ' else '' end || c.relname::text as object,
        c.relispopulated as readable, greatest(c.reltuples, 0)::bigint as estimate,
        pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::bigint as pages,
-       pg_catalog.pg_table_size(c.oid) as bytes,
+       pg_catalog.pg_relation_filenode(c.oid)::bigint as file, pg_catalog.pg_table_size(c.oid) as bytes,
        coalesce(pg_catalog.pg_relation_size(nullif(c.reltoastrelid, 0)), 0) > 0 as out_of_line,
        (select coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(
                    a.attname, pg_catalog.quote_ident(a.attname::text), a.atttypid::bigint) order by a.attnum), '[]')

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from adapters.ahead import ReadAhead
 from adapters.cells import Cells
 from adapters.clone import PostgresCloneEngine
 from adapters.postgres import Pool, connect_pool
@@ -39,7 +40,7 @@ class Across:
         return self.cells.pool(self.target_cell)
 
     def engine(self, parallelism: int = 2) -> PostgresCloneEngine:
-        return PostgresCloneEngine(self.cells.home, parallelism=parallelism, cells=self.cells)
+        return PostgresCloneEngine(self.cells.home, parallelism=parallelism, cells=self.cells, meanwhile=ReadAhead)
 
     async def clone(self, parallelism: int = 2) -> m.CloneFinished:
         order = m.CloneAdministrations(

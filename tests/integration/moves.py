@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from adapters.ahead import ReadAhead
 from adapters.clone import PostgresCloneEngine
 from adapters.postgres import Pool, connect_pool
 from adapters.verifier import PostgresVerifier
@@ -35,7 +36,9 @@ class Move:
         )
 
     async def clone(self, parallelism: int = 2) -> m.CloneFinished:
-        return await PostgresCloneEngine(self.pool, parallelism=parallelism).clone(self.order, lambda _: None)
+        return await PostgresCloneEngine(self.pool, parallelism=parallelism, meanwhile=ReadAhead).clone(
+            self.order, lambda _: None
+        )
 
     async def until(self, condition: str) -> None:
         async with asyncio.timeout(60):
