@@ -3,7 +3,9 @@
 The statements come from `pg_catalog` with names deparsed relative to the schema; see `adapters/sql/catalog.sql`.
 """
 
+import asyncio
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import asyncpg
@@ -16,6 +18,20 @@ _SQL = load("catalog")
 _OBSTACLES = load("catalog_obstacles")
 _SCHEMA_PUBLICATIONS = 15  # the PostgreSQL since which there are any
 _SHOWN = 100
+# What a blueprint is drawn from, in two halves that take about as long.
+_ROOMS = ("types", "sequences", "functions", "aggregates", "tables", "attachments", "columns", "loads", "constraints")
+_FURNITURE = ("indexes", "views", "attached", "comments", "owners", "grants")
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """A table without its rows; `alone`: it can be made at any time after types and functions, beside others."""
+
+    name: str
+    alone: bool
+    statement: str
+    columns: tuple[str, ...]
+    """Defaults, and the settings of single columns, as statements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +97,8 @@ class Blueprint:
     sequences: list[str]
     functions: list[str]
     view_functions: list[str]
-    tables: list[str]
+    tables: list[Bare]
     attachments: list[str]
-    columns: list[str]
     loads: list[Load]
     indexes: list[Index]
     constraints: list[Constraint]
@@ -98,9 +113,8 @@ class Blueprint:
         return [
             *self.types,
             *self.sequences,
-            *self.tables,
+            *(text for table in self.tables for text in (table.statement, *table.columns)),
             *self.attachments,
-            *self.columns,
             *(text for index in self.indexes for text in (index.statement, index.constraint or "", *index.afterwards)),
             *(constraint.statement for constraint in self.constraints),
             *self.views,
@@ -212,71 +226,96 @@ async def server_version(connection: Connection) -> int:
     return int(await connection.fetchval("select current_setting('server_version_num')"))
 
 
-async def draw_blueprint(connection: Connection, schema: str, *, version: int = 0) -> Blueprint:
+async def draw_blueprint(
+    connection: Connection, schema: str, *, version: int = 0, second: Connection | None = None
+) -> Blueprint:
     """Read the whole schema from the catalog; the caller keeps it from changing meanwhile.
 
-    `version` is the number of the server (server_version_num) that the statements are for, when that is another one.
+    Args:
+        connection: Where the schema is.
+        schema: Its name.
+        version: The number of the server (server_version_num) that the statements are for, when that is another one.
+        second: Another connection to the same database, to ask half of it at the same time.
     """
 
-    async def statements(name: str) -> list[str]:
-        return [row["statement"] for row in await connection.fetch(_SQL[name], schema)]
+    async def ask(there: Connection, names: tuple[str, ...]) -> dict[str, list[asyncpg.Record]]:
+        async with there.transaction(readonly=True):
+            await enter(there, schema)
+            await there.execute(_SQL["enter_for"], version)
+            return {name: await there.fetch(_SQL[name], schema) for name in names}
 
-    async with connection.transaction(readonly=True):
-        await enter(connection, schema)
-        await connection.execute(_SQL["enter_for"], version)
-        functions = [row for name in ("functions", "aggregates") for row in await connection.fetch(_SQL[name], schema)]
-        return Blueprint(
-            types=await statements("types"),
-            sequences=await statements("sequences"),
-            functions=[row["statement"] for row in functions if not row["late"]],
-            view_functions=[row["statement"] for row in functions if row["late"]],
-            tables=await statements("tables"),
-            attachments=await statements("attachments"),
-            columns=await statements("columns"),
-            loads=[
-                Load(
-                    table=row["table_name"],
-                    family=row["family"],
-                    name=row["relname"],
-                    pages=row["pages"],
-                    filenode=row["filenode"],
-                    bytes=row["bytes"],
-                    rows_estimate=row["rows_estimate"],
-                    columns=row["columns"] or "",
-                    expressions=row["expressions"] or "",
-                    names=tuple(row["names"]),
-                    portable=row["portable"],
-                )
-                for row in await connection.fetch(_SQL["loads"], schema)
-            ],
-            indexes=[
-                Index(
-                    family=row["family"],
-                    name=row["index_name"],
-                    partitioned=row["partitioned"],
-                    bytes=row["bytes"],
-                    disorder=row["disorder"],
-                    statement=row["statement"],
-                    constraint=row["constraint_of"],
-                    afterwards=list(row["afterwards"]),
-                )
-                for row in await connection.fetch(_SQL["indexes"], schema)
-            ],
-            constraints=[
-                Constraint(
-                    table=row["table_name"],
-                    family=row["family"],
-                    referred=row["referred"],
-                    statement=row["statement"],
-                    validation=row["validation"],
-                    foreign_key=row["foreign_key"],
-                    at_once=row["at_once"],
-                )
-                for row in await connection.fetch(_SQL["constraints"], schema)
-            ],
-            views=await statements("views"),
-            attached=await statements("attached"),
-            comments=await statements("comments"),
-            owners=await statements("owners"),
-            grants=await statements("grants"),
-        )
+    if second is None:
+        return _blueprint(await ask(connection, (*_ROOMS, *_FURNITURE)))
+    try:
+        async with asyncio.TaskGroup() as asking:
+            halves = [asking.create_task(ask(connection, _ROOMS)), asking.create_task(ask(second, _FURNITURE))]
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from group
+    return _blueprint(halves[0].result() | halves[1].result())
+
+
+def _blueprint(found: Mapping[str, list[asyncpg.Record]]) -> Blueprint:
+    def statements(name: str) -> list[str]:
+        return [row["statement"] for row in found[name]]
+
+    functions = [*found["functions"], *found["aggregates"]]
+    settings: dict[str, list[str]] = {}
+    for row in found["columns"]:
+        settings.setdefault(row["name"], []).append(row["statement"])
+    return Blueprint(
+        types=statements("types"),
+        sequences=statements("sequences"),
+        functions=[row["statement"] for row in functions if not row["late"]],
+        view_functions=[row["statement"] for row in functions if row["late"]],
+        tables=[
+            Bare(row["name"], row["alone"], row["statement"], tuple(settings.get(row["name"], ())))
+            for row in found["tables"]
+        ],
+        attachments=statements("attachments"),
+        loads=[
+            Load(
+                table=row["table_name"],
+                family=row["family"],
+                name=row["relname"],
+                pages=row["pages"],
+                filenode=row["filenode"],
+                bytes=row["bytes"],
+                rows_estimate=row["rows_estimate"],
+                columns=row["columns"] or "",
+                expressions=row["expressions"] or "",
+                names=tuple(row["names"]),
+                portable=row["portable"],
+            )
+            for row in found["loads"]
+        ],
+        indexes=[
+            Index(
+                family=row["family"],
+                name=row["index_name"],
+                partitioned=row["partitioned"],
+                bytes=row["bytes"],
+                disorder=row["disorder"],
+                statement=row["statement"],
+                constraint=row["constraint_of"],
+                afterwards=list(row["afterwards"]),
+            )
+            for row in found["indexes"]
+        ],
+        constraints=[
+            Constraint(
+                table=row["table_name"],
+                family=row["family"],
+                referred=row["referred"],
+                statement=row["statement"],
+                validation=row["validation"],
+                foreign_key=row["foreign_key"],
+                at_once=row["at_once"],
+            )
+            for row in found["constraints"]
+        ],
+        views=statements("views"),
+        attached=statements("attached"),
+        comments=statements("comments"),
+        owners=statements("owners"),
+        grants=statements("grants"),
+    )

@@ -96,8 +96,8 @@ def _parts(plan: catalog.Blueprint) -> list[list[str]]:
     """Return a blueprint's definitions in the order in which a clone of a small schema makes them."""
     singles = [index for index in plan.indexes if not index.partitioned]
     return [
-        [*plan.types, *plan.sequences, *plan.functions, *plan.tables],
-        [*plan.attachments, *plan.columns],
+        [*plan.types, *plan.sequences, *plan.functions, *(table.statement for table in plan.tables)],
+        [*plan.attachments, *(text for table in plan.tables for text in table.columns)],
         [index.statement for index in singles],
         [
             *(index.constraint for index in plan.indexes if index.constraint),

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Self
 
 import asyncpg
@@ -59,11 +60,11 @@ class Type:
     fields: tuple[tuple[str, int], ...]
 
     @classmethod
-    def of(cls, row: asyncpg.Record) -> Self:
+    def of(cls, row: asyncpg.Record, *, sendable: bool) -> Self:
         return cls(
             kind=row["kind"],
             made=row["made"],
-            sendable=row["sendable"],
+            sendable=sendable,
             send=row["send"],
             part=row["part"],
             part_quoted=row["part_quoted"],
@@ -225,10 +226,28 @@ async def read_side(connection: Connection, schema: str, cell: str = HOME) -> Si
         schema,
         facts,
         {row["name"]: Table.of(row) for row in await connection.fetch(_SQL["tables"], schema)},
-        {row["id"]: Type.of(row) for row in await connection.fetch(_SQL["types"], schema)},
+        await _types(connection, schema),
         await connection.fetchval(_SQL["server"]),
         cell,
     )
+
+
+async def _types(connection: Connection, schema: str) -> dict[int, Type]:
+    """Read the types of a schema's columns and what those are made of, level by level.
+
+    There may be thousands of environments beside this one, each with types of its own: no others are looked at.
+    """
+    found: dict[int, asyncpg.Record] = {}
+    waiting = {row["id"] for row in await connection.fetch(_SQL["column_types"], schema)}
+    while waiting:
+        found |= {row["id"]: row for row in await connection.fetch(_SQL["types"], sorted(waiting))}
+        waiting = {part for type_id in waiting for part in found[type_id]["parts"]} - found.keys()
+
+    @cache
+    def sendable(type_id: int) -> bool:  # no type holds itself
+        return found[type_id]["sends"] and all(sendable(part) for part in found[type_id]["parts"])
+
+    return {type_id: Type.of(row, sendable=sendable(type_id)) for type_id, row in found.items()}
 
 
 def _digest(facts: Mapping[str, str]) -> str:

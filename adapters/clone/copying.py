@@ -140,9 +140,11 @@ class Copying:
         for load_ in loads:
             self._units_of_table[load_.table] = [name]
         rows = self._rows([Range(load_, 0, load_.pages) for load_ in loads])
+        bare = course.bare_of(batch)
         rest = [*(index.statement for index in course.indexes_of(batch)), *course.keys_of(batch)]
 
         async def work(connection: Connection) -> int:
+            await self._make(connection, bare)
             copied = await rows(connection)
             await self._make(connection, rest)
             return copied
@@ -201,7 +203,8 @@ class Copying:
         loads = [load_ for load_ in self._course.plan.loads if load_.pages]
         single = [[load_] for load_ in loads if load_.family not in self._course.small]
         small = [load_ for load_ in loads if load_.family in self._course.small]
-        many = [small[first : first + _ANALYZE_TABLES] for first in range(0, len(small), _ANALYZE_TABLES)]
+        at_once = min(_ANALYZE_TABLES, -(-len(small) // self._parallelism)) or 1
+        many = [small[first : first + at_once] for first in range(0, len(small), at_once)]
         for number, tables in enumerate([*single, *many]):
             work = self._know([load_.name for load_ in tables])
             size = sum(load_.bytes for load_ in tables)
@@ -247,8 +250,9 @@ class Copying:
             comment = await catalog.schema_comment(there, self._run.source)
         if comment is not None:
             await connection.execute(await connection.fetchval(_SQL["comment_schema"], target, comment))
-        await self._make(connection, [*plan.types, *plan.sequences, *plan.functions, *plan.tables])
-        await self._make(connection, [*plan.attachments, *plan.columns, *self._course.checks_before_rows()])
+        tables, rest = self._course.bare_first()
+        await self._make(connection, [*plan.types, *plan.sequences, *plan.functions, *tables])
+        await self._make(connection, [*plan.attachments, *rest])
         return 0
 
     async def _make(self, connection: Connection, statements: list[str]) -> None:

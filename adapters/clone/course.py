@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from adapters.catalog import Blueprint, Constraint, Index, Load
+from adapters.catalog import Bare, Blueprint, Constraint, Index, Load
 from adapters.clone.division import Division
 
 
@@ -67,9 +67,28 @@ class Course:
             *(statement for index in indexes for statement in index.afterwards),
         ]
 
-    def checks_before_rows(self) -> list[str]:
-        """Return the checks that rows can meet as they come."""
-        return [item.statement for item in self.plan.constraints if item.at_once and not item.foreign_key]
+    def bare_first(self) -> tuple[list[str], list[str]]:
+        """Return what makes tables that are large or needed by others, and what completes them before their rows."""
+        return self._bare([table for table in self.plan.tables if not self._with_its_rows(table)])
+
+    def bare_of(self, families: Iterable[str]) -> list[str]:
+        """Return what makes those of some small tables that are made together with their rows."""
+        chosen = set(families)
+        tables, rest = self._bare([t for t in self.plan.tables if t.name in chosen and self._with_its_rows(t)])
+        return [*tables, *rest]
+
+    def _with_its_rows(self, table: Bare) -> bool:
+        return table.alone and table.name in self.small
+
+    def _bare(self, tables: list[Bare]) -> tuple[list[str], list[str]]:
+        names = {table.name for table in tables}
+        checks = [
+            item.statement
+            for item in self.plan.constraints
+            if item.at_once and not item.foreign_key and item.table in names
+        ]
+        columns = [statement for table in tables for statement in table.columns]
+        return [table.statement for table in tables], [*columns, *checks]
 
     def references_of(self, family: str) -> list[Constraint]:
         """Return the foreign keys that a family has before its rows, in the order of what they refer to.

@@ -102,8 +102,7 @@ class PostgresCloneEngine:
             with translated_errors():
                 async with run.pool.acquire() as connection:
                     version = await catalog.server_version(connection)
-                    async with run.reading(connection) as there:
-                        plan = await catalog.draw_blueprint(there, order.source_schema, version=version)
+                    plan = await self._blueprint(run, connection, version)
                     course = Course(plan, await _division(connection, run, plan, self._parallelism))
                 throttle = Throttle(self._limits, must_stop)
                 copying = Copying(run, course, self._parallelism, report, throttle=throttle, meanwhile=meanwhile)
@@ -113,6 +112,13 @@ class PostgresCloneEngine:
         finally:
             await self._add_seconds(run, time.monotonic() - began)
         return await self._finish(run, plan, order.target_cell, meanwhile)
+
+    async def _blueprint(self, run: Run, connection: Connection, version: int) -> catalog.Blueprint:
+        async with run.reading(connection) as there:
+            if self._parallelism == 1:
+                return await catalog.draw_blueprint(there, run.source, version=version)
+            async with (run.source_pool or run.pool).acquire() as second:
+                return await catalog.draw_blueprint(there, run.source, version=version, second=second)
 
     async def drop(self, order: DropClone) -> None:
         """Leave nothing of the clone.

@@ -122,7 +122,26 @@ order by p.oid
 
 -- name: tables
 -- Bare tables: columns, identity, generated columns and inheritance; no index, no default, nothing that slows a load.
-select format('create %s table %I (%s)%s%s%s%s',
+-- `alone`: no type, function or other table needs it or the sequence that comes with it, and it has no parents or
+-- children, so it can be made at any time after types and functions, beside others. Two tables that
+-- are made at once must not want the same name for their array types either, which is theirs behind an underscore.
+select c.oid::regclass::text as name,
+    c.relkind = 'r' and not c.relispartition and c.reloftype = 0
+    and c.relname not like '\_%' and octet_length(c.relname::text) < 63
+    and not exists (select from pg_inherits i where c.oid in (i.inhrelid, i.inhparent))
+    and not exists (
+        select from (values ('pg_class'::regclass, c.oid), ('pg_type'::regclass, c.reltype),
+                            ('pg_type'::regclass, (select y.typarray from pg_type y where y.oid = c.reltype))) it (class, id)
+        join pg_depend d on d.refclassid = it.class and d.refobjid = it.id and d.deptype = 'n'
+        where d.classid in ('pg_type'::regclass, 'pg_proc'::regclass)
+           or d.classid = 'pg_class'::regclass
+              and exists (select from pg_class o where o.oid = d.objid and o.relkind in ('r', 'p', 'c') and o.oid <> c.oid))
+    and not exists (
+        select from pg_depend w join pg_depend d on d.refclassid = 'pg_class'::regclass and d.refobjid = w.objid
+        where w.refclassid = 'pg_class'::regclass and w.refobjid = c.oid and w.classid = 'pg_class'::regclass and w.deptype = 'i'
+          and (d.classid = 'pg_proc'::regclass or d.classid = 'pg_attrdef'::regclass
+               and exists (select from pg_attrdef e where e.oid = d.objid and e.adrelid <> c.oid))) as alone,
+    format('create %s table %I (%s)%s%s%s%s',
     case c.relpersistence when 'u' then 'unlogged' end, c.relname,
     concat_ws(', ',
         (select string_agg(format('%I %s%s%s', a.attname, format_type(a.atttypid, a.atttypmod),
@@ -172,7 +191,8 @@ order by c.oid
 
 -- name: columns
 -- Defaults, and the settings of single columns.
-select format('alter table only %s alter column %I %s', c.oid::regclass, a.attname, s.setting) as statement
+select c.oid::regclass::text as name,
+       format('alter table only %s alter column %I %s', c.oid::regclass, a.attname, s.setting) as statement
 from pg_class c
 join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
 join pg_type t on t.oid = a.atttypid

@@ -4,6 +4,15 @@
 -- Everything that the clone could not carry exactly, with the reason and what to do.
 with recursive ns as (select oid, nspname from pg_namespace where nspname = $1),
 rel as (select * from pg_class where relnamespace = (select oid from ns)),
+-- What the environment holds, as dependencies go by it. There may be thousands of environments beside this one, so
+-- each question starts from here and not from what all of them hold.
+own (class, id) as (
+    select 'pg_class'::regclass::oid, oid from rel
+    union all
+    select 'pg_proc'::regclass::oid, oid from pg_proc where pronamespace = (select oid from ns)
+    union all
+    select 'pg_type'::regclass::oid, oid from pg_type where typnamespace = (select oid from ns)
+),
 -- Views, and the types and functions that cannot be made before them.
 needs_view (classid, objid) as (
     select 'pg_class'::regclass::oid, oid from rel where relkind in ('v', 'm')
@@ -52,7 +61,7 @@ select what, why from (
     union all
     select format('type %s', format_type(t.oid, null)), 'it is a base type written in C; remove it or ask support'
     from pg_type t where t.typnamespace = (select oid from ns) and t.typtype in ('b', 'p')
-      and not exists (select from pg_type e where e.typarray = t.oid)
+      and not exists (select from pg_type e where e.oid = t.typelem and e.typarray = t.oid)
     union all
     select format('range type %s', format_type(t.oid, null)), 'it has a canonical function; remove it or ask support'
     from pg_type t join pg_range r on r.rngtypid = t.oid where t.typnamespace = (select oid from ns) and r.rngcanonical <> 0
@@ -85,10 +94,7 @@ select what, why from (
       and not exists (select from pg_depend i where i.classid = 'pg_proc'::regclass and i.objid = p.oid and i.deptype = 'i')
     union all
     select pg_describe_object(d.classid, d.objid, d.objsubid), 'it belongs to an extension; install the extension in another schema'
-    from pg_depend d where d.deptype = 'e' and (
-        d.classid = 'pg_class'::regclass and d.objid in (select oid from rel)
-        or d.classid = 'pg_proc'::regclass and d.objid in (select oid from pg_proc where pronamespace = (select oid from ns))
-        or d.classid = 'pg_type'::regclass and d.objid in (select oid from pg_type where typnamespace = (select oid from ns)))
+    from own o join pg_depend d on d.classid = o.class and d.objid = o.id where d.deptype = 'e'
     union all
     select format('%s %s', kind, name), 'objects of this kind are not carried; drop it or ask support'
     from (select 'operator' as kind, oprname::text as name, oprnamespace as home from pg_operator
@@ -112,8 +118,10 @@ select what, why from (
     from pg_seclabel l join rel c on c.oid = l.objoid and l.classoid = 'pg_class'::regclass
     union all
     select format('table %s', i.inhrelid::regclass), format('its parent or child %s lies in another schema; keep a family in one schema', i.inhparent::regclass)
-    from pg_inherits i join pg_class a on a.oid = i.inhrelid join pg_class b on b.oid = i.inhparent
-    where (a.relnamespace = (select oid from ns)) <> (b.relnamespace = (select oid from ns))
+    from (select i.inhrelid, i.inhparent, i.inhparent as other from rel join pg_inherits i on i.inhrelid = rel.oid
+          union all
+          select i.inhrelid, i.inhparent, i.inhrelid from rel join pg_inherits i on i.inhparent = rel.oid) i
+    join pg_class o on o.oid = i.other where o.relnamespace <> (select oid from ns)
     union all
     select format('constraint %I of %s', k.conname, k.conrelid::regclass),
         format('it is valid while that of its parent %s is not, so the copy would get it as not valid; validate its parent''s', i.inhparent::regclass)
@@ -126,21 +134,20 @@ select what, why from (
     where k.contype in ('c', 'n') and k.coninhcount > 0 and not k.conislocal and k.convalidated
     union all
     select format('foreign key %I of %s', k.conname, k.conrelid::regclass), 'it refers to this environment from another schema; drop it'
-    from pg_constraint k join pg_class a on a.oid = k.conrelid join rel b on b.oid = k.confrelid
-    where k.contype = 'f' and a.relnamespace <> (select oid from ns)
+    from (select distinct d.objid from rel join pg_depend d
+              on d.refclassid = 'pg_class'::regclass and d.refobjid = rel.oid and d.classid = 'pg_constraint'::regclass) d
+    join pg_constraint k on k.oid = d.objid join pg_class a on a.oid = k.conrelid
+    where k.contype = 'f' and k.confrelid in (select oid from rel) and a.relnamespace <> (select oid from ns)
     union all
     select distinct case when d.classid = 'pg_rewrite'::regclass
             then (select format('view %s', r.ev_class::regclass) from pg_rewrite r where r.oid = d.objid)
             else pg_describe_object(d.classid, d.objid, d.objsubid) end,
         format('it lies outside this environment and needs %s, so it would stay with the original; drop it',
                pg_describe_object(d.refclassid, d.refobjid, 0))
-    from pg_depend d
+    from own o join pg_depend d on d.refclassid = o.class and d.refobjid = o.id
     cross join lateral pg_identify_object(d.classid, d.objid, d.objsubid) i
     cross join lateral pg_identify_object_as_address(d.classid, d.objid, d.objsubid) a
-    where d.deptype in ('n', 'a') and (
-        d.refclassid = 'pg_class'::regclass and d.refobjid in (select oid from rel)
-        or d.refclassid = 'pg_proc'::regclass and d.refobjid in (select oid from pg_proc where pronamespace = (select oid from ns))
-        or d.refclassid = 'pg_type'::regclass and d.refobjid in (select oid from pg_type where typnamespace = (select oid from ns)))
+    where d.deptype in ('n', 'a')
       -- Triggers, rules, defaults and policies have no schema of their own, but their table's comes first in their address.
       and coalesce(i.schema, a.object_names[1]) is distinct from $1
       and not (d.classid = 'pg_constraint'::regclass and exists (

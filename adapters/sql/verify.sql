@@ -408,57 +408,45 @@ select c.relname::text as name, pg_catalog.format('%I.%I', n.nspname, c.relname)
 from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 where n.nspname = $1 and c.relkind in ('r', 'm')
 
+-- name: column_types
+-- The types of what holds rows in a schema.
+select distinct a.atttypid::bigint as id
+from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+join pg_catalog.pg_attribute a on a.attrelid = c.oid
+where n.nspname = $1 and c.relkind in ('r', 'm') and a.attnum > 0 and not a.attisdropped
+
 -- name: types
--- The types of what holds rows in a schema, and what those of them are made of that somebody made. `part` is a domain's
--- base, an array's element, a range's subtype or a multirange's range. `sendable`: the server can write it,
--- and all in it, as bytes.
-with recursive part (whole, part) as (
-    select oid, typbasetype from pg_catalog.pg_type where typtype = 'd'
-    union all
-    select oid, typelem from pg_catalog.pg_type
-    where typsubscript = 'pg_catalog.array_subscript_handler'::pg_catalog.regproc
-    union all
-    select rngtypid, rngsubtype from pg_catalog.pg_range
-    union all
-    select rngmultitypid, rngtypid from pg_catalog.pg_range
-), component (whole, part) as (
-    select whole, part from part
-    union all
-    select t.oid, a.atttypid from pg_catalog.pg_type t join pg_catalog.pg_attribute a on a.attrelid = t.typrelid
-    where t.typtype = 'c' and a.attnum > 0 and not a.attisdropped
-      and t.typnamespace <> 'pg_catalog'::pg_catalog.regnamespace
-), unsendable (id) as (
-    select oid from pg_catalog.pg_type where typsend = 0
-    union
-    select m.whole from unsendable u join component m on m.part = u.id
-), made (id) as (
-    -- From 12000 on the server gives ids out, to its own views and information_schema first.
-    select t.oid from pg_catalog.pg_type t
-    where t.oid >= 16384 or (t.oid >= 12000 and t.typnamespace <> 'pg_catalog'::pg_catalog.regnamespace)
-), wanted (id) as (
-    select a.atttypid from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid
-    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-    where n.nspname = $1 and c.relkind in ('r', 'm') and a.attnum > 0 and not a.attisdropped
-    union
-    select m.part from wanted w join made d on d.id = w.id join component m on m.whole = w.id
-)
-select t.oid::bigint as id, t.oid in (select d.id from made d) as made, p.part::bigint as part, u.id is null as sendable,
+-- Some types. `made`: by somebody; from 12000 on the server gives ids out, to its own views and information_schema first.
+-- `part` is a domain's base, an array's element, a range's subtype or a multirange's range. `fields` are of composites,
+-- and `parts` all that has to be known to write a value as bytes, which the server can if `sends` is true of them too.
+select t.oid::bigint as id, m.made, p.part::bigint as part, t.typsend <> 0 as sends,
        case when f.oid is not null then pg_catalog.format('%I.%I', fn.nspname, f.proname) end as send,
        case when p.part is not null and t.typtype = 'b' then 'array'
             else case t.typtype when 'd' then 'domain' when 'e' then 'enum' when 'c' then 'composite' when 'r' then 'range'
                                 when 'm' then 'multirange' else 'base' end end as kind,
        (select pg_catalog.format('%I.%I', s.nspname, b.typname) from pg_catalog.pg_type b
         join pg_catalog.pg_namespace s on s.oid = b.typnamespace where b.oid = p.part) as part_quoted,
-       (select coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(
-                   pg_catalog.quote_ident(a.attname::text), a.atttypid::bigint) order by a.attnum), '[]')
-        from pg_catalog.pg_attribute a
-        where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped) as fields
-from wanted w
-join pg_catalog.pg_type t on t.oid = w.id
+       coalesce(i.fields, '[]') as fields,
+       case when t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace then '{}' else coalesce(i.types, '{}') end
+       || array_remove(array[p.part::bigint], null) as parts
+from pg_catalog.pg_type t
+cross join lateral (
+    select t.oid >= 16384 or (t.oid >= 12000 and t.typnamespace <> 'pg_catalog'::pg_catalog.regnamespace) as made) m
 left join pg_catalog.pg_proc f on f.oid = t.typsend
 left join pg_catalog.pg_namespace fn on fn.oid = f.pronamespace
-left join part p on p.whole = t.oid
-left join unsendable u on u.id = t.oid
+cross join lateral (
+    select case when t.typtype = 'd' then t.typbasetype
+                when t.typsubscript = 'pg_catalog.array_subscript_handler'::pg_catalog.regproc then t.typelem
+                when t.typtype = 'r' then (select r.rngsubtype from pg_catalog.pg_range r where r.rngtypid = t.oid)
+                when t.typtype = 'm' then (select r.rngtypid from pg_catalog.pg_range r where r.rngmultitypid = t.oid)
+           end as part) p
+cross join lateral (
+    select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(
+               pg_catalog.quote_ident(a.attname::text), a.atttypid::bigint) order by a.attnum) as fields,
+           pg_catalog.array_agg(a.atttypid::bigint) as types
+    from pg_catalog.pg_attribute a
+    where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped) i
+where t.oid = any ($1::pg_catalog.oid[])
 
 -- name: hash_rows
 -- Rows as a count and two sums of hashes, in whatever order they lie. OFFSET 0 keeps the server from making the bytes

@@ -32,7 +32,7 @@ async def test_everything_a_schema_holds_is_carried(move: Move) -> None:
     )  # a materialised view's rows are made, not copied
 
 
-@pytest.mark.parametrize("application", ["web_shop", "crm", "erp", "oddities"])
+@pytest.mark.parametrize("application", ["web_shop", "crm", "erp", "oddities", "tangled"])
 async def test_applications_of_others_are_carried(move: Move, application: str) -> None:
     """What a customer built on the books himself must be there on the other side, to the last comment."""
     await move.build((SCHEMAS / f"{application}.sql").read_text())

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters import pieces
+from adapters import pieces, verifier
 from adapters.migrations import migrate_environment
 from adapters.postgres import Pool, connect_pool
 from adapters.verifier import MAX_DIFFERENCES, MAX_KEYS, PostgresVerifier
@@ -660,7 +660,7 @@ async def test_it_reports_while_it_waits_and_stops_when_it_is_cancelled(twin: Po
 
 async def test_a_cancelled_hash_ends_on_the_server_too(twin: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A statement that reads a large table for nobody would keep a core busy for minutes."""
-    monkeypatch.setattr(pieces, "_REPORT_SECONDS", 0.01)
+    monkeypatch.setattr(verifier, "_REPORT_SECONDS", 0.01)
     for schema in ("env_old", "env_new"):
         await twin.execute(
             f"create table {schema}.large as select i, repeat('x', 50) from generate_series(1, 600000) i"
