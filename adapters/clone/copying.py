@@ -105,6 +105,7 @@ class Copying:
         self._phase = unit.phase
         self._rows_begun |= unit.phase == "rows" and bool(self._course.large)
         async with self._run.unit(unit.name, connection) as finished:
+            await catalog.enter(connection, self._run.target)
             finished.rows = await unit.work(connection)
             finished.bytes = unit.bytes
 
@@ -122,14 +123,15 @@ class Copying:
             yield from self._large(family)
             shaped.append(f"keys {family}")
         declared, validations = course.late()
-        yield Unit("constraints", "constraints", self._statements(declared), after=frozenset(shaped))
-        checked = ["constraints"]
+        if validations:
+            yield Unit("constraints", "constraints", self._statements(declared), after=frozenset(shaped))
+            shaped, declared = ["constraints"], []
         sizes = {load_.table: load_.bytes for load_ in course.plan.loads}
         for table, statements in validations.items():
-            checked.append(f"validate {table}")
+            shaped.append(f"validate {table}")
             work = self._statements(statements)
-            yield Unit(checked[-1], "constraints", work, sizes.get(table, 0), after=frozenset({"constraints"}))
-        yield Unit("finish", "finish", self._finish, after=frozenset(checked))
+            yield Unit(shaped[-1], "constraints", work, sizes.get(table, 0), after=frozenset({"constraints"}))
+        yield Unit("finish", "finish", self._finish(declared), after=frozenset(shaped))
         yield from self._statistics()
 
     def _small(self, number: int, batch: tuple[str, ...]) -> Unit:
@@ -257,13 +259,12 @@ class Copying:
 
     async def _make(self, connection: Connection, statements: list[str]) -> None:
         """Run definitions in the target: all at once, or those again that need another one first."""
-        await catalog.enter(connection, self._run.target)
         if not statements:
             return
         try:
-            async with connection.transaction():
-                await connection.execute("\n;\n".join(statements))
+            await connection.execute("\n;\n".join(["savepoint before", *statements, "release savepoint before"]))
         except _NOT_YET:
+            await connection.execute("rollback to savepoint before")
             await self._make_one_by_one(connection, statements)
 
     async def _make_one_by_one(self, connection: Connection, statements: list[str]) -> None:
@@ -295,7 +296,6 @@ class Copying:
         async def work(connection: Connection) -> int:
             if not chosen:
                 return 0
-            await catalog.enter(connection, self._run.target)
             if self._run.across:
                 return await self._carried(connection, chosen)
             rows: int = await connection.fetchval(
@@ -328,7 +328,6 @@ class Copying:
 
     def _index(self, statement: str) -> Work:
         async def work(connection: Connection) -> int:
-            await catalog.enter(connection, self._run.target)
             # While there is other work, the connections keep the cores busy and a build's own helper would only be in
             # the way. When this is the last that can begin, another connection is idle or soon will be.
             helped = self._parallelism > 1 and not self._schedule.others_ready
@@ -338,17 +337,23 @@ class Copying:
 
         return work
 
-    async def _finish(self, connection: Connection) -> int:
+    def _finish(self, declared: list[str]) -> Work:
+        """Declare the last constraints, make what hangs on whole tables, and put the sequences where they stand."""
         plan, run = self._course.plan, self._run
-        await self._make(connection, [*plan.views, *plan.view_functions])
-        await self._make(connection, [*plan.attached, *plan.comments, *plan.grants, *plan.owners])
-        if run.across:
-            async with run.reading(connection) as there:
-                await catalog.stand_as(there, run.source, connection, run.target)
+
+        async def work(connection: Connection) -> int:
+            await self._make(connection, declared)
+            await self._make(connection, [*plan.views, *plan.view_functions])
+            await self._make(connection, [*plan.attached, *plan.comments, *plan.grants, *plan.owners])
+            if run.across:
+                async with run.reading(connection) as there:
+                    await catalog.stand_as(there, run.source, connection, run.target)
+                return 0
+            for statement in await catalog.position_statements(connection, run.source, run.target):
+                await connection.execute(statement)
             return 0
-        for statement in await catalog.position_statements(connection, run.source, run.target):
-            await connection.execute(statement)
-        return 0
+
+        return work
 
     def _know(self, tables: list[str]) -> Work:
         """Let the planner know the tables: by what it knows of the source's, or by a look at the rows."""
@@ -356,7 +361,6 @@ class Copying:
         async def work(connection: Connection) -> int:
             told: set[str] = set()
             if connection.get_server_version().major >= _STATISTICS_CARRIED and not self._run.across:
-                await catalog.enter(connection, self._run.target)
                 source, target = self._run.source, self._run.target
                 told = {row["name"] for row in await connection.fetch(_SQL["copy_statistics"], source, target, tables)}
             unknown = [table for table in tables if table not in told]

@@ -243,12 +243,12 @@ left join lateral (
     from pg_constraint where conrelid = c.oid and conindid = i.oid and contype in ('p', 'u', 'x')) k on true
 -- From 0, where rows lie in the order of the index's first telling column, to 1: not at all, or nobody knows.
 cross join lateral (
-    select 1 - coalesce(max(told.sorted), 0) as disorder
-    from (select abs(s.correlation) as sorted
-          from unnest(x.indkey::smallint[]) with ordinality key (attnum, place)
-          join pg_attribute a on a.attrelid = c.oid and a.attnum = key.attnum
-          join pg_stats s on s.schemaname = $1 and s.tablename = c.relname and s.attname = a.attname and not s.inherited
-          where s.n_distinct <> 1 and pg_table_size(c.oid) > 1048576 order by key.place limit 1) told) o
+    select case when pg_table_size(c.oid) <= 1048576 then 1 else 1 - coalesce((
+        select abs(s.correlation)
+        from unnest(x.indkey::smallint[]) with ordinality key (attnum, place)
+        join pg_attribute a on a.attrelid = c.oid and a.attnum = key.attnum
+        join pg_stats s on s.schemaname = $1 and s.tablename = c.relname and s.attname = a.attname and not s.inherited
+        where s.n_distinct <> 1 order by key.place limit 1), 0) end as disorder) o
 where c.relnamespace = (select oid from pg_namespace where nspname = $1) and c.relkind in ('r', 'p')
 order by c.relkind = 'p' desc, pg_relation_size(c.oid) desc, i.oid
 
