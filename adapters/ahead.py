@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
+from uuid import UUID
 
 import asyncpg
 
@@ -96,6 +97,11 @@ async def kept_ahead(home: Connection, order: VerifyClone) -> Ahead | None:
     """Return what was read ahead this evening; None when nothing was."""
     row = await home.fetchrow(_BOOKS["ahead"], order.transfer_id, order.evening)
     return Ahead(row["begun_at"], dict(_read(row["readings"]))) if row is not None else None
+
+
+async def forget_ahead(home: Connection, transfer_id: UUID) -> None:
+    """Forget what was read ahead: whoever verifies once more reads for himself."""
+    await home.execute(_BOOKS["forget_ahead"], transfer_id)
 
 
 def _written(sums: Mapping[tuple[Part, int], Sums]) -> str:

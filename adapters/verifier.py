@@ -15,7 +15,7 @@ from uuid import uuid5
 
 import asyncpg
 
-from adapters.ahead import Ahead, kept_ahead
+from adapters.ahead import Ahead, forget_ahead, kept_ahead
 from adapters.cells import Cells
 from adapters.differing import Differing
 from adapters.docket import hold_forward, tell
@@ -174,6 +174,7 @@ class PostgresVerifier:
         async with transaction(self._pool) as connection:
             await hold_forward(connection, order.transfer_id, evening=order.evening)
             await connection.execute(_SQL["keep"], order.transfer_id, json.dumps(summary | found))
+            await forget_ahead(connection, order.transfer_id)
             await tell(
                 connection,
                 order.transfer_id,

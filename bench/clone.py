@@ -109,23 +109,27 @@ end $$;
 
 @dataclass(frozen=True)
 class Case:
-    """A schema to copy; `rows` as the case counts them."""
+    """A schema to copy; `rows` as the case counts them, `title` says of what."""
 
     sql: str
     rows: int
+    title: str
+
+    def called(self, rows: int) -> str:
+        return self.title.format(rows=rows, scans=rows // 100)
 
     def statements(self, rows: int) -> str:
         return self.sql.replace("{rows}", str(rows))
 
 
 CASES = {
-    "small": Case(MANY_TABLES.replace("{tables}", "20"), 250),
-    "medium": Case(BOOKS, 2_000_000),
-    "large": Case(BOOKS, 10_000_000),
-    "wide": Case(DOCUMENTS, 1_000_000),
-    "many": Case(ADMINISTRATIONS, 1_000_000),
-    "across": Case(BOOKS, 2_000_000),
-    "tables": Case(MANY_TABLES.replace("{tables}", "500"), 20),
+    "small": Case(MANY_TABLES.replace("{tables}", "20"), 250, "20 tables of {rows:,} rows"),
+    "medium": Case(BOOKS, 2_000_000, "{rows:,} journal lines"),
+    "large": Case(BOOKS, 10_000_000, "{rows:,} journal lines"),
+    "wide": Case(DOCUMENTS, 1_000_000, "{scans:,} scans of 100 KB"),
+    "many": Case(ADMINISTRATIONS, 1_000_000, "1,000 administrations, {rows:,} lines"),
+    "across": Case(BOOKS, 2_000_000, "{rows:,} journal lines, from PostgreSQL 15 to 18"),
+    "tables": Case(MANY_TABLES.replace("{tables}", "500"), 20, "500 tables of {rows:,} rows"),
 }
 
 
@@ -376,7 +380,8 @@ def main() -> None:
         table.add_row(case, *(str(value) for value in (*figures, *ways, *ratios)))
     Console(width=160).print(table)
     if chosen.plot:
-        drawn = [(f"{one['case']}: {one['rows']:,} rows", {OURS: one["seconds"], **one["others"]}) for one in results]
+        titles = [f"{one['case']}: {CASES[one['case']].called(one['rows'])}" for one in results]
+        drawn = [(title, {OURS: one["seconds"], **one["others"]}) for title, one in zip(titles, results, strict=True)]
         chosen.plot.write_text(draw(drawn, OURS))
     if chosen.json:
         chosen.json.write_text(json.dumps(results, indent=2) + "\n")

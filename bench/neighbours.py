@@ -23,6 +23,7 @@ import asyncpg
 from rich.console import Console
 from rich.table import Table
 
+from adapters.ahead import ReadAhead
 from adapters.clone import Limits, PostgresCloneEngine
 from adapters.migrations import migrate_control
 from adapters.postgres import Pool, connect_pool
@@ -132,7 +133,7 @@ async def clone(
         nonlocal paused
         paused = paused or progress.phase.startswith("paused")
 
-    engine = PostgresCloneEngine(pool, parallelism=parallelism, limits=limits)
+    engine = PostgresCloneEngine(pool, parallelism=parallelism, limits=limits, meanwhile=ReadAhead)
     clerks.cut()
     began = time.monotonic()
     order = m.CloneAdministrations(transfer_id=transfer, source_schema=source, target_schema=f"env_{new.hex}")

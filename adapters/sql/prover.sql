@@ -44,6 +44,10 @@ insert into control.read_ahead (transfer_id, evening, begun_at, readings) values
 on conflict (transfer_id) do update
 set evening = excluded.evening, begun_at = excluded.begun_at, readings = excluded.readings
 
+-- name: forget_ahead
+-- The verification is over.
+delete from control.read_ahead where transfer_id = $1
+
 -- name: ahead
 -- What was read this evening; no row when nothing was.
 select begun_at, readings::text from control.read_ahead where transfer_id = $1 and evening = $2

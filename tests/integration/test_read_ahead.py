@@ -46,6 +46,7 @@ async def test_the_proof_takes_over_what_was_read_beside_the_clone(move: Move) -
     [table] = await readings(move)
     assert table["table"] == "ledger"
     assert table["pieces"]
+    begun_at = await move.pool.fetchval("select begun_at from control.read_ahead")
     alone = await PostgresVerifier(move.pool, parallelism=2).hashes(move.source)
     found, looked_at = await verified(move)
     assert found.differences == []
@@ -56,9 +57,13 @@ async def test_the_proof_takes_over_what_was_read_beside_the_clone(move: Move) -
     assert old
     assert alone.changes(old) == []
     # The moment that is told is that of the first reading, not of the last.
-    begun_at = await move.pool.fetchval("select begun_at from control.read_ahead")
     assert new
     assert old.taken_at == begun_at < new.taken_at
+    # Whoever verifies once more reads for himself.
+    assert await readings(move) == []
+    again, looked_at = await verified(move)
+    assert again.differences == []
+    assert looked_at == 2 * (ROWS + 1)
 
 
 async def test_a_difference_is_found_and_named_all_the_same(move: Move) -> None:

@@ -8,4 +8,4 @@ create table control.read_ahead (
     readings    jsonb not null
 );
 comment on table control.read_ahead is
-    'Sums of hashes by ranges of pages, which the verification of the same evening takes over where the pages are still the same.';
+    'Sums of hashes by ranges of pages, which the verification of the same evening takes over where the pages are still the same, and then forgets.';
