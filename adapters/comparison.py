@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 
 from adapters.docket import enter_schema, leave_schema
-from adapters.postgres import Connection, rows_of
+from adapters.postgres import Connection, rows_of, unless_lost
 from adapters.statements import load
 from domain.consequences import bank_status_after_move
 from domain.messages import Check, ComparisonReport
@@ -148,7 +148,10 @@ class _Comparison:
                 await connection.execute(_SQL["keep_detail"].replace("{detail}", detail), name)
             else:
                 carried = rows_of(side, _SQL["carry_detail"].replace("{detail}", detail), name, at_once=_AT_ONCE)
-                await connection.copy_records_to_table("sb_comparison_detail", schema_name="pg_temp", records=carried)
+                async with unless_lost(connection):
+                    await connection.copy_records_to_table(
+                        "sb_comparison_detail", schema_name="pg_temp", records=carried
+                    )
         named = {}
         for administration in administrations:
             rows = await connection.fetch(_SQL["differences"], administration, MAX_DIFFERENCES)

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from adapters.cells import Cells
-from adapters.postgres import Connection, rows_of, translated_errors
+from adapters.postgres import Connection, rows_of, translated_errors, unless_lost
 from adapters.sides import Side, fragment
 from adapters.statements import load
 from adapters.structure import NEW, OLD
@@ -93,7 +93,8 @@ class Differing:
         await connection.execute(_SQL[f"make_compared_{what}"])
         async with self._reading(old.cell) as there:
             hashes = rows_of(there, _SQL["compared"].format(hashed=query), at_once=_AT_ONCE)
-            await connection.copy_records_to_table(table, schema_name="pg_temp", records=hashes)
+            async with unless_lost(connection):
+                await connection.copy_records_to_table(table, schema_name="pg_temp", records=hashes)
         return f"pg_temp.{table}"
 
     @asynccontextmanager

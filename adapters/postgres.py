@@ -1,7 +1,8 @@
 """Connections to PostgreSQL, and its errors in the domain's words."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
@@ -89,6 +90,38 @@ async def transaction(pool: Pool) -> AsyncIterator[Connection]:
     with translated_errors():
         async with pool.acquire() as connection, connection.transaction():
             yield connection
+
+
+@asynccontextmanager
+async def unless_lost(connection: Connection) -> AsyncIterator[None]:
+    """Run a block that writes rows with COPY, and end it when the connection is lost.
+
+    A COPY that waits for room to write does not hear of that, and would wait for ever (asyncpg 0.32).
+
+    Raises:
+        asyncpg.ConnectionDoesNotExistError: It was lost.
+    """
+    lost = asyncio.Event()
+
+    def hear(_: object) -> None:
+        lost.set()
+
+    async def watch() -> None:
+        if not connection.is_closed():
+            await lost.wait()
+        raise asyncpg.ConnectionDoesNotExistError("the connection was lost while rows were written")
+
+    connection.add_termination_listener(hear)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(watch())
+            yield
+            watching.cancel()
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None
+    finally:
+        with suppress(asyncpg.InterfaceError):  # a pool takes a lost connection back at once
+            connection.remove_termination_listener(hear)
 
 
 async def rows_of(

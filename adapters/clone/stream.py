@@ -9,7 +9,7 @@ import asyncpg
 
 from adapters import catalog
 from adapters.clone.course import Range
-from adapters.postgres import Connection
+from adapters.postgres import Connection, unless_lost
 from adapters.statements import load
 
 _SQL = load("clone")
@@ -29,7 +29,11 @@ class Stream:
 
 
 async def carry(source: Connection, target: Connection, stream: Stream) -> int:
-    """Copy rows and return how many; both connections are in transactions of the caller."""
+    """Copy rows and return how many; both connections are in transactions of the caller.
+
+    Raises:
+        asyncpg.ConnectionDoesNotExistError: The target's connection was lost.
+    """
     queue: asyncio.Queue[bytes | None] = asyncio.Queue(_CHUNKS)
     form: Literal["binary", "text"] = "binary" if stream.binary else "text"
 
@@ -42,7 +46,7 @@ async def carry(source: Connection, target: Connection, stream: Stream) -> int:
             yield chunk
 
     try:
-        async with asyncio.TaskGroup() as tasks:
+        async with unless_lost(target), asyncio.TaskGroup() as tasks:
             tasks.create_task(read())
             told: str = await target.copy_to_table(
                 stream.table,

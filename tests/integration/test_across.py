@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from adapters.catalog import inspect_schema
 from adapters.cells import open_cells, settle
+from adapters.clone.stream import Stream, carry
 from devstack.postgres import EmbeddedPostgres
 from domain.errors import AlreadyReleased, CellUnknown, Misconfigured, Superseded, Unavailable
 from tests.integration.across import WEST, Across, across
@@ -160,6 +161,27 @@ async def test_an_undo_leaves_nothing_and_bars_what_comes_late(down: Across) -> 
         await down.clone()
     assert await down.schemas() == []
     assert await down.new.fetchval("select count(*) from control.clone_run where target_schema = $1", down.target) == 0
+
+
+async def test_a_connection_that_is_cut_while_it_waits_for_room_is_missed(down: Across) -> None:
+    """A server that takes no more rows and then goes away would keep a clone waiting, and beating, for ever."""
+    await down.new.execute(
+        "create schema slow; create table slow.t (i integer, x text); "
+        "create function slow.wait() returns trigger language plpgsql as "
+        "'begin perform pg_sleep(600); return new; end'; "
+        "create trigger wait before insert on slow.t for each row execute function slow.wait()"
+    )
+    rows = "select i, repeat(md5(i::text), 100) from generate_series(1, 20000) i"
+    async with down.old.acquire() as source, down.new.acquire() as target:
+        backend = target.get_server_pid()
+        carrying = asyncio.create_task(carry(source, target, Stream(rows, "t", "slow")))
+        await asyncio.sleep(2)  # by then all that fits between the two servers is on its way
+        assert not carrying.done()
+        await down.new.execute("select pg_terminate_backend($1)", backend)
+        async with asyncio.timeout(20):
+            with pytest.raises(asyncpg.ConnectionDoesNotExistError):
+                await carrying
+    await down.new.execute("drop schema slow cascade")
 
 
 async def test_what_was_opened_in_a_cell_is_not_dropped_there(down: Across) -> None:
