@@ -15,6 +15,9 @@ from devstack.binaries import temporal_cli
 from domain.errors import Misconfigured, Unavailable
 
 _START_TIMEOUT_SECONDS = 30.0
+_PORT_TRIES = 3
+_PORT_TAKEN = "address already in use"
+_LOG_TAIL = 500
 _POLL_SECONDS = 0.05
 
 
@@ -61,6 +64,16 @@ class EmbeddedTemporal:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         await asyncio.to_thread(self._stop_leftover)
+        for left in reversed(range(_PORT_TRIES)):
+            self._launch()
+            try:
+                await self._until_ready()
+                break
+            except Unavailable:
+                if not left or not self._lost_a_port():
+                    raise
+
+    def _launch(self) -> None:
         names = ("port", "ui-port", "http-port", "metrics-port")
         self._ports = processes.remembered_ports(self.folder / "ports.json", *names)
         self._process = processes.launch(
@@ -80,7 +93,6 @@ class EmbeddedTemporal:
             # The program would take addresses and profiles that are meant for clients.
             environment={name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")},
         )
-        await self._until_ready()
 
     async def connect(self) -> Client:
         """Return a client of this server, whatever this process's environment says."""
@@ -97,6 +109,11 @@ class EmbeddedTemporal:
         if self._process is not None:
             await processes.stop(self._process, how)
             self._process = None
+
+    def _lost_a_port(self) -> bool:
+        """Tell whether it ended because somebody took a port between our look and its own: it can have another one."""
+        ended = self._process is not None and self._process.poll() is not None
+        return ended and _PORT_TAKEN in (self.folder / "log").read_text(errors="replace")[-_LOG_TAIL:]
 
     def _stop_leftover(self) -> None:
         """End a server that a killed `up` left on this folder; two servers on one file must never be."""
