@@ -49,6 +49,11 @@ async def hold_backward(connection: Connection, transfer_id: UUID) -> asyncpg.Re
     return row
 
 
+async def await_no_disk(connection: Connection) -> None:
+    """Let this commit not wait for the disk: what it says may be lost, or is waited for with what follows it."""
+    await connection.execute(_SQL["not_awaited"])
+
+
 async def tell(
     connection: Connection,
     transfer_id: UUID,

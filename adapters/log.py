@@ -4,7 +4,7 @@ from uuid import UUID
 
 import asyncpg
 
-from adapters.docket import SERVICE, hold_backward, live_transfer_of, plain, tell
+from adapters.docket import SERVICE, await_no_disk, hold_backward, live_transfer_of, plain, tell
 from adapters.meters import UNMEASURED, Meters
 from adapters.postgres import Connection, Pool, transaction
 from adapters.statements import load
@@ -30,7 +30,7 @@ class PostgresTransferLog:
             Unavailable: The server is away.
         """
         async with transaction(self._pool) as connection:
-            await connection.execute(_SQL["not_awaited"])
+            await await_no_disk(connection)
             await connection.execute(_SQL["show"], transfer_id, sight.step, sight.progress.model_dump_json())
 
     async def record(self, order: m.RecordEvent) -> None:

@@ -17,7 +17,7 @@ from adapters.clone.course import Course
 from adapters.clone.division import Division, divide
 from adapters.clone.run import Run, leftover_name
 from adapters.clone.throttle import Limits, Throttle
-from adapters.docket import hold_backward, hold_forward, tell
+from adapters.docket import await_no_disk, hold_backward, hold_forward, tell
 from adapters.meters import UNMEASURED, Meters
 from adapters.postgres import Connection, Pool, transaction, translated_errors
 from adapters.statements import load
@@ -158,7 +158,7 @@ class PostgresCloneEngine:
     async def _add_seconds(self, run: Run, seconds: float) -> None:
         try:
             async with transaction(run.pool) as connection:
-                await connection.execute(_SQL["not_awaited"])
+                await await_no_disk(connection)
                 await connection.execute(_SQL["add_seconds"], run.target, seconds)
         except Unavailable:
             return  # the time of an attempt that the server did not survive is not worth another failure
@@ -211,7 +211,7 @@ async def _division(connection: Connection, run: Run, plan: catalog.Blueprint, p
         replica = bool(await connection.fetchval(_SQL["replica_role_allowed"]))
     drawn = divide(plan, replica=replica, parallelism=parallelism)
     async with connection.transaction():
-        await connection.execute(_SQL["not_awaited"])
+        await await_no_disk(connection)
         kept = await connection.fetchval(_SQL["keep_plan"], run.target, run.attempt, drawn.to_json())
     if kept is None:
         raise Superseded

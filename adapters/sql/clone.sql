@@ -111,10 +111,6 @@ where t.whole and pg_restore_relation_stats('schemaname', $2::text, 'relname', k
     'relpages', (pg_relation_size(format('%I.%I', $2::text, k.name)::regclass)
                  / current_setting('block_size')::integer)::integer)
 
--- name: not_awaited
--- The next commit does not wait for the disk: whatever hangs on it comes later in the same log.
-select set_config('synchronous_commit', 'off', true)
-
 -- name: keep_plan
 -- The first attempt's plan stays; returns what counts.
 update control.clone_run set plan = coalesce(plan, $3::jsonb) where target_schema = $1 and attempt = $2 and not closed

@@ -35,3 +35,7 @@ select set_config('search_path', format('pg_catalog, %I', $1::text), true)
 -- name: leave_schema
 -- Let unqualified names mean the catalog only.
 select set_config('search_path', 'pg_catalog', true)
+
+-- name: not_awaited
+-- The next commit does not wait for the disk: whatever hangs on it comes later in the same log.
+select set_config('synchronous_commit', 'off', true)

@@ -23,10 +23,6 @@ select nullif(concat_ws(', ',
          then 'the clone' end), '')
 from control.transfer t where t.transfer_id = $1
 
--- name: not_awaited
--- The next commit does not wait for the disk.
-select set_config('synchronous_commit', 'off', true)
-
 -- name: show
 -- The newest that a long step tells of itself; what comes after the transfer's end is late.
 insert into control.transfer_sight (transfer_id, step, progress)
