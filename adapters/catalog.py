@@ -19,8 +19,18 @@ _OBSTACLES = load("catalog_obstacles")
 _SCHEMA_PUBLICATIONS = 15  # the PostgreSQL since which there are any
 _SHOWN = 100
 # What a blueprint is drawn from, in two halves that take about as long.
-_ROOMS = ("types", "sequences", "functions", "aggregates", "tables", "attachments", "columns", "loads", "constraints")
-_FURNITURE = ("indexes", "views", "attached", "comments", "owners", "grants")
+_FIRST_HALF = (
+    "types",
+    "sequences",
+    "functions",
+    "aggregates",
+    "tables",
+    "attachments",
+    "columns",
+    "loads",
+    "constraints",
+)
+_SECOND_HALF = ("indexes", "views", "attached", "comments", "owners", "grants")
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,10 +255,10 @@ async def draw_blueprint(
             return {name: await there.fetch(_SQL[name], schema) for name in names}
 
     if second is None:
-        return _blueprint(await ask(connection, (*_ROOMS, *_FURNITURE)))
+        return _blueprint(await ask(connection, (*_FIRST_HALF, *_SECOND_HALF)))
     try:
         async with asyncio.TaskGroup() as asking:
-            halves = [asking.create_task(ask(connection, _ROOMS)), asking.create_task(ask(second, _FURNITURE))]
+            halves = [asking.create_task(ask(connection, _FIRST_HALF)), asking.create_task(ask(second, _SECOND_HALF))]
     except ExceptionGroup as group:
         raise group.exceptions[0] from group
     return _blueprint(halves[0].result() | halves[1].result())
