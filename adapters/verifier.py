@@ -69,8 +69,9 @@ class _Course:
         estimates = (max(side.tables[pair.name].estimate for side in sides) for pair in pairs)
         self.rows_total = len(sides) * sum(estimates)
 
-    def add(self, units: list[Unit]) -> None:
-        """Take in that some units have to be read once more."""
+    def again(self, pairs: list[Pair], units: list[Unit]) -> None:
+        """Take in that some tables have to be read once more."""
+        self.tables_done -= len(pairs)
         self.bytes_total += sum(unit.bytes for unit in units)
 
     def take_over(self, units: list[Unit], side: Side, ahead: Ahead) -> list[Unit]:
@@ -295,7 +296,7 @@ class PostgresVerifier:
         for pair in doubtful:
             pair.sums[0][:] = [0, 0, 0]
         units = cut(doubtful, (old,))
-        course.add(units)
+        course.again(doubtful, units)
         await self._together(self._hash_units, course, iter(units))
 
     async def _sides(self, *places: Place) -> list[Side]:

@@ -36,6 +36,7 @@ async def verified(move: Move, evening: int = 1) -> tuple[m.Verification, int]:
         transfer_id=move.transfer_id, source_schema=move.source, target_schema=move.target, evening=evening
     )
     found = await PostgresVerifier(move.pool, parallelism=2).verify(order, seen.append)
+    assert seen[-1].tables_done == seen[-1].tables_total
     return found, seen[-1].rows_done
 
 

@@ -44,7 +44,7 @@ class World:
         self.calls: list[str] = []
         self.orders: list[Any] = []
         self.events: list[m.RecordEvent] = []
-        self.sights: list[m.StepSeen] = []
+        self.sights: dict[uuid.UUID, m.StepSeen] = {}
         self.failures: dict[str, list[TransferError | Exception]] = {}
         self.hooks: dict[str, Callable[[], Awaitable[None]]] = {}
         self.differences: list[m.TableDifference] = []
@@ -191,8 +191,8 @@ class World:
         await self._did(f"send {order.kind.value}", order)
         return m.MailSent(sent=1)
 
-    async def show(self, transfer_id: uuid.UUID, sight: m.StepSeen) -> None:  # noqa: ARG002 - this world holds one transfer
-        self.sights.append(sight)
+    async def show(self, transfer_id: uuid.UUID, sight: m.StepSeen) -> None:
+        self.sights[transfer_id] = sight
 
     async def record(self, order: m.RecordEvent) -> None:
         await self._did("record", order)
