@@ -29,36 +29,36 @@ from activities.reconcile import ReconcileActivities
 from activities.roster import Roster
 from activities.successor import SuccessorActivities
 from activities.tickets import TicketActivities, UploadActivities
-from adapters.ahead import ReadAhead
-from adapters.build import build_id
-from adapters.cells import Cells, open_cells
-from adapters.certificate import CertificateSigner
 from adapters.clone import Limits, PostgresCloneEngine, require_sight
-from adapters.evenings import PostgresEveningPlanner
-from adapters.gate import PostgresEnvironmentGate
-from adapters.healing import PostgresHealer
-from adapters.health import HealthServer, WorkerHealth
-from adapters.inspection import PostgresInspector
-from adapters.liveness import TemporalLiveness
-from adapters.log import PostgresTransferLog
-from adapters.logs import LogFormat, configure_logs
-from adapters.mail import SmtpMailer
-from adapters.mailroom import PostgresMailroom
-from adapters.meters import UNMEASURED, Meters
-from adapters.noted import NotedInspector
-from adapters.payloads import encrypting
-from adapters.postgres import connect_pool
-from adapters.prover import PostgresProver
-from adapters.reservations import PostgresReservations
+from adapters.crypto.certificate_signer import CertificateSigner
+from adapters.crypto.payload_codec import encrypting
+from adapters.mail.sender import PostgresMailroom
+from adapters.mail.smtp import SmtpMailer
+from adapters.observability.activity_interceptor import Trail
+from adapters.observability.database_gauges import Vitals
+from adapters.observability.health import HealthServer, WorkerHealth
+from adapters.observability.logs import LogFormat, configure_logs
+from adapters.observability.metrics import UNMEASURED, Meters
+from adapters.observability.runtime import start_runtime
+from adapters.observability.tracing import traced
+from adapters.postgres.connection import connect_pool
+from adapters.postgres.shards import Cells, open_cells
+from adapters.reconcile.inspection import PostgresInspector
+from adapters.reconcile.noted import NotedInspector
+from adapters.reconcile.repairs import PostgresHealer
 from adapters.settings import Settings, load_settings
-from adapters.successor import PostgresSuccessorDesk
-from adapters.telemetry import start_runtime
-from adapters.temporal import connect_temporal
-from adapters.tickets import PostgresTicketOffice, TicketSeal
-from adapters.tracing import traced
-from adapters.trail import Trail
-from adapters.verifier import PostgresVerifier
-from adapters.vitals import Vitals
+from adapters.temporal.build_id import build_id
+from adapters.temporal.client import connect_temporal
+from adapters.temporal.running_workflows import TemporalLiveness
+from adapters.transfer.event_log import PostgresTransferLog
+from adapters.transfer.freeze_release import PostgresEnvironmentGate
+from adapters.transfer.scheduling import PostgresEveningPlanner
+from adapters.transfer.target_setup import PostgresSuccessorDesk
+from adapters.transfer.tickets import PostgresTicketOffice, TicketSeal
+from adapters.transfer.uploads import PostgresReservations
+from adapters.verify.certification import PostgresProver
+from adapters.verify.prefetch import ReadAhead
+from adapters.verify.verifier import PostgresVerifier
 from domain.errors import Misconfigured, TransferError
 from domain.vocabulary import HOME
 from workflows import policies, queues

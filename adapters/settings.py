@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BeforeValidator, ByteSize, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from adapters.logs import LogFormat
+from adapters.observability.logs import LogFormat
 from domain.errors import Misconfigured
 from domain.vocabulary import HOME
 from domain.window import SHORTEST_WINDOW, Window, length_of

@@ -16,12 +16,12 @@ from urllib.parse import unquote, urlparse
 
 import asyncpg
 
-from adapters.ahead import ReadAhead
-from adapters.cells import Cells, settle
 from adapters.clone import PostgresCloneEngine
-from adapters.migrations import migrate_control
-from adapters.postgres import connect_pool
-from adapters.verifier import PostgresVerifier
+from adapters.postgres.connection import connect_pool
+from adapters.postgres.migrations import migrate_control
+from adapters.postgres.shards import Cells, settle
+from adapters.verify.prefetch import ReadAhead
+from adapters.verify.verifier import PostgresVerifier
 from devstack.binaries import elder_postgres, postgres_bin
 from devstack.postgres import EmbeddedPostgres
 from domain import messages as m

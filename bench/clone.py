@@ -31,11 +31,11 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from adapters.ahead import ReadAhead
 from adapters.clone import PostgresCloneEngine
-from adapters.migrations import migrate_control
-from adapters.postgres import Pool, connect_pool
-from adapters.verifier import PostgresVerifier
+from adapters.postgres.connection import Pool, connect_pool
+from adapters.postgres.migrations import migrate_control
+from adapters.verify.prefetch import ReadAhead
+from adapters.verify.verifier import PostgresVerifier
 from bench import across
 from bench.plot import draw
 from devstack.binaries import postgres_bin

@@ -4,7 +4,7 @@ import uuid
 
 import asyncpg
 
-from adapters.migrations import migrate_environment
+from adapters.postgres.migrations import migrate_environment
 from domain.naming import mailbox_address_of, schema_name_of, url_of
 
 OLD = "10001"

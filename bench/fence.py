@@ -16,8 +16,8 @@ from pathlib import Path
 
 import asyncpg
 
-from adapters.migrations import migrate_control, migrate_environment
-from adapters.postgres import Pool, connect_pool
+from adapters.postgres.connection import Pool, connect_pool
+from adapters.postgres.migrations import migrate_control, migrate_environment
 from devstack.hammer import KINDS, hammering, lay_out
 from devstack.postgres import EmbeddedPostgres
 from devstack.siege import besiege, held, passed_meanwhile, refused_after, score

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
-from adapters.seal import MAX_TICKET_BYTES, TicketClaims, TicketSeal
+from adapters.crypto.ticket_seal import MAX_TICKET_BYTES, TicketClaims, TicketSeal
 from domain.errors import TicketNotGenuine
 
 _BASE64 = (string.ascii_letters + string.digits + "-_=+/").encode()

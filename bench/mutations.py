@@ -16,9 +16,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from adapters.migrations import migrate_control
-from adapters.postgres import Connection, connect_pool
-from adapters.verifier import PostgresVerifier
+from adapters.postgres.connection import Connection, connect_pool
+from adapters.postgres.migrations import migrate_control
+from adapters.verify.verifier import PostgresVerifier
 from devstack.postgres import EmbeddedPostgres
 
 ROWS = 12

@@ -23,10 +23,10 @@ import asyncpg
 from rich.console import Console
 from rich.table import Table
 
-from adapters.ahead import ReadAhead
 from adapters.clone import Limits, PostgresCloneEngine
-from adapters.migrations import migrate_control
-from adapters.postgres import Pool, connect_pool
+from adapters.postgres.connection import Pool, connect_pool
+from adapters.postgres.migrations import migrate_control
+from adapters.verify.prefetch import ReadAhead
 from devstack.postgres import EmbeddedPostgres
 from domain import messages as m
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
-from adapters.postgres import Connection, Pool
+from adapters.postgres.connection import Connection, Pool
 
 # A refused application shows its sentence and tries again later; this one is impatient.
 _PAUSE_WHEN_REFUSED_SECONDS = 0.01

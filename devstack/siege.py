@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from adapters.gate import PostgresEnvironmentGate
-from adapters.log import PostgresTransferLog
-from adapters.postgres import Pool
+from adapters.postgres.connection import Pool
+from adapters.transfer.event_log import PostgresTransferLog
+from adapters.transfer.freeze_release import PostgresEnvironmentGate
 from devstack.hammer import Try, Writer, contents, written
 from domain.errors import EnvironmentBusy
 from domain.messages import BeginUndo, FinishUndo, FreezeEnvironment, UnfreezeEnvironment

@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 import asyncpg
 from temporalio.client import Client
 
-from adapters.cells import set_up
-from adapters.nightly import ensure_nightly
-from adapters.payloads import encrypting
+from adapters.crypto.payload_codec import encrypting
+from adapters.postgres.shards import set_up
 from adapters.settings import settings_of
-from adapters.temporal import connect_temporal, register_search_attributes
+from adapters.temporal.client import connect_temporal, register_search_attributes
+from adapters.temporal.schedule import ensure_nightly
 from devstack import processes
 from devstack.api import ApiProcess, CodecProcess
 from devstack.info import DEFAULT_FOLDER, StackInfo, key_rings

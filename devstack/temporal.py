@@ -9,7 +9,7 @@ from pathlib import Path
 
 from temporalio.client import Client
 
-from adapters.temporal import connect_temporal
+from adapters.temporal.client import connect_temporal
 from devstack import processes
 from devstack.binaries import temporal_cli
 from domain.errors import Misconfigured, Unavailable

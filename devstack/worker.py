@@ -7,7 +7,7 @@ from pathlib import Path
 
 from temporalio.client import Client
 
-from adapters.temporal import pollers
+from adapters.temporal.client import pollers
 from devstack.program import Program
 from domain.errors import Unavailable
 from workflows.queues import CLONE, TRANSFERS

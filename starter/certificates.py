@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from adapters.certificate import CertificateReader, CertificateSigner
+from adapters.crypto.certificate_signer import CertificateReader, CertificateSigner
 from domain import messages as m
 from domain.certificate import MAX_BYTES, Certificate
 from domain.errors import Misconfigured, TransferError

@@ -13,7 +13,7 @@ from uuid import UUID
 import typer
 from rich.text import Text
 
-from adapters.seal import MAX_TICKET_BYTES
+from adapters.crypto.ticket_seal import MAX_TICKET_BYTES
 from domain.authority import Caller, Role
 from domain.errors import Misconfigured, WrongMoment
 from domain.naming import ticket_file_name

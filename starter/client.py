@@ -8,9 +8,9 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 
 from temporalio.client import Client
 
-from adapters.log import PostgresTransferLog
-from adapters.preview import PostgresPreviewReader
-from adapters.register import (
+from adapters.transfer.event_log import PostgresTransferLog
+from adapters.transfer.preview import PostgresPreviewReader
+from adapters.transfer.queries import (
     EnvironmentRecord,
     MailRecord,
     PostgresRegister,
@@ -18,7 +18,7 @@ from adapters.register import (
     TransferEvent,
     TransferResults,
 )
-from adapters.tickets import PostgresTicketOffice, TicketSeal
+from adapters.transfer.tickets import PostgresTicketOffice, TicketSeal
 from domain import messages as m
 from domain.certificate import Certificate
 from domain.errors import (

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from adapters.cells import Cells
-from adapters.comparison import comparison_report
-from adapters.register import EnvironmentRecord
-from adapters.sides import Place
-from adapters.verifier import PostgresVerifier
+from adapters.postgres.shards import Cells
+from adapters.transfer.comparison import comparison_report
+from adapters.transfer.queries import EnvironmentRecord
+from adapters.verify.schema_snapshot import Place
+from adapters.verify.verifier import PostgresVerifier
 from domain import messages as m
 from domain.certificate import Certificate
 from domain.consequences import CHANGED_ON_PURPOSE

@@ -6,8 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
-from adapters.docket import plain
-from adapters.register import PostgresRegister
+from adapters.postgres.transfer_rows import plain
+from adapters.transfer.queries import PostgresRegister
 from domain import messages as m
 from domain.errors import EnvironmentChanged, Refused, Unavailable, WrongMoment
 from starter.answers import Sight

@@ -11,8 +11,8 @@ from pathlib import Path
 from rich.rule import Rule
 from rich.text import Text
 
-from adapters.books import SHOW_MOVES, ShowMove
 from adapters.settings import Settings
+from devstack.seed import SHOW_MOVES, ShowMove
 from devstack.stack import Stack
 from domain import messages as m
 from domain.errors import Misconfigured, TransferError, Unavailable

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
-from adapters.register import EnvironmentRecord, MailRecord
+from adapters.transfer.queries import EnvironmentRecord, MailRecord
 from domain import messages as m
 from domain.errors import TransferError
 from domain.vocabulary import CheckKind, ConsequenceKind, EnvironmentStatus, MailKind, Scenario, TransferState

@@ -5,10 +5,10 @@ from datetime import timedelta
 from rich.console import RenderableType
 from rich.text import Text
 
-from adapters.build import build_id
-from adapters.deployments import WorkerDeployment, deployment, make_current
 from adapters.settings import Settings
-from adapters.temporal import connect_temporal
+from adapters.temporal.build_id import build_id
+from adapters.temporal.client import connect_temporal
+from adapters.temporal.deployments import WorkerDeployment, deployment, make_current
 from domain.errors import Misconfigured
 from starter.display import columns, plain
 from starter.output import ExitCode, Output

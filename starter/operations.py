@@ -2,12 +2,12 @@
 
 from rich.text import Text
 
-from adapters.books import SeedReport, seed
-from adapters.cells import set_up as set_up_databases
-from adapters.nightly import ensure_nightly
-from adapters.payloads import encrypting
+from adapters.crypto.payload_codec import encrypting
+from adapters.postgres.shards import set_up as set_up_databases
 from adapters.settings import Settings
-from adapters.temporal import connect_temporal, register_search_attributes
+from adapters.temporal.client import connect_temporal, register_search_attributes
+from adapters.temporal.schedule import ensure_nightly
+from devstack.seed import SeedReport, seed
 from domain.reconciliation import RECONCILE_SCHEDULE
 from domain.vocabulary import HOME
 from starter.output import ExitCode, Output

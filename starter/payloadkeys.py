@@ -7,8 +7,8 @@ from rich.text import Text
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from adapters.payloads import EncryptingCodec, encrypting
-from adapters.temporal import connect_temporal
+from adapters.crypto.payload_codec import EncryptingCodec, encrypting
+from adapters.temporal.client import connect_temporal
 from domain.messages import Message
 from domain.reconciliation import RECONCILE_SCHEDULE
 from starter.display import columns

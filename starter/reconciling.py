@@ -8,13 +8,13 @@ from temporalio.client import Client, WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
 
-from adapters.cells import open_cells
-from adapters.inspection import PostgresInspector
-from adapters.liveness import TemporalLiveness
-from adapters.payloads import encrypting
+from adapters.crypto.payload_codec import encrypting
+from adapters.postgres.shards import open_cells
+from adapters.reconcile.inspection import PostgresInspector
 from adapters.settings import Settings
-from adapters.temporal import connect_temporal, pollers
-from adapters.verifier import PostgresVerifier
+from adapters.temporal.client import connect_temporal, pollers
+from adapters.temporal.running_workflows import TemporalLiveness
+from adapters.verify.verifier import PostgresVerifier
 from domain.reconciliation import RECONCILE_SCHEDULE, Findings, Inspect, Reconcile, Reconciled
 from domain.violations import MEANING
 from starter.display import columns, plain

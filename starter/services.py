@@ -10,16 +10,16 @@ from urllib.parse import urlsplit
 from temporalio.client import Interceptor
 from temporalio.runtime import Runtime
 
-from adapters.cells import open_cells
-from adapters.log import PostgresTransferLog
-from adapters.payloads import encrypting
-from adapters.postgres import Pool, connect_pool, translated_errors
-from adapters.preview import PostgresPreviewReader
-from adapters.register import PostgresRegister
+from adapters.crypto.payload_codec import encrypting
+from adapters.postgres.connection import Pool, connect_pool, translated_errors
+from adapters.postgres.shards import open_cells
 from adapters.settings import Settings, settings_of
-from adapters.temporal import connect_temporal
-from adapters.tickets import PostgresTicketOffice, TicketSeal
-from adapters.verifier import PostgresVerifier
+from adapters.temporal.client import connect_temporal
+from adapters.transfer.event_log import PostgresTransferLog
+from adapters.transfer.preview import PostgresPreviewReader
+from adapters.transfer.queries import PostgresRegister
+from adapters.transfer.tickets import PostgresTicketOffice, TicketSeal
+from adapters.verify.verifier import PostgresVerifier
 from domain.errors import Misconfigured, Unavailable
 from starter.client import TransferClient
 from starter.comparing import Comparer
@@ -120,7 +120,7 @@ async def connect(
 
 @asynccontextmanager
 async def database(settings: Settings, *, connections: int = 4, keeps_no_state: bool = False) -> AsyncIterator[Pool]:
-    """Open a pool of at most so many connections, and close it; see `adapters.postgres.connect_pool`.
+    """Open a pool of at most so many connections, and close it; see `adapters.postgres.connection.connect_pool`.
 
     Raises:
         Unavailable: The database does not answer; the message says where, without the password.

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from adapters.register import TransferEvent
+from adapters.transfer.queries import TransferEvent
 from domain import messages as m
 from starter.display import STATE_STYLES, columns, duration, moment, plain
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from temporalio.client import Client
 
-from adapters.register import EnvironmentRecord, PostgresRegister, Standing
+from adapters.transfer.queries import EnvironmentRecord, PostgresRegister, Standing
 from domain import messages as m
 from domain.errors import EnvironmentUnknown, TransferUnknown, WrongMoment
 from domain.naming import workflow_id_of

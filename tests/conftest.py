@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from adapters.migrations import migrate_control
+from adapters.postgres.migrations import migrate_control
 from devstack.postgres import EmbeddedPostgres
 
 # The longest test takes a minute alone, and some times that beside others. pytest-timeout, a minute later

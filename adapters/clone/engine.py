@@ -10,23 +10,23 @@ from uuid import uuid5
 
 import asyncpg
 
-from adapters import catalog
-from adapters.cells import Cells, Guest, cell_of_new, note
-from adapters.clone.copying import Copying, Meanwhile, NotCarried
-from adapters.clone.course import Course
-from adapters.clone.division import Division, divide
-from adapters.clone.run import Run, leftover_name
+from adapters.clone.attempt import Run, leftover_name
+from adapters.clone.partitioning import Division, divide
+from adapters.clone.plan import Course
 from adapters.clone.throttle import Limits, Throttle
-from adapters.docket import await_no_disk, hold_backward, hold_forward, tell
-from adapters.meters import UNMEASURED, Meters
-from adapters.postgres import Connection, Pool, transaction, translated_errors
-from adapters.statements import load
+from adapters.clone.units import Copying, Meanwhile, NotCarried
+from adapters.observability.metrics import UNMEASURED, Meters
+from adapters.postgres.connection import Connection, Pool, transaction, translated_errors
+from adapters.postgres.shards import Cells, Guest, cell_of_new, note
+from adapters.postgres.statements import load
+from adapters.postgres.transfer_rows import await_no_disk, hold_backward, hold_forward, tell
+from adapters.schema import catalog
 from domain.errors import AlreadyReleased, Superseded, Unavailable
 from domain.messages import CloneAdministrations, CloneFinished, DropClone
 from domain.ports import MustStop, ReportProgress
 from domain.vocabulary import EnvironmentStatus
 
-_SQL = load("clone")
+_SQL = load("adapters.clone.clone")
 _SET_ON_PARAMETER = 15  # the PostgreSQL since which the right to set one parameter can be granted
 _DROP_TABLES = 200
 _NO_LIMITS = Limits()

@@ -1,7 +1,7 @@
 """The rights on the new schema itself: given when people may look, not while it is being built."""
 
-from adapters.catalog import schema_grants, schema_grants_across
-from adapters.postgres import Connection
+from adapters.postgres.connection import Connection
+from adapters.schema.catalog import schema_grants, schema_grants_across
 
 
 async def apply_schema_grants(

@@ -4,12 +4,12 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from adapters.postgres import Connection, Pool, translated_errors
-from adapters.statements import load
+from adapters.postgres.connection import Connection, Pool, translated_errors
+from adapters.postgres.statements import load
 from domain.errors import Misconfigured, Unavailable
 from domain.ports import MustStop
 
-_SQL = load("clone_throttle")
+_SQL = load(__name__)
 # A limit that was passed is passed again at once if the clone goes on right below it: it waits for this share of the
 # limit, and for so many looks in a row.
 _CALM_SHARE = 0.75

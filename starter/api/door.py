@@ -11,9 +11,9 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from structlog.contextvars import bind_contextvars
 
-from adapters.attempts import PostgresAttempts
-from adapters.idempotency import PostgresIdempotencyKeys
-from adapters.register import EnvironmentRecord, Standing
+from adapters.api_store.idempotency import PostgresIdempotencyKeys
+from adapters.api_store.rate_limit import PostgresAttempts
+from adapters.transfer.queries import EnvironmentRecord, Standing
 from domain import messages as m
 from domain.authority import Action, Caller
 from domain.errors import EnvironmentUnknown, TransferUnknown

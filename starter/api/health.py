@@ -4,7 +4,7 @@ import asyncio
 
 from fastapi import APIRouter, Response
 
-from adapters.migrations import migrations_of
+from adapters.postgres.migrations import migrations_of
 from domain.errors import TransferError
 from domain.messages import Message
 from starter.api.door import TheDoor

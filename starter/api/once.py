@@ -9,7 +9,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.datastructures import UploadFile
 
-from adapters.idempotency import Claim, KeptAnswer, Standing
+from adapters.api_store.idempotency import Claim, KeptAnswer, Standing
 from domain.authority import Caller
 from starter.api.door import the_door
 from starter.api.problems import FieldProblem, KeyInUse, KeyReused, RequestInvalid, answer

@@ -4,8 +4,8 @@ from collections import defaultdict
 from html import escape
 from zoneinfo import ZoneInfo
 
-from adapters.register import TransferResults
-from adapters.wording import Wording
+from adapters.mail.formatting import Wording
+from adapters.transfer.queries import TransferResults
 from domain import messages as m
 from domain.errors import WrongMoment
 from domain.vocabulary import Language

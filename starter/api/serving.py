@@ -10,12 +10,12 @@ from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from temporalio.client import Interceptor
 from temporalio.runtime import Runtime
 
-from adapters.attempts import PostgresAttempts
-from adapters.idempotency import PostgresIdempotencyKeys
-from adapters.logs import LogFormat, configure_logs
+from adapters.api_store.idempotency import PostgresIdempotencyKeys
+from adapters.api_store.rate_limit import PostgresAttempts
+from adapters.observability.logs import LogFormat, configure_logs
+from adapters.observability.runtime import start_runtime
+from adapters.observability.tracing import traced
 from adapters.settings import Settings
-from adapters.telemetry import start_runtime
-from adapters.tracing import traced
 from domain.errors import TransferError
 from starter.api.application import build_app
 from starter.api.door import Door

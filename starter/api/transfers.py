@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
-from adapters.register import TransferResults
+from adapters.transfer.queries import TransferResults
 from domain import errors as e
 from domain import messages as m
 from domain.authority import Action

@@ -7,8 +7,8 @@ from typing import Literal
 
 from fastapi import Request
 
-from adapters.payloads import EncryptingCodec
-from adapters.readings import PostgresReadings, Reading
+from adapters.api_store.decode_audit import PostgresReadings, Reading
+from adapters.crypto.payload_codec import EncryptingCodec
 from domain.authority import Action, Caller, Role
 from starter.api.identity import NotAuthenticated, TokenChecker
 from starter.api.problems import NotAllowed

@@ -6,9 +6,9 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from adapters.logs import LogFormat, configure_logs
-from adapters.payloads import EncryptingCodec
-from adapters.readings import PostgresReadings
+from adapters.api_store.decode_audit import PostgresReadings
+from adapters.crypto.payload_codec import EncryptingCodec
+from adapters.observability.logs import LogFormat, configure_logs
 from adapters.settings import Settings
 from domain.errors import TransferError
 from starter.api.identity import TokenChecker, require_identity_settings

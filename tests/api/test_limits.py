@@ -12,8 +12,8 @@ import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope
 from starlette.types import Send as ASGISend
 
-from adapters.attempts import PostgresAttempts
-from adapters.postgres import Pool
+from adapters.api_store.rate_limit import PostgresAttempts
+from adapters.postgres.connection import Pool
 from devstack.stack import Stack
 from domain.authority import Role
 from domain.vocabulary import TransferState

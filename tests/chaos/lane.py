@@ -16,11 +16,11 @@ from zoneinfo import ZoneInfo
 
 from temporalio.client import Client
 
-from adapters.inspection import PostgresInspector
-from adapters.liveness import TemporalLiveness
-from adapters.payloads import encrypting
-from adapters.temporal import connect_temporal
-from adapters.verifier import PostgresVerifier
+from adapters.crypto.payload_codec import encrypting
+from adapters.reconcile.inspection import PostgresInspector
+from adapters.temporal.client import connect_temporal
+from adapters.temporal.running_workflows import TemporalLiveness
+from adapters.verify.verifier import PostgresVerifier
 from devstack.mail import MailFolder
 from devstack.stack import Stack
 from starter.client import TransferClient
@@ -125,7 +125,7 @@ async def lane(number: int, folder: Path, score: Score, *, journal_lines: int) -
         number: For messages.
         folder: Of the stack: data and logs stay there.
         score: Where what is found is counted.
-        journal_lines: The size of the books, see `adapters.books.seed`.
+        journal_lines: The size of the books, see `devstack.seed.seed`.
     """
     async with AsyncExitStack() as resources:
         hooks = await resources.enter_async_context(Hooks())

@@ -4,8 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from adapters.inspection import PostgresInspector
-from adapters.postgres import Pool
+from adapters.postgres.connection import Pool
+from adapters.reconcile.inspection import PostgresInspector
 from devstack.mail import MailFolder
 from domain.reconciliation import Inspect
 from domain.violations import Violation

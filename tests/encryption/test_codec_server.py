@@ -16,9 +16,9 @@ import asyncpg
 import httpx
 import pytest
 
-from adapters.payloads import encrypting
+from adapters.crypto.payload_codec import encrypting
 from adapters.settings import settings_of
-from adapters.temporal import connect_temporal
+from adapters.temporal.client import connect_temporal
 from devstack.api import CodecProcess
 from devstack.binaries import temporal_cli
 from devstack.issuer import EmbeddedIssuer

@@ -17,8 +17,8 @@ from google.protobuf import json_format
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
 
-from adapters.payloads import EncryptingCodec, encrypting
-from adapters.temporal import connect_temporal
+from adapters.crypto.payload_codec import EncryptingCodec, encrypting
+from adapters.temporal.client import connect_temporal
 from devstack.binaries import temporal_cli
 from devstack.mail import MailCatcher
 from devstack.stack import Stack

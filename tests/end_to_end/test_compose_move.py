@@ -21,12 +21,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from google.protobuf import json_format
 from jwt.algorithms import ECAlgorithm
 
-from adapters.books import SHOW_MOVES
-from adapters.temporal import connect_temporal
+from adapters.temporal.client import connect_temporal
 from devstack import processes
 from devstack.certificates import make_certificates
 from devstack.mail import MailCatcher
 from devstack.postgres import EmbeddedPostgres
+from devstack.seed import SHOW_MOVES
 from devstack.temporal import EmbeddedTemporal
 from domain.authority import Role
 from starter.operations import make_books

@@ -15,9 +15,9 @@ import asyncpg
 import psutil
 import pytest
 
-from adapters.books import SHOW_MOVES
 from devstack.binaries import temporal_cli
 from devstack.info import environment_of
+from devstack.seed import SHOW_MOVES
 from devstack.stack import Stack
 from domain.vocabulary import TransferState
 from starter.client import TransferClient

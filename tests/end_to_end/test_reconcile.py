@@ -18,12 +18,12 @@ from temporalio.client import (
 )
 from temporalio.exceptions import ApplicationError
 
-from adapters.inspection import PostgresInspector
-from adapters.liveness import TemporalLiveness
-from adapters.nightly import ensure_nightly
-from adapters.payloads import encrypting
-from adapters.temporal import connect_temporal
-from adapters.verifier import PostgresVerifier
+from adapters.crypto.payload_codec import encrypting
+from adapters.reconcile.inspection import PostgresInspector
+from adapters.temporal.client import connect_temporal
+from adapters.temporal.running_workflows import TemporalLiveness
+from adapters.temporal.schedule import ensure_nightly
+from adapters.verify.verifier import PostgresVerifier
 from devstack.binaries import temporal_cli
 from devstack.stack import Stack
 from domain.naming import mailbox_workflow_id_of

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
-from adapters.books import SHOW_MOVES
-from adapters.temporal import connect_temporal
+from adapters.temporal.client import connect_temporal
 from devstack import processes
 from devstack.binaries import temporal_cli
+from devstack.seed import SHOW_MOVES
 from devstack.stack import Stack
 from domain.vocabulary import Scenario, TransferState
 from starter.client import TransferClient

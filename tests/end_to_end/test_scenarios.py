@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import pytest
 
-from adapters.books import SHOW_MOVES, ShowMove
+from devstack.seed import SHOW_MOVES, ShowMove
 from devstack.stack import Stack
 from domain.errors import (
     AlreadyInTransfer,

@@ -13,7 +13,7 @@ import asyncpg
 import psutil
 import pytest
 
-from adapters.temporal import connect_temporal
+from adapters.temporal.client import connect_temporal
 from devstack import processes
 from devstack.info import StackInfo, environment_of
 from devstack.mail import MailCatcher

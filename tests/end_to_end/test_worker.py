@@ -15,9 +15,9 @@ import httpx
 import pytest
 from temporalio.client import Client
 
-from adapters.books import SHOW_MOVES
-from adapters.temporal import connect_temporal
+from adapters.temporal.client import connect_temporal
 from devstack import processes
+from devstack.seed import SHOW_MOVES
 from devstack.stack import Stack
 from devstack.worker import COMMAND
 from domain.vocabulary import TransferState

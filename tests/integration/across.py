@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from adapters.ahead import ReadAhead
-from adapters.cells import Cells
 from adapters.clone import PostgresCloneEngine
-from adapters.postgres import Pool, connect_pool
-from adapters.rehearsal import rehearse
-from adapters.verifier import PostgresVerifier
+from adapters.postgres.connection import Pool, connect_pool
+from adapters.postgres.shards import Cells
+from adapters.transfer.compatibility import rehearse
+from adapters.verify.prefetch import ReadAhead
+from adapters.verify.verifier import PostgresVerifier
 from domain import messages as m
 from domain.vocabulary import HOME
 

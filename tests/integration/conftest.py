@@ -10,12 +10,12 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from adapters.books import seed
-from adapters.cells import settle
-from adapters.migrations import migrate_control, migrate_environment
-from adapters.postgres import Pool, connect_pool
+from adapters.postgres.connection import Pool, connect_pool
+from adapters.postgres.migrations import migrate_control, migrate_environment
+from adapters.postgres.shards import settle
 from devstack.binaries import elder_postgres
 from devstack.postgres import EmbeddedPostgres
+from devstack.seed import seed
 from domain.naming import schema_name_of
 from tests.integration.across import WEST
 from tests.integration.moves import Move, scheduled_move

@@ -12,15 +12,15 @@ import asyncpg
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
-from adapters.evenings import PostgresEveningPlanner
-from adapters.gate import PostgresEnvironmentGate
-from adapters.log import PostgresTransferLog
-from adapters.migrations import migrate_environment
-from adapters.postgres import Pool, connect_pool
-from adapters.preview import PostgresPreviewReader
-from adapters.register import PostgresRegister
-from adapters.reservations import PostgresReservations
-from adapters.tickets import PostgresTicketOffice, TicketSeal
+from adapters.postgres.connection import Pool, connect_pool
+from adapters.postgres.migrations import migrate_environment
+from adapters.transfer.event_log import PostgresTransferLog
+from adapters.transfer.freeze_release import PostgresEnvironmentGate
+from adapters.transfer.preview import PostgresPreviewReader
+from adapters.transfer.queries import PostgresRegister
+from adapters.transfer.scheduling import PostgresEveningPlanner
+from adapters.transfer.tickets import PostgresTicketOffice, TicketSeal
+from adapters.transfer.uploads import PostgresReservations
 from domain import messages as m
 from domain.naming import default_url_part, mailbox_address_of, schema_name_of, url_of, workflow_id_of
 from domain.vocabulary import UndoReason

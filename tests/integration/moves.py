@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from adapters.ahead import ReadAhead
 from adapters.clone import PostgresCloneEngine
-from adapters.postgres import Pool, connect_pool
-from adapters.verifier import PostgresVerifier
+from adapters.postgres.connection import Pool, connect_pool
+from adapters.verify.prefetch import ReadAhead
+from adapters.verify.verifier import PostgresVerifier
 from devstack.binaries import postgres_bin
 from domain import messages as m
 

@@ -8,9 +8,9 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
-from adapters.catalog import inspect_schema
-from adapters.cells import open_cells, settle
-from adapters.clone.stream import Stream, carry
+from adapters.clone.copy_stream import Stream, carry
+from adapters.postgres.shards import open_cells, settle
+from adapters.schema.catalog import inspect_schema
 from devstack.postgres import EmbeddedPostgres
 from domain.errors import AlreadyReleased, CellUnknown, Misconfigured, Superseded, Unavailable
 from tests.integration.across import WEST, Across, across

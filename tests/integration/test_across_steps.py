@@ -12,19 +12,19 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
-from adapters.cells import Cells
-from adapters.certificate import CertificateSigner
 from adapters.clone import PostgresCloneEngine
-from adapters.evenings import PostgresEveningPlanner
-from adapters.gate import PostgresEnvironmentGate
-from adapters.healing import PostgresHealer
-from adapters.inspection import PostgresInspector
-from adapters.letters import read_facts
-from adapters.postgres import Pool, connect_pool
-from adapters.prover import PostgresProver
-from adapters.reservations import PostgresReservations
-from adapters.successor import PostgresSuccessorDesk
-from adapters.verifier import PostgresVerifier
+from adapters.crypto.certificate_signer import CertificateSigner
+from adapters.mail.messages import read_facts
+from adapters.postgres.connection import Pool, connect_pool
+from adapters.postgres.shards import Cells
+from adapters.reconcile.inspection import PostgresInspector
+from adapters.reconcile.repairs import PostgresHealer
+from adapters.transfer.freeze_release import PostgresEnvironmentGate
+from adapters.transfer.scheduling import PostgresEveningPlanner
+from adapters.transfer.target_setup import PostgresSuccessorDesk
+from adapters.transfer.uploads import PostgresReservations
+from adapters.verify.certification import PostgresProver
+from adapters.verify.verifier import PostgresVerifier
 from devstack.postgres import EmbeddedPostgres
 from domain import messages as m
 from domain.errors import AlreadyInTransfer

@@ -8,10 +8,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from adapters.catalog import inspect_schema, measure_schema
 from adapters.clone import PostgresCloneEngine
-from adapters.clone.copying import NotCarried
-from adapters.clone.run import Run
+from adapters.clone.attempt import Run
+from adapters.clone.units import NotCarried
+from adapters.schema.catalog import inspect_schema, measure_schema
 from devstack.postgres import EmbeddedPostgres
 from domain import messages as m
 from domain.errors import AlreadyReleased, Superseded, Unavailable, WorkerStopping

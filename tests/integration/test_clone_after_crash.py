@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from adapters.clone import PostgresCloneEngine
-from adapters.clone.run import Run
-from adapters.migrations import migrate_control
+from adapters.clone.attempt import Run
+from adapters.postgres.migrations import migrate_control
 from devstack.postgres import EmbeddedPostgres
 from domain.errors import Unavailable
 from tests.integration.moves import Move, scheduled_move

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from adapters.comparison import MAX_DIFFERENCES, comparison_report
-from adapters.successor import PostgresSuccessorDesk
+from adapters.transfer.comparison import MAX_DIFFERENCES, comparison_report
+from adapters.transfer.target_setup import PostgresSuccessorDesk
 from devstack.postgres import EmbeddedPostgres
 from domain import messages as m
 from domain.vocabulary import CheckKind

@@ -14,7 +14,7 @@ import pytest
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
-from adapters.temporal import connect_temporal, register_search_attributes
+from adapters.temporal.client import connect_temporal, register_search_attributes
 from devstack import processes
 from devstack.certificates import make_certificates
 from devstack.temporal import EmbeddedTemporal

@@ -9,9 +9,9 @@ import asyncpg
 import pytest
 
 from adapters.clone import PostgresCloneEngine
-from adapters.clone.run import Run
-from adapters.successor import PostgresSuccessorDesk
-from adapters.verifier import PostgresVerifier
+from adapters.clone.attempt import Run
+from adapters.transfer.target_setup import PostgresSuccessorDesk
+from adapters.verify.verifier import PostgresVerifier
 from domain import messages as m
 from domain.errors import EveningInvalid, Superseded, WrongMoment
 from domain.vocabulary import TransferState

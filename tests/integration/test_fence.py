@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import asyncpg
 import pytest
 
-from adapters.postgres import Connection
+from adapters.postgres.connection import Connection
 from domain.errors import EnvironmentBusy, Unavailable
 from tests.integration.desk import Desk, Move
 
@@ -332,7 +332,7 @@ async def test_a_worker_that_stops_halfway_holds_nobody_for_long(desk: Desk, con
         return await go_on.wait()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("adapters.gate.tell", stuck)
+        patch.setattr("adapters.transfer.freeze_release.tell", stuck)
         freezing = asyncio.create_task(desk.freeze(move))
         await held.wait()
         begun = time.monotonic()

@@ -9,8 +9,8 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from adapters import fence
-from adapters.postgres import Connection, Pool
+from adapters.postgres.connection import Connection, Pool
+from adapters.transfer import write_fence as fence
 from devstack.postgres import EmbeddedPostgres
 from domain.errors import EnvironmentBusy
 from tests.integration.desk import Desk, Move

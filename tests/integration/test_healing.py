@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from adapters.healing import PostgresHealer
+from adapters.reconcile.repairs import PostgresHealer
 from domain import messages as m
 from domain.reconciliation import Healing, Inspect, ReadStanding, Repair
 from domain.violations import REMEDY, Violation, ViolationKind

@@ -3,8 +3,8 @@
 import asyncio
 from hashlib import sha256
 
-from adapters.idempotency import Claim, KeptAnswer, PostgresIdempotencyKeys, Standing
-from adapters.postgres import Pool
+from adapters.api_store.idempotency import Claim, KeptAnswer, PostgresIdempotencyKeys, Standing
+from adapters.postgres.connection import Pool
 
 ONE, OTHER = sha256(b"one").digest(), sha256(b"other").digest()
 ANSWER = KeptAnswer(202, {"location": "/v1/transfers/1"}, b'{"state": "preparing"}')

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from adapters.clone import PostgresCloneEngine
-from adapters.inspection import PostgresInspector
-from adapters.verifier import PostgresVerifier
+from adapters.reconcile.inspection import PostgresInspector
+from adapters.verify.verifier import PostgresVerifier
 from domain import messages as m
 from domain.facts import WorkflowFacts
 from domain.naming import mailbox_workflow_id_of, workflow_id_of

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from adapters import mail as mail_module
-from adapters.mail import MailServerAway, Outgoing, SmtpMailer
+from adapters.mail import smtp as mail_module
+from adapters.mail.smtp import MailServerAway, Outgoing, SmtpMailer
 from devstack.certificates import Certificates, make_certificates
 from devstack.mail import MailCatcher
 from devstack.processes import free_port

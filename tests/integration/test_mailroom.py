@@ -13,12 +13,12 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
-from adapters import mailroom as mailroom_module
-from adapters.mail import SmtpMailer
-from adapters.mailroom import PostgresMailroom
-from adapters.migrations import migrate_environment
-from adapters.postgres import Connection, Pool, connect_pool
-from adapters.statements import load
+from adapters.mail import sender as mailroom_module
+from adapters.mail.sender import PostgresMailroom
+from adapters.mail.smtp import SmtpMailer
+from adapters.postgres.connection import Connection, Pool, connect_pool
+from adapters.postgres.migrations import migrate_environment
+from adapters.postgres.statements import load
 from devstack.mail import MailCatcher
 from devstack.processes import free_port
 from domain.errors import MailDelayed, Superseded, TransferUnknown, Unavailable, WrongMoment
@@ -266,7 +266,7 @@ async def test_a_sender_that_is_busy_is_waited_for_briefly(
     monkeypatch.setattr(mailroom_module, "_PATIENCE", "50ms")
     case = await Case(pool).build()
     busy = await asyncpg.connect(dsn)
-    await busy.execute(load("mailroom")["hold"], case.transfer_id, MailKind.READY)
+    await busy.execute(load("adapters.mail.sender")["hold"], case.transfer_id, MailKind.READY)
     with pytest.raises(Unavailable):
         await mailroom.send(case.order(MailKind.READY))
     assert catcher.mails() == []

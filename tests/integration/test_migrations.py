@@ -5,8 +5,8 @@ import asyncio
 import asyncpg
 import pytest
 
-from adapters import migrations
-from adapters.migrations import Migration, migrate_control, migrations_of
+from adapters.postgres import migrations
+from adapters.postgres.migrations import Migration, migrate_control, migrations_of
 
 
 async def test_applying_twice_changes_nothing(dsn: str) -> None:

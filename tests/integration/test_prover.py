@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from adapters.cells import Cells
-from adapters.certificate import CertificateSigner
 from adapters.clone import PostgresCloneEngine
-from adapters.postgres import Pool, connect_pool
-from adapters.prover import PostgresProver
-from adapters.register import PostgresRegister
-from adapters.successor import PostgresSuccessorDesk
-from adapters.verifier import PostgresVerifier
+from adapters.crypto.certificate_signer import CertificateSigner
+from adapters.postgres.connection import Pool, connect_pool
+from adapters.postgres.shards import Cells
+from adapters.transfer.queries import PostgresRegister
+from adapters.transfer.target_setup import PostgresSuccessorDesk
+from adapters.verify.certification import PostgresProver
+from adapters.verify.verifier import PostgresVerifier
 from devstack.postgres import EmbeddedPostgres
 from domain import messages as m
 from domain.certificate import Certificate

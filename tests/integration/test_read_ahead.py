@@ -5,9 +5,9 @@ import json
 import pytest
 
 from adapters.clone import PostgresCloneEngine
-from adapters.fingerprints import Moment, Side, keep_fingerprint, kept_fingerprint
-from adapters.postgres import Connection
-from adapters.verifier import PostgresVerifier
+from adapters.postgres.connection import Connection
+from adapters.verify.fingerprint_store import Moment, Side, keep_fingerprint, kept_fingerprint
+from adapters.verify.verifier import PostgresVerifier
 from domain import messages as m
 from domain.errors import WorkerStopping
 from tests.integration.moves import Move

@@ -9,13 +9,13 @@ from email.policy import default
 import asyncpg
 import pytest
 
-from adapters.books import SHOW_MOVES, SeedReport, seed
-from adapters.books.catalogue import ENVIRONMENTS, LICENCES
-from adapters.books.iban import is_valid_iban
-from adapters.books.seeding import MIN_LINES_PER_ADMINISTRATION
-from adapters.migrations import migrate_environment
-from adapters.postgres import Pool, connect_pool
+from adapters.postgres.connection import Pool, connect_pool
+from adapters.postgres.migrations import migrate_environment
 from devstack.postgres import EmbeddedPostgres
+from devstack.seed import SHOW_MOVES, SeedReport, seed
+from devstack.seed.environments import ENVIRONMENTS, LICENCES
+from devstack.seed.iban import is_valid_iban
+from devstack.seed.seeding import MIN_LINES_PER_ADMINISTRATION
 from domain.naming import schema_name_of
 from domain.scenario import scenario_of
 from domain.vocabulary import Language, LicenceKind

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapters.successor import PostgresSuccessorDesk
+from adapters.transfer.target_setup import PostgresSuccessorDesk
 from domain import messages as m
 from domain.consequences import CHANGED_ON_PURPOSE
 from domain.errors import Superseded, TransferUnknown, WrongMoment

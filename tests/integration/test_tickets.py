@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from adapters.tickets import digest_of
+from adapters.transfer.tickets import digest_of
 from domain import messages as m
 from domain.errors import (
     Superseded,

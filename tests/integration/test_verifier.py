@@ -15,10 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters import pieces, verifier
-from adapters.migrations import migrate_environment
-from adapters.postgres import Pool, connect_pool
-from adapters.verifier import MAX_DIFFERENCES, MAX_KEYS, PostgresVerifier
+from adapters.postgres.connection import Pool, connect_pool
+from adapters.postgres.migrations import migrate_environment
+from adapters.verify import chunks as pieces
+from adapters.verify import verifier
+from adapters.verify.verifier import MAX_DIFFERENCES, MAX_KEYS, PostgresVerifier
 from devstack.postgres import EmbeddedPostgres
 from domain import messages as m
 from domain.consequences import CHANGED_ON_PURPOSE

@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from adapters.payloads import encrypting
-from adapters.temporal import connect_temporal
+from adapters.crypto.payload_codec import encrypting
+from adapters.temporal.client import connect_temporal
 from devstack.issuer import EmbeddedIssuer
 from devstack.stack import Stack
 from domain.authority import Caller, Role

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from pydantic import SecretStr
 
-from adapters.payloads import encrypting
+from adapters.crypto.payload_codec import encrypting
 
 _SENTENCE = "sb-transfer: the key of a recorded history, which holds nobody's data"
 CONVERTER = encrypting([SecretStr(base64.b64encode(sha256(_SENTENCE.encode()).digest()).decode())])

@@ -7,7 +7,7 @@ from temporalio import workflow
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
-from adapters.payloads import ENCODING
+from adapters.crypto.payload_codec import ENCODING
 from domain import messages as m
 from domain.vocabulary import Scenario, UndoReason
 from tests.replay.converting import CONVERTER

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from adapters.certificate import CertificateReader, CertificateSigner
+from adapters.crypto.certificate_signer import CertificateReader, CertificateSigner
 from domain.certificate import (
     Certificate,
     CertifiedEnvironment,

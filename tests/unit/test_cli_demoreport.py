@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from pydantic_core import to_json
 
-from adapters.register import MailRecord
+from adapters.transfer.queries import MailRecord
 from domain.vocabulary import CheckKind, ConsequenceKind, EnvironmentStatus, MailKind, Scenario, TransferState
 from starter.demoreport import (
     BankLine,

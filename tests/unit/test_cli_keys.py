@@ -8,7 +8,7 @@ import pytest
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
-from adapters.seal import TicketSeal
+from adapters.crypto.ticket_seal import TicketSeal
 from devstack.lock import FolderLock
 from starter.cli import execute
 from starter.keys import rings

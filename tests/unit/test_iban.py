@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.books.iban import BANK_CODES, dutch_iban, is_valid_iban
+from devstack.seed.iban import BANK_CODES, dutch_iban, is_valid_iban
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from adapters.letters import Facts, Letter, LetterWriter, Recipient, merged, recipients_of
+from adapters.mail.messages import Facts, Letter, LetterWriter, Recipient, merged, recipients_of
 from domain.vocabulary import CheckKind, Language, MailKind, Scenario, UndoReason
 
 _WRITER = LetterWriter(ZoneInfo("Europe/Amsterdam"))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from structlog.contextvars import bound_contextvars
 
-from adapters.logs import LogFormat, configure_logs
+from adapters.observability.logs import LogFormat, configure_logs
 from domain.errors import NameTaken
 
 SECRET = "Enyoi Marmerzacht"

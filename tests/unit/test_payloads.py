@@ -12,7 +12,7 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
 
-from adapters.payloads import EncryptingCodec, encrypting, is_encrypted, key_id_of
+from adapters.crypto.payload_codec import EncryptingCodec, encrypting, is_encrypted, key_id_of
 from domain import messages as m
 from domain.errors import Misconfigured, PayloadDamaged, PayloadKeyUnknown
 

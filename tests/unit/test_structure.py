@@ -2,8 +2,8 @@
 
 import pytest
 
-from adapters.sides import Facts, Side
-from adapters.structure import structure
+from adapters.verify.schema_diff import structure
+from adapters.verify.schema_snapshot import Facts, Side
 
 
 def side(facts: Facts, server: str) -> Side:

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from adapters.seal import MAX_TICKET_BYTES, TicketClaims, TicketSeal
-from adapters.tickets import digest_of
+from adapters.crypto.ticket_seal import MAX_TICKET_BYTES, TicketClaims, TicketSeal
+from adapters.transfer.tickets import digest_of
 from domain.errors import Misconfigured, TicketNotGenuine
 
 KEY = SecretStr(Fernet.generate_key().decode())

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
-from adapters.payloads import EncryptingCodec, encrypting
+from adapters.crypto.payload_codec import EncryptingCodec, encrypting
 from domain import messages as m
 from domain.naming import workflow_id_of
 from domain.vocabulary import TransferState, UndoReason

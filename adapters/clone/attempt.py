@@ -1,0 +1,138 @@
+"""One attempt at a clone: units of work that commit together with the line that says they are done."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID, uuid5
+
+from adapters.observability.metrics import UNMEASURED, Meters
+from adapters.postgres.connection import Connection, Pool, translated_errors
+from adapters.postgres.shards import Cells
+from adapters.postgres.statements import load
+from adapters.postgres.transfer_rows import hold_forward, tell
+from domain.errors import Superseded
+from domain.vocabulary import HOME, TransferState
+
+_SQL = load("adapters.clone.clone")
+
+
+@dataclass(slots=True)
+class Finished:
+    """Rows and bytes of a unit, set by the work itself before it commits."""
+
+    rows: int = 0
+    bytes: int = 0
+
+
+@dataclass(slots=True)
+class Run:
+    """The right of one attempt to write into a target schema; its books are in the target's database."""
+
+    pool: Pool
+    transfer_id: UUID
+    source: str
+    target: str
+    attempt: int
+    meters: Meters
+    evening: int = 1
+    result: str | None = None
+    done: dict[str, Finished] = field(default_factory=dict)
+    source_pool: Pool | None = None
+    """Where the source is, when that is another database than the target's."""
+
+    @classmethod
+    async def begin(
+        cls,
+        pool: Pool,
+        transfer_id: UUID,
+        source: str,
+        target: str,
+        *,
+        evening: int = 1,
+        meters: Meters = UNMEASURED,
+        cells: Cells | None = None,
+        source_cell: str = HOME,
+        target_cell: str = HOME,
+    ) -> "Run":
+        """Bar every older attempt and read what they have finished; `result` is set when that is everything.
+
+        Raises:
+            Superseded: The transfer is being undone, this evening was put off, or the clone has been dropped.
+        """
+        cells = cells or Cells(pool)
+        there = cells.pool(target_cell)
+        from_elsewhere = cells.pool(source_cell) if source_cell != target_cell else None
+        lag: float | None = None
+        with translated_errors():
+            async with pool.acquire() as connection, connection.transaction():
+                transfer = await hold_forward(connection, transfer_id, evening=evening)
+                result = await connection.fetchval(_SQL["clone_result"], transfer_id)
+                if result is not None:
+                    return cls(
+                        there, transfer_id, source, target, 0, meters, evening, result, source_pool=from_elsewhere
+                    )
+                if transfer["state"] == TransferState.SCHEDULED:
+                    await connection.execute(_SQL["begin_cloning"], transfer_id)
+                    key = uuid5(transfer_id, f"clone_started {evening}")
+                    await tell(connection, transfer_id, "clone_started", detail={"evening": evening}, event_key=key)
+                    if (planned := transfer["starts_at"]) is not None:
+                        lag = (datetime.now(UTC) - planned).total_seconds()
+                async with cells.forward(connection, target_cell, transfer, evening=evening) as books:
+                    # The server goes on with the statement of a worker that is gone; waiting would hold up an undo.
+                    await books.execute(_SQL["end_leftovers"], leftover_name(transfer_id))
+                    attempt = await books.fetchval(_SQL["open_run"], target, source, transfer_id)
+                    if attempt is None:
+                        raise Superseded
+                    rows = await books.fetch(_SQL["done_units"], target)
+        if lag is not None:
+            meters.start_lag.record(max(lag, 0.0))  # somebody started it before its evening: it was not late
+        return cls(
+            there,
+            transfer_id,
+            source,
+            target,
+            attempt,
+            meters,
+            evening,
+            done={row["unit"]: Finished(row["rows"], row["bytes"]) for row in rows},
+            source_pool=from_elsewhere,
+        )
+
+    @property
+    def across(self) -> bool:
+        """Tell whether rows have to leave one database for another."""
+        return self.source_pool is not None
+
+    @asynccontextmanager
+    async def reading(self, connection: Connection) -> AsyncIterator[Connection]:
+        """Look at the source: with a target's own connection when both are in one database."""
+        if self.source_pool is None:
+            yield connection
+        else:
+            async with self.source_pool.acquire() as there:
+                yield there
+
+    @asynccontextmanager
+    async def unit(self, name: str, connection: Connection) -> AsyncIterator[Finished]:
+        """Run one unit of work in a transaction that also writes its line.
+
+        Raises:
+            Superseded: A newer attempt has begun or the clone has been dropped; nothing of the unit stays.
+        """
+        finished = Finished()
+        async with connection.transaction():
+            held = await connection.fetchval(
+                _SQL["begin_unit"], self.target, self.attempt, leftover_name(self.transfer_id)
+            )
+            if not held:
+                raise Superseded
+            yield finished
+            await connection.execute(_SQL["finish_unit"], self.target, name, finished.rows, finished.bytes)
+        self.done[name] = finished
+        self.meters.clone_rows.add(finished.rows)
+
+
+def leftover_name(transfer_id: UUID) -> str:
+    """Return the application name by which a drop finds what an attempt left running in the server."""
+    return f"sb-transfer clone {transfer_id.hex}"

@@ -1,0 +1,93 @@
+"""Carrying rows from one database to another: two COPYs with a short queue between them, so that neither runs ahead."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import asyncpg
+
+from adapters.clone.plan import Range
+from adapters.postgres.connection import Connection, unless_lost
+from adapters.postgres.statements import load
+from adapters.schema import catalog
+
+_SQL = load("adapters.clone.clone")
+# asyncpg hands over half a megabyte at a time and stops reading meanwhile: this is all that is ever in memory.
+_CHUNKS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """The way of some rows: read by a query, into columns of a table (all that are stored, when none is named)."""
+
+    query: str
+    table: str
+    schema: str
+    columns: Sequence[str] = ()
+    binary: bool = True
+
+
+async def carry(source: Connection, target: Connection, stream: Stream) -> int:
+    """Copy rows and return how many; both connections are in transactions of the caller.
+
+    Raises:
+        asyncpg.ConnectionDoesNotExistError: The target's connection was lost.
+    """
+    queue: asyncio.Queue[bytes | None] = asyncio.Queue(_CHUNKS)
+    form: Literal["binary", "text"] = "binary" if stream.binary else "text"
+
+    async def read() -> None:
+        await source.copy_from_query(stream.query, output=queue.put, format=form)
+        await queue.put(None)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        while (chunk := await queue.get()) is not None:
+            yield chunk
+
+    try:
+        async with unless_lost(target), asyncio.TaskGroup() as tasks:
+            tasks.create_task(read())
+            told: str = await target.copy_to_table(
+                stream.table,
+                source=chunks(),
+                columns=list(stream.columns) or None,
+                schema_name=stream.schema,
+                format=form,
+            )
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None  # the first ended the other
+    return int(told.rsplit(" ", 1)[1])
+
+
+async def carry_ranges(
+    source: Connection, target: Connection, pieces: Sequence[Range], schemas: tuple[str, str], files: Sequence[int]
+) -> int:
+    """Copy ranges of pages from the first schema to the second, of another database, and return the rows.
+
+    Raises:
+        asyncpg.ObjectInUseError: A table was rewritten since its ranges were drawn.
+    """
+    names = [piece.load.name for piece in pieces]
+    old, new = schemas
+    async with source.transaction(readonly=True):
+        await catalog.enter(source, old)
+        queries = await source.fetch(
+            _SQL["range_queries"],
+            old,
+            names,
+            [piece.load.columns for piece in pieces],
+            [piece.start for piece in pieces],
+            [piece.end for piece in pieces],
+        )
+        rows = 0
+        for piece, query in zip(pieces, queries, strict=True):
+            columns = piece.load.names
+            rows += await carry(
+                source, target, Stream(query["query"], piece.load.name, new, columns, piece.load.portable)
+            )
+        # Asked while the tables are locked by the reading, so they cannot be rewritten after the answer.
+        rewritten = await source.fetchval(_SQL["rewritten"], old, names, list(files))
+    if rewritten is not None:
+        raise asyncpg.ObjectInUseError(f"Table {rewritten} was rewritten while it was copied.")
+    return rows

@@ -1,0 +1,345 @@
+"""What a mail says: its facts, read from the database, and the letter that a template makes of them."""
+
+import re
+import textwrap
+import unicodedata
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import asyncpg
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict
+
+from adapters.mail.formatting import Wording
+from adapters.postgres.connection import Connection, transaction
+from adapters.postgres.shards import Cells
+from adapters.postgres.statements import load
+from domain.errors import TransferUnknown
+from domain.messages import BankOutcome, Check, Consequence
+from domain.vocabulary import (
+    HOME,
+    Bank,
+    ConnectionStatus,
+    ConsequenceKind,
+    EnvironmentStatus,
+    Language,
+    LicenceKind,
+    MailKind,
+    Scenario,
+    TransferState,
+    UndoReason,
+)
+
+_SQL = load("adapters.mail.sender")
+_LINE_LENGTH = 74
+_LONGEST = 500
+# A longer table would push the mail past what mailboxes show at once (about 100 kB): then one line per check.
+_MOST_CHECKS = 72
+
+
+def _one_line(value: object) -> object:
+    """Return text as one line without anything invisible: it may not start a new line of a mail, or turn it around."""
+    if not isinstance(value, str):
+        return "" if value is None else value
+    visible = "".join(" " if unicodedata.category(character)[0] in "CZ" else character for character in value)
+    return " ".join(visible.split())[:_LONGEST]
+
+
+Line = Annotated[str, BeforeValidator(_one_line)]
+
+
+class _Fact(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Place(_Fact):
+    """An environment under its licence, as far as it is known."""
+
+    name: Line = ""
+    url: Line = ""
+    mailbox_address: Line = ""
+    schema_name: str = ""
+    cell: str = HOME
+    status: EnvironmentStatus | None = None
+    login_email: str = ""
+    licence_number: Line = ""
+    holder_name: Line = ""
+    kind: LicenceKind | None = None
+    contact_email: str = ""
+    language: Language = Language.DUTCH
+
+
+class TransferFacts(_Fact):
+    transfer_id: UUID
+    state: TransferState
+    scenario: Scenario | None = None
+    undo_reason: UndoReason | None = None
+    undo_detail: Line = ""
+    starts_at: AwareDatetime | None = None
+    released_at: AwareDatetime | None = None
+
+
+class TicketFacts(_Fact):
+    file_name: Line
+    expires_at: AwareDatetime
+    for_licence: Line | None = None
+
+
+class OpenQuote(_Fact):
+    administration: Line
+    number: Line
+    customer: Line
+    amount: Decimal
+
+
+class User(_Fact):
+    email: str
+    full_name: Line = ""
+    language: Language = Language.DUTCH
+
+
+class BankLine(_Fact):
+    administration: Line
+    bank: Line
+    iban: Line
+    status: ConnectionStatus
+
+
+class Contents(_Fact):
+    """What an environment holds that a mail speaks of."""
+
+    administrations: list[Line] = []
+    quotes: list[OpenQuote] = []
+    apps: list[Line] = []
+    users: list[User] = []
+    connections: list[BankLine] = []
+
+
+class ReportFacts(_Fact):
+    checks: list[Check]
+
+
+class Facts(_Fact):
+    """Everything that a mail of one transfer may say."""
+
+    transfer: TransferFacts
+    old: Place
+    new: Place
+    ticket: TicketFacts | None = None
+    forward_until: AwareDatetime | None = None
+    report: ReportFacts | None = None
+    banks: list[BankOutcome] | None = None
+    consequences: list[Consequence] | None = None
+    contents: Contents = Contents()
+    certificate_key: str = ""
+
+    def count_of(self, kind: str) -> int:
+        """Return how many things a consequence touched, 0 when it is not known."""
+        return sum(found.count for found in self.consequences or () if found.kind is ConsequenceKind(kind))
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One address and which side's news it gets; somebody who is on both sides gets both in one mail."""
+
+    address: str
+    language: Language
+    old_side: bool = False
+    new_side: bool = False
+    full_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A mail's words."""
+
+    subject: str
+    text: str
+    html: str
+
+
+async def read_facts(connection: Connection, transfer_id: UUID, kind: MailKind, *, cells: Cells | None = None) -> Facts:
+    """Read what a mail of this kind needs, in the caller's transaction and in the cell that the environment lives in.
+
+    Raises:
+        TransferUnknown: No such transfer.
+    """
+    story = await connection.fetchval(_SQL["story"], transfer_id)
+    if story is None:
+        raise TransferUnknown
+    facts = Facts.model_validate_json(story)
+    before = kind in (MailKind.TICKET_ISSUED, MailKind.TICKET_REMINDER, MailKind.UPLOAD_ACCEPTED)
+    place = facts.old if before else facts.new
+    if not place.schema_name or kind is MailKind.UNDONE:
+        return facts
+    try:
+        async with AsyncExitStack() as looking:
+            there = connection
+            if cells is None or place.cell == HOME:
+                await looking.enter_async_context(connection.transaction())
+            else:
+                there = await looking.enter_async_context(transaction(cells.pool(place.cell)))
+            await there.execute(_SQL["look_into"], place.schema_name)
+            contents = await there.fetchval(_SQL["contents"])
+            await there.execute("reset search_path")
+    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
+        return facts  # an environment of another make: the mail goes out without the lists, rather than not at all
+    return facts.model_copy(update={"contents": Contents.model_validate_json(contents)})
+
+
+def recipients_of(facts: Facts, kind: MailKind) -> list[Recipient]:
+    """Return whom a mail is for by the transfer's own data, each address once whatever its case.
+
+    `undone` is not decided here: it goes to those who got an earlier mail.
+    """
+    if kind is MailKind.INVITATION:
+        users = facts.contents.users
+        found = [Recipient(user.email, user.language, new_side=True, full_name=user.full_name) for user in users]
+    else:
+        old = [Recipient(facts.old.contact_email, facts.old.language, old_side=True)]
+        new = [
+            Recipient(address, facts.new.language, new_side=True)
+            for address in (
+                facts.new.contact_email,
+                facts.new.login_email if facts.transfer.scenario is Scenario.INSOURCE else "",
+            )
+        ]
+        match kind:
+            case MailKind.TICKET_ISSUED | MailKind.TICKET_REMINDER:
+                found = old
+            case MailKind.UPLOAD_ACCEPTED | MailKind.RELEASED | MailKind.UNDONE:
+                found = old + new
+            case _:
+                found = new
+    return merged(found)
+
+
+def merged(recipients: list[Recipient]) -> list[Recipient]:
+    """Return each address once, in the first spelling and language, on every side that it stands on."""
+    by_address: dict[str, Recipient] = {}
+    for recipient in recipients:
+        address = recipient.address.strip()
+        if not address:
+            continue
+        first = by_address.get(address.casefold())
+        by_address[address.casefold()] = Recipient(
+            address=first.address if first else address,
+            language=first.language if first else recipient.language,
+            old_side=recipient.old_side or (first is not None and first.old_side),
+            new_side=recipient.new_side or (first is not None and first.new_side),
+            full_name=first.full_name if first else recipient.full_name,
+        )
+    return list(by_address.values())
+
+
+class LetterWriter:
+    """Makes letters of facts, with one template per kind and language for both the HTML and the text part.
+
+    A template says everything once, in calls of `p`, whose macros come as HTML (everything escaped) and as text.
+    """
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        self._zone = zone
+        self._html = _environment("html")
+        self._text = _environment("text")
+
+    def write(self, kind: MailKind, facts: Facts, recipient: Recipient) -> Letter:
+        """Return the letter for one recipient, in the recipient's language."""
+        words = Wording(recipient.language, self._zone)
+        name = f"{recipient.language}/{kind}.jinja"
+        values: dict[str, Any] = {
+            "language": recipient.language.value,
+            "facts": facts,
+            "transfer": facts.transfer,
+            "ticket": facts.ticket,
+            "old": facts.old,
+            "new": facts.new,
+            "to": recipient,
+            "words": words,
+            "comparison": _comparison(facts, words),
+            "banks_to_activate": _banks_to_activate(facts, words),
+            "rabobank": _has_rabobank(facts),
+        }
+        template = self._text.get_template(name)
+        subject = "".join(template.blocks["subject"](template.new_context(values)))
+        text = re.sub(r"\n{3,}", "\n\n", template.render(values)).strip() + "\n"
+        return Letter(" ".join(subject.split()), text, self._html.get_template(name).render(values))
+
+
+def _comparison(facts: Facts, words: Wording) -> dict[str, Any] | None:
+    """Return the report as a letter shows it: `rows` of administration, check, old, new, equal."""
+    if facts.report is None or not facts.report.checks:
+        return None
+    checks = facts.report.checks
+    brief = len(checks) > _MOST_CHECKS
+    return {
+        "checks": len(checks),
+        "unequal": sum(not check.equal for check in checks),
+        "administrations": len({check.administration_id for check in checks}),
+        "brief": brief,
+        "rows": [
+            {
+                "administration": _one_line(check.administration),
+                "check": words.check(check.check),
+                "old": _one_line(check.old),
+                "new": _one_line(check.new),
+                "equal": check.equal,
+            }
+            for check in checks
+            if not (brief and check.equal)
+        ],
+    }
+
+
+def _banks_to_activate(facts: Facts, words: Wording) -> list[str]:
+    """Return the banks whose connections the new side must activate again, each once."""
+    waiting = ConnectionStatus.NEEDS_REACTIVATION
+    if facts.banks is not None:
+        names = [outcome.bank for outcome in facts.banks if outcome.new == waiting and outcome.count]
+    else:
+        names = [line.bank for line in facts.contents.connections if line.status is waiting]
+    return sorted({words.bank(str(_one_line(name))) for name in names})
+
+
+def _has_rabobank(facts: Facts) -> bool:
+    """Tell whether connections of Rabobank came along, or may have: nothing is known of the banks."""
+    if facts.banks is None and not facts.contents.connections:
+        return True
+    named = {outcome.bank for outcome in facts.banks or ()} | {line.bank for line in facts.contents.connections}
+    return Bank.RABOBANK.value in named
+
+
+def _filled(text: object, first: str = "", rest: str = "") -> str:
+    """Break text into lines of a mail; addresses stay whole."""
+    return textwrap.fill(
+        " ".join(str(text).split()),
+        _LINE_LENGTH,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _shortened(values: list[Any], most: int = 40) -> Mapping[str, Any]:
+    return {"shown": values[:most], "more": max(0, len(values) - most)}
+
+
+def _environment(medium: str) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("adapters.mail", "templates"),
+        autoescape=medium == "html",  # noqa: S701 - the text part is no markup; what goes into it was made one line
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["filled"] = _filled
+    environment.filters["shortened"] = _shortened
+    environment.globals["layout"] = f"{medium}/layout.jinja"
+    environment.globals["p"] = environment.get_template(f"{medium}/parts.jinja").module
+    return environment

@@ -1,0 +1,239 @@
+"""Who gets which mail, and what became of it."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import asyncpg
+
+from adapters.mail.messages import Facts, LetterWriter, Recipient, merged, read_facts, recipients_of
+from adapters.mail.smtp import Attachment, MailServerAway, Outgoing, SmtpMailer
+from adapters.observability.metrics import UNMEASURED, Meters
+from adapters.postgres.connection import Connection, Pool, translated_errors
+from adapters.postgres.shards import Cells
+from adapters.postgres.statements import load
+from domain.errors import MailDelayed, MailRejected, Superseded, WrongMoment
+from domain.messages import MailProblem, MailSent, SendMail
+from domain.naming import certificate_file_name
+from domain.vocabulary import Language, MailKind, TransferState
+
+_SQL = load(__name__)
+_ACTOR = "mailroom"
+_PATIENCE = "15s"
+# With the last mail's own minute, an attempt stays within the two that somebody waits for a resend.
+_BUDGET_SECONDS = 45.0
+_TURNED_AROUND = (TransferState.UNDOING, TransferState.UNDONE)
+# A reminder that comes late is a lie: it is for one state only.
+_REMINDERS = {
+    MailKind.TICKET_REMINDER: (TransferState.PREPARING, TransferState.AWAITING_UPLOAD),
+    MailKind.RELEASE_REMINDER: (TransferState.AWAITING_RELEASE,),
+}
+
+
+class PostgresMailroom:
+    """Plays `domain.ports.Mailroom`: recipients and facts from the database, one row of `control.sent_mail` per mail.
+
+    What is promised: a mail that is marked sent is not sent again by a retry, and two senders never work on one kind
+    of one transfer at once. What SMTP cannot promise is "exactly once": between the server's acceptance and our
+    commit lies a moment in which a crash, or a reply that is lost on its way, leaves a mail delivered and unmarked. It
+    is then sent again with the same Message-ID, by which receivers recognise it.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        mailer: SmtpMailer,
+        zone: ZoneInfo,
+        *,
+        cells: Cells | None = None,
+        meters: Meters = UNMEASURED,
+    ) -> None:
+        """Take the collaborators.
+
+        Args:
+            pool: Connections as sb_owner; a send keeps one while it runs.
+            mailer: The way out.
+            zone: The clock that mails speak of.
+            cells: Where environments live that are not in the pool's database.
+            meters: Count attempts.
+        """
+        self._pool = pool
+        self._cells = cells or Cells(pool)
+        self._mailer = mailer
+        self._writer = LetterWriter(zone)
+        self._meters = meters
+
+    async def send(self, order: SendMail) -> MailSent:
+        """Send a kind of mail to everybody it is for and who did not get it yet, or to `only_to` in any case.
+
+        One recipient's refusal stops nobody else's mail; it is returned as a problem, and tried again when the order
+        is given again.
+
+        Returns:
+            How many of the recipients have the mail now, and who cannot get it.
+
+        Raises:
+            MailDelayed: After all were tried: some can get it later. Give the same order again. An order that says
+                `tell_delays` finds them in the answer instead, each with what the server said.
+            Superseded: The transfer is being undone, and this mail would tell otherwise.
+            TransferUnknown: No such transfer.
+            WrongMoment: `undone` for a transfer that is not being undone.
+        """
+        with translated_errors():
+            async with self._pool.acquire() as connection, _sole_sender(connection, order.transfer_id, order.kind):
+                async with connection.transaction():
+                    facts = await read_facts(connection, order.transfer_id, order.kind, cells=self._cells)
+                    _check_moment(facts, order.kind)
+                    if facts.transfer.state not in _REMINDERS.get(order.kind, tuple(TransferState)):
+                        return MailSent(sent=0)
+                    recipients = await self._recipients(connection, facts, order)
+                    attachments = await _attachments(connection, facts, order)
+                    outgoing = [self._outgoing(facts, order, recipient, attachments) for recipient in recipients]
+                    statuses = [await _plan(connection, order, mail) for mail in outgoing]
+                again = order.only_to is not None
+                done = sum(status == "sent" for status in statuses) if not again else 0
+                due = [mail for mail, status in zip(outgoing, statuses, strict=True) if again or status != "sent"]
+                return await self._send_all(connection, order, due, done)
+
+    async def _send_all(self, connection: Connection, order: SendMail, due: list[Outgoing], done: int) -> MailSent:
+        problems: list[MailProblem] = []
+        waiting: list[MailProblem] = []
+        started = time.monotonic()
+        for position, mail in enumerate(due):
+            if position and time.monotonic() - started > _BUDGET_SECONDS:
+                left = f"Mails left: {len(due) - position}. The next attempt sends them."
+                waiting += [_problem(order, each, left) for each in due[position:]]
+                break
+            key = (order.transfer_id, order.kind, mail.recipient, order.occurrence)
+            if await connection.fetchval(_SQL["begin_attempt"], *key) is None:
+                raise Superseded("The transfer turned around while its mail was being sent. The rest is not sent.")
+            try:
+                await self._mailer.send(mail)
+            except MailRejected as error:
+                self._meters.mail_attempts.add(1, {"outcome": "failed"})
+                await connection.execute(_SQL["mark_failed"], *key, error.english, _ACTOR)
+                problems.append(_problem(order, mail, error.english))
+            except MailDelayed as error:
+                self._meters.mail_attempts.add(1, {"outcome": "delayed"})
+                await connection.execute(_SQL["mark_delayed"], *key, error.english)
+                if isinstance(error, MailServerAway):
+                    # The others would only wait for the same server's timeout.
+                    waiting += [_problem(order, each, error.english) for each in due[position:]]
+                    break
+                waiting.append(_problem(order, mail, error.english))
+            else:
+                self._meters.mail_attempts.add(1, {"outcome": "sent"})
+                await connection.execute(_SQL["mark_sent"], *key, _ACTOR)
+                done += 1
+        if waiting and not order.tell_delays:
+            raise MailDelayed(waiting[0].problem)
+        return MailSent(sent=done, problems=problems, waiting=waiting)
+
+    def _outgoing(
+        self, facts: Facts, order: SendMail, recipient: Recipient, attachments: tuple[Attachment, ...]
+    ) -> Outgoing:
+        letter = self._writer.write(order.kind, facts, recipient)
+        which = order.kind if order.occurrence == 1 else f"{order.kind} {order.occurrence}"
+        return Outgoing(
+            recipient=recipient.address,
+            message_id=self._mailer.message_id(str(order.transfer_id), which, recipient.address.casefold()),
+            language=recipient.language,
+            subject=letter.subject,
+            text=letter.text,
+            html=letter.html,
+            attachments=attachments,
+        )
+
+    async def _recipients(self, connection: Connection, facts: Facts, order: SendMail) -> list[Recipient]:
+        known = await connection.fetch(_SQL["known"], order.transfer_id)
+        theirs = recipients_of(facts, order.kind)
+        if order.kind is MailKind.UNDONE:
+            theirs = _had_something(known, theirs)
+        spelled = {row["recipient"].casefold(): row["recipient"] for row in known if row["kind"] == order.kind}
+        theirs = [replace(each, address=spelled.get(each.address.casefold(), each.address)) for each in theirs]
+        if order.only_to is None:
+            return theirs
+        wanted = " ".join(order.only_to.replace("\0", " ").split())  # what is no address is refused, and noted, as one
+        for each in theirs:
+            if each.address.casefold() == wanted.casefold():
+                return [each]
+        # Somebody else is to read what the first recipient reads.
+        like = theirs[0] if theirs else Recipient(wanted, Language.DUTCH, old_side=True, new_side=True)
+        return [replace(like, address=spelled.get(wanted.casefold(), wanted), full_name="")]
+
+
+async def _attachments(connection: Connection, facts: Facts, order: SendMail) -> tuple[Attachment, ...]:
+    """Return what goes with a mail: the certificate with the one that says that the new environment is ready."""
+    if order.kind is not MailKind.READY or not facts.certificate_key:
+        return ()
+    document = await connection.fetchval(_SQL["certificate"], order.transfer_id)
+    return (Attachment(certificate_file_name(facts.new.url.rpartition("/")[2]), document.encode()),)
+
+
+def _problem(order: SendMail, mail: Outgoing, what: str) -> MailProblem:
+    return MailProblem(kind=order.kind, recipient=mail.recipient, problem=what)
+
+
+def _check_moment(facts: Facts, kind: MailKind) -> None:
+    turned_around = facts.transfer.state in _TURNED_AROUND
+    if kind is MailKind.UNDONE:
+        if not turned_around:
+            raise WrongMoment
+    elif turned_around:
+        raise Superseded
+
+
+def _had_something(known: list[asyncpg.Record], theirs: list[Recipient]) -> list[Recipient]:
+    """Return everybody who got an earlier mail of this transfer, or may have: no answer to the attempt is known."""
+    parties = {each.address.casefold(): each for each in theirs}
+    found = []
+    for row in known:
+        unanswered = row["status"] == "pending" and row["attempts"] > 0 and row["problem"] is None
+        if row["kind"] == MailKind.UNDONE or not (row["status"] == "sent" or unanswered):
+            continue
+        party = parties.get(row["recipient"].casefold())
+        to_old = row["kind"] in (MailKind.TICKET_ISSUED, MailKind.TICKET_REMINDER)
+        to_new = row["kind"] in (MailKind.READY, MailKind.RELEASE_REMINDER)
+        found.append(
+            party
+            or Recipient(
+                row["recipient"],
+                Language(row["language"]),
+                old_side=to_old or not to_new,
+                new_side=to_new or not to_old,
+            )
+        )
+    return merged(found)
+
+
+async def _plan(connection: Connection, order: SendMail, mail: Outgoing) -> str:
+    status: str = await connection.fetchval(
+        _SQL["plan"],
+        order.transfer_id,
+        order.kind,
+        mail.recipient,
+        order.occurrence,
+        mail.message_id,
+        mail.language,
+        mail.subject,
+    )
+    return status
+
+
+@asynccontextmanager
+async def _sole_sender(connection: Connection, transfer_id: UUID, kind: MailKind) -> AsyncIterator[None]:
+    """Keep other senders of this kind of mail out, over all the transactions of a send.
+
+    The lock is the connection's own: when this process dies, or the pool takes the connection back, it is free.
+    """
+    async with connection.transaction():
+        await connection.execute("select set_config('lock_timeout', $1, true)", _PATIENCE)
+        await connection.execute(_SQL["hold"], transfer_id, kind)
+    try:
+        yield
+    finally:
+        if not connection.is_closed():
+            await connection.execute(_SQL["let_go"], transfer_id, kind)

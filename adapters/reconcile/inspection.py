@@ -1,0 +1,269 @@
+"""Reads the facts that the invariant is judged by: the database in one snapshot, then what Temporal runs."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+from uuid import UUID
+
+import asyncpg
+
+from adapters.postgres.connection import Connection, Pool, translated_errors
+from adapters.postgres.shards import Cells
+from adapters.postgres.statements import load
+from adapters.verify.schema_snapshot import Place
+from adapters.verify.verifier import PostgresVerifier
+from domain.consequences import CHANGED_ON_PURPOSE
+from domain.errors import EnvironmentUnknown
+from domain.invariant import (
+    EnvironmentFacts,
+    Facts,
+    Inequality,
+    RouteFacts,
+    TransferFacts,
+    ViolationKind,
+    WorkflowFacts,
+    mail_told,
+    violations,
+)
+from domain.naming import mailbox_workflow_id_of
+from domain.reconciliation import Findings, Inspect
+from domain.vocabulary import HOME, EnvironmentStatus, MailKind
+
+# A workflow closes a moment after its last transaction: what is seen in between is gone some seconds later.
+LOOK_AGAIN_AFTER = timedelta(seconds=2)
+# Every table that a transaction reads costs the server a few locks until it ends, and it has room for some thousands.
+_SCHEMAS_AT_ONCE = 200
+_DROPPED_UNDER_US = (EnvironmentUnknown, asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError)
+
+_SQL = load(__name__)
+
+
+class Liveness(Protocol):
+    """Knows which workflows run."""
+
+    async def running(self, workflow_ids: Collection[str]) -> set[str]:
+        """Return those of these ids whose newest run is running."""
+        ...
+
+    async def transfers(self) -> tuple[WorkflowFacts, ...]:
+        """Return the workflows of transfers that run, and where they say that they are."""
+        ...
+
+
+class PostgresInspector:
+    """Plays `domain.ports.Inspector`. Changes nothing, and takes no lock that anybody waits for."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        liveness: Liveness,
+        verifier: PostgresVerifier,
+        *,
+        look_again_after: timedelta = LOOK_AGAIN_AFTER,
+        cells: Cells | None = None,
+    ) -> None:
+        """Take the collaborators.
+
+        Args:
+            pool: Connected as sb_owner; an inspection keeps two connections busy.
+            liveness: Whom to ask what runs.
+            verifier: Compares clones when an inspection is to be deep.
+            look_again_after: How long to wait before a finding is looked at again.
+            cells: Where environments live that are not in the pool's database.
+        """
+        self._cells = cells or Cells(pool)
+        self._liveness = liveness
+        self._verifier = verifier
+        self._pause_seconds = look_again_after.total_seconds()
+
+    async def inspect(self, order: Inspect) -> Findings:
+        """Look at everything, and again at what seems wrong: only what both looks saw is reported.
+
+        Raises:
+            Unavailable: The database or Temporal does not answer.
+        """
+        facts = await self.facts()
+        found = violations(facts)
+        if found:
+            await asyncio.sleep(self._pause_seconds)
+            facts = await self.facts()
+            seen = {(violation.kind, violation.subject) for violation in found}
+            found = [one for one in violations(facts) if (one.kind, one.subject) in seen]
+        compared = 0
+        if order.deep:
+            compared, unequal = await self._compare_unreleased()
+            judged = violations(facts.model_copy(update={"unequal": unequal}))
+            found += [one for one in judged if one.kind is ViolationKind.UNEQUAL]
+        return Findings(
+            at=facts.at,
+            environments=len(facts.environments),
+            transfers=len(facts.transfers),
+            compared=compared,
+            violations=tuple(found),
+        )
+
+    async def facts(self) -> Facts:
+        """Return what is so now, without comparing rows.
+
+        Raises:
+            Unavailable: The database or Temporal does not answer.
+        """
+        # Asked first: what a workflow says of itself is in the database by then.
+        workflows = await self._liveness.transfers()
+        facts = (await self._facts()).model_copy(update={"workflows": workflows})
+        running = await self._liveness.running(_to_ask_for(facts))
+        return facts.model_copy(
+            update={
+                "environments": tuple(
+                    one.model_copy(update={"half_done": one.changed_by in running}) for one in facts.environments
+                ),
+                "transfers": tuple(
+                    move.model_copy(
+                        update={
+                            "live": move.workflow_id in running,
+                            "forwarding_live": mailbox_workflow_id_of(move.transfer_id) in running,
+                        }
+                    )
+                    for move in facts.transfers
+                ),
+            }
+        )
+
+    async def _facts(self) -> Facts:
+        async with self._snapshot() as connection:
+            instant = await connection.fetchrow(_SQL["export_snapshot"])
+            if instant is None:
+                raise AssertionError("a snapshot can always be exported")
+            known = await connection.fetch(_SQL["environments"])
+            transfers = tuple(_transfer(row) for row in await connection.fetch(_SQL["transfers"]))
+            routes = tuple(RouteFacts(**dict(row)) for row in await connection.fetch(_SQL["routes"]))
+            openings = await connection.fetch(_SQL["openings"])
+            enter = await connection.fetchval(_SQL["import_snapshot"], instant["snapshot"])
+            seen = await self._seen(connection, HOME, known, openings, enter)
+        # A cell is looked into a moment later: what only that moment made is not there at the second look.
+        for cell in sorted({row["cell"] for row in known} | self._cells.others.keys()):
+            if cell != HOME:
+                there = [row for row in known if row["cell"] == cell]
+                async with self._snapshot(cell=cell) as connection:
+                    active = [row["environment_id"] for row in there if row["status"] == EnvironmentStatus.ACTIVE]
+                    openings = await connection.fetch(_SQL["openings_of_guests"], active)
+                    seen = seen.with_more(await self._seen(connection, cell, known, openings, None))
+        return Facts(
+            at=instant["at"],
+            environments=seen.environments,
+            transfers=transfers,
+            routes=routes,
+            orphan_schemas=seen.orphans,
+        )
+
+    async def _seen(
+        self,
+        connection: Connection,
+        cell: str,
+        known: list[asyncpg.Record],
+        openings: list[asyncpg.Record],
+        enter: str | None,
+    ) -> "_Seen":
+        """Look at what lives in one database."""
+        mine = {row["schema_name"]: row for row in known if row["cell"] == cell}
+        grants = {row["environment_id"]: row["grants_withheld"] for row in openings}
+        flags = await self._flags_left(cell, enter, openings)
+        schemas = await connection.fetch(_SQL["schemas"], list(mine))
+        orphans = await connection.fetch(_SQL["orphan_schemas"], list(mine))
+        return _Seen(
+            tuple(_environment(mine[row["schema_name"]], row, flags, grants) for row in schemas),
+            tuple(row["nspname"] for row in orphans),
+        )
+
+    async def _flags_left(
+        self, cell: str, enter_snapshot: str | None, openings: list[asyncpg.Record]
+    ) -> dict[UUID, int]:
+        """Look into the schemas that were opened, some at a time: each time in a short transaction of its own."""
+        found: dict[UUID, int] = {}
+        columns = ("environment_id", "schema_name", "administrations", "opened")
+        for first in range(0, len(openings), _SCHEMAS_AT_ONCE):
+            some = openings[first : first + _SCHEMAS_AT_ONCE]
+            async with self._snapshot(enter_snapshot, cell=cell) as connection:
+                rows = await connection.fetch(_SQL["flags_left"], *([row[name] for row in some] for name in columns))
+            found |= {row["environment_id"]: row["flags_left"] for row in rows}
+        return found
+
+    @asynccontextmanager
+    async def _snapshot(self, enter: str | None = None, *, cell: str = HOME) -> AsyncIterator[Connection]:
+        pool = self._cells.pool(cell)
+        with translated_errors():
+            async with (
+                pool.acquire() as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
+                if enter is not None:
+                    await connection.execute(enter)  # a transaction that has asked anything has its own snapshot
+                yield connection
+
+    async def _compare_unreleased(self) -> tuple[int, tuple[Inequality, ...]]:
+        compared: list[Inequality] = []
+        for row in await self._unreleased():
+            try:
+                places = Place(row["old_schema"], row["old_cell"]), Place(row["new_schema"], row["new_cell"])
+                made = await self._verifier.compare_schemas(*places, CHANGED_ON_PURPOSE)
+            except _DROPPED_UNDER_US:
+                continue  # by an undo; what is missing for no reason is another rule's to find
+            differences = tuple(f"{difference.table}: {difference.problem}" for difference in made.differences)
+            compared.append(Inequality(transfer_id=row["transfer_id"], differences=differences))
+        # What was released meanwhile may differ, and rightly so.
+        still = {row["transfer_id"] for row in await self._unreleased()}
+        return len(compared), tuple(one for one in compared if one.differences and one.transfer_id in still)
+
+    async def _unreleased(self) -> list[asyncpg.Record]:
+        async with self._snapshot() as connection:
+            return await connection.fetch(_SQL["unreleased_clones"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was seen in databases."""
+
+    environments: tuple[EnvironmentFacts, ...]
+    orphans: tuple[str, ...]
+
+    def with_more(self, other: "_Seen") -> "_Seen":
+        return _Seen((*self.environments, *other.environments), (*self.orphans, *other.orphans))
+
+
+def _environment(
+    row: asyncpg.Record, schema: asyncpg.Record, flags: dict[UUID, int], grants: dict[UUID, int]
+) -> EnvironmentFacts:
+    found = dict(schema)
+    there = found.pop("status_there")
+    changed_by = found.pop("changed_by")
+    return EnvironmentFacts(
+        environment_id=row["environment_id"],
+        label=row["label"],
+        status=row["status"],
+        changed_by=changed_by if there is not None and there != row["status"] else None,
+        flags_left=flags.get(row["environment_id"], 0),
+        grants_withheld=grants.get(row["environment_id"], 0),
+        **found,
+    )
+
+
+def _transfer(row: asyncpg.Record) -> TransferFacts:
+    """Return a transfer as the database knows it; whether anybody works on it is asked later."""
+    facts = dict(row)
+    answered = [mail_told(MailKind(kind)) for kind in facts.pop("mails")]
+    return TransferFacts(**{**facts, "told": (*sorted(facts["told"]), *sorted(answered)), "live": False})
+
+
+def _to_ask_for(facts: Facts) -> set[str]:
+    """Return the ids of the workflows that matter: of moves under way, and of whatever would be wrong without one."""
+    asked = {move.workflow_id for move in facts.transfers if not move.state.is_final}
+    asked |= {one.changed_by for one in facts.environments if one.changed_by}
+    wrong = {violation.subject for violation in violations(facts)}
+    for move in facts.transfers:
+        ends = (move.environment_id, move.new_environment_id)
+        if f"transfer {move.transfer_id}" in wrong or any(f"environment {one}" in wrong for one in ends):
+            asked |= {move.workflow_id, mailbox_workflow_id_of(move.transfer_id)}
+    return asked

@@ -1,0 +1,418 @@
+"""Shuts and opens an environment to writers: the manual's "kenmerk alleen-lezen" and "Vrijgeven"."""
+
+import asyncio
+import time
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+
+from adapters.clone import apply_schema_grants
+from adapters.observability.metrics import UNMEASURED, Meters
+from adapters.postgres.connection import Connection, Pool, transaction
+from adapters.postgres.shards import Cells, Guest, is_released_here, note, release_here
+from adapters.postgres.statements import load
+from adapters.postgres.transfer_rows import (
+    enter_schema,
+    environment_row,
+    hold_backward,
+    hold_forward,
+    leave_schema,
+    one,
+    summary_of,
+    tell,
+)
+from adapters.transfer.write_fence import (
+    PATIENCE,
+    PAUSE_BETWEEN_TRIES,
+    Patience,
+    TableBusy,
+    busy_when_late,
+    freeze_schema,
+    in_the_way,
+    patiently,
+    refuse_obstacles,
+    sweep,
+    wait_for_drawn_numbers,
+)
+from domain import messages as m
+from domain.errors import (
+    AlreadyInTransfer,
+    BegunAgain,
+    CloneDiffers,
+    EnvironmentBusy,
+    EnvironmentNotActive,
+    EnvironmentUnknown,
+    TransferUnknown,
+    WrongMoment,
+)
+from domain.naming import schema_name_of
+from domain.vocabulary import HOME, EnvironmentStatus, Scenario, TransferState
+
+# "Het oude mailbox-adres blijft nog 30 dagen werken" (manual, Let op).
+FORWARDING_TIME = timedelta(days=30)
+
+_SQL = load("adapters.postgres.transfer_rows") | load(__name__)
+_FENCE = ("environment_id", "schema_name", "administrations", "administration_count", "table_count", "sequence_grants")
+
+
+class PostgresEnvironmentGate:
+    """Plays `domain.ports.EnvironmentGate`. See `control.refuse_write` for what an application sees."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        remind_every: timedelta = timedelta(days=7),
+        cells: Cells | None = None,
+        meters: Meters = UNMEASURED,
+    ) -> None:
+        """Take a pool that is connected as sb_owner, how often a release is reminded of, and other cells' pools."""
+        self._pool = pool
+        self._cells = cells or Cells(pool)
+        self._meters = meters
+        self._remind_every = remind_every
+
+    async def freeze(self, order: m.FreezeEnvironment) -> m.EnvironmentFrozen:
+        """Fence every write and flag the administrations read-only, in one transaction.
+
+        Raises:
+            EnvironmentUnknown, AlreadyInTransfer, EnvironmentNotActive, CannotBeCarried: Nothing has changed.
+            EnvironmentBusy: Somebody's transaction was in the way; try again.
+            Superseded: The transfer is being undone.
+            BegunAgain: It was frozen long ago and has its upload; somebody has reset the workflow.
+        """
+        in_the_way_before: list[int] = []
+        for patience in PATIENCE:
+            try:
+                frozen = await self._try_to_freeze(order, patience, in_the_way_before)
+                pool = self._cells.pool(frozen.environment.cell)
+                await wait_for_drawn_numbers(pool, frozen.environment.schema_name)
+            except EnvironmentBusy as error:
+                if isinstance(error, TableBusy):
+                    in_the_way_before.insert(0, error.table)
+                # Also after the last one: who is in the way after this pause is in the way for long.
+                await asyncio.sleep(PAUSE_BETWEEN_TRIES.total_seconds())
+            else:
+                return frozen
+        raise await self._busy(order.environment_id)
+
+    async def _busy(self, environment_id: UUID) -> EnvironmentBusy:
+        """Return the error with the names of those who are in the way now, if anybody still is."""
+        async with transaction(self._pool) as connection:
+            environment = await environment_row(connection, environment_id)
+        cell = environment["cell"] if environment is not None else HOME
+        blockers = await in_the_way(self._cells.pool(cell), schema_name_of(environment_id))
+        if not blockers:
+            return EnvironmentBusy()
+        said = f"{EnvironmentBusy.default_english()} In the way: {'; '.join(blockers)}."
+        return EnvironmentBusy(said, dutch=EnvironmentBusy.dutch)
+
+    async def _try_to_freeze(
+        self, order: m.FreezeEnvironment, patience: Patience, first_of_all: list[int]
+    ) -> m.EnvironmentFrozen:
+        async with transaction(self._pool) as connection:
+            environment = await environment_row(connection, order.environment_id)
+            if environment is None:
+                raise EnvironmentUnknown
+            await connection.execute(
+                _SQL["make_transfer"],
+                order.transfer_id,
+                order.workflow_id,
+                order.environment_id,
+                environment["name"],
+                environment["licence_number"],
+                order.requested_by,
+            )
+            try:
+                transfer = await hold_forward(connection, order.transfer_id)
+            except TransferUnknown:
+                raise AlreadyInTransfer from None  # the row was not made, because another live one is in its way
+            if transfer["frozen_at"] is not None:
+                if transfer["state"] not in (TransferState.PREPARING, TransferState.AWAITING_UPLOAD):
+                    raise BegunAgain
+                return await self._frozen_before(connection, order.transfer_id, environment)
+            environment = await one(connection, _SQL["lock_environment"], order.environment_id)
+            if environment["status"] != EnvironmentStatus.ACTIVE:
+                raise EnvironmentNotActive
+            frozen, held_since = await self._freeze(connection, transfer, order, environment, (patience, first_of_all))
+        if held_since is not None:
+            self._meters.fence_hold.record(time.monotonic() - held_since)
+        return frozen
+
+    async def _frozen_before(
+        self, connection: Connection, transfer_id: UUID, environment: asyncpg.Record
+    ) -> m.EnvironmentFrozen:
+        fence = await one(connection, _SQL["fence_of"], transfer_id)
+        return _frozen(environment, fence)
+
+    async def _freeze(
+        self,
+        connection: Connection,
+        transfer: asyncpg.Record,
+        order: m.FreezeEnvironment,
+        environment: asyncpg.Record,
+        bounds: tuple[Patience, list[int]],
+    ) -> tuple[m.EnvironmentFrozen, float | None]:
+        """Freeze it; return since when, by the monotonic clock, writers are held until the commit, if they are now."""
+        held_since: float | None = None
+        cell, schema_name = environment["cell"], environment["schema_name"]
+        await connection.execute(_SQL["set_status"], order.environment_id, EnvironmentStatus.READ_ONLY)
+        frozen_at = await connection.fetchval(_SQL["mark_frozen"], order.transfer_id)
+        async with self._cells.forward(connection, cell, transfer) as there:
+            # What another database has done and this one has missed.
+            fence = await there.fetchrow(_SQL["fence_of"], order.transfer_id)
+            if fence is None:
+                await refuse_obstacles(there, schema_name)
+                grants = await there.fetchval(_SQL["take_sequence_grants"], schema_name)
+                # As late as can be: from here to the commit every writer of this environment is held.
+                held_since = time.monotonic()
+                raised = await freeze_schema(there, schema_name, *bounds)
+                with busy_when_late():
+                    await there.execute(
+                        _SQL["keep_fence"],
+                        order.transfer_id,
+                        order.environment_id,
+                        schema_name,
+                        raised.administrations,
+                        raised.administration_count,
+                        raised.table_count,
+                        grants,
+                        frozen_at,
+                    )
+                    status = EnvironmentStatus.READ_ONLY
+                    await note(there, cell, Guest(order.environment_id, schema_name, order.transfer_id, status))
+                    fence = await one(there, _SQL["fence_of"], order.transfer_id)
+            if cell == HOME:
+                return await self._tell_of(connection, order, environment, fence), held_since
+        await connection.execute(
+            _SQL["keep_fence"], order.transfer_id, *(fence[name] for name in _FENCE), fence["raised_at"]
+        )
+        return await self._tell_of(connection, order, environment, fence), held_since
+
+    async def _tell_of(
+        self,
+        connection: Connection,
+        order: m.FreezeEnvironment,
+        environment: asyncpg.Record,
+        fence: asyncpg.Record,
+    ) -> m.EnvironmentFrozen:
+        frozen = _frozen(environment, fence)
+        with busy_when_late():
+            await tell(
+                connection,
+                order.transfer_id,
+                "environment_frozen",
+                actor=order.requested_by,
+                detail={"tables": frozen.tables, "administrations": frozen.administrations},
+            )
+        return frozen
+
+    async def unfreeze(self, order: m.UnfreezeEnvironment) -> None:
+        """Make the environment writable again, exactly as it was, if this transfer froze it.
+
+        Raises:
+            AlreadyReleased: There is no way back.
+            WrongMoment: The undo has not begun.
+            EnvironmentBusy: Somebody's lock was in the way; try again.
+        """
+        async with transaction(self._pool) as connection:
+            transfer = await hold_backward(connection, order.transfer_id)
+            if transfer is None:
+                return
+            environment = await environment_row(connection, transfer["environment_id"])
+            cell = environment["cell"] if environment is not None else HOME
+            known = await connection.fetchrow(_SQL["fence_of"], order.transfer_id)
+            async with self._cells.backward(connection, cell, transfer) as there:
+                fence = await there.fetchrow(_SQL["fence_of"], order.transfer_id)
+                if fence is not None and fence["lifted_at"] is None:
+                    async with patiently(there):
+                        await environment_row(connection, fence["environment_id"], hold=True)
+                        await lift(there, cell, order.transfer_id, fence)
+            # Home does not know of a freeze that it has missed, and then nobody was told of it.
+            if known is not None and known["lifted_at"] is None:
+                await connection.execute(_SQL["set_status"], known["environment_id"], EnvironmentStatus.ACTIVE)
+                await connection.execute(_SQL["mark_lifted"], order.transfer_id)
+                await tell(connection, order.transfer_id, "environment_unfrozen")
+        if fence is not None:
+            await sweep(self._cells.pool(cell), fence["schema_name"])
+
+    async def open_for_inspection(self, order: m.OpenForInspection) -> m.OpenedForInspection:
+        """Let the application read the new environment, and refuse its writes.
+
+        Raises:
+            CloneDiffers: A table of the old environment escaped the fence, so it may have been written since.
+            WrongMoment: There is no new environment yet.
+            EnvironmentBusy: A lock was not to be had in time; try again.
+            Superseded: The transfer is being undone.
+        """
+        async with transaction(self._pool) as connection:
+            transfer = await hold_forward(connection, order.transfer_id, evening=order.evening)
+            if transfer["state"] not in (TransferState.AWAITING_RELEASE, TransferState.RELEASED):
+                await self._open(connection, transfer)
+            return m.OpenedForInspection(
+                opened_at=await connection.fetchval(_SQL["opened_at"], order.transfer_id),
+                remind_every_seconds=int(self._remind_every.total_seconds()),
+            )
+
+    async def _open(self, connection: Connection, transfer: asyncpg.Record) -> None:
+        old = await environment_row(connection, transfer["environment_id"])
+        new = await environment_row(connection, transfer["new_environment_id"], hold=True)
+        if old is None or new is None:
+            raise WrongMoment
+        async with self._cells.together(connection, old["cell"], old["cell"]) as (source, _):
+            open_tables = [row[0] for row in await source.fetch(_SQL["unfenced_tables"], old["schema_name"])]
+            if open_tables:
+                raise CloneDiffers(
+                    f"The old environment could be written while it was moved: no fence on {', '.join(open_tables)}. "
+                    "The transfer is undone; start it again when nobody changes the environment's tables."
+                )
+            async with self._cells.forward(connection, new["cell"], transfer) as there, patiently(there):
+                fenced = await there.fetchval(_SQL["raise_fence"], new["schema_name"], "awaiting_release")
+                await apply_schema_grants(there, old["schema_name"], new["schema_name"], source=source)
+                status = EnvironmentStatus.AWAITING_RELEASE
+                guest = Guest(new["environment_id"], new["schema_name"], transfer["transfer_id"], status)
+                await note(there, new["cell"], guest)
+        await connection.execute(_SQL["set_status"], new["environment_id"], EnvironmentStatus.AWAITING_RELEASE)
+        await connection.execute(_SQL["mark_opened"], transfer["transfer_id"])
+        await tell(connection, transfer["transfer_id"], "opened_for_inspection", detail={"tables": fenced})
+
+    async def release(self, order: m.ReleaseEnvironment) -> m.EnvironmentReleased:
+        """Make the new environment writable, invite its users again and route both mailbox addresses to it.
+
+        Raises:
+            WrongMoment: It does not await its release.
+            EnvironmentBusy: A lock was not to be had in time; try again.
+            Superseded: The transfer is being undone.
+        """
+        async with transaction(self._pool) as connection:
+            transfer = await hold_forward(connection, order.transfer_id)
+            if transfer["state"] not in (TransferState.AWAITING_RELEASE, TransferState.RELEASED):
+                raise WrongMoment
+            old = await environment_row(connection, transfer["environment_id"])
+            new = await environment_row(connection, transfer["new_environment_id"], hold=True)
+            if old is None or new is None:
+                raise AssertionError("an environment that awaits its release exists, and so does the one it came from")
+            if transfer["state"] == TransferState.RELEASED:
+                released_at = transfer["released_at"]
+                invited = int(await connection.fetchval(_SQL["released"], order.transfer_id))
+            else:
+                released_at = order.released_at
+                invited = await self._release(connection, order, transfer, old, new)
+        if new["cell"] != HOME:
+            await self._open_elsewhere(order, new)
+        await sweep(self._cells.pool(new["cell"]), new["schema_name"])
+        return m.EnvironmentReleased(
+            old_mailbox_address=old["mailbox_address"],
+            new_mailbox_address=new["mailbox_address"],
+            forward_until=released_at + FORWARDING_TIME,
+            users_invited=invited,
+        )
+
+    async def _release(
+        self,
+        connection: Connection,
+        order: m.ReleaseEnvironment,
+        transfer: asyncpg.Record,
+        old: asyncpg.Record,
+        new: asyncpg.Record,
+    ) -> int:
+        new_id = new["environment_id"]
+        await connection.execute(_SQL["forward_moved_addresses"], old["environment_id"], new_id)
+        await connection.execute(_SQL["route_mailbox"], new["mailbox_address"], new_id, None)
+        await connection.execute(
+            _SQL["route_mailbox"], old["mailbox_address"], new_id, order.released_at + FORWARDING_TIME
+        )
+        async with patiently(connection):
+            if new["cell"] == HOME:
+                invited = await self._open_up(connection, transfer, new, await self._fence(connection, order))
+            else:
+                # Home says first that there is no way back, then the cell opens: an undo cannot come in between. Nobody
+                # writes there meanwhile, so that whoever is going to be invited can be counted now.
+                async with self._cells.together(connection, new["cell"], new["cell"]) as (there, _):
+                    await enter_schema(there, new["schema_name"])
+                    invited = int(await there.fetchval(_SQL["count_users"], _owner(transfer, new)))
+                    await leave_schema(there)
+            await connection.execute(_SQL["set_status"], new_id, EnvironmentStatus.ACTIVE)
+            await connection.execute(_SQL["mark_released"], order.transfer_id, order.released_by, order.released_at)
+            await tell(
+                connection,
+                order.transfer_id,
+                "environment_released",
+                actor=order.released_by,
+                reason=order.note,
+                detail={"users_invited": invited},
+            )
+        return invited
+
+    async def _fence(self, connection: Connection, order: m.ReleaseEnvironment) -> asyncpg.Record:
+        return await one(connection, _SQL["fence_of"], order.transfer_id)
+
+    async def _open_elsewhere(self, order: m.ReleaseEnvironment, new: asyncpg.Record) -> None:
+        """Open what home says is released; when that was done already, do nothing."""
+        async with transaction(self._pool) as connection:
+            transfer = await hold_forward(connection, order.transfer_id)
+            fence = await self._fence(connection, order)
+            async with self._cells.forward(connection, new["cell"], transfer) as there:
+                if await is_released_here(there, order.transfer_id):
+                    return
+                async with patiently(there):
+                    await self._open_up(there, transfer, new, fence)
+                    status = EnvironmentStatus.ACTIVE
+                    guest = Guest(new["environment_id"], new["schema_name"], order.transfer_id, status)
+                    await release_here(there, guest, fence)
+
+    async def _open_up(
+        self, there: Connection, transfer: asyncpg.Record, new: asyncpg.Record, fence: asyncpg.Record
+    ) -> int:
+        """Let the application write, and invite every user; return how many these are."""
+        await there.fetchval(_SQL["lift_fence"], new["schema_name"], fence["administrations"])
+        await there.fetchval(_SQL["give_sequence_grants"], new["schema_name"], fence["sequence_grants"])
+        return await self._invite(there, transfer, new)
+
+    async def _invite(self, connection: Connection, transfer: asyncpg.Record, new: asyncpg.Record) -> int:
+        """Invite every user again: "Nodig tenslotte alle gebruikers opnieuw uit" (manual, Gebruikers uitnodigen)."""
+        await connection.execute(_SQL["mute_triggers"])
+        await enter_schema(connection, new["schema_name"])
+        if owner := _owner(transfer, new):
+            await connection.execute(_SQL["add_owner"], owner)
+        told: str = await connection.execute(_SQL["invite_users"])
+        await leave_schema(connection)
+        return int(told.rsplit(" ", 1)[1])
+
+    async def close_forwarding(self, order: m.CloseMailboxForwarding) -> None:
+        """Let the old mailbox address belong to nobody; it is never given to anybody else."""
+        async with transaction(self._pool) as connection:
+            await hold_forward(connection, order.transfer_id)
+            told: str = await connection.execute(_SQL["close_route"], order.old_mailbox_address)
+            if told.endswith(" 1"):
+                await tell(
+                    connection,
+                    order.transfer_id,
+                    "mailbox_forwarding_closed",
+                    detail={"address": order.old_mailbox_address},
+                )
+
+
+async def lift(there: Connection, cell: str, transfer_id: UUID, fence: asyncpg.Record) -> None:
+    """Give an environment back as it was before a freeze, in the database that it lives in."""
+    await there.fetchval(_SQL["lift_fence"], fence["schema_name"], fence["administrations"])
+    await there.fetchval(_SQL["give_sequence_grants"], fence["schema_name"], fence["sequence_grants"])
+    if cell != HOME:
+        await there.execute(_SQL["mark_lifted"], transfer_id)
+        active = EnvironmentStatus.ACTIVE
+        await note(there, cell, Guest(fence["environment_id"], fence["schema_name"], transfer_id, active))
+
+
+def _frozen(environment: asyncpg.Record, fence: asyncpg.Record) -> m.EnvironmentFrozen:
+    return m.EnvironmentFrozen(
+        environment=summary_of(environment),
+        frozen_at=fence["raised_at"],
+        administrations=fence["administration_count"],
+        tables=fence["table_count"],
+    )
+
+
+def _owner(transfer: asyncpg.Record, new: asyncpg.Record) -> str | None:
+    """Return the customer's own login: a move to self-managed adds it to the users."""
+    return new["login_email"] if transfer["scenario"] == Scenario.INSOURCE and new["login_email"] else None

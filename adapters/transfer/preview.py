@@ -1,0 +1,119 @@
+"""Tells what a move will do before it does anything: the manual's "Let op", with this customer's own figures."""
+
+from uuid import UUID
+
+import asyncpg
+
+from adapters.postgres.connection import Connection, Pool, transaction
+from adapters.postgres.shards import Cells
+from adapters.postgres.statements import load
+from adapters.postgres.transfer_rows import (
+    enter_schema,
+    environment_row,
+    leave_schema,
+    live_transfer_of,
+    one,
+    plain,
+    summary_of,
+)
+from adapters.schema.catalog import inspect_schema
+from adapters.transfer.write_fence import refuse_obstacles
+from domain import messages as m
+from domain.errors import AlreadyInTransfer, EnvironmentNotActive, EnvironmentUnknown, LicenceUnknown
+from domain.scenario import scenario_of
+from domain.vocabulary import Bank, EnvironmentStatus, LicenceKind
+
+_SQL = load(__name__) | load("adapters.transfer.uploads")
+
+
+class PostgresPreviewReader:
+    """Reads an environment; changes nothing."""
+
+    def __init__(self, pool: Pool, *, cells: Cells | None = None) -> None:
+        """Take a pool that is connected as sb_owner, and other cells' pools."""
+        self._pool = pool
+        self._cells = cells or Cells(pool)
+
+    async def preview(self, environment_id: UUID) -> m.Preview:
+        """Return what a move of this environment will carry, lose and leave to be done.
+
+        Raises:
+            EnvironmentUnknown: There is none with this id.
+        """
+        async with transaction(self._pool) as connection:
+            environment = await _known(connection, environment_id)
+            licence = await one(connection, _SQL["licence_of"], environment_id)
+            async with self._cells.together(connection, environment["cell"], environment["cell"]) as (there, _):
+                return await _preview(there, environment, licence)
+
+    async def refusal(self, environment_id: UUID, *, for_licence: str | None = None) -> None:
+        """Raise what a freeze would raise now, changing nothing; return when it would begin.
+
+        Args:
+            environment_id: The environment that is to move.
+            for_licence: The only licence that is to upload the ticket.
+
+        Raises:
+            EnvironmentUnknown, AlreadyInTransfer, EnvironmentNotActive, CannotBeCarried: As for the freeze.
+            LicenceUnknown, SameLicence, ScenarioNotOffered: The ticket could never be uploaded.
+        """
+        async with transaction(self._pool) as connection:
+            environment = await _known(connection, environment_id)
+            if await live_transfer_of(connection, environment_id) is not None:
+                raise AlreadyInTransfer
+            if environment["status"] != EnvironmentStatus.ACTIVE:
+                raise EnvironmentNotActive
+            if for_licence is not None:
+                await _require_target(connection, environment, for_licence)
+            async with self._cells.together(connection, environment["cell"], environment["cell"]) as (there, _):
+                await refuse_obstacles(there, environment["schema_name"])
+
+
+async def _preview(there: Connection, environment: asyncpg.Record, licence: asyncpg.Record) -> m.Preview:
+    """Look into an environment, in the database that it lives in."""
+    schema_name = environment["schema_name"]
+    size = await one(there, _SQL["size_of_schema"], schema_name)
+    obstacles = await inspect_schema(there, schema_name)
+    await enter_schema(there, schema_name)
+    banks = [m.BankToReactivate(**row) for row in await there.fetch(_SQL["bank_connections"])]
+    found = m.Preview(
+        environment=summary_of(environment),
+        holder_name=licence["holder_name"],
+        licence_kind=licence["kind"],
+        administrations=await _column(there, "administrations"),
+        open_quotes=[m.QuoteLost(**row) for row in await there.fetch(_SQL["open_quotes"])],
+        app_connections=await _column(there, "app_connections"),
+        banks_carried=[bank for bank in banks if bank.bank == Bank.RABOBANK],
+        banks_to_reactivate=[bank for bank in banks if bank.bank != Bank.RABOBANK],
+        users_to_relink=await _column(there, "linked_users"),
+        obstacles=obstacles,
+        tables=size["tables"],
+        rows_estimate=size["rows_estimate"],
+        bytes_total=size["bytes_total"],
+    )
+    await leave_schema(there)
+    return found
+
+
+async def _require_target(connection: Connection, environment: asyncpg.Record, for_licence: str) -> None:
+    old = await one(connection, _SQL["licence"], environment["licence_number"])
+    new = await connection.fetchrow(_SQL["licence"], plain(for_licence))
+    if new is None:
+        raise LicenceUnknown
+    scenario_of(
+        old_licence=old["licence_number"],
+        old_kind=LicenceKind(old["kind"]),
+        new_licence=new["licence_number"],
+        new_kind=LicenceKind(new["kind"]),
+    )
+
+
+async def _known(connection: Connection, environment_id: UUID) -> asyncpg.Record:
+    environment = await environment_row(connection, environment_id)
+    if environment is None:
+        raise EnvironmentUnknown
+    return environment
+
+
+async def _column(connection: Connection, statement: str) -> list[str]:
+    return [row[0] for row in await connection.fetch(_SQL[statement])]

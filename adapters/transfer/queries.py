@@ -1,0 +1,298 @@
+"""The read side of `control`: which transfer or environment somebody means, and all that is known about it."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from pydantic import AwareDatetime, Json
+
+from adapters.postgres.connection import Pool, transaction, translated_errors
+from adapters.postgres.statements import load
+from adapters.postgres.transfer_rows import live_transfer_of
+from domain import messages as m
+from domain.errors import (
+    AlreadyInTransfer,
+    CertificateUnknown,
+    EnvironmentAmbiguous,
+    EnvironmentNotActive,
+    EnvironmentUnknown,
+    TransferUnknown,
+)
+from domain.steps import StepName
+from domain.story import TELLING_KINDS, Happening
+from domain.vocabulary import EnvironmentStatus, MailKind, Scenario, TransferState
+
+_SQL = load(__name__)
+
+
+class EnvironmentRecord(m.EnvironmentSummary):
+    """A row of `control.environment`."""
+
+    url_part: str
+    status: EnvironmentStatus
+    login_email: str | None
+    schema_version: int
+    created_at: AwareDatetime
+
+
+class TransferEvent(m.Message):
+    """One line of a transfer's story."""
+
+    event_id: int
+    at: AwareDatetime
+    actor: str
+    kind: str
+    reason: str
+    detail: Json[dict[str, Any]]
+
+
+class MailRecord(m.Message):
+    """A mail that was sent, or could not be."""
+
+    kind: MailKind
+    recipient: str
+    message_id: str
+    language: str
+    subject: str
+    status: str
+    attempts: int
+    problem: str | None
+    attempted_at: AwareDatetime | None
+    sent_at: AwareDatetime | None
+
+
+class TransferResults(m.Message):
+    """What the steps of a transfer left behind; None for what has not been done (yet)."""
+
+    requested_by: str
+    uploaded_by: str | None
+    released_by: str | None
+    undo_detail: str | None
+    frozen_at: datetime | None
+    accepted_at: datetime | None
+    released_at: datetime | None
+    ended_at: datetime | None
+    ticket_file_name: str | None
+    ticket_expires_at: datetime | None
+    new_environment: Json[m.EnvironmentSummary] | None
+    clone_result: Json[m.CloneFinished] | None
+    verification: Json[m.Verification] | None
+    banks: Json[m.BanksReconnected] | None
+    consequences: Json[m.ConsequencesApplied] | None
+    report: Json[m.ComparisonReport] | None
+
+
+class Standing(m.TransferRecord):
+    """All that says where a transfer stands.
+
+    `ahead`: people may act since a moment, and the workflow, whose first act is then to send their mail, may not have
+    heard of it.
+    """
+
+    undo_detail: str
+    ticket_expires_at: AwareDatetime | None
+    old: Json[m.EnvironmentSummary] | None
+    new: Json[m.EnvironmentSummary] | None
+    happenings: Json[list[Happening]]
+    comparison: Json[m.ComparisonSummary] | None
+    mail_problems: Json[list[m.MailProblem]]
+    ready_told_at: AwareDatetime | None
+    ahead: bool
+    seen_step: StepName | None
+    seen: Json[m.CloneProgress] | None
+    seen_at: AwareDatetime | None
+
+
+class PostgresRegister:
+    """Answers questions; changes nothing."""
+
+    def __init__(self, pool: Pool) -> None:
+        """Take a pool that is connected as sb_owner."""
+        self._pool = pool
+
+    # --- environments ------------------------------------------------------------------------------------------
+
+    async def environment(self, environment_id: UUID) -> EnvironmentRecord | None:
+        """Return an environment by id, None when there is none."""
+        rows = await self._rows("environment", environment_id)
+        return EnvironmentRecord.model_validate(dict(rows[0])) if rows else None
+
+    async def environments(self) -> list[EnvironmentRecord]:
+        """Return every environment, by licence and name."""
+        return [EnvironmentRecord.model_validate(dict(row)) for row in await self._rows("environments")]
+
+    async def environments_named(self, name: str) -> list[EnvironmentRecord]:
+        """Return the environments of a name, whatever its capitals; a name is unique per licence only."""
+        return [EnvironmentRecord.model_validate(dict(row)) for row in await self._rows("environments_named", name)]
+
+    async def find_environment(self, which: str) -> EnvironmentRecord:
+        """Return the environment that an id or a name means; of several with one name, the only active one.
+
+        Raises:
+            EnvironmentUnknown: None has this id or name.
+            EnvironmentAmbiguous: Several have this name.
+        """
+        environment_id = _uuid(which)
+        if environment_id is not None and (found := await self.environment(environment_id)) is not None:
+            return found
+        named = await self.environments_named(which.strip())
+        if not named:
+            raise EnvironmentUnknown
+        active = [environment for environment in named if environment.status is EnvironmentStatus.ACTIVE]
+        candidates = active or named
+        if len(candidates) > 1:
+            raise EnvironmentAmbiguous
+        return candidates[0]
+
+    async def require_movable(self, environment_id: UUID) -> None:
+        """Make sure that an environment can be moved now, as far as `control` knows; changes nothing.
+
+        Raises:
+            EnvironmentUnknown, AlreadyInTransfer, EnvironmentNotActive: As for the freeze.
+        """
+        async with transaction(self._pool) as connection:
+            row = await connection.fetchrow(_SQL["environment"], environment_id)
+            if row is None:
+                raise EnvironmentUnknown
+            if await live_transfer_of(connection, environment_id) is not None:
+                raise AlreadyInTransfer
+            if row["status"] != EnvironmentStatus.ACTIVE:
+                raise EnvironmentNotActive
+
+    async def schema_version(self) -> int:
+        """Return the number of the newest migration of `control`, 0 for a database that was never set up."""
+        try:
+            rows = await self._rows("schema_version")
+        except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
+            return 0
+        return int(rows[0]["number"])
+
+    # --- transfers ---------------------------------------------------------------------------------------------
+
+    async def transfer(self, transfer_id: UUID) -> m.TransferRecord | None:
+        """Return a transfer by id, None when there is none."""
+        found = await self._transfers("transfer", transfer_id)
+        return found[0] if found else None
+
+    async def find_transfer(self, which: str) -> m.TransferRecord:
+        """Return the transfer that a workflow id, transfer id, environment id or environment name means.
+
+        Where several fit, the live one, else the newest. A name, or `<licence number>/<name>`, counts for the old
+        environment and for the new one.
+
+        Raises:
+            TransferUnknown: Nothing fits.
+            EnvironmentAmbiguous: A name fits live transfers, or only ended ones, of several environments.
+        """
+        which = which.strip()
+        identifier = _uuid(which)
+        if identifier is not None:
+            for statement in ("transfer", "transfers_of_environment"):
+                if found := await self._transfers(statement, identifier):
+                    return found[0]
+        if found := await self._transfers("transfers_of_workflow", which):
+            return found[0]
+        found = await self._transfers("transfers_named", which)
+        candidates = [transfer for transfer in found if not transfer.state.is_final] or found
+        if not candidates:
+            raise TransferUnknown
+        if len({transfer.environment_id for transfer in candidates}) > 1:
+            raise EnvironmentAmbiguous
+        return candidates[0]
+
+    async def transfers_of_environment(self, environment_id: UUID) -> list[m.TransferRecord]:
+        """Return the transfers from or to an environment: live ones first, then from new to old."""
+        return await self._transfers("transfers_of_environment", environment_id)
+
+    async def transfers(self, *, limit: int = 100, states: Collection[TransferState] = ()) -> list[m.TransferRecord]:
+        """Return the newest transfers, in these states when any are given."""
+        return await self._transfers("transfers", limit, list(states))
+
+    async def transfers_page(
+        self,
+        *,
+        limit: int,
+        states: Collection[TransferState] = (),
+        scenario: Scenario | None = None,
+        licence_number: str | None = None,
+        after: m.TransferRecord | tuple[datetime, UUID] | None = None,
+    ) -> list[m.TransferRecord]:
+        """Return at most `limit` transfers from new to old, those behind `after` when it is given.
+
+        Args:
+            limit: How many at most.
+            states: Only those in one of these states, when any are given.
+            scenario: Only those of this scenario.
+            licence_number: Only those from or to this licence.
+            after: The last one of the page before, or its time of creation and its id.
+        """
+        place = (after.created_at, after.transfer_id) if isinstance(after, m.TransferRecord) else after or (None, None)
+        return await self._transfers("transfers_page", limit, list(states), scenario, licence_number, *place)
+
+    async def events(self, transfer_id: UUID, *, after: int = 0) -> list[TransferEvent]:
+        """Return a transfer's story in order, or what came after an event's id."""
+        rows = await self._rows("events", transfer_id, after)
+        return [TransferEvent.model_validate(dict(row)) for row in rows]
+
+    async def results(self, transfer_id: UUID) -> TransferResults:
+        """Return what a transfer's steps left behind.
+
+        Raises:
+            TransferUnknown: There is no such transfer.
+        """
+        rows = await self._rows("results", transfer_id)
+        if not rows:
+            raise TransferUnknown
+        return TransferResults.model_validate(dict(rows[0]))
+
+    async def standing(self, transfer_id: UUID) -> Standing:
+        """Return where a transfer stands, in one question.
+
+        Raises:
+            TransferUnknown: There is no such transfer.
+        """
+        rows = await self._rows("standing", transfer_id, TELLING_KINDS)
+        if not rows:
+            raise TransferUnknown
+        return Standing.model_validate(dict(rows[0]))
+
+    async def certificate(self, transfer_id: UUID) -> bytes:
+        """Return the signed certificate, byte for byte.
+
+        Raises:
+            CertificateUnknown: There is none (any more).
+        """
+        rows = await self._rows("certificate", transfer_id)
+        if not rows:
+            raise CertificateUnknown
+        return str(rows[0]["document"]).encode()
+
+    async def report(self, transfer_id: UUID) -> m.ComparisonReport | None:
+        """Return the comparison that was made, None before."""
+        return (await self.results(transfer_id)).report
+
+    async def verification(self, transfer_id: UUID) -> m.Verification | None:
+        """Return the proof of equality, None before."""
+        return (await self.results(transfer_id)).verification
+
+    async def mails(self, transfer_id: UUID) -> list[MailRecord]:
+        """Return the mails of a transfer, in the order in which they were tried."""
+        return [MailRecord.model_validate(dict(row)) for row in await self._rows("mails", transfer_id)]
+
+    async def _transfers(self, statement: str, *arguments: object) -> list[m.TransferRecord]:
+        return [m.TransferRecord.model_validate(dict(row)) for row in await self._rows(statement, *arguments)]
+
+    async def _rows(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        clean = [argument.replace("\x00", "") if isinstance(argument, str) else argument for argument in arguments]
+        # One statement is a transaction by itself; BEGIN and COMMIT would be two more round trips for each answer.
+        with translated_errors():
+            return list(await self._pool.fetch(_SQL[statement], *clean))
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text.strip())
+    except ValueError:
+        return None

@@ -1,0 +1,178 @@
+"""Brings the new environment into the state that the manual describes, once, and compares it with the old one."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from adapters.postgres.connection import Connection, Pool, transaction
+from adapters.postgres.shards import Cells
+from adapters.postgres.statements import load
+from adapters.postgres.transfer_rows import enter_schema, hold_forward, leave_schema, one, tell
+from adapters.transfer.comparison import comparison_report
+from domain import messages as m
+from domain.errors import WrongMoment
+from domain.vocabulary import HOME, ConsequenceKind, Scenario
+
+_SQL = load(__name__)
+
+
+class PostgresSuccessorDesk:
+    """Plays `domain.ports.SuccessorDesk`.
+
+    Each step is one transaction that holds the transfer's row, and leaves its result there: an attempt that finds a
+    result returns it and changes nothing. The old environment is only read.
+    """
+
+    def __init__(self, pool: Pool, *, cells: Cells | None = None) -> None:
+        """Take a pool that is connected as sb_owner, and other cells' pools."""
+        self._pool = pool
+        self._cells = cells or Cells(pool)
+
+    async def reconnect_banks(self, order: m.ReconnectBanks) -> m.BanksReconnected:
+        """Let Rabobank connections be active in the new environment, and flag all others.
+
+        Raises:
+            TransferUnknown, WrongMoment: There is no such transfer, or no new environment yet.
+            Superseded: The transfer is being undone.
+        """
+        async with transaction(self._pool) as connection:
+            transfer = await hold_forward(connection, order.transfer_id, evening=order.evening)
+            earlier = await _result(connection, order.transfer_id, "banks")
+            if earlier is not None:
+                return m.BanksReconnected.model_validate_json(earlier)
+            sides = await _sides(connection, order.transfer_id)
+            async with self._cells.forward(connection, sides["new_cell"], transfer) as there:
+                # What another database has done and this one has missed.
+                done = await _result(there, order.transfer_id, "banks")
+                if done is None:
+                    outcome = await _reconnect(there, sides["new_schema"])
+                    await there.execute(_SQL["keep_banks"], order.transfer_id, outcome.model_dump_json())
+                else:
+                    outcome = m.BanksReconnected.model_validate_json(done)
+            await connection.execute(_SQL["keep_banks"], order.transfer_id, outcome.model_dump_json())
+            for bank in outcome.banks:
+                await tell(connection, order.transfer_id, f"bank_{bank.new}", detail=bank.model_dump())
+            await tell(connection, order.transfer_id, "banks_reconnected", detail={"banks": len(outcome.banks)})
+            return outcome
+
+    async def apply_consequences(self, order: m.ApplyConsequences) -> m.ConsequencesApplied:
+        """Do in the new environment what the manual lists under "Let op"; the log tells each change.
+
+        Raises:
+            TransferUnknown, WrongMoment: There is no such transfer, or no new environment yet.
+            Superseded: The transfer is being undone.
+        """
+        async with transaction(self._pool) as connection:
+            transfer = await hold_forward(connection, order.transfer_id, evening=order.evening)
+            earlier = await _result(connection, order.transfer_id, "consequences")
+            if earlier is not None:
+                return m.ConsequencesApplied.model_validate_json(earlier)
+            sides = await _sides(connection, order.transfer_id)
+            async with self._cells.forward(connection, sides["new_cell"], transfer) as there:
+                done = await _result(there, order.transfer_id, "consequences")
+                changed = _Changed.model_validate_json(done) if done is not None else await _change(there, sides)
+                if sides["new_cell"] != HOME:
+                    await there.execute(_SQL["keep_consequences"], order.transfer_id, changed.model_dump_json())
+            applied = m.ConsequencesApplied(
+                consequences=[m.Consequence(kind=kind, count=detail["count"]) for kind, detail in changed.told]
+            )
+            await connection.execute(_SQL["keep_consequences"], order.transfer_id, applied.model_dump_json())
+            for kind, detail in changed.told:
+                await tell(connection, order.transfer_id, kind, detail=detail)
+            await tell(
+                connection, order.transfer_id, "invitations_withdrawn", detail={"count": changed.invitations_withdrawn}
+            )
+            return applied
+
+    async def compare(self, order: m.CompareEnvironments) -> m.ComparisonSummary:
+        """Make the comparison that the manual asks people to make, and keep it with the transfer.
+
+        An unequal check is for the caller to act on; the report names what differs.
+
+        Raises:
+            TransferUnknown, WrongMoment: There is no such transfer, or no new environment yet.
+            Superseded: The transfer is being undone.
+        """
+        async with transaction(self._pool) as connection:
+            await hold_forward(connection, order.transfer_id, evening=order.evening)
+            earlier = await _result(connection, order.transfer_id, "report")
+            if earlier is not None:
+                return summary_of_report(m.ComparisonReport.model_validate_json(earlier))
+            sides = await _sides(connection, order.transfer_id)
+            async with self._cells.together(connection, sides["old_cell"], sides["new_cell"]) as (old, new):
+                report = await comparison_report(
+                    new, sides["old_schema"], sides["new_schema"], made_at=datetime.now(UTC), old=old
+                )
+            summary = summary_of_report(report)
+            await connection.execute(_SQL["keep_report"], order.transfer_id, report.model_dump_json())
+            await tell(connection, order.transfer_id, "environments_compared", detail=summary.model_dump())
+            return summary
+
+
+class _Changed(m.Message):
+    """What was changed in the new environment, as the log tells it; a cell keeps it for when home has missed it."""
+
+    told: list[tuple[ConsequenceKind, dict[str, Any]]]
+    invitations_withdrawn: int
+
+
+async def _reconnect(connection: Connection, schema_name: str) -> m.BanksReconnected:
+    await _work_in(connection, schema_name)
+    rows = await connection.fetch(_SQL["reconnect_banks"])
+    await leave_schema(connection)
+    return m.BanksReconnected(banks=[m.BankOutcome(**row) for row in rows])
+
+
+async def _change(connection: Connection, sides: asyncpg.Record) -> _Changed:
+    await _work_in(connection, sides["new_schema"])
+    steps = [
+        (ConsequenceKind.QUOTES_EXPIRED, "expire_quotes"),
+        (ConsequenceKind.APP_CONNECTIONS_DEACTIVATED, "deactivate_apps"),
+        (ConsequenceKind.MOBILE_LINKS_UNLINKED, "unlink_mobiles"),
+        (ConsequenceKind.MAILBOX_MESSAGES_CARRIED, "count_mailbox_messages"),
+        (ConsequenceKind.SCANBOX_DOCUMENTS_CARRIED, "count_scanbox_documents"),
+        (ConsequenceKind.BECON_NUMBERS_CLEARED, "clear_becon_numbers")
+        if sides["scenario"] == Scenario.INSOURCE
+        else (ConsequenceKind.BECON_NUMBERS_TO_REVIEW, "flag_becon_numbers"),
+        (ConsequenceKind.TAX_CONTACT_KINDS_TO_REVIEW, "flag_tax_contact_kinds"),
+    ]
+    told = {kind: dict(await one(connection, _SQL[statement])) for kind, statement in steps}
+    # The reservation gave the new environment its own address; nothing in its books holds it.
+    told[ConsequenceKind.MAILBOX_ADDRESS_CHANGED] = {
+        "count": 1,
+        "old": sides["old_mailbox_address"],
+        "new": sides["new_mailbox_address"],
+    }
+    withdrawn = await connection.fetchval(_SQL["withdraw_invitations"])
+    await leave_schema(connection)
+    return _Changed(
+        told=[(kind, told[kind]) for kind in ConsequenceKind if kind in told], invitations_withdrawn=withdrawn
+    )
+
+
+def summary_of_report(report: m.ComparisonReport) -> m.ComparisonSummary:
+    """Return a report's figures."""
+    return m.ComparisonSummary(
+        checks=len(report.checks),
+        unequal=sum(not check.equal for check in report.checks),
+        administrations=len({check.administration_id for check in report.checks}),
+    )
+
+
+async def _result(connection: Connection, transfer_id: UUID, column: str) -> str | None:
+    found: str | None = (await one(connection, _SQL["results"], transfer_id))[column]
+    return found
+
+
+async def _sides(connection: Connection, transfer_id: UUID) -> asyncpg.Record:
+    row = await connection.fetchrow(_SQL["sides"], transfer_id)
+    if row is None:
+        raise WrongMoment
+    return row
+
+
+async def _work_in(connection: Connection, schema_name: str) -> None:
+    await connection.execute(_SQL["mute_triggers"])
+    await enter_schema(connection, schema_name)

@@ -1,0 +1,170 @@
+"""Issues, hands out and revokes the `<url>-overdracht-ticket.avr` (manual, Overdragen voorbereiden)."""
+
+import hashlib
+import uuid
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+
+from adapters.crypto.ticket_seal import TicketClaims, TicketSeal
+from adapters.postgres.connection import Connection, Pool, transaction
+from adapters.postgres.statements import load
+from adapters.postgres.transfer_rows import environment_row, hold_backward, hold_forward, one, tell
+from domain import messages as m
+from domain.errors import Superseded, TicketExpired, TicketRevoked, TicketTaken, TicketUsed, WrongMoment
+from domain.naming import ticket_file_name
+from domain.window import reminders_before
+
+__all__ = ["PostgresTicketOffice", "TicketClaims", "TicketSeal", "check_ticket", "digest_of"]
+
+_SQL = load(__name__)
+
+
+def digest_of(file: bytes) -> bytes:
+    """Return the SHA-256 of a ticket file: all that is stored of it."""
+    return hashlib.sha256(file).digest()
+
+
+class PostgresTicketOffice:
+    """Plays `domain.ports.TicketOffice`: registers tickets, which are sealed only when they are downloaded."""
+
+    def __init__(self, pool: Pool, seal: TicketSeal, ttl: timedelta, *, reminders: tuple[timedelta, ...] = ()) -> None:
+        """Take a pool that is connected as sb_owner, the seal, how long a ticket is good, and when to remind of it.
+
+        `reminders` are times before the ticket expires.
+        """
+        self._pool = pool
+        self._seal = seal
+        self._ttl = ttl
+        self._reminders = reminders
+
+    async def issue(self, order: m.IssueTicket) -> m.TicketIssued:
+        """Register the transfer's one ticket and let the transfer wait for its upload.
+
+        Raises:
+            TransferUnknown: There is no such transfer.
+            Superseded: It is being undone.
+        """
+        async with transaction(self._pool) as connection:
+            transfer = await hold_forward(connection, order.transfer_id)
+            ticket = await connection.fetchrow(_SQL["ticket_of"], order.transfer_id)
+            if ticket is None:
+                ticket = await self._issue(connection, order, transfer)
+            return m.TicketIssued(
+                ticket_id=ticket["ticket_id"],
+                file_name=ticket["file_name"],
+                expires_at=ticket["expires_at"],
+                remind_at=reminders_before(ticket["expires_at"], self._reminders, issued_at=ticket["issued_at"]),
+            )
+
+    async def _issue(self, connection: Connection, order: m.IssueTicket, transfer: asyncpg.Record) -> asyncpg.Record:
+        environment = await environment_row(connection, transfer["environment_id"])
+        if environment is None or transfer["frozen_at"] is None:
+            raise WrongMoment
+        expires_at = order.issued_at + self._ttl
+        await connection.execute(
+            _SQL["issue"],
+            uuid.uuid4(),
+            order.transfer_id,
+            ticket_file_name(environment["url_part"]),
+            order.issued_at,
+            expires_at,
+            order.for_licence,
+        )
+        await connection.execute(_SQL["await_upload"], order.transfer_id)
+        await tell(
+            connection,
+            order.transfer_id,
+            "ticket_issued",
+            actor=transfer["requested_by"],
+            detail={"expires_at": expires_at, "for_licence": order.for_licence},
+        )
+        return await one(connection, _SQL["ticket_of"], order.transfer_id)
+
+    async def revoke(self, order: m.RevokeTicket) -> None:
+        """Make the ticket good for nothing, if there is one.
+
+        Raises:
+            AlreadyReleased, WrongMoment: The transfer is not being undone.
+        """
+        async with transaction(self._pool) as connection:
+            if await hold_backward(connection, order.transfer_id) is None:
+                return
+            told: str = await connection.execute(_SQL["revoke"], order.transfer_id)
+            if told.endswith(" 1"):
+                await tell(connection, order.transfer_id, "ticket_revoked")
+
+    async def download(self, transfer_id: UUID, *, actor: str = "", once: bool = False) -> tuple[str, bytes]:
+        """Seal the ticket: "SB slaat een bestand op in de Downloads map" (manual); return its file name and its bytes.
+
+        A file that was made before is worthless from now on: only the newest file's digest is known.
+
+        Args:
+            transfer_id: The transfer whose ticket it is.
+            actor: Who fetches it, for the event log.
+            once: Refuse when a file has been handed out that still is good.
+
+        Raises:
+            TransferUnknown: There is no such transfer.
+            WrongMoment: The ticket has not been issued yet.
+            TicketTaken: A good file has been handed out, and `once` is given.
+            TicketRevoked, TicketUsed, TicketExpired: There is nothing to hand out any more.
+        """
+        async with transaction(self._pool) as connection:
+            try:
+                transfer = await hold_forward(connection, transfer_id)
+            except Superseded:
+                raise TicketRevoked from None
+            ticket = await connection.fetchrow(_SQL["ticket_of"], transfer_id)
+            if ticket is None:
+                raise WrongMoment
+            check_ticket(ticket, at=datetime.now(UTC))
+            if once and ticket["sealed_at"] is not None:
+                raise TicketTaken
+            file = self._seal.seal(
+                TicketClaims(
+                    ticket_id=ticket["ticket_id"],
+                    transfer_id=transfer_id,
+                    environment_id=transfer["environment_id"],
+                    workflow_id=transfer["workflow_id"],
+                    issued_at=ticket["issued_at"],
+                    expires_at=ticket["expires_at"],
+                    for_licence=ticket["for_licence"],
+                )
+            )
+            await connection.execute(_SQL["keep_digest"], ticket["ticket_id"], digest_of(file))
+            await tell(connection, transfer_id, "ticket_downloaded", actor=actor or transfer["requested_by"])
+            return ticket["file_name"], file
+
+    async def renew(self, transfer_id: UUID, *, actor: str) -> None:
+        """Let the ticket be handed out once more; the file that was handed out stops working at once.
+
+        Raises:
+            As `download` does.
+        """
+        async with transaction(self._pool) as connection:
+            try:
+                await hold_forward(connection, transfer_id)
+            except Superseded:
+                raise TicketRevoked from None
+            ticket = await connection.fetchrow(_SQL["ticket_of"], transfer_id)
+            if ticket is None:
+                raise WrongMoment
+            check_ticket(ticket, at=datetime.now(UTC))
+            await connection.execute(_SQL["forget_digest"], ticket["ticket_id"])
+            await tell(connection, transfer_id, "ticket_renewed", actor=actor)
+
+
+def check_ticket(ticket: asyncpg.Record, *, at: datetime) -> None:
+    """Make sure that a ticket is still good.
+
+    Raises:
+        TicketRevoked, TicketUsed, TicketExpired: It is not.
+    """
+    if ticket["revoked_at"] is not None:
+        raise TicketRevoked
+    if ticket["used_at"] is not None:
+        raise TicketUsed
+    if at >= ticket["expires_at"]:
+        raise TicketExpired

@@ -1,0 +1,262 @@
+"""Takes an upload and holds its name and url under the new licence (manual, Overdragen afronden)."""
+
+import json
+import uuid
+from datetime import timedelta
+
+import asyncpg
+
+from adapters.postgres.connection import Connection, Pool, transaction
+from adapters.postgres.shards import Cells
+from adapters.postgres.statements import load
+from adapters.postgres.transfer_rows import environment_row, hold_backward, hold_forward, plain, tell
+from adapters.transfer.compatibility import rehearse
+from adapters.transfer.tickets import TicketClaims, TicketSeal, check_ticket, digest_of
+from domain import messages as m
+from domain.errors import (
+    CellCannotHold,
+    LicenceUnknown,
+    LoginEmailMissing,
+    NameTaken,
+    TicketForAnotherLicence,
+    TicketNotGenuine,
+    TicketRevoked,
+    TicketUsed,
+    UploadRefused,
+    UrlTaken,
+    WrongMoment,
+)
+from domain.naming import (
+    checked_email,
+    checked_url_part,
+    mailbox_address_of,
+    normalised_name,
+    schema_name_of,
+    url_of,
+)
+from domain.scenario import scenario_of
+from domain.vocabulary import LicenceKind, Scenario, TransferState
+from domain.window import Window
+
+_SQL = load("adapters.transfer.tickets") | load(__name__)
+# How far the clocks of two workers may differ before a ticket of one is of the future to the other.
+_CLOCK_SKEW = timedelta(minutes=2)
+# The unique indexes of control.environment that somebody else's name or url can be in the way of.
+_NAME_OR_URL = ("environment_name_per_licence", "environment_url_key", "environment_mailbox_address_key")
+
+
+class PostgresReservations:
+    """Plays `domain.ports.Reservations`."""
+
+    def __init__(
+        self, pool: Pool, tickets: TicketSeal, base_domain: str, window: Window, *, cells: Cells | None = None
+    ) -> None:
+        """Take a pool that is connected as sb_owner, the seal, the evening window, and other cells' pools."""
+        self._pool = pool
+        self._cells = cells or Cells(pool)
+        self._seal = tickets
+        self._base_domain = base_domain
+        self._window = window
+
+    async def accept(self, order: m.AcceptUpload) -> m.ReservationMade:
+        """Check an upload, use its ticket, reserve name and url, and set the start: all of it or nothing.
+
+        Raises:
+            UploadRefused: The subclass says why. Nothing has changed but the event log.
+            WrongMoment: The transfer does not await an upload.
+            Superseded: It is being undone.
+        """
+        try:
+            claims = self._opened(order.upload)
+            async with transaction(self._pool) as connection:
+                return await self._accept(connection, order, claims)
+        except UploadRefused as refusal:
+            await self._tell_refusal(order, refusal)
+            raise
+
+    def _opened(self, upload: m.Upload) -> tuple[TicketClaims, bytes]:
+        file = self._seal.unwrap(upload.sealed_ticket)
+        return self._seal.open(file), digest_of(file)
+
+    async def _accept(
+        self, connection: Connection, order: m.AcceptUpload, opened: tuple[TicketClaims, bytes]
+    ) -> m.ReservationMade:
+        transfer = await hold_forward(connection, order.transfer_id)
+        claims, digest = opened
+        if claims.issued_at > order.accepted_at + _CLOCK_SKEW:
+            raise TicketNotGenuine  # whoever made it has a key, but not our clock
+        if claims.transfer_id != order.transfer_id:
+            # A genuine ticket of an earlier move of this environment is old; one of another environment is none here.
+            raise TicketRevoked if claims.environment_id == transfer["environment_id"] else TicketNotGenuine
+        if transfer["new_environment_id"] is not None:
+            if transfer["new_environment_id"] == order.new_environment_id:
+                return _made(transfer, self._window)
+            raise TicketUsed
+        ticket = await connection.fetchrow(_SQL["ticket_of"], order.transfer_id)
+        if ticket is None or transfer["state"] != TransferState.AWAITING_UPLOAD:
+            raise WrongMoment
+        if ticket["digest"] != digest:
+            raise TicketRevoked
+        check_ticket(ticket, at=order.accepted_at)
+        if claims.for_licence not in (None, order.upload.licence_number.strip()):
+            raise TicketForAnotherLicence
+        await self._reserve(connection, order, transfer)
+        await connection.execute(_SQL["use_ticket"], ticket["ticket_id"], order.accepted_at)
+        return _made(await hold_forward(connection, order.transfer_id), self._window)
+
+    async def _reserve(self, connection: Connection, order: m.AcceptUpload, transfer: asyncpg.Record) -> None:
+        upload = order.upload
+        old = await environment_row(connection, transfer["environment_id"])
+        if old is None:
+            raise WrongMoment
+        old_licence = await self._licence(connection, old["licence_number"])
+        licence = await self._licence(connection, upload.licence_number.strip())
+        scenario = scenario_of(
+            old_licence=old_licence["licence_number"],
+            old_kind=LicenceKind(old_licence["kind"]),
+            new_licence=licence["licence_number"],
+            new_kind=LicenceKind(licence["kind"]),
+        )
+        name = normalised_name(upload.name)
+        url_part = checked_url_part(upload.url_part, name=name)
+        where = {"host": licence["host"], "base_domain": self._base_domain, "url_part": url_part}
+        new = {
+            "environment_id": str(order.new_environment_id),
+            "licence_number": licence["licence_number"],
+            "name": name,
+            "url_part": url_part,
+            "url": url_of(**where),
+            "schema_name": schema_name_of(order.new_environment_id),
+            "mailbox_address": mailbox_address_of(**where),
+            "login_email": _login_email(scenario, upload.login_email),
+            "cell": licence["cell"],
+        }
+        if licence["cell"] != old["cell"]:
+            await self._require_room(connection, old, licence["cell"])
+        starts_at = self._window.start_after(order.accepted_at)
+        await self._hold(connection, new, old["schema_version"])
+        await connection.execute(
+            _SQL["schedule"],
+            order.transfer_id,
+            scenario,
+            licence["licence_number"],
+            order.new_environment_id,
+            json.dumps(new),
+            plain(upload.uploaded_by),
+            order.accepted_at,
+            starts_at,
+        )
+        await tell(
+            connection,
+            order.transfer_id,
+            "upload_accepted",
+            actor=upload.uploaded_by,
+            detail={"scenario": scenario, "url": new["url"], "starts_at": starts_at.isoformat()},
+        )
+
+    async def _require_room(self, connection: Connection, old: asyncpg.Record, cell: str) -> None:
+        """Make sure that another database can hold all that the environment does.
+
+        Raises:
+            CellCannotHold: It cannot; the message lists what and why.
+        """
+        async with self._cells.together(connection, old["cell"], cell) as (source, target):
+            obstacles = await rehearse(source, target, old["schema_name"])
+        if obstacles:
+            lines = "\n".join(f"- {obstacle.what}: {obstacle.why}" for obstacle in obstacles)
+            raise CellCannotHold(
+                f"{CellCannotHold.default_english()}\n{lines}", dutch=f"{CellCannotHold.dutch}\n{lines}"
+            )
+
+    async def _licence(self, connection: Connection, licence_number: str) -> asyncpg.Record:
+        row = await connection.fetchrow(_SQL["licence"], plain(licence_number))
+        if row is None:
+            raise LicenceUnknown
+        return row
+
+    async def _hold(self, connection: Connection, new: dict[str, str | None], schema_version: int) -> None:
+        try:
+            # In its own savepoint: after a violation the transaction could not even be read any more.
+            async with connection.transaction():
+                await connection.execute(
+                    _SQL["reserve"],
+                    new["environment_id"],
+                    new["licence_number"],
+                    new["name"],
+                    new["url_part"],
+                    new["url"],
+                    new["schema_name"],
+                    new["mailbox_address"],
+                    new["login_email"],
+                    schema_version,
+                    new["cell"],
+                )
+        except asyncpg.UniqueViolationError as error:
+            if error.constraint_name not in _NAME_OR_URL:
+                raise
+            # A name that is taken mostly takes its url along: then the name is what has to be changed.
+            name_taken = await connection.fetchval(_SQL["name_taken"], new["licence_number"], new["name"])
+            raise (NameTaken if name_taken else UrlTaken) from error
+        if await connection.fetchval(_SQL["address_given_before"], new["mailbox_address"]):
+            raise UrlTaken
+
+    async def _tell_refusal(self, order: m.AcceptUpload, refusal: UploadRefused) -> None:
+        """Write down who was refused what, once for each upload; nothing of the ticket."""
+        attempt = f"{order.transfer_id} {order.new_environment_id} {order.accepted_at.timestamp()} {refusal.code()}"
+        upload = order.upload
+        async with transaction(self._pool) as connection:
+            await tell(
+                connection,
+                order.transfer_id,
+                "upload_refused",
+                actor=upload.uploaded_by,
+                reason=refusal.english,
+                detail={
+                    "code": refusal.code(),
+                    "licence_number": plain(upload.licence_number, 100),
+                    "name": plain(upload.name, 200),
+                    "url_part": plain(upload.url_part or "", 200),
+                },
+                event_key=uuid.uuid5(order.transfer_id, attempt),
+            )
+
+    async def release(self, order: m.ReleaseReservation) -> None:
+        """Let name and url go; what was reserved stays readable in the transfer.
+
+        Raises:
+            AlreadyReleased, WrongMoment: The transfer is not being undone.
+        """
+        async with transaction(self._pool) as connection:
+            transfer = await hold_backward(connection, order.transfer_id)
+            if transfer is None or transfer["new_environment_id"] is None:
+                return
+            await connection.execute(_SQL["drop_route"], transfer["new_environment_id"])
+            told: str = await connection.execute(_SQL["let_go"], transfer["new_environment_id"])
+            if told.endswith(" 1"):
+                await tell(connection, order.transfer_id, "reservation_released")
+
+
+def _login_email(scenario: Scenario, given: str | None) -> str | None:
+    """Return where the customer will log in with: needed for a move to self-managed, of no use in the other two."""
+    if scenario is not Scenario.INSOURCE:
+        return None
+    if given is None or not given.strip():
+        raise LoginEmailMissing
+    return checked_email(given)
+
+
+def _made(transfer: asyncpg.Record, window: Window) -> m.ReservationMade:
+    """Return the answer to an accepted upload, the same for every attempt."""
+    new = json.loads(transfer["new_environment"])
+    starts_at = transfer["starts_at"].astimezone(window.zone)
+    return m.ReservationMade(
+        accepted=m.UploadAccepted(
+            scenario=transfer["scenario"],
+            new_environment_id=transfer["new_environment_id"],
+            name=new["name"],
+            url=new["url"],
+            starts_at=starts_at,
+        ),
+        new=m.EnvironmentSummary.model_validate(new),
+        closes_at=window.closing_of(starts_at),
+    )

@@ -1,0 +1,237 @@
+"""Watches over what is proved, from the freeze to the release, and issues the certificate."""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import version
+from uuid import UUID, uuid5
+
+from adapters.crypto.certificate_signer import CertificateSigner
+from adapters.postgres.connection import Connection, Pool, transaction
+from adapters.postgres.shards import Cells
+from adapters.postgres.statements import load
+from adapters.postgres.transfer_rows import environment_row, hold_forward, one, tell
+from adapters.transfer.target_setup import summary_of_report
+from adapters.verify.fingerprint_store import Moment, Side, keep_fingerprint, kept_fingerprint
+from adapters.verify.schema_snapshot import Place
+from adapters.verify.verifier import PostgresVerifier
+from domain import messages as m
+from domain.certificate import (
+    Certificate,
+    CertifiedEnvironment,
+    Issuer,
+    Moments,
+    PurposefulChange,
+    Totals,
+    certified_objects,
+    certified_tables,
+)
+from domain.consequences import CHANGED_ON_PURPOSE
+from domain.errors import CloneDiffers, WrongMoment
+from domain.fingerprint import Fingerprint
+from domain.ports import ReportProgress
+
+_MAX_CHANGES = 100  # a message has its bounds; what a refusal names fits many times
+_SQL = load(__name__)
+
+
+class PostgresProver:
+    """Plays `domain.ports.Prover`. It only reads the environments."""
+
+    def __init__(
+        self, pool: Pool, verifier: PostgresVerifier, signer: CertificateSigner, *, cells: Cells | None = None
+    ) -> None:
+        """Take a pool that is connected as sb_owner, who hashes, who signs, and other cells' pools."""
+        self._pool = pool
+        self._cells = cells or Cells(pool)
+        self._verifier = verifier
+        self._signer = signer
+
+    async def hash_frozen(self, order: m.HashFrozen, report: ReportProgress) -> m.FrozenHashed:
+        """Read the frozen environment once, and keep what it is.
+
+        Raises:
+            Superseded: The transfer is being undone.
+            CloneDiffers: A table cannot be read.
+            Unavailable: The server is away; try again.
+        """
+        async with transaction(self._pool) as connection:
+            await hold_forward(connection, order.transfer_id)
+            frozen = await kept_fingerprint(connection, order.transfer_id, Moment.FROZEN, Side.OLD)
+        if frozen is None:
+            frozen = await self._verifier.hashes(Place(order.schema_name, order.cell), report)
+            async with transaction(self._pool) as connection:
+                await hold_forward(connection, order.transfer_id)
+                await keep_fingerprint(connection, order.transfer_id, Moment.FROZEN, Side.OLD, frozen)
+                await tell(
+                    connection,
+                    order.transfer_id,
+                    "environment_hashed",
+                    detail={"tables": len(frozen.tables), "rows": frozen.rows},
+                    event_key=uuid5(order.transfer_id, "environment_hashed"),
+                )
+        return m.FrozenHashed(hashed_at=frozen.taken_at, tables=len(frozen.tables), rows=frozen.rows)
+
+    async def certify(self, order: m.IssueCertificate, report: ReportProgress) -> m.CertificateIssued:
+        """Read the opened environment once, keep what it is until its release, and sign what is proved.
+
+        Raises:
+            CloneDiffers: More has changed in it than a move changes on purpose.
+            Superseded: The transfer is being undone, or this evening was put off.
+            Unavailable: The server is away; try again.
+        """
+        async with transaction(self._pool) as connection:
+            await hold_forward(connection, order.transfer_id, evening=order.evening)
+            issued = await connection.fetchrow(_SQL["kept_certificate"], order.transfer_id, order.evening)
+        if issued is None:
+            opened = await self._verifier.hashes(Place(order.target_schema, order.target_cell), report)
+            await self._require_only_purposeful(order, opened)
+            async with transaction(self._pool) as connection:
+                await hold_forward(connection, order.transfer_id, evening=order.evening)
+                await keep_fingerprint(connection, order.transfer_id, Moment.OPENED, Side.NEW, opened)
+                await self._issue(connection, order, opened)
+                issued = await one(connection, _SQL["kept_certificate"], order.transfer_id, order.evening)
+        return m.CertificateIssued(key_id=issued["key_id"], issued_at=issued["issued_at"])
+
+    async def _require_only_purposeful(self, order: m.IssueCertificate, opened: Fingerprint) -> None:
+        """Make sure that the new environment is the old one but for what a move changes on purpose.
+
+        Where this service may not silence the environment's own triggers (PostgreSQL 14 without superuser), they may
+        have answered to our changes with others; then there is nothing to hold the rest against.
+        """
+        async with transaction(self._pool) as connection:
+            cloned = await kept_fingerprint(connection, order.transfer_id, Moment.CLONED, Side.NEW)
+        async with transaction(self._cells.pool(order.target_cell)) as there:
+            await there.execute(_SQL["mute_triggers"])
+            muted = await there.fetchval(_SQL["muted"])
+            await there.execute(_SQL["unmute_triggers"])
+        if cloned is None or not muted:
+            return
+        changes = [
+            change
+            for change in cloned.changes(opened)
+            if change.table not in CHANGED_ON_PURPOSE or "definition" in change.problem
+        ]
+        before, after = [
+            await self._verifier.hashes(place, without=CHANGED_ON_PURPOSE, only=CHANGED_ON_PURPOSE.keys())
+            for place in _places(order)
+        ]
+        changes += before.changes(after)
+        if changes:
+            named = "; ".join(f"{change.table}: {change.problem}" for change in changes[:5])
+            raise CloneDiffers(
+                f"More has changed in the new environment than a move changes on purpose: {named}. "
+                "The transfer is undone."
+            )
+
+    async def _issue(self, connection: Connection, order: m.IssueCertificate, opened: Fingerprint) -> None:
+        certificate = await self._certificate(connection, order.transfer_id, opened)
+        await connection.execute(
+            _SQL["keep_certificate"],
+            order.transfer_id,
+            order.evening,
+            certificate.key_id,
+            certificate.issued_at,
+            self._signer.sign(certificate).decode(),
+        )
+        await tell(
+            connection,
+            order.transfer_id,
+            "certificate_issued",
+            detail={"key_id": certificate.key_id, **certificate.totals.model_dump()},
+            event_key=uuid5(order.transfer_id, f"certificate_issued {order.evening}"),
+        )
+
+    async def _certificate(self, connection: Connection, transfer_id: UUID, opened: Fingerprint) -> Certificate:
+        transfer = await hold_forward(connection, transfer_id)
+        frozen = await kept_fingerprint(connection, transfer_id, Moment.FROZEN, Side.OLD)
+        cloned = await kept_fingerprint(connection, transfer_id, Moment.CLONED, Side.NEW)
+        if frozen is None or cloned is None:
+            raise WrongMoment
+        sides = [await _certified(connection, transfer[name]) for name in ("environment_id", "new_environment_id")]
+        proven = await one(connection, _SQL["proven"], transfer_id)
+        report = m.ComparisonReport.model_validate_json(proven["report"])
+        moments = Moments(
+            frozen_at=proven["frozen_at"],
+            hashed_when_frozen_at=frozen.taken_at,
+            verified_at=cloned.taken_at,
+            compared_at=report.made_at,
+            opened_at=proven["opened_at"],
+            hashed_when_opened_at=opened.taken_at,
+        )
+        return Certificate(
+            key_id=self._signer.key_id,
+            issued_at=proven["now"],
+            issuer=Issuer(package=_package(), postgresql=frozen.server),
+            transfer_id=transfer_id,
+            scenario=proven["scenario"],
+            old=sides[0],
+            new=sides[1],
+            moments=moments,
+            method=frozen.method,
+            totals=Totals(tables=len(frozen.tables), rows=frozen.rows),
+            tables=certified_tables(frozen, opened),
+            others=certified_objects(frozen, opened),
+            comparison=summary_of_report(report),
+            changed_on_purpose=_changed(CHANGED_ON_PURPOSE),
+            banks=m.BanksReconnected.model_validate_json(proven["banks"]).banks,
+            consequences=m.ConsequencesApplied.model_validate_json(proven["consequences"]).consequences,
+        )
+
+    async def check(self, order: m.CheckUnchanged, report: ReportProgress) -> m.UnchangedChecked:
+        """Read both environments once more and return what has changed in them since they were proved.
+
+        Raises:
+            Superseded: The transfer is being undone.
+            CloneDiffers: A table cannot be read.
+            Unavailable: The server is away; try again.
+        """
+        async with transaction(self._pool) as connection:
+            await hold_forward(connection, order.transfer_id)
+            before = [
+                await kept_fingerprint(connection, order.transfer_id, Moment.FROZEN, Side.OLD),
+                await kept_fingerprint(connection, order.transfer_id, Moment.OPENED, Side.NEW),
+            ]
+        now = [await self._verifier.hashes(place, report) for place in _places(order)]
+        old_changes, new_changes = [
+            then.changes(after) if then is not None else [] for then, after in zip(before, now, strict=True)
+        ]
+        checked = m.UnchangedChecked(
+            tables=sum(len(side.tables) for side in now),
+            rows=sum(side.rows for side in now),
+            old_changes=old_changes[:_MAX_CHANGES],
+            new_changes=new_changes[:_MAX_CHANGES],
+        )
+        async with transaction(self._pool) as connection:
+            await hold_forward(connection, order.transfer_id)
+            for side, fingerprint in zip(Side, now, strict=True):
+                await keep_fingerprint(connection, order.transfer_id, Moment.RELEASE, side, fingerprint)
+            await tell(
+                connection,
+                order.transfer_id,
+                "release_checked",
+                actor=order.requested_by,
+                reason=checked.drift,
+                detail={"tables": checked.tables, "rows": checked.rows},
+                event_key=order.event_key,
+            )
+        return checked
+
+
+def _places(order: m.IssueCertificate | m.CheckUnchanged) -> tuple[Place, Place]:
+    return Place(order.source_schema, order.source_cell), Place(order.target_schema, order.target_cell)
+
+
+async def _certified(connection: Connection, environment_id: UUID) -> CertifiedEnvironment:
+    row = await environment_row(connection, environment_id)
+    if row is None:
+        raise WrongMoment
+    return CertifiedEnvironment(**{field: row[field] for field in CertifiedEnvironment.model_fields})
+
+
+def _changed(columns: Mapping[str, frozenset[str]]) -> list[PurposefulChange]:
+    return [PurposefulChange(table=table, columns=sorted(names)) for table, names in sorted(columns.items())]
+
+
+@cache
+def _package() -> str:
+    return f"sb-transfer {version('sb-transfer')}"

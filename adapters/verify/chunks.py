@@ -1,0 +1,90 @@
+"""What the verifier reads at once: a range of pages of a large table, or many small tables together."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from adapters.postgres.connection import Connection
+from adapters.verify.row_hash import Part, hash_statement
+from adapters.verify.schema_snapshot import Side, Table
+
+# A range is long enough that its beginning does not show, and short enough to keep every connection busy to the end.
+CHUNK_BYTES = 16 * 1024 * 1024
+# Tables under this are read many at a time: a statement for each would take longer than their rows.
+SMALL_BYTES = 1024 * 1024
+_SMALL_TABLES = 40
+_LAST_BLOCK = 2**32 - 2
+
+
+@dataclass(slots=True)
+class Pair:
+    """A table that both sides have, and the columns that are compared, by name: hashes are of values in that order."""
+
+    name: str
+    columns: tuple[str, ...]
+    key: tuple[str, ...] | None
+    sums: tuple[list[int], list[int]] = field(default_factory=lambda: ([0, 0, 0], [0, 0, 0]))
+    open_pieces: int = 0
+    unreadable: str = ""
+
+    @property
+    def equal(self) -> bool:
+        old, new = self.sums
+        return not self.unreadable and old == new
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A range of pages of one side of a table, or all of it, and where its sums are added."""
+
+    pair: Pair
+    part: Part
+    sums: list[int]
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What one statement reads: a piece of a large table, or many small tables of one side."""
+
+    side: Side
+    pieces: tuple[Piece, ...]
+
+    @property
+    def bytes(self) -> int:
+        return sum(piece.bytes for piece in self.pieces)
+
+
+async def read(connection: Connection, unit: Unit) -> list[tuple[Piece, tuple[int, int, int]]]:
+    """Return the number of rows of each piece, and two sums of their hashes."""
+    bounds = unit.pieces[0].part.bounds or ()
+    statement = hash_statement(unit.side, [piece.part for piece in unit.pieces])
+    rows = await connection.fetch(statement, *((page, 0) for page in bounds))
+    return [(unit.pieces[row["place"]], (row["rows"], int(row["first"]), int(row["second"]))) for row in rows]
+
+
+def cut(pairs: Sequence[Pair], sides: Sequence[Side]) -> list[Unit]:
+    """Cut large tables, on each side, into ranges and put small ones together; the most to read comes first."""
+    units: list[Unit] = []
+    for place, side in enumerate(sides):
+        small: list[Piece] = []
+        for pair in pairs:
+            pieces = list(_pieces(pair, side.tables[pair.name], pair.sums[place]))
+            pair.open_pieces += len(pieces)
+            if len(pieces) == 1 and pieces[0].bytes < SMALL_BYTES:
+                small += pieces
+            else:
+                units += [Unit(side, (piece,)) for piece in pieces]
+        units += [
+            Unit(side, tuple(small[first : first + _SMALL_TABLES])) for first in range(0, len(small), _SMALL_TABLES)
+        ]
+    return sorted(units, key=lambda unit: -unit.bytes)
+
+
+def _pieces(pair: Pair, table: Table, sums: list[int]) -> Iterator[Piece]:
+    """Cut a table into ranges of about `CHUNK_BYTES`, values kept out of line counted in."""
+    step = max(1, table.pages * CHUNK_BYTES // max(table.bytes, 1)) if table.pages else 1
+    starts = range(0, max(table.pages, 1), step)
+    for start in starts:
+        last = _LAST_BLOCK if start + step >= table.pages else start + step
+        bounds = (start, last) if len(starts) > 1 else None
+        yield Piece(pair, Part(pair.name, pair.columns, bounds), sums, table.bytes // len(starts))

@@ -1,0 +1,261 @@
+"""One side of a comparison of two environments: what the server says of it, and how its rows become bytes.
+
+The bytes of a row are those that the server sends (`record_send`): exact to the last digit and independent of every
+setting. The id of a value's type is among them. That of a type which somebody made, in the schema or by an extension,
+differs between two equal schemas or servers; such values are taken apart until only the server's own types are left.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Self
+
+import asyncpg
+
+from adapters.postgres.connection import Connection
+from adapters.postgres.statements import load
+from domain.errors import EnvironmentUnknown
+from domain.fingerprint import Fingerprint, ObjectHash, TableHash
+from domain.vocabulary import HOME
+
+_SQL = load("adapters.verify.verifier")
+
+_POSITION = "position"
+# What says where an environment lives and who may use it there, not what it is.
+_LOCAL = re.compile(
+    r"""owner|(index\ ("([^"]|"")+"|[^" ]+):\ )?tablespace|(column\ ("([^"]|"")+"|[^" ]+):\ )?grant\ of\ .*""",
+    re.VERBOSE,
+)
+
+# Object -> fact -> definition, e.g. ledger_account -> "index ledger_account_pkey" -> "CREATE UNIQUE INDEX …".
+Facts = dict[str, dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A schema, and the cell that it is in."""
+
+    schema: str
+    cell: str = HOME
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """A type as the rows of one schema use it.
+
+    `made`: by somebody, so that its id is this server's only. `part` is what a domain, array, range or multirange is
+    made of; `send` is the function that writes a value of it as bytes.
+    """
+
+    kind: str
+    made: bool
+    sendable: bool
+    send: str | None
+    part: int
+    part_quoted: str
+    fields: tuple[tuple[str, int], ...]
+
+    @classmethod
+    def of(cls, row: asyncpg.Record, *, sendable: bool) -> Self:
+        return cls(
+            kind=row["kind"],
+            made=row["made"],
+            sendable=sendable,
+            send=row["send"],
+            part=row["part"],
+            part_quoted=row["part_quoted"],
+            fields=tuple((name, part) for name, part in json.loads(row["fields"])),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What holds rows: its name as differences call it, and quoted by the server; sizes as they are now.
+
+    `columns` are the live ones in their order, each with its quoted name and its type's id. `out_of_line`: some values
+    are kept beside the rows (TOAST). `file` is where the rows lie: another one when the table is rewritten.
+    """
+
+    object: str
+    quoted: str
+    readable: bool
+    estimate: int
+    pages: int
+    file: int
+    bytes: int
+    out_of_line: bool
+    columns: Mapping[str, tuple[str, int]]
+    key: tuple[str, ...]
+
+    @classmethod
+    def of(cls, row: asyncpg.Record) -> Self:
+        return cls(
+            object=row["object"],
+            quoted=row["quoted"],
+            readable=row["readable"],
+            estimate=row["estimate"],
+            pages=row["pages"],
+            file=row["file"],
+            bytes=row["bytes"],
+            out_of_line=row["out_of_line"],
+            columns={name: (quoted, type_id) for name, quoted, type_id in json.loads(row["columns"])},
+            key=tuple(json.loads(row["key"])),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What is known of one schema, and the expressions that read its rows (from a table called t)."""
+
+    schema: str
+    facts: Facts
+    tables: dict[str, Table]
+    types: dict[int, Type]
+    server: str
+    cell: str = HOME
+
+    @property
+    def major(self) -> int:
+        """Return the server's major version, also of a beta."""
+        return int(re.split(r"\D", self.server, maxsplit=1)[0])
+
+    @property
+    def readable(self) -> dict[str, Table]:
+        """Return what holds rows now: a materialised view may not have been filled."""
+        return {name: table for name, table in self.tables.items() if table.readable}
+
+    def fingerprint(self, sums: Mapping[str, Sequence[int]], since: datetime | None = None) -> Fingerprint:
+        """Return what this side is.
+
+        Args:
+            sums: Each table's number of rows and two sums of their hashes.
+            since: When the first of them was read; now, if left out.
+        """
+        tables = sorted(
+            (
+                TableHash(
+                    table=self.tables[name].object,
+                    rows=rows,
+                    content="".join(f"{one % 2**128:032x}" for one in hashes),
+                    definition=_digest(self.facts[self.tables[name].object]),
+                )
+                for name, (rows, *hashes) in sums.items()
+            ),
+            key=lambda table: table.table,
+        )
+        others = self.facts.keys() - {table.table for table in tables}
+        return Fingerprint(
+            taken_at=since or datetime.now(UTC),
+            server=self.server,
+            tables=tables,
+            others=[
+                ObjectHash(object=name, definition=_digest(self.facts[name]), position=self.facts[name].get(_POSITION))
+                for name in sorted(others)
+            ],
+        )
+
+    def filled(self, table: str) -> frozenset[str]:
+        """Return the columns in which no null can be. Where a rule has not been held against the rows, that is none."""
+        facts = self.facts[self.tables[table].object]
+        if any("NOT VALID" in definition for definition in facts.values()):
+            return frozenset()
+        columns = self.tables[table].columns.items()
+        return frozenset(name for name, (quoted, _) in columns if f"column {quoted}: not null" in facts)
+
+    def bare(self, table: str, column: str) -> str:
+        """Return the expression of a column's value."""
+        return f"t.{self.tables[table].columns[column][0]}"
+
+    def exact(self, table: str, column: str) -> str:
+        """Return an expression that says everything about a column's value and nothing about ids of types."""
+        return self._exact(self.bare(table, column), self.tables[table].columns[column][1])
+
+    def row(self, table: str, columns: tuple[str, ...]) -> str:
+        """Return the exact expressions of several columns."""
+        return ", ".join(self.exact(table, column) for column in columns)
+
+    def _exact(self, value: str, type_id: int, depth: int = 0) -> str:
+        found = self.types[type_id]
+        if not found.made:
+            return value if found.sendable else f"({value})::pg_catalog.text"
+        if found.kind == "domain":
+            return self._exact(f"({value})::{found.part_quoted}", found.part, depth)
+        if found.kind == "enum":
+            return f"enum_send({value})"
+        pieces = self._pieces(value, found, depth)
+        if pieces is None:
+            return f"{found.send}({value})" if found.sendable else f"({value})::pg_catalog.text"
+        # IS NULL is also true of a row whose every field is null.
+        return f"case when num_nulls({value}) = 0 then row({', '.join(pieces)}) end"
+
+    def _pieces(self, value: str, whole: Type, depth: int) -> list[str] | None:
+        """Return what a value is made of; None for a base type, which nobody can look into."""
+        match whole.kind:
+            case "composite":
+                return [self._exact(f"({value}).{name}", part, depth) for name, part in whole.fields]
+            case "range":
+                kinds = [f"{kind}({value})" for kind in ("isempty", "lower_inc", "upper_inc", "lower_inf", "upper_inf")]
+                return kinds + [self._exact(f"{end}({value})", whole.part, depth) for end in ("lower", "upper")]
+            case "array" | "multirange":
+                # Each level has a name of its own, so that an inner one cannot hide the value it is taken from.
+                element = self._exact(f"e{depth}.x", whole.part, depth + 1)
+                elements = fragment("elements").format(element=element, value=value, alias=f"e{depth}")
+                return [f"array_dims({value})", elements] if whole.kind == "array" else [elements]
+        return None
+
+
+async def read_side(connection: Connection, schema: str, cell: str = HOME) -> Side:
+    """Read everything about a schema but its rows. The connection's search_path must be the schema.
+
+    Raises:
+        EnvironmentUnknown: There is no such schema.
+    """
+    if not await connection.fetchval(_SQL["schema_exists"], schema):
+        raise EnvironmentUnknown(f"There is no schema {schema}. Check the environment's name or id.")
+    facts: Facts = {}
+    questions = [(sql, [schema]) for name, sql in _SQL.items() if name.startswith("facts_")]
+    questions += [(row[0], []) for row in await connection.fetch(_SQL["positions"], schema)]
+    for sql, arguments in questions:
+        for row in await connection.fetch(sql, *arguments):
+            facts.setdefault(row["object"], {})[row["fact"]] = row["definition"]
+    return Side(
+        schema,
+        facts,
+        {row["name"]: Table.of(row) for row in await connection.fetch(_SQL["tables"], schema)},
+        await _types(connection, schema),
+        await connection.fetchval(_SQL["server"]),
+        cell,
+    )
+
+
+async def _types(connection: Connection, schema: str) -> dict[int, Type]:
+    """Read the types of a schema's columns and what those are made of, level by level.
+
+    There may be thousands of environments beside this one, each with types of its own: no others are looked at.
+    """
+    found: dict[int, asyncpg.Record] = {}
+    waiting = {row["id"] for row in await connection.fetch(_SQL["column_types"], schema)}
+    while waiting:
+        found |= {row["id"]: row for row in await connection.fetch(_SQL["types"], sorted(waiting))}
+        waiting = {part for type_id in waiting for part in found[type_id]["parts"]} - found.keys()
+
+    @cache
+    def sendable(type_id: int) -> bool:  # no type holds itself
+        return found[type_id]["sends"] and all(sendable(part) for part in found[type_id]["parts"])
+
+    return {type_id: Type.of(row, sendable=sendable(type_id)) for type_id, row in found.items()}
+
+
+def _digest(facts: Mapping[str, str]) -> str:
+    """Return the SHA-256 of what the server says an object is."""
+    said = sorted((fact, text) for fact, text in facts.items() if fact != _POSITION and not _LOCAL.fullmatch(fact))
+    return hashlib.sha256(json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
+
+
+def fragment(name: str) -> str:
+    """Return a piece of a statement in verify.sql, without its description."""
+    return _SQL[name].split("\n", 1)[1]

@@ -1,0 +1,405 @@
+"""Proves two environments equal: every row by its bytes, everything else by what the server says its definition is.
+
+It shares no code and no statement with the clone engine, so that a mistake in one shows in the other.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+from uuid import uuid5
+
+import asyncpg
+
+from adapters.postgres.connection import Connection, Pool, transaction, translated_errors
+from adapters.postgres.shards import Cells
+from adapters.postgres.statements import load
+from adapters.postgres.transfer_rows import hold_forward, tell
+from adapters.verify.chunks import Pair, Piece, Unit, cut, read
+from adapters.verify.fingerprint_store import keep_proof
+from adapters.verify.prefetch import Ahead, forget_ahead, kept_ahead
+from adapters.verify.row_diff import Differing
+from adapters.verify.schema_diff import NEW, OLD, structure
+from adapters.verify.schema_snapshot import Place, Side, read_side
+from domain.errors import CloneDiffers, EnvironmentUnknown
+from domain.fingerprint import Fingerprint
+from domain.messages import CloneProgress, TableDifference, Verification, VerifyClone
+from domain.ports import ReportProgress
+from domain.vocabulary import HOME
+
+EVENT_KIND = "clone_verified"
+MAX_KEYS = 20
+MAX_DIFFERENCES = 100
+_REPORT_SECONDS = 0.5
+_NOTHING: Mapping[str, frozenset[str]] = MappingProxyType({})
+_SQL = load(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """What a comparison found, and the fingerprints of both sides, which are whole where nothing differs."""
+
+    verification: Verification
+    old: Fingerprint
+    new: Fingerprint
+
+
+class _Course:
+    """How far a comparison is."""
+
+    def __init__(self, report: ReportProgress, phase: str = "verify") -> None:
+        self._report = report
+        self._phase = phase
+        self._began = time.monotonic()
+        self.rows_total = self.rows_done = self.bytes_total = self.bytes_done = 0
+        self.tables_total = self.tables_done = 0
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    def measure(self, pairs: list[Pair], units: list[Unit], *sides: Side) -> None:
+        """Take in how much there is to read; of the two sides, the clone may never have been analysed."""
+        self.tables_total = len(pairs)
+        self.bytes_total = sum(unit.bytes for unit in units)
+        estimates = (max(side.tables[pair.name].estimate for side in sides) for pair in pairs)
+        self.rows_total = len(sides) * sum(estimates)
+
+    def again(self, pairs: list[Pair], units: list[Unit]) -> None:
+        """Take in that some tables have to be read once more."""
+        self.tables_done -= len(pairs)
+        self.bytes_total += sum(unit.bytes for unit in units)
+
+    def take_over(self, units: list[Unit], side: Side, ahead: Ahead) -> list[Unit]:
+        """Take over what was read ahead of one side and return the units that are left to read."""
+        left: list[Unit] = []
+        for unit in units:
+            if unit.side is side and (sums := ahead.of(unit)) is not None:
+                self.take(unit.pieces[0], sums)
+            else:
+                left.append(unit)
+        return left
+
+    def take(self, piece: Piece, sums: tuple[int, int, int]) -> None:
+        """Take in what a piece holds."""
+        for place, value in enumerate(sums):
+            piece.sums[place] += value
+        self.read(piece, sums[0])
+
+    def read(self, piece: Piece, rows: int) -> None:
+        """Take in that a piece has been read."""
+        self.rows_done += rows
+        self.bytes_done += piece.bytes
+        piece.pair.open_pieces -= 1
+        self.tables_done += piece.pair.open_pieces == 0
+
+    def tell(self) -> None:
+        self._report(
+            CloneProgress(
+                phase=self._phase,
+                rows_done=self.rows_done,
+                rows_total=max(self.rows_total, self.rows_done),
+                bytes_done=self.bytes_done,
+                bytes_total=self.bytes_total,
+                tables_done=self.tables_done,
+                tables_total=self.tables_total,
+                elapsed_seconds=self.seconds,
+            )
+        )
+
+    @asynccontextmanager
+    async def telling(self) -> AsyncIterator[None]:
+        """Report twice a second while a block runs, and at its end."""
+        teller = asyncio.create_task(self._keep_telling())
+        try:
+            yield
+        finally:
+            teller.cancel()
+            await asyncio.wait([teller])
+        self.tell()
+
+    async def _keep_telling(self) -> None:
+        while True:
+            self.tell()
+            await asyncio.sleep(_REPORT_SECONDS)
+
+
+def _silence(_: CloneProgress) -> None:
+    """Take a report that nobody asked for."""
+
+
+class PostgresVerifier:
+    """Plays `domain.ports.Verifier`."""
+
+    def __init__(self, pool: Pool, *, parallelism: int, cells: Cells | None = None) -> None:
+        """Take a pool that is connected as sb_owner, the number of its connections to keep busy, and other cells'."""
+        self._pool = pool
+        self._parallelism = parallelism
+        self._cells = cells or Cells(pool)
+
+    async def verify(self, order: VerifyClone, report: ReportProgress) -> Verification:
+        """Compare a clone with its source, keep the result with the transfer and tell it once.
+
+        Differences are returned, not raised: at most 100, and of each table the first 20 keys.
+
+        Raises:
+            Superseded: The transfer is being undone.
+            Unavailable: The server is away; try again.
+        """
+        async with transaction(self._pool) as connection:
+            await hold_forward(connection, order.transfer_id, evening=order.evening)
+            ahead = await kept_ahead(connection, order)
+        try:
+            compared = await self._compare(
+                Place(order.source_schema, order.source_cell),
+                Place(order.target_schema, order.target_cell),
+                _NOTHING,
+                report,
+                ahead=ahead,
+            )
+        except (EnvironmentUnknown, asyncpg.PostgresError):
+            await self._hold(order)  # an undo that began meanwhile drops the clone from under us
+            raise
+        verification = compared.verification
+        if verification.equal:
+            async with transaction(self._pool) as connection:
+                await hold_forward(connection, order.transfer_id, evening=order.evening)
+                changed = await keep_proof(connection, order.transfer_id, compared.old, compared.new)
+            verification = verification.model_copy(update={"differences": _limited(changed)})
+        found = verification.model_dump()
+        summary = {**verification.model_dump(exclude={"differences"}), "mismatches": len(verification.differences)}
+        async with transaction(self._pool) as connection:
+            await hold_forward(connection, order.transfer_id, evening=order.evening)
+            await connection.execute(_SQL["keep"], order.transfer_id, json.dumps(summary | found))
+            await forget_ahead(connection, order.transfer_id)
+            await tell(
+                connection,
+                order.transfer_id,
+                EVENT_KIND,
+                detail=summary,
+                event_key=uuid5(order.transfer_id, f"{EVENT_KIND} {order.evening}"),
+            )
+        return verification
+
+    async def compare_schemas(
+        self,
+        old: Place | str,
+        new: Place | str,
+        ignored_columns: Mapping[str, frozenset[str]] = _NOTHING,
+        report: ReportProgress = _silence,
+    ) -> Verification:
+        """Compare two schemas on demand, leaving out the values of `ignored_columns` (table → columns).
+
+        They are at home, unless their place is told. Rights that a fence around the old schema holds back may be
+        there or not.
+
+        Raises:
+            EnvironmentUnknown: There is no such schema.
+            Unavailable: The server is away; try again.
+        """
+        return (await self._compare(_place(old), _place(new), ignored_columns, report, fenced=True)).verification
+
+    async def hashes(
+        self,
+        place: Place | str,
+        report: ReportProgress = _silence,
+        *,
+        only: AbstractSet[str] | None = None,
+        without: Mapping[str, frozenset[str]] = _NOTHING,
+    ) -> Fingerprint:
+        """Read every row of a schema once and return what it is; see `domain.fingerprint`.
+
+        Args:
+            place: The schema; at home, when its place is not told.
+            report: Told of progress.
+            only: The tables to read; all of them, if left out.
+            without: Columns to leave out, by table.
+
+        Raises:
+            EnvironmentUnknown: There is no such schema.
+            CloneDiffers: A table cannot be read.
+            Unavailable: The server is away; try again.
+        """
+        course = _Course(report, "hash")
+        async with course.telling():
+            side = await self._side(_place(place))
+            pairs = [
+                Pair(name, tuple(sorted(table.columns.keys() - without.get(name, frozenset()))), None)
+                for name, table in side.readable.items()
+                if only is None or name in only
+            ]
+            units = cut(pairs, (side,))
+            course.measure(pairs, units, side)
+            await self._together(self._hash_units, course, iter(units))
+        for pair in pairs:
+            if pair.unreadable:
+                raise CloneDiffers(f"{side.tables[pair.name].object}: its rows could not be read: {pair.unreadable}")
+        return side.fingerprint({pair.name: pair.sums[0] for pair in pairs})
+
+    async def _hold(self, order: VerifyClone) -> None:
+        async with transaction(self._pool) as connection:
+            await hold_forward(connection, order.transfer_id, evening=order.evening)
+
+    @asynccontextmanager
+    async def _reading(self, place: Place | None = None, *, cell: str = HOME) -> AsyncIterator[Connection]:
+        """Read in a transaction whose settings are fixed; a place makes the server write its names unqualified."""
+        pool = self._cells.pool(place.cell if place else cell)
+        with translated_errors():
+            async with pool.acquire() as connection, connection.transaction(readonly=True):
+                await connection.execute(_SQL["enter"], place.schema if place else None)
+                yield connection
+
+    async def _compare(
+        self,
+        old_place: Place,
+        new_place: Place,
+        ignored_columns: Mapping[str, frozenset[str]],
+        report: ReportProgress,
+        *,
+        fenced: bool = False,
+        ahead: Ahead | None = None,
+    ) -> _Compared:
+        course = _Course(report)
+        async with course.telling():
+            old, new = await self._sides(old_place, new_place)
+            if fenced:
+                await self._forget_taken_grants(old, new)
+            pairs = _pairs(old, new, ignored_columns)
+            units = cut(pairs, (old, new))
+            course.measure(pairs, units, old, new)
+            left = course.take_over(units, old, ahead) if ahead else units
+            await self._together(self._hash_units, course, iter(left))
+            if len(left) < len(units):
+                await self._doubt_what_was_read_ahead(course, pairs, old)
+            unequal = [pair for pair in pairs if not pair.equal]
+            found: dict[str, TableDifference] = {}
+            await self._together(self._explain, iter(unequal), found, old, new)
+        verification = Verification(
+            tables=len(old.tables),
+            rows=sum(pair.sums[0][0] for pair in pairs),
+            seconds=round(course.seconds, 3),
+            differences=_limited([*structure(old, new), *(found[pair.name] for pair in unequal)]),
+        )
+        fingerprints = [
+            side.fingerprint({pair.name: pair.sums[place] for pair in pairs}, since)
+            for place, (side, since) in enumerate(((old, ahead.begun_at if ahead else None), (new, None)))
+        ]
+        return _Compared(verification, *fingerprints)
+
+    async def _doubt_what_was_read_ahead(self, course: _Course, pairs: list[Pair], old: Side) -> None:
+        """Read the old side of unequal tables again: somebody may have got past the fence since it was read ahead."""
+        doubtful = [pair for pair in pairs if not pair.equal]
+        for pair in doubtful:
+            pair.sums[0][:] = [0, 0, 0]
+        units = cut(doubtful, (old,))
+        course.again(doubtful, units)
+        await self._together(self._hash_units, course, iter(units))
+
+    async def _sides(self, *places: Place) -> list[Side]:
+        """Read what the server says of some schemas, side by side where there are connections for it."""
+        if self._parallelism == 1:
+            return [await self._side(place) for place in places]
+        try:
+            async with asyncio.TaskGroup() as readers:
+                reading = [readers.create_task(self._side(place)) for place in places]
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group
+        return [task.result() for task in reading]
+
+    async def _side(self, place: Place) -> Side:
+        async with self._reading(place) as connection:
+            return await read_side(connection, place.schema, place.cell)
+
+    async def _forget_taken_grants(self, old: Side, new: Side) -> None:
+        async with self._reading(cell=old.cell) as connection:
+            for taken in await connection.fetch(_SQL["taken_grants"], old.schema):
+                for side in (old, new):
+                    side.facts.get(taken["object"], {}).pop(taken["fact"], None)
+
+    async def _together(self, work: Callable[..., Coroutine[None, None, None]], *shared: object) -> None:
+        """Do one work on `parallelism` connections; the workers take from what they share until nothing is left."""
+        try:
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(self._parallelism):
+                    workers.create_task(work(*shared))
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group  # the first ended the others
+
+    async def _hash_units(self, course: _Course, units: Iterator[Unit]) -> None:
+        for unit in units:
+            try:
+                await self._hash(course, unit)
+            except asyncpg.InsufficientPrivilegeError as error:
+                if len(unit.pieces) == 1:
+                    unit.pieces[0].pair.unreadable = str(error)
+                    course.read(unit.pieces[0], 0)
+                else:
+                    await self._hash_units(course, iter([Unit(unit.side, (piece,)) for piece in unit.pieces]))
+
+    async def _hash(self, course: _Course, unit: Unit) -> None:
+        async with self._reading(cell=unit.side.cell) as connection:
+            found = await read(connection, unit)
+        for piece, sums in found:
+            course.take(piece, sums)
+
+    async def _explain(self, pairs: Iterator[Pair], found: dict[str, TableDifference], old: Side, new: Side) -> None:
+        for pair in pairs:
+            found[pair.name] = await self._explained(pair, old, new)
+
+    async def _explained(self, pair: Pair, old: Side, new: Side) -> TableDifference:
+        table = old.tables[pair.name].object
+        if pair.unreadable:
+            return TableDifference(table=table, problem=f"its rows could not be read: {pair.unreadable}")
+        counts = [sums[0] for sums in pair.sums]
+        problem = f"rows differ: {counts[0]} in {OLD}, {counts[1]} in {NEW}"
+        differing = Differing(self._cells, pair.name, pair.columns, pair.key, MAX_KEYS)
+        keys = await differing.keys(old, new) if pair.key else []
+        keys = keys or await differing.rows(old, new)
+        if len(keys) > MAX_KEYS:
+            problem += f"; the first {MAX_KEYS} are named"
+        return TableDifference(table=table, problem=problem, keys=keys[:MAX_KEYS])
+
+
+def _place(told: Place | str) -> Place:
+    return told if isinstance(told, Place) else Place(told)
+
+
+def _limited(differences: list[TableDifference]) -> list[TableDifference]:
+    """Keep a message within bounds; what it leaves out it counts."""
+    if len(differences) <= MAX_DIFFERENCES:
+        return differences
+    left_out = len(differences) - MAX_DIFFERENCES + 1
+    return [*differences[: MAX_DIFFERENCES - 1], TableDifference(table="*", problem=f"{left_out} more differences")]
+
+
+def _pairs(old: Side, new: Side, ignored_columns: Mapping[str, frozenset[str]]) -> list[Pair]:
+    """Return the tables that can be read on both sides."""
+    names = sorted(old.tables.keys() & new.tables.keys())
+    return [
+        _pair(old, new, name, ignored_columns)
+        for name in names
+        if old.tables[name].readable and new.tables[name].readable
+    ]
+
+
+def _pair(old: Side, new: Side, name: str, ignored_columns: Mapping[str, frozenset[str]]) -> Pair:
+    """Choose the columns to compare: those of one type on both sides. Others are a difference of structure already.
+
+    By name: where parents decide, columns may stand in another order in the clone.
+    """
+    before, after = old.facts[old.tables[name].object], new.facts[new.tables[name].object]
+    ignored = ignored_columns.get(name, frozenset())
+    columns = tuple(
+        column
+        for column, (quoted, _) in sorted(old.tables[name].columns.items())
+        if column not in ignored
+        and column in new.tables[name].columns
+        and before[f"column {quoted}"] == after[f"column {quoted}"]
+    )
+    key = old.tables[name].key
+    usable = bool(key) and key == new.tables[name].key and set(key) <= set(columns)
+    return Pair(name, columns, key if usable else None)
