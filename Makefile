@@ -44,7 +44,7 @@ audit: $(STAMP) ## Look the pinned dependencies up in the lists of known vulnera
 	$(BIN)/python -m tests.audit
 
 openapi: $(STAMP) ## Write the description of the HTTP API to docs/openapi.json; a test compares it
-	$(BIN)/python -m starter.api.description > docs/openapi.json.new
+	$(BIN)/python -m starter.api.write_openapi > docs/openapi.json.new
 	mv docs/openapi.json.new docs/openapi.json
 
 fuzz-api: $(STAMP) ## Send the HTTP API thousands of requests that its description allows, and that it does not; ten minutes

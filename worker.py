@@ -19,15 +19,15 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Plugin, Worker, WorkerDeploymentConfig
 
 from activities.boundary import ErrorBoundary
+from activities.certification import ProofActivities
 from activities.clone import CloneActivities
-from activities.evenings import EveningActivities
-from activities.gate import GateActivities
-from activities.log import LogActivities
+from activities.event_log import LogActivities
+from activities.freeze_release import GateActivities
 from activities.mail import MailActivities
-from activities.proof import ProofActivities
 from activities.reconcile import ReconcileActivities
-from activities.roster import Roster
-from activities.successor import SuccessorActivities
+from activities.registry import Roster
+from activities.scheduling import EveningActivities
+from activities.target_setup import SuccessorActivities
 from activities.tickets import TicketActivities, UploadActivities
 from adapters.clone import Limits, PostgresCloneEngine, require_sight
 from adapters.crypto.certificate_signer import CertificateSigner
@@ -61,11 +61,12 @@ from adapters.verify.prefetch import ReadAhead
 from adapters.verify.verifier import PostgresVerifier
 from domain.errors import Misconfigured, TransferError
 from domain.vocabulary import HOME
-from workflows import policies, queues
+from workflows import policies
+from workflows import task_queues as queues
 from workflows.mailbox import MailboxForwardingWorkflow
 from workflows.reconcile import ReconcileWorkflow
 from workflows.recovery import RecoveryWorkflow
-from workflows.runner import sandbox
+from workflows.sandbox import sandbox
 from workflows.transfer import TransferWorkflow
 
 _log = logging.getLogger("sb_transfer.worker")

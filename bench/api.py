@@ -21,9 +21,9 @@ from devstack.issuer import EmbeddedIssuer
 from devstack.stack import Stack
 from domain.authority import Caller, Role
 from domain.vocabulary import TransferState
-from starter.client import TransferClient
-from starter.operations import make_books
-from starter.services import connect, settings_of
+from starter.cli.setup import make_books
+from starter.client.client import TransferClient
+from starter.client.connect import connect, settings_of
 
 _NEW = "10003"
 _REQUESTS_AT_REST = 300

@@ -1,6 +1,6 @@
 """How long writers are held while an environment is frozen: `python bench/fence.py [--cycles 100] [--json]`.
 
-One writer of each kind of `devstack.hammer`, each with a server process of its own, writes without a pause while the
+One writer of each kind of `tests.load.writers`, each with a server process of its own, writes without a pause while the
 environment is frozen and unfrozen again and again. A freeze holds the writers from its first lock until its commit;
 then they are refused. Exit code 1 when a write was lost or slipped in.
 """
@@ -18,10 +18,10 @@ import asyncpg
 
 from adapters.postgres.connection import Pool, connect_pool
 from adapters.postgres.migrations import migrate_control, migrate_environment
-from devstack.hammer import KINDS, hammering, lay_out
 from devstack.postgres import EmbeddedPostgres
-from devstack.siege import besiege, held, passed_meanwhile, refused_after, score
 from domain.naming import schema_name_of
+from tests.load.freeze_cycles import besiege, held, passed_meanwhile, refused_after, score
+from tests.load.writers import KINDS, hammering, lay_out
 
 
 async def environment(pool: Pool, tables: int) -> uuid.UUID:

@@ -28,9 +28,9 @@ from bench.environments import build
 from devstack.stack import Stack
 from devstack.worker import WorkerProcess
 from domain.vocabulary import TransferState
-from starter.client import TransferClient
-from starter.operations import make_books
-from starter.services import connect, settings_of
+from starter.cli.setup import make_books
+from starter.client.client import TransferClient
+from starter.client.connect import connect, settings_of
 
 NEW = "10002"
 # Slots for transactions, slots for clones, connections of a clone.

@@ -62,7 +62,7 @@ class ApiProcess(HttpProcess):
 
     def __init__(self, folder: Path) -> None:
         """Prepare the process; see `HttpProcess`."""
-        super().__init__("API", "starter.api.serving", "API", folder)
+        super().__init__("API", "starter.api.main", "API", folder)
 
     def configure(self, environment: Mapping[str, str]) -> None:
         """Set the program's environment variables, before the first start; it shows its metrics."""
@@ -74,4 +74,4 @@ class CodecProcess(HttpProcess):
 
     def __init__(self, folder: Path) -> None:
         """Prepare the process; see `HttpProcess`."""
-        super().__init__("codec server", "starter.codec.serving", "CODEC", folder)
+        super().__init__("codec server", "starter.codec.main", "CODEC", folder)

@@ -9,8 +9,8 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from devstack.debian import fetch
 from domain.errors import Misconfigured
+from tests.tools.debian import fetch
 
 # In a user namespace this uid is root outside, so files need no new owner. Containers often forbid namespaces; there
 # root becomes nobody, who keeps the right to walk through root's folders, for programs and data may lie in /root.

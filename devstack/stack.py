@@ -23,7 +23,7 @@ from devstack.api import ApiProcess, CodecProcess
 from devstack.info import DEFAULT_FOLDER, StackInfo, key_rings
 from devstack.issuer import EmbeddedIssuer
 from devstack.lock import FolderLock
-from devstack.mailprocess import MailProcess
+from devstack.mail_process import MailProcess
 from devstack.postgres import EmbeddedPostgres
 from devstack.supervision import Server, Supervision
 from devstack.temporal import EmbeddedTemporal
@@ -31,7 +31,7 @@ from devstack.worker import COMMAND as WORKER_COMMAND
 from devstack.worker import WorkerProcess
 from domain.errors import Misconfigured, Unavailable
 from workflows import search_attributes
-from workflows.queues import TRANSFERS
+from workflows.task_queues import TRANSFERS
 
 _CONNECT_TIMEOUT_SECONDS = 5.0
 _PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}

@@ -10,7 +10,7 @@ from temporalio.client import Client
 from adapters.temporal.client import pollers
 from devstack.program import Program
 from domain.errors import Unavailable
-from workflows.queues import CLONE, TRANSFERS
+from workflows.task_queues import CLONE, TRANSFERS
 
 _READY_TIMEOUT_SECONDS = 60.0
 _POLL_SECONDS = 0.1

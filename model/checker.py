@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from devstack.debian import ToolMissing
 from model import tools
+from tests.tools.debian import ToolMissing
 
 MODEL = Path(__file__).parent / "transfer.pml"
 # Far above what any run here needs; a search that is cut off at its depth has proved nothing and counts as a failure.

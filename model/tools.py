@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from devstack import debian
-from devstack.debian import ToolMissing
+from tests.tools import debian
+from tests.tools.debian import ToolMissing
 
 HERE = Path(__file__).parent
 TOOLS = HERE.parent / ".tools"

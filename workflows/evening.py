@@ -9,19 +9,19 @@ from datetime import datetime
 from temporalio import workflow
 
 from activities.clone import CloneActivities
-from activities.evenings import EveningActivities
-from activities.gate import GateActivities
-from activities.successor import SuccessorActivities
+from activities.freeze_release import GateActivities
+from activities.scheduling import EveningActivities
+from activities.target_setup import SuccessorActivities
 from domain import messages as m
 from domain.errors import CloneDiffers, ComparisonDiffers
 from domain.steps import StepName
 from domain.vocabulary import TransferState, UndoReason
 from workflows import policies
+from workflows.activity_calls import perform
 from workflows.progress import Progress
 from workflows.proof import Proof
 from workflows.saga import Saga, Undo
 from workflows.waiting import done_before
-from workflows.work import perform
 
 _STEPS = (StepName.CLONE, StepName.VERIFY, StepName.BANKS, StepName.CONSEQUENCES, StepName.COMPARE, StepName.CERTIFY)
 

@@ -3,13 +3,13 @@
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from activities.gate import GateActivities
+from activities.freeze_release import GateActivities
 from activities.mail import MailActivities
 from domain import messages as m
 from domain.vocabulary import MailKind
 from workflows import policies
-from workflows.console import mailbox_details
-from workflows.work import perform
+from workflows.activity_calls import perform
+from workflows.details import mailbox_details
 
 
 @workflow.defn

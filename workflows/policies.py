@@ -6,8 +6,8 @@ from datetime import timedelta
 from temporalio.common import Priority, RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
-from workflows.queues import CLONE, TRANSFERS
-from workflows.queues import MAIL as MAIL_QUEUE
+from workflows.task_queues import CLONE, TRANSFERS
+from workflows.task_queues import MAIL as MAIL_QUEUE
 
 
 @dataclass(frozen=True, slots=True)

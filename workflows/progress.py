@@ -14,7 +14,7 @@ from domain import messages as m
 from domain.steps import STEPS, StepName, StepState
 from domain.vocabulary import Scenario, TransferState, UndoReason
 from workflows import search_attributes
-from workflows.console import current_details, progress_told
+from workflows.details import current_details, progress_told
 
 
 class Progress:

@@ -5,13 +5,13 @@ import asyncio
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from activities.proof import ProofActivities
+from activities.certification import ProofActivities
 from domain import messages as m
 from domain.steps import StepName, StepState
 from workflows import policies
+from workflows.activity_calls import is_cancel, perform
 from workflows.progress import Progress
 from workflows.saga import root_cause
-from workflows.work import is_cancel, perform
 
 
 class Proof:

@@ -22,10 +22,10 @@ from domain.reconciliation import (
 )
 from domain.violations import Violation, ViolationKind
 from workflows import policies
-from workflows.console import reconciled_details
+from workflows.activity_calls import perform
+from workflows.details import reconciled_details
 from workflows.recovery import RecoveryWorkflow, watch_mailbox
 from workflows.saga import root_cause
-from workflows.work import perform
 
 VIOLATED = "InvariantViolated"
 _LISTED = 20

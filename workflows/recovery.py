@@ -10,8 +10,8 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, WorkflowAlreadyStartedError
 
 from activities.clone import CloneActivities
-from activities.gate import GateActivities
-from activities.log import LogActivities
+from activities.event_log import LogActivities
+from activities.freeze_release import GateActivities
 from activities.reconcile import ReconcileActivities
 from activities.tickets import TicketActivities, UploadActivities
 from domain import messages as m
@@ -21,12 +21,12 @@ from domain.reconciliation import ReadStanding, RecoverTransfer, Standing
 from domain.steps import StepName
 from domain.vocabulary import MailKind, TransferState, UndoReason
 from workflows import policies
-from workflows.answers import refusal
-from workflows.courier import Courier
+from workflows.activity_calls import perform
+from workflows.mail import Courier
 from workflows.mailbox import MailboxForwardingWorkflow
 from workflows.progress import Progress
+from workflows.refusals import refusal
 from workflows.saga import Saga, Undo
-from workflows.work import perform
 
 WHY = "The transfer's workflow was stopped from outside, so the transfer could not go on."
 

@@ -8,14 +8,14 @@ from uuid import UUID
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
-from activities.log import LogActivities
+from activities.event_log import LogActivities
 from domain import messages as m
 from domain.errors import TransferError
 from domain.steps import STEPS, StepName, StepState
 from domain.vocabulary import TransferState, UndoReason
 from workflows import policies
+from workflows.activity_calls import is_cancel, perform
 from workflows.progress import Progress
-from workflows.work import is_cancel, perform
 
 _Answer = TypeVar("_Answer")
 _TITLES = {step.name: step.title for step in STEPS}

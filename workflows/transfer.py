@@ -10,7 +10,7 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, FailureError
 
-from activities.gate import GateActivities
+from activities.freeze_release import GateActivities
 from activities.tickets import TicketActivities, UploadActivities
 from domain import messages as m
 from domain.errors import (
@@ -26,15 +26,15 @@ from domain.steps import StepName, StepState
 from domain.vocabulary import MailKind, TransferState, UndoReason
 from domain.window import reminders_since
 from workflows import policies
-from workflows.answers import answer_for, refusal
-from workflows.courier import Courier
+from workflows.activity_calls import perform
 from workflows.evening import Evening
+from workflows.mail import Courier
 from workflows.progress import Progress
 from workflows.proof import Proof
 from workflows.recovery import RecoveryWorkflow, watch_mailbox
+from workflows.refusals import answer_for, refusal
 from workflows.saga import Saga, Undo
 from workflows.waiting import wait_and_remind
-from workflows.work import perform
 
 
 @workflow.defn

@@ -7,7 +7,7 @@ from typing import Any
 
 from temporalio import workflow
 
-from workflows.work import is_cancel
+from workflows.activity_calls import is_cancel
 
 # The server takes no timer of zero.
 _AT_ONCE_SECONDS = 0.001

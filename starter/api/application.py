@@ -8,11 +8,12 @@ from fastapi import FastAPI, Request
 from starlette.types import Receive, Scope, Send
 from temporalio.common import MetricMeter
 
-from starter.api import health, problems, progress, transfers, uploads
-from starter.api.described import DESCRIPTION, describe, operation_id
-from starter.api.door import Door
-from starter.api.limits import BodyLimit
-from starter.api.observed import Observed
+from starter.api import health, progress, transfers, uploads
+from starter.api.dependencies import Door
+from starter.api.metrics_middleware import Observed
+from starter.api.openapi import DESCRIPTION, describe, operation_id
+from starter.http import problems
+from starter.http.body_limit import BodyLimit
 
 OpenDoor = Callable[[], AbstractAsyncContextManager[Door]]
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from adapters.postgres.migrations import migrations_of
 from domain.errors import TransferError
 from domain.messages import Message
-from starter.api.door import TheDoor
+from starter.api.dependencies import TheDoor
 
 router = APIRouter(tags=["health"])
 _PATIENCE_SECONDS = 5.0

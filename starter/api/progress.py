@@ -9,12 +9,12 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from domain import messages as m
 from domain.authority import Action, Caller
 from domain.errors import TransferUnknown
-from starter.api.described import refusals
-from starter.api.door import Door, TheCaller, TheDoor
-from starter.api.problems import TooManyAttempts
+from starter.api.dependencies import Door, TheCaller, TheDoor
+from starter.api.openapi import refusals
 from starter.api.requests import TransferId
-from starter.api.views import view
-from starter.watching import sights
+from starter.api.responses import view
+from starter.cli.watch import sights
+from starter.http.problems import TooManyAttempts
 
 router = APIRouter(prefix="/v1", tags=["transfers"])
 _PING_SECONDS = 15

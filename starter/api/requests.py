@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 
 from domain.messages import Message
 from domain.vocabulary import MailKind, Scenario, TransferState
-from starter.api.once import KEY_HEADER, KEY_PATTERN
+from starter.api.idempotency import KEY_HEADER, KEY_PATTERN
 
 _LONGEST_REASON = 500
 _MOST_PER_PAGE = 200

@@ -14,10 +14,9 @@ from domain import errors as e
 from domain import messages as m
 from domain.authority import Action
 from domain.vocabulary import TransferState
-from starter.api.described import LOCATION, leads_to, refusals
-from starter.api.door import Door, TheCaller, TheDoor, actor_of
-from starter.api.once import OnceRoute
-from starter.api.problems import ReasonMissing, RequestInvalid, TooManyAttempts, language_of
+from starter.api.dependencies import Door, TheCaller, TheDoor, actor_of
+from starter.api.idempotency import OnceRoute
+from starter.api.openapi import LOCATION, leads_to, refusals
 from starter.api.report import PAGE_HEADERS, report_page
 from starter.api.requests import (
     ListQuery,
@@ -31,7 +30,8 @@ from starter.api.requests import (
     StartBody,
     TransferId,
 )
-from starter.api.views import Accepted, EventView, MailView, PlannedView, TransferPage, TransferView, line, view
+from starter.api.responses import Accepted, EventView, MailView, PlannedView, TransferPage, TransferView, line, view
+from starter.http.problems import ReasonMissing, RequestInvalid, TooManyAttempts, language_of
 
 router = APIRouter(prefix="/v1", route_class=OnceRoute, tags=["transfers"])
 _NO_STORE = {"Cache-Control": "no-store"}

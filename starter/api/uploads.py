@@ -7,9 +7,9 @@ from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from domain import messages as m
 from domain.authority import Action, Caller
 from domain.errors import LicenceUnknown, LoginEmailMissing
-from starter.api.described import LOCATION, UPLOAD_REFUSALS, refusals
-from starter.api.door import TheCaller, TheDoor, actor_of
-from starter.api.once import OnceRoute
+from starter.api.dependencies import TheCaller, TheDoor, actor_of
+from starter.api.idempotency import OnceRoute
+from starter.api.openapi import LOCATION, UPLOAD_REFUSALS, refusals
 from starter.api.requests import TEXT, OnceKey, Reason
 
 router = APIRouter(prefix="/v1", route_class=OnceRoute, tags=["uploads"])

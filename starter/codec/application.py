@@ -11,9 +11,9 @@ from google.protobuf import json_format
 from starlette.types import Receive, Scope, Send
 from temporalio.api.common.v1 import Payload, Payloads
 
-from starter.api import problems
-from starter.api.limits import BodyLimit
-from starter.codec.desk import Desk
+from starter.codec.access import Desk
+from starter.http import problems
+from starter.http.body_limit import BodyLimit
 
 OpenDesk = Callable[[], AbstractAsyncContextManager[Desk]]
 # One answer of Temporal's is 4 MiB at most, and base64 makes it a third longer.

@@ -14,11 +14,11 @@ from devstack.issuer import EmbeddedIssuer
 from devstack.stack import Stack
 from domain.authority import Caller, Role
 from starter.api.application import build_app
-from starter.api.door import Door
-from starter.api.serving import open_door
-from starter.client import TransferClient
-from starter.operations import make_books
-from starter.services import settings_of
+from starter.api.dependencies import Door
+from starter.api.main import open_door
+from starter.cli.setup import make_books
+from starter.client.client import TransferClient
+from starter.client.connect import settings_of
 
 OTHERS = ("SB_TRANSFER_", "TEMPORAL_")
 OLD, NEW, OTHER = "10001", "10002", "10003"

@@ -16,8 +16,8 @@ from uuid import UUID
 from devstack.issuer import EmbeddedIssuer
 from devstack.stack import Stack
 from domain.authority import Caller, Role
-from starter.operations import make_books
-from starter.services import connect, settings_of
+from starter.cli.setup import make_books
+from starter.client.connect import connect, settings_of
 
 # A stream has no end while its transfer lives; `test_progress` reads one.
 _LEFT_OUT = "progress"

@@ -10,8 +10,8 @@ from fastapi import FastAPI
 
 from domain.authority import Role
 from domain.vocabulary import TransferState
-from starter.client import TransferClient
-from starter.watching import sights
+from starter.cli.watch import sights
+from starter.client.client import TransferClient
 from tests.api.conftest import NEW, OLD, OTHER, Callers
 
 # Who: (roles, licence). The environment that moves goes from OLD to NEW.

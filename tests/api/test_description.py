@@ -6,9 +6,9 @@ from pathlib import Path
 from devstack.issuer import EmbeddedIssuer
 from devstack.stack import Stack
 from domain.vocabulary import TransferState
-from starter.api.description import description, text
-from starter.client import TransferClient
-from starter.watching import sights
+from starter.api.write_openapi import description, text
+from starter.cli.watch import sights
+from starter.client.client import TransferClient
 from tests.api.fuzz import caller_of_all, fuzz
 
 CHECKED_IN = Path(__file__).parents[2] / "docs" / "openapi.json"

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from devstack.stack import Stack
-from starter.client import TransferClient
+from starter.client.client import TransferClient
 
 PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 

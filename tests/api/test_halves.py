@@ -12,8 +12,8 @@ import pytest
 from devstack.stack import Stack
 from domain.authority import Role
 from domain.vocabulary import TransferState
-from starter.client import TransferClient
-from starter.watching import sights
+from starter.cli.watch import sights
+from starter.client.client import TransferClient
 from tests.api.conftest import NEW, OTHER, Callers
 
 # The new side's words, as they could do harm in SQL, HTML, headers and mail.

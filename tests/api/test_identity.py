@@ -19,7 +19,7 @@ from jwt.algorithms import RSAAlgorithm
 
 from domain.authority import Caller, Role
 from domain.errors import Unavailable
-from starter.api.identity import NotAuthenticated, TokenChecker
+from starter.http.tokens import NotAuthenticated, TokenChecker
 
 ISSUER, AUDIENCE = "https://identity.example", "sb-transfer"
 

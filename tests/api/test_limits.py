@@ -18,12 +18,12 @@ from devstack.stack import Stack
 from domain.authority import Role
 from domain.vocabulary import TransferState
 from starter.api.application import build_app
-from starter.api.door import Door
-from starter.api.limits import BodyLimit
-from starter.client import TransferClient
-from starter.listening import server_of
-from starter.services import database, settings_of
-from starter.watching import sights
+from starter.api.dependencies import Door
+from starter.cli.watch import sights
+from starter.client.client import TransferClient
+from starter.client.connect import database, settings_of
+from starter.http.body_limit import BodyLimit
+from starter.http.server import server_of
 from tests.api.conftest import NEW, OLD, OTHER, Callers
 
 A_MINUTE = 3

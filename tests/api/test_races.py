@@ -9,8 +9,8 @@ import pytest
 
 from domain.authority import Role
 from domain.vocabulary import TransferState
-from starter.client import TransferClient
-from starter.watching import sights
+from starter.cli.watch import sights
+from starter.client.client import TransferClient
 from tests.api.conftest import OLD, OTHER, Callers
 
 AT_ONCE = 50

@@ -11,10 +11,10 @@ import pytest
 from devstack.stack import Stack
 from domain.authority import Role
 from domain.vocabulary import TransferState
-from starter.api import problems
-from starter.api.door import Door
-from starter.client import TransferClient
-from starter.watching import sights
+from starter.api.dependencies import Door
+from starter.cli.watch import sights
+from starter.client.client import TransferClient
+from starter.http import problems
 from tests.api.conftest import OLD, OTHER, Callers
 
 UNKNOWN = "/v1/transfers/00000000-0000-0000-0000-000000000000"

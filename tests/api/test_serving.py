@@ -18,7 +18,7 @@ from devstack.issuer import EmbeddedIssuer
 from devstack.postgres import EmbeddedPostgres
 from devstack.stack import Stack
 from domain.authority import Caller, Role
-from starter.client import TransferClient
+from starter.client.client import TransferClient
 
 
 @pytest.fixture

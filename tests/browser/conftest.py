@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Page
 
-from devstack.chromium import chromium
 from devstack.stack import Stack
-from starter.client import TransferClient
-from starter.operations import make_books
-from starter.services import connect, settings_of
+from starter.cli.setup import make_books
+from starter.client.client import TransferClient
+from starter.client.connect import connect, settings_of
 from tests.browser.pages import TemporalUi, window
+from tests.tools.chromium import chromium
 
 RUNBOOK = "https://docs.sb.example/operations"
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, quote_plus, urlsplit
 
 from playwright.async_api import FrameLocator, Locator, Page, async_playwright, expect
 
-from devstack.chromium import Chromium
+from tests.tools.chromium import Chromium
 
 # No call to anybody but the UI, and nothing that a machine without a screen or a user of its own has not.
 _OPTIONS = (

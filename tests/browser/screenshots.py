@@ -8,15 +8,15 @@ from pathlib import Path
 
 from playwright.async_api import Page, expect
 
-from devstack import debian
-from devstack.chromium import TOOLS, chromium
 from devstack.stack import Stack
 from domain.vocabulary import TransferState
-from starter.client import TransferClient
-from starter.operations import make_books
-from starter.services import connect, settings_of
-from starter.watching import sights
+from starter.cli.setup import make_books
+from starter.cli.watch import sights
+from starter.client.client import TransferClient
+from starter.client.connect import connect, settings_of
 from tests.browser.pages import TemporalUi, window
+from tests.tools import debian
+from tests.tools.chromium import TOOLS, chromium
 
 DOCS = Path(__file__).parents[2] / "docs"
 RUNBOOK = "https://docs.sb.example/operations"

@@ -11,9 +11,9 @@ from playwright.async_api import Page, Request, expect
 
 from devstack.stack import Stack
 from domain.vocabulary import TransferState
-from starter.answers import PreparedTransfer
-from starter.client import TransferClient
-from starter.watching import sights
+from starter.cli.watch import sights
+from starter.client.client import TransferClient
+from starter.client.models import PreparedTransfer
 from tests.browser.conftest import RUNBOOK
 from tests.browser.pages import COLUMNS, TemporalUi
 

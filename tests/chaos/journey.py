@@ -14,8 +14,8 @@ from domain.messages import EnvironmentSummary, Reject, Release, Reschedule, Sta
 from domain.naming import mailbox_workflow_id_of, workflow_id_of
 from domain.steps import ActivityName
 from domain.vocabulary import TransferState
-from starter.client import TransferClient
-from starter.remote import RemoteTransfer
+from starter.client.client import TransferClient
+from starter.client.workflow_handle import RemoteTransfer
 from tests.chaos.blows import Ring
 from tests.chaos.faults import PASSING, Boundary, Ending, Fault
 from tests.chaos.hooks import Hooks, Plan

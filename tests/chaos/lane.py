@@ -23,9 +23,9 @@ from adapters.temporal.running_workflows import TemporalLiveness
 from adapters.verify.verifier import PostgresVerifier
 from devstack.mail import MailFolder
 from devstack.stack import Stack
-from starter.client import TransferClient
-from starter.operations import make_books
-from starter.services import connect, database, settings_of
+from starter.cli.setup import make_books
+from starter.client.client import TransferClient
+from starter.client.connect import connect, database, settings_of
 from tests.chaos.blows import Ring
 from tests.chaos.faults import Ending, Fault, draw
 from tests.chaos.hooks import Hooks

@@ -18,8 +18,8 @@ from domain.authority import Caller, Role
 from domain.errors import LoginEmailInvalid, WrongMoment
 from domain.naming import workflow_id_of
 from domain.vocabulary import MailKind, TransferState
-from starter.client import TransferClient
-from starter.watching import sights
+from starter.cli.watch import sights
+from starter.client.client import TransferClient
 
 
 class Marks:

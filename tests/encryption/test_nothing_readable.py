@@ -23,10 +23,10 @@ from devstack.binaries import temporal_cli
 from devstack.mail import MailCatcher
 from devstack.stack import Stack
 from domain.reconciliation import RECONCILE_SCHEDULE
-from starter.operations import make_books
-from starter.output import ExitCode, Output
-from starter.payloadkeys import tell_key_use
-from starter.services import Surroundings, connect, settings_of
+from starter.cli.output import ExitCode, Output
+from starter.cli.payload_keys import tell_key_use
+from starter.cli.setup import make_books
+from starter.client.connect import Surroundings, connect, settings_of
 from tests.encryption.marks import MarkedRun, Run
 from tests.observability.collector import Collector
 from workflows import search_attributes

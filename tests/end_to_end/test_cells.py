@@ -14,9 +14,9 @@ from devstack.binaries import elder_postgres
 from devstack.postgres import EmbeddedPostgres
 from devstack.stack import Stack
 from domain.vocabulary import TransferState
-from starter.client import TransferClient
-from starter.operations import make_books
-from starter.services import connect, settings_of
+from starter.cli.setup import make_books
+from starter.client.client import TransferClient
+from starter.client.connect import connect, settings_of
 from tests.end_to_end.test_kills import clean_environment, counts, largest_environment, other_firm, reach
 
 TOOLS = Path(__file__).parents[2] / ".tools"

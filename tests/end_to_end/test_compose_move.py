@@ -29,8 +29,8 @@ from devstack.postgres import EmbeddedPostgres
 from devstack.seed import SHOW_MOVES
 from devstack.temporal import EmbeddedTemporal
 from domain.authority import Role
-from starter.operations import make_books
-from starter.services import settings_of
+from starter.cli.setup import make_books
+from starter.client.connect import settings_of
 from tests.end_to_end.compose import SERVICES, bare, environment_of, filled_in_example, native, run_roles, seconds
 
 SWITCH = next(move for move in SHOW_MOVES if move.scenario == "switch")

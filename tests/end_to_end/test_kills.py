@@ -20,10 +20,10 @@ from devstack.info import environment_of
 from devstack.seed import SHOW_MOVES
 from devstack.stack import Stack
 from domain.vocabulary import TransferState
-from starter.client import TransferClient
-from starter.operations import make_books
-from starter.services import connect, settings_of
-from starter.watching import sights
+from starter.cli.setup import make_books
+from starter.cli.watch import sights
+from starter.client.client import TransferClient
+from starter.client.connect import connect, settings_of
 from tests.end_to_end.up import Up, kill_all, kill_everything
 
 OTHERS = ("SB_TRANSFER_", "TEMPORAL_")

@@ -30,13 +30,13 @@ from domain.naming import mailbox_workflow_id_of
 from domain.reconciliation import RECONCILE_SCHEDULE, Inspect, Reconcile, Reconciled
 from domain.violations import Violation
 from domain.vocabulary import MailKind, TransferState
-from starter.answers import PreparedTransfer
-from starter.client import TransferClient
-from starter.operations import make_books
-from starter.services import connect, database, settings_of
-from starter.watching import sights
-from workflows.queues import TRANSFERS
+from starter.cli.setup import make_books
+from starter.cli.watch import sights
+from starter.client.client import TransferClient
+from starter.client.connect import connect, database, settings_of
+from starter.client.models import PreparedTransfer
 from workflows.reconcile import VIOLATED, ReconcileWorkflow
+from workflows.task_queues import TRANSFERS
 
 COMMAND = str(Path(sys.executable).with_name("sb-transfer"))
 OTHERS = ("SB_TRANSFER_", "TEMPORAL_")

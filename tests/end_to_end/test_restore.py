@@ -12,9 +12,9 @@ from devstack.binaries import postgres_bin
 from devstack.stack import Stack
 from devstack.worker import WorkerProcess
 from domain.vocabulary import TransferState
-from starter.client import TransferClient
-from starter.operations import make_books
-from starter.services import connect, settings_of
+from starter.cli.setup import make_books
+from starter.client.client import TransferClient
+from starter.client.connect import connect, settings_of
 from tests.end_to_end.test_kills import clean_environment, reach
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations" / "restore.md"

@@ -15,9 +15,9 @@ from devstack.binaries import temporal_cli
 from devstack.seed import SHOW_MOVES
 from devstack.stack import Stack
 from domain.vocabulary import Scenario, TransferState
-from starter.client import TransferClient
-from starter.operations import make_books
-from starter.services import connect, settings_of
+from starter.cli.setup import make_books
+from starter.client.client import TransferClient
+from starter.client.connect import connect, settings_of
 from tests.end_to_end.test_kills import clean_environment, reach
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"

@@ -28,12 +28,12 @@ from domain.errors import (
 )
 from domain.steps import StepName, StepState
 from domain.vocabulary import CheckKind, EnvironmentStatus, MailKind, Scenario, TransferState, UndoReason
-from starter.answers import PreparedTransfer, Source
-from starter.client import TransferClient
-from starter.demoreport import mails_caught
-from starter.operations import make_books
-from starter.services import connect, settings_of
-from starter.watching import sights
+from starter.cli.demo_report import mails_caught
+from starter.cli.setup import make_books
+from starter.cli.watch import sights
+from starter.client.client import TransferClient
+from starter.client.connect import connect, settings_of
+from starter.client.models import PreparedTransfer, Source
 
 READ_ONLY = "25006"
 OTHERS = ("SB_TRANSFER_", "TEMPORAL_")

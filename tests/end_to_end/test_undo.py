@@ -9,11 +9,11 @@ import pytest
 from devstack.stack import Stack
 from domain import messages as m
 from domain.vocabulary import MailKind, TransferState, UndoReason
-from starter.answers import PreparedTransfer
-from starter.client import TransferClient
-from starter.operations import make_books
-from starter.services import connect, settings_of
-from starter.watching import sights
+from starter.cli.setup import make_books
+from starter.cli.watch import sights
+from starter.client.client import TransferClient
+from starter.client.connect import connect, settings_of
+from starter.client.models import PreparedTransfer
 
 OTHERS = ("SB_TRANSFER_", "TEMPORAL_")
 FIRM = "10003"

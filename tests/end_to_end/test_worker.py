@@ -21,9 +21,9 @@ from devstack.seed import SHOW_MOVES
 from devstack.stack import Stack
 from devstack.worker import COMMAND
 from domain.vocabulary import TransferState
-from starter.client import TransferClient
-from starter.operations import make_books
-from starter.services import connect, settings_of
+from starter.cli.setup import make_books
+from starter.client.client import TransferClient
+from starter.client.connect import connect, settings_of
 from tests.end_to_end.test_kills import clean_environment, largest_environment, other_firm, reach
 
 SWITCH = next(move for move in SHOW_MOVES if move.scenario == "switch")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from devstack import debian
+from tests.tools import debian
 
 
 def test_a_program_is_fetched_once_by_however_many_ask(tmp_path: Path) -> None:

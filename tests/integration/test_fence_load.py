@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from devstack.hammer import KINDS, hammering, lay_out
 from devstack.postgres import EmbeddedPostgres
-from devstack.siege import besiege, score
 from tests.integration.desk import Desk
+from tests.load.freeze_cycles import besiege, score
+from tests.load.writers import KINDS, hammering, lay_out
 
 _CYCLES = 4
 

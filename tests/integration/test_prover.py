@@ -23,7 +23,7 @@ from domain import messages as m
 from domain.certificate import Certificate
 from domain.errors import CertificateUnknown, CloneDiffers, Superseded
 from domain.messages import CloneProgress
-from starter.comparing import Comparer
+from starter.client.comparison import Comparer
 from tests.integration.desk import Desk, Move
 
 SIGNER = CertificateSigner([SecretStr(base64.b64encode(os.urandom(32)).decode())])

@@ -13,7 +13,7 @@ import pytest
 from devstack import processes
 from devstack.certificates import Certificates, make_certificates
 from devstack.mail import MailCatcher, MailFolder
-from devstack.mailprocess import MailProcess
+from devstack.mail_process import MailProcess
 
 
 def letter(number: int = 1) -> EmailMessage:

@@ -18,10 +18,10 @@ from devstack.issuer import EmbeddedIssuer
 from devstack.stack import Stack
 from domain.authority import Caller, Role
 from domain.reconciliation import RECONCILE_WORKFLOW, Reconcile
-from starter.operations import make_books
-from starter.services import connect, settings_of
+from starter.cli.setup import make_books
+from starter.client.connect import connect, settings_of
 from tests.observability.collector import Collector
-from workflows.queues import TRANSFERS
+from workflows.task_queues import TRANSFERS
 
 OTHERS = ("SB_TRANSFER_", "TEMPORAL_", "OTEL_")
 OLD, NEW, OTHER = "10001", "10002", "10003"

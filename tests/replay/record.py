@@ -26,7 +26,8 @@ from tests.replay.converting import CONVERTER
 from tests.workflows.evenings import SHORT, Evenings, asked, away, back, put_off
 from tests.workflows.story import Transfer, reach, skip, to_inspection, upload
 from tests.workflows.world import TTL, Gate, workers
-from workflows import policies, queues, search_attributes
+from workflows import policies, search_attributes
+from workflows import task_queues as queues
 from workflows.transfer import TransferWorkflow
 
 HISTORIES = Path(__file__).parent / "histories"

@@ -19,8 +19,8 @@ from tests.replay.converting import CONVERTER
 from tests.replay.test_replay import RECORDED_TRANSFERS, history_of
 from tests.workflows.story import Transfer, reach, to_inspection, upload
 from tests.workflows.world import Gate, workers
-from workflows import queues
-from workflows.runner import sandbox
+from workflows import task_queues as queues
+from workflows.sandbox import sandbox
 from workflows.transfer import TransferWorkflow
 
 _NONDETERMINISM = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR

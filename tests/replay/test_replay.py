@@ -14,7 +14,7 @@ from tests.replay.converting import CONVERTER
 from tests.replay.incompatible import IncompatibleWorkflow
 from tests.replay.record import HISTORIES, STORIES
 from workflows.mailbox import MailboxForwardingWorkflow
-from workflows.runner import sandbox
+from workflows.sandbox import sandbox
 from workflows.transfer import TransferWorkflow
 
 # The newest code's at the top; those of earlier releases, which running transfers may stem from, in a folder for each.

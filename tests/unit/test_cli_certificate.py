@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from starter.cli import execute
-from starter.output import ExitCode
+from starter.cli.main import execute
+from starter.cli.output import ExitCode
 from tests.unit.test_certificate import FILE, SIGNER, certificate, new_key
 
 

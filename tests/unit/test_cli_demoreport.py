@@ -11,7 +11,7 @@ from pydantic_core import to_json
 
 from adapters.transfer.queries import MailRecord
 from domain.vocabulary import CheckKind, ConsequenceKind, EnvironmentStatus, MailKind, Scenario, TransferState
-from starter.demoreport import (
+from starter.cli.demo_report import (
     BankLine,
     CheckLine,
     ConsequenceLine,

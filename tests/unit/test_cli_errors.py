@@ -19,9 +19,9 @@ from domain.errors import (
     WrongMoment,
     all_errors,
 )
-from starter.cli import execute
-from starter.output import ExitCode, Output, report, run
-from starter.remote import NoWorker
+from starter.cli.main import execute
+from starter.cli.output import ExitCode, Output, report, run
+from starter.client.workflow_handle import NoWorker
 
 SETTINGS = (
     "SB_TRANSFER_DATABASE_URL",

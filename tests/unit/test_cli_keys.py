@@ -10,9 +10,9 @@ from pydantic import SecretStr
 
 from adapters.crypto.ticket_seal import TicketSeal
 from devstack.lock import FolderLock
-from starter.cli import execute
-from starter.keys import rings
-from starter.output import ExitCode
+from starter.cli.key_rotation import rings
+from starter.cli.main import execute
+from starter.cli.output import ExitCode
 from tests.unit.test_ticket_seal import CLAIMS
 
 

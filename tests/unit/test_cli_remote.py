@@ -17,8 +17,8 @@ from domain.errors import (
     WrongMoment,
     all_errors,
 )
-from starter import remote
-from starter.remote import NoWorker, as_domain_error, domain_errors
+from starter.client import workflow_handle as remote
+from starter.client.workflow_handle import NoWorker, as_domain_error, domain_errors
 
 
 @pytest.mark.parametrize("kind", all_errors().values(), ids=lambda kind: kind.__name__)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from domain.errors import Misconfigured
-from starter.ticketfile import TicketFile
+from starter.cli.ticket_file import TicketFile
 
 
 def test_a_ticket_is_written_for_its_owner_only(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from domain.reconciliation import Findings, Reconciled
 from domain.steps import STEPS, StepName, StepState
 from domain.violations import Violation, ViolationKind
 from domain.vocabulary import MailKind, TransferState, UndoReason
-from workflows import console
-from workflows.console import current_details, mailbox_details, progress_told, reconciled_details
+from workflows import details as console
+from workflows.details import current_details, mailbox_details, progress_told, reconciled_details
 from workflows.markdown import fenced
 from workflows.transfer import TransferWorkflow
 

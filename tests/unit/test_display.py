@@ -12,8 +12,9 @@ from rich.console import Console, RenderableType
 from domain import messages as m
 from domain.steps import STEPS, StepName, StepState
 from domain.vocabulary import CheckKind, LicenceKind, MailKind, Scenario, TransferState, UndoReason
-from starter import display, tables
-from starter.answers import Sight, Source, Trouble
+from starter.cli import panels as display
+from starter.cli import tables
+from starter.client.models import Sight, Source, Trouble
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 NOW = datetime(2026, 7, 1, 20, 0, tzinfo=UTC)

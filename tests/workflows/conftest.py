@@ -13,7 +13,8 @@ from domain import messages as m
 from domain.naming import workflow_id_of
 from tests.workflows.story import Transfer
 from tests.workflows.world import Gate, workers
-from workflows import queues, search_attributes
+from workflows import search_attributes
+from workflows import task_queues as queues
 from workflows.transfer import TransferWorkflow
 
 

@@ -38,7 +38,8 @@ from domain.vocabulary import MailKind, TransferState
 from tests.workflows.modelled import Moment
 from tests.workflows.stage import Stage, time_skipping
 from tests.workflows.story import Transfer
-from workflows import policies, queues
+from workflows import policies
+from workflows import task_queues as queues
 from workflows.transfer import TransferWorkflow
 
 _Answer = TypeVar("_Answer")

@@ -16,7 +16,7 @@ from domain.naming import workflow_id_of
 from domain.vocabulary import TransferState, UndoReason
 from tests.workflows.story import Transfer, reach, upload
 from tests.workflows.world import Gate, workers
-from workflows import queues
+from workflows import task_queues as queues
 from workflows.transfer import TransferWorkflow
 
 

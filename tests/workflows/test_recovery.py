@@ -13,8 +13,8 @@ from temporalio.worker import Worker
 
 from activities.boundary import ErrorBoundary
 from activities.clone import CloneActivities
-from activities.gate import GateActivities
-from activities.log import LogActivities
+from activities.event_log import LogActivities
+from activities.freeze_release import GateActivities
 from activities.mail import MailActivities
 from activities.reconcile import ReconcileActivities
 from activities.tickets import TicketActivities, UploadActivities
@@ -35,11 +35,11 @@ from domain.reconciliation import (
 from domain.violations import REMEDY, Violation, ViolationKind
 from domain.vocabulary import MailKind, TransferState, UndoReason
 from tests.workflows.world import Gate, ReservationBook
-from workflows import queues
+from workflows import task_queues as queues
 from workflows.mailbox import MailboxForwardingWorkflow
 from workflows.reconcile import VIOLATED, ReconcileWorkflow
 from workflows.recovery import RecoveryWorkflow
-from workflows.runner import sandbox
+from workflows.sandbox import sandbox
 
 UNDONE_IN_ORDER = ["begin_undo", "drop", "release_reservation", "revoke", "unfreeze", "finish_undo", "send undone"]
 

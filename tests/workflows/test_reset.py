@@ -13,7 +13,7 @@ from domain.naming import mailbox_workflow_id_of, workflow_id_of
 from domain.vocabulary import MailKind, TransferState
 from tests.workflows.stage import Stage
 from tests.workflows.story import Transfer, reach, to_inspection
-from workflows import queues
+from workflows import task_queues as queues
 from workflows.transfer import TransferWorkflow
 
 RELEASE = m.Release(released_by="new side")

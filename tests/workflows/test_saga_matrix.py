@@ -23,7 +23,8 @@ from tests.workflows.faults import REFUSALS, Case, Fault, Kind, Story, cases
 from tests.workflows.modelled import Moment
 from tests.workflows.stage import Stage
 from tests.workflows.story import Transfer
-from workflows import policies, queues
+from workflows import policies
+from workflows import task_queues as queues
 from workflows.transfer import TransferWorkflow
 
 CASES = cases(STEPS, ActivityName)

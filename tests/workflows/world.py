@@ -11,24 +11,25 @@ from temporalio.client import Client
 from temporalio.worker import Worker, WorkflowRunner
 
 from activities.boundary import ErrorBoundary
+from activities.certification import ProofActivities
 from activities.clone import CloneActivities
-from activities.evenings import EveningActivities
-from activities.gate import GateActivities
-from activities.log import LogActivities
+from activities.event_log import LogActivities
+from activities.freeze_release import GateActivities
 from activities.mail import MailActivities
-from activities.proof import ProofActivities
-from activities.roster import Roster
-from activities.successor import SuccessorActivities
+from activities.registry import Roster
+from activities.scheduling import EveningActivities
+from activities.target_setup import SuccessorActivities
 from activities.tickets import TicketActivities, UploadActivities
 from domain import messages as m
 from domain.errors import TransferError
 from domain.ports import MustStop, ReportProgress
 from domain.vocabulary import CheckKind, ConsequenceKind, MailKind, Scenario
 from domain.window import Window
-from workflows import policies, queues
+from workflows import policies
+from workflows import task_queues as queues
 from workflows.mailbox import MailboxForwardingWorkflow
 from workflows.recovery import RecoveryWorkflow
-from workflows.runner import sandbox
+from workflows.sandbox import sandbox
 from workflows.transfer import TransferWorkflow
 
 TTL = timedelta(days=30)

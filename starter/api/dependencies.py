@@ -1,0 +1,177 @@
+"""The door itself: who is calling, and whether this caller may do this with that transfer."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
+from typing import Annotated
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from structlog.contextvars import bind_contextvars
+
+from adapters.api_store.idempotency import PostgresIdempotencyKeys
+from adapters.api_store.rate_limit import PostgresAttempts
+from adapters.transfer.queries import EnvironmentRecord, Standing
+from domain import messages as m
+from domain.authority import Action, Caller
+from domain.errors import EnvironmentUnknown, TransferUnknown
+from starter.client.client import TransferClient
+from starter.http.problems import NotAllowed, ReasonMissing, TooManyAttempts
+from starter.http.tokens import NotAuthenticated, TokenChecker
+
+_IPV6 = 6
+_scheme = HTTPBearer(auto_error=False, description="A token of the platform's identity provider.")
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What every request needs; made once by `starter.api.main`."""
+
+    client: TransferClient
+    tokens: TokenChecker
+    keys: PostgresIdempotencyKeys
+    attempts: PostgresAttempts
+    zone: ZoneInfo
+    listening: Counter[str] = field(default_factory=Counter)
+    """Live streams of this process by the subject of the caller's token."""
+
+    async def caller(self, request: Request) -> Caller:
+        """Return who sent a request; asked twice, the token is checked once.
+
+        Raises:
+            NotAuthenticated: The request has no token, or one that is not good.
+            Unavailable: The identity provider does not answer.
+        """
+        known: Caller | None = getattr(request.state, "caller", None)
+        if known is None:
+            scheme, _, token = request.headers.get("authorization", "").partition(" ")
+            if scheme.lower() != "bearer" or not token.strip():
+                raise NotAuthenticated
+            known = await self.tokens.caller(token.strip())
+            request.state.caller = known
+        return known
+
+    async def transfer(self, caller: Caller, action: Action, transfer_id: UUID) -> m.TransferRecord:
+        """Return a transfer with which the caller may do this.
+
+        Raises:
+            NotAllowed: The caller's role never may, or it is the other side's to do.
+            TransferUnknown: There is no such transfer, or it is nobody's of the caller's; the two look the same.
+        """
+        self.require(caller, action)
+        record = await self.client.transfer(transfer_id)
+        _let_in(caller, action, record)
+        return record
+
+    async def standing(self, caller: Caller, transfer_id: UUID) -> Standing:
+        """Return where a transfer stands that the caller may see; raises as `transfer` does."""
+        self.require(caller, Action.SEE)
+        standing = await self.client.standing(transfer_id)
+        _let_in(caller, Action.SEE, standing)
+        return standing
+
+    async def environment(self, caller: Caller, action: Action, environment_id: UUID) -> EnvironmentRecord:
+        """Return an environment with which the caller, as its present holder, may do this.
+
+        Raises:
+            NotAllowed: The caller's role never may.
+            EnvironmentUnknown: There is none, or it is somebody else's; the two look the same.
+        """
+        self.require(caller, action)
+        environment = await self.client.environment(str(environment_id))
+        if not caller.may(action, old_licence=environment.licence_number, new_licence=None):
+            raise EnvironmentUnknown
+        return environment
+
+    def require(self, caller: Caller, action: Action) -> None:
+        """Make sure that the caller's role may do this at all.
+
+        Raises:
+            NotAllowed: It may not.
+        """
+        if not caller.may_somewhere(action):
+            raise NotAllowed
+
+    def require_reason(self, caller: Caller, action: Action, reason: str) -> None:
+        """Make sure that whoever has to say why does.
+
+        Raises:
+            ReasonMissing: The caller does not.
+        """
+        if caller.must_say_why(action) and not reason.strip():
+            raise ReasonMissing
+
+    async def admit(self, request: Request, caller: Caller, licence: str) -> None:
+        """Make sure that neither this licence nor this address tries too often.
+
+        Raises:
+            TooManyAttempts: One of them does.
+        """
+        who = [f"licence {licence}"]
+        if caller.is_bound_to_licence:  # the platform and support speak for many, from one address
+            who.append(f"address {_address_of(request)}")
+        if wait := await self.attempts.count(who):
+            raise TooManyAttempts(wait=wait)
+
+    async def answer_for(self, caller: Caller, action: Action, transfer_id: UUID, reason: str) -> None:
+        """Write down that somebody acts on books that are not theirs, and why, before it is done.
+
+        Raises:
+            ReasonMissing: The caller has to say why and does not.
+        """
+        bind_contextvars(transfer_id=str(transfer_id))  # for the log: no path names a transfer that begins
+        self.require_reason(caller, action, reason)
+        if caller.must_say_why(action):
+            await self.client.tell(transfer_id, actor=actor_of(caller), kind=f"support_{action.value}", reason=reason)
+
+
+def _let_in(caller: Caller, action: Action, record: m.TransferRecord) -> None:
+    """Make sure that the caller may do this with a transfer.
+
+    Raises:
+        NotAllowed: It is the other side's to do.
+        TransferUnknown: It is nobody's of the caller's, and looks as if there were none.
+    """
+    licences = {"old_licence": record.source_licence, "new_licence": record.target_licence}
+    if not caller.may(Action.SEE, **licences):
+        raise TransferUnknown
+    if not caller.may(action, **licences):
+        raise NotAllowed
+
+
+def _address_of(request: Request) -> str:
+    """Return where a request comes from; of an IPv6 address the network, for everybody has a whole one (RFC 6177)."""
+    host = request.client.host if request.client else ""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    return str(ip_network(f"{host.partition('%')[0]}/64", strict=False)) if address.version == _IPV6 else host
+
+
+def actor_of(caller: Caller) -> str:
+    """Return how the event log names a caller: the person, and in what capacity."""
+    capacity = caller.licence_number or ", ".join(sorted(caller.roles))
+    return f"{caller.name} ({capacity})"
+
+
+def the_door(request: Request) -> Door:
+    """Return the door of the application that serves a request."""
+    door: Door = request.app.state.door
+    return door
+
+
+async def _the_door(request: Request) -> Door:
+    """Return the door without leaving the event loop: FastAPI hands what is not async to a thread, and waits for it."""
+    return the_door(request)
+
+
+async def the_caller(request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Depends(_scheme)]) -> Caller:
+    """Return who sent a request; the unused parameter puts the scheme into the API's description."""
+    return await the_door(request).caller(request)
+
+
+TheDoor = Annotated[Door, Depends(_the_door)]
+TheCaller = Annotated[Caller, Depends(the_caller)]

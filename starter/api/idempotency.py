@@ -1,0 +1,108 @@
+"""POSTs that may be sent again: the second one gets the first one's answer."""
+
+import re
+from collections.abc import Callable, Coroutine
+from hashlib import sha256
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from starlette.datastructures import UploadFile
+
+from adapters.api_store.idempotency import Claim, KeptAnswer, Standing
+from domain.authority import Caller
+from starter.api.dependencies import the_door
+from starter.http.problems import FieldProblem, KeyInUse, KeyReused, RequestInvalid, answer
+
+KEY_HEADER = "Idempotency-Key"
+KEY_PATTERN = r"^[\x21-\x7e]{1,200}$"
+_KEPT_HEADERS = ("content-type", "location", "cache-control")
+_Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+_FIRST_ERROR = 400
+
+
+class OnceRoute(APIRoute):
+    """A route whose POST needs an Idempotency-Key and keeps its answer under it.
+
+    Refusals and failures are not kept: they have done nothing, so the same key may try again.
+    """
+
+    def get_route_handler(self) -> _Handler:
+        """Return FastAPI's own handler between looking up the key and keeping the answer."""
+        handle = super().get_route_handler()
+
+        async def once(request: Request) -> Response:
+            if request.method != "POST":
+                return await handle(request)
+            door = the_door(request)
+            caller = await door.caller(request)
+            key = request.headers.get(KEY_HEADER, "")
+            if not re.fullmatch(KEY_PATTERN, key):
+                problem = FieldProblem(
+                    where=f"header.{KEY_HEADER}", problem="give a new one, 1 to 200 visible characters, per new request"
+                )
+                return answer(request, RequestInvalid(), (problem,))
+            try:
+                digest = await _digest(request, caller)
+                return await _stand(handle, request, await door.keys.begin(caller.subject, key, digest))
+            finally:
+                await request.close()  # the files of a form that nobody else read
+
+        return once
+
+
+async def _stand(handle: _Handler, request: Request, standing: Claim | KeptAnswer | Standing) -> Response:
+    """Answer by what became of a request's key.
+
+    Raises:
+        KeyInUse, KeyReused: Somebody is at work, or another request had this key.
+    """
+    match standing:
+        case KeptAnswer():
+            return Response(standing.body, standing.status, {**standing.headers, "Idempotency-Replayed": "true"})
+        case Standing.AT_WORK:
+            raise KeyInUse
+        case Standing.OTHER_REQUEST:
+            raise KeyReused
+        case Claim():
+            return await _work(handle, request, standing)
+
+
+async def _work(handle: _Handler, request: Request, claim: Claim) -> Response:
+    """Handle a request and keep its answer, or let go of its key."""
+    keys = the_door(request).keys
+    try:
+        response = await handle(request)
+    except BaseException:
+        await keys.abandon(claim)
+        raise
+    if response.status_code >= _FIRST_ERROR:
+        await keys.abandon(claim)
+        return response
+    headers = {name: value for name, value in response.headers.items() if name in _KEPT_HEADERS}
+    await keys.finish(claim, KeptAnswer(response.status_code, headers, bytes(response.body)))
+    return response
+
+
+async def _digest(request: Request, caller: Caller) -> bytes:
+    """Return 32 bytes, the same for the same request of the same capacity.
+
+    A form counts by its fields, for its boundary is random. Whoever speaks for another licence by now, or has another
+    role, gets none of the answers of before.
+    """
+    capacity = f"{caller.licence_number} {' '.join(sorted(caller.roles))}"
+    digest = sha256(f"{capacity}\n{request.method} {request.url.path}?{request.url.query}\n".encode())
+    if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        form = await request.form()
+        for name, value in sorted(form.multi_items(), key=lambda item: item[0]):
+            content = await _content(value) if isinstance(value, UploadFile) else value.encode()
+            digest.update(sha256(name.encode()).digest() + sha256(content).digest())
+    else:
+        digest.update(await request.body())
+    return digest.digest()
+
+
+async def _content(file: UploadFile) -> bytes:
+    content = await file.read()
+    await file.seek(0)
+    return content

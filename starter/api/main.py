@@ -1,0 +1,108 @@
+"""The API as a program: `sb-transfer api`, or `python -m starter.api.main`."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+from temporalio.client import Interceptor
+from temporalio.runtime import Runtime
+
+from adapters.api_store.idempotency import PostgresIdempotencyKeys
+from adapters.api_store.rate_limit import PostgresAttempts
+from adapters.observability.logs import LogFormat, configure_logs
+from adapters.observability.runtime import start_runtime
+from adapters.observability.tracing import traced
+from adapters.settings import Settings
+from domain.errors import TransferError
+from starter.api.application import build_app
+from starter.api.dependencies import Door
+from starter.client.connect import connect, database, surroundings
+from starter.http.server import listen, server_of
+from starter.http.tokens import TokenChecker, require_identity_settings
+
+_log = logging.getLogger("sb_transfer.api")
+# Whoever waits for a freeze gets an answer; a live stream is ended.
+_GRACE_SECONDS = 20
+
+
+@asynccontextmanager
+async def open_door(
+    settings: Settings,
+    environment: Mapping[str, str],
+    *,
+    interceptors: Iterable[Interceptor] = (),
+    runtime: Runtime | None = None,
+) -> AsyncIterator[Door]:
+    """Connect everything that requests need.
+
+    Raises:
+        Misconfigured: A setting is missing.
+        Unavailable: A server does not answer.
+    """
+    issuer, jwks_url = require_identity_settings(settings.oidc_issuer, settings.oidc_jwks_url)
+    async with (
+        connect(settings, environment=environment, interceptors=interceptors, runtime=runtime) as client,
+        database(settings) as pool,
+    ):
+        yield Door(
+            client=client,
+            tokens=TokenChecker(issuer=issuer, audience=settings.oidc_audience, jwks_url=jwks_url),
+            keys=PostgresIdempotencyKeys(pool),
+            attempts=PostgresAttempts(pool, settings.api_uploads_per_minute),
+            zone=settings.zone,
+        )
+
+
+async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
+    """Serve until SIGTERM or SIGINT; requests that are at work are finished first.
+
+    Raises:
+        Misconfigured: A setting is missing, or the port is taken.
+        Unavailable: A server does not answer at the start.
+    """
+    async with AsyncExitStack() as resources:
+        tracing = resources.enter_context(traced("sb-transfer-api"))
+        runtime = start_runtime(settings.metrics_bind)
+        interceptors = tracing.interceptors() if tracing else ()
+        door = await resources.enter_async_context(
+            open_door(settings, environment, interceptors=interceptors, runtime=runtime)
+        )
+
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[Door]:
+            yield door
+
+        app = build_app(opened, runtime.metric_meter)
+        if tracing:
+            # Probes are no part of any story; what a stream sends would be a span each.
+            FastAPIInstrumentor.instrument_app(
+                app, tracer_provider=tracing.provider, excluded_urls="livez,readyz", exclude_spans=["receive", "send"]
+            )
+        served = server_of(
+            app,
+            settings.api_host,
+            settings.api_port,
+            grace_seconds=_GRACE_SECONDS,
+            trusted_proxies=settings.api_trusted_proxies,
+        )
+        await listen(served, _log)
+
+
+def main() -> int:
+    """Serve; return the exit code: 0 after a signal, 3 without a server, 4 with unusable settings."""
+    configure_logs(LogFormat.AUTO)
+    try:
+        here = surroundings()
+        configure_logs(here.settings.log_format)
+        asyncio.run(serve(here.settings, here.environment))
+    except TransferError as error:
+        _log.error("%s", error)
+        return 3 if error.retryable else 4
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""What callers are shown: the half of a transfer that is theirs, and all of it for those who look after it."""
+
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import Field
+
+from domain import messages as m
+from domain.authority import Caller, Side
+from domain.messages import Message
+from domain.steps import StepName, StepState
+from domain.vocabulary import MailKind, Scenario, TransferState, UndoReason
+from starter.client.models import Sight
+
+
+class EnvironmentView(Message):
+    """An environment by the names that people use."""
+
+    environment_id: UUID
+    name: str
+    url: str
+    licence_number: str
+
+
+class StepView(Message):
+    """One step of the story."""
+
+    step: StepName
+    state: StepState
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class TransferView(Message):
+    """Where a transfer stands. What belongs to the other side is null."""
+
+    transfer_id: UUID
+    state: TransferState
+    scenario: Scenario | None
+    old: EnvironmentView | None
+    new: EnvironmentView | None
+    waiting_for: str
+    ticket_expires_at: datetime | None
+    starts_at: datetime | None
+    steps: list[StepView]
+    progress: m.CloneProgress | None = Field(description="the clone or the verification under way")
+    comparison: m.ComparisonSummary | None
+    mail_problems: list[m.MailProblem] | None = Field(description="null for those who do not look after mail")
+    undo_reason: UndoReason | None
+    undo_detail: str | None
+
+
+class TransferLine(Message):
+    """A transfer in a list."""
+
+    transfer_id: UUID
+    state: TransferState
+    scenario: Scenario | None
+    environment_name: str | None
+    source_licence: str | None
+    target_licence: str | None
+    starts_at: datetime | None
+    created_at: datetime
+    undo_reason: UndoReason | None
+
+
+class TransferPage(Message):
+    """Transfers from new to old."""
+
+    items: list[TransferLine]
+    next_cursor: str | None = Field(description="for the next page; null on the last one")
+
+
+class EventView(Message):
+    """One line of a transfer's audit log."""
+
+    event_id: int
+    at: datetime
+    actor: str
+    kind: str
+    reason: str
+
+
+class MailView(Message):
+    """What became of a mail that was asked for again."""
+
+    kind: MailKind
+    sent: int
+    problems: list[m.MailProblem]
+
+
+class PlannedView(Message):
+    """The evening that a move waits for."""
+
+    transfer_id: UUID
+    starts_at: datetime
+    closes_at: datetime
+
+
+class Accepted(Message):
+    """Something that goes on by itself; `Location` says where to look."""
+
+    transfer_id: UUID
+    state: TransferState
+
+
+def view(sight: Sight, record: m.TransferRecord, caller: Caller) -> TransferView:
+    """Return what a caller may see of a transfer.
+
+    The old side does not learn where its customer went or how the new side is called; the new side does not learn of
+    the ticket's life, nor why the old side's people did something.
+    """
+    status = sight.status
+    everything = caller.sees_everything()
+    sides = caller.sides(old_licence=record.source_licence, new_licence=record.target_licence)
+    sees_old, sees_new = everything or Side.OLD in sides, everything or Side.NEW in sides
+    return TransferView(
+        transfer_id=status.transfer_id,
+        state=status.state,
+        scenario=status.scenario if sees_new else None,
+        old=_environment(status.old) if sees_old else None,
+        new=_environment(status.new) if sees_new else None,
+        # Names a person at the other side, or an inner cause, now and then.
+        waiting_for=status.waiting_for if everything else "",
+        ticket_expires_at=status.ticket_expires_at if sees_old else None,
+        starts_at=status.starts_at,
+        steps=[
+            StepView(step=step.step, state=step.state, started_at=step.started_at, finished_at=step.finished_at)
+            for step in status.steps
+        ],
+        progress=sight.clone,
+        comparison=status.comparison if sees_new else None,
+        mail_problems=status.mail_problems if everything else None,
+        undo_reason=status.undo_reason,
+        undo_detail=status.undo_detail if everything else None,
+    )
+
+
+def line(record: m.TransferRecord, caller: Caller) -> TransferLine:
+    """Return what a caller may see of a transfer in a list."""
+    sides = caller.sides(old_licence=record.source_licence, new_licence=record.target_licence)
+    sees_old = caller.sees_everything() or Side.OLD in sides
+    sees_new = caller.sees_everything() or Side.NEW in sides
+    return TransferLine(
+        transfer_id=record.transfer_id,
+        state=record.state,
+        scenario=record.scenario if sees_new else None,
+        environment_name=record.environment_name if sees_old else None,
+        source_licence=record.source_licence if sees_old else None,
+        target_licence=record.target_licence if sees_new else None,
+        starts_at=record.starts_at,
+        created_at=record.created_at,
+        undo_reason=record.undo_reason,
+    )
+
+
+def _environment(summary: m.EnvironmentSummary | None) -> EnvironmentView | None:
+    if summary is None:
+        return None
+    return EnvironmentView(
+        environment_id=summary.environment_id,
+        name=summary.name,
+        url=summary.url,
+        licence_number=summary.licence_number,
+    )

@@ -1,0 +1,164 @@
+"""Key rings: a new key in front seals what is made from now on, and what was sealed before still opens.
+
+A key is 32 random bytes in url-safe base64: a Fernet key, or the seed of an Ed25519 key. No key is ever shown, but for
+the one ring that stands in the environment, which nobody but its owner can change.
+"""
+
+import base64
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from enum import StrEnum
+from hashlib import sha256
+from pathlib import Path
+
+from rich.text import Text
+
+from adapters.settings import Settings
+from domain.errors import Misconfigured
+from starter.cli.output import ExitCode, Output
+
+_KEY_BYTES = 32
+_SUFFIX = "_keys"
+_STACK_FOLDER = Path(".sb-transfer")
+
+
+def rings() -> dict[str, str]:
+    """Return every ring by name, with the environment variable that holds it: `ticket`, `certificate`, and so on."""
+    prefix = Settings.model_config.get("env_prefix", "")
+    return {
+        name.removesuffix(_SUFFIX): f"{prefix}{name.upper()}"
+        for name in Settings.model_fields
+        if name.endswith(_SUFFIX)
+    }
+
+
+class Turn(StrEnum):
+    """How a ring is turned; the second and the third together are the first, without a moment of disagreement."""
+
+    FRONT = "front"
+    """A new key in front: it seals from now on."""
+
+    ANNOUNCE = "announce"
+    """A new key at the end: everybody can open what it will seal."""
+
+    PROMOTE = "promote"
+    """The key at the end to the front, once everybody has it."""
+
+
+def rotate(  # noqa: PLR0917 - one command's words
+    ring: str, turn: Turn, file: Path | None, folder: Path | None, given: Mapping[str, str], output: Output
+) -> ExitCode:
+    """Turn a ring of keys.
+
+    The ring is that of the file, else of the environment, else of the stack whose data is in the folder. A file is
+    written, mode 0600, whole or not at all; the environment cannot be written, so its new ring is printed.
+
+    Raises:
+        Misconfigured: There is no such ring, no keys are there, one is unusable, or a stack runs with them.
+    """
+    variable = rings().get(ring)
+    if variable is None:
+        raise Misconfigured(f"There is no ring {ring!r}. Choose one of: {', '.join(sorted(rings()))}.")
+    if file is None and folder is None and given.get(variable):
+        turned = _turned(given[variable], variable, turn)
+        # Printed because there is nowhere to write it; names alone would be of no use.
+        output.answer(
+            {"ring": ring, "keys": _names(turned), variable: ",".join(turned)}, *_to_set(variable, turned, turn)
+        )
+        return ExitCode.OK
+    target = file or _file_of_stack(folder or _STACK_FOLDER, ring)
+    try:
+        held = target.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(
+            f"{target} cannot be read as a ring of keys. Name another file, or set {variable}."
+        ) from error
+    turned = _turned(held, str(target), turn)
+    _write(target, "\n".join(turned) + "\n")
+    output.answer({"ring": ring, "keys": _names(turned), "file": str(target)}, *_written(target, turned, turn))
+    return ExitCode.OK
+
+
+def _turned(held: str, where: str, turn: Turn) -> list[str]:
+    """Return a ring as it is turned.
+
+    Raises:
+        Misconfigured: It holds no key, something else, or nothing to promote; the message shows none of it.
+    """
+    keys = [key for key in re.split(r"[\s,]+", held) if key]
+    if not keys or not all(_is_key(key) for key in keys):
+        raise Misconfigured(f"{where} holds no key, or something that is none. Nothing is changed; correct it first.")
+    if turn is Turn.PROMOTE:
+        if len(keys) == 1:
+            raise Misconfigured(f"{where} holds one key only. Announce a new one first: --how announce.")
+        return [keys[-1], *keys[:-1]]
+    new = base64.urlsafe_b64encode(os.urandom(_KEY_BYTES)).decode()
+    return [*keys, new] if turn is Turn.ANNOUNCE else [new, *keys]
+
+
+def _is_key(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text.translate(str.maketrans("-_", "+/")), validate=True)) == _KEY_BYTES
+    except ValueError:
+        return False
+
+
+def _names(keys: list[str]) -> list[str]:
+    """Return what tells keys apart and gives nothing away: the start of each one's SHA-256."""
+    return [sha256(key.encode()).hexdigest()[:12] for key in keys]
+
+
+def _file_of_stack(folder: Path, ring: str) -> Path:
+    """Return where a stack that does not run keeps a ring.
+
+    Raises:
+        Misconfigured: It runs: its worker would not open what is sealed with a key that it does not have.
+    """
+    from devstack.lock import FolderLock  # noqa: PLC0415 - an extra that production does without
+
+    if not folder.is_dir():
+        raise Misconfigured(f"No stack has its data in {folder}. Name a file by --file, or a stack's folder by --dir.")
+    if FolderLock(folder).is_held():
+        raise Misconfigured(f"The stack in {folder} runs with these keys. Stop it, rotate, and start it again.")
+    return folder / f"{ring}-keys"
+
+
+def _write(target: Path, content: str) -> None:
+    """Write a file that only its owner may read, whole or not at all."""
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as opened:
+            opened.write(content)
+            opened.flush()
+            os.fsync(opened.fileno())
+        draft.replace(target)
+    finally:
+        with suppress(FileNotFoundError):
+            draft.unlink()
+
+
+def _to_set(variable: str, turned: list[str], turn: Turn) -> list[Text]:
+    return [
+        Text(f"Nothing is changed yet: {variable} is yours to set. The new ring, which is a secret:"),
+        Text(f"{variable}={','.join(turned)}", no_wrap=True, overflow="ignore"),
+        *_next_steps(turn),
+    ]
+
+
+def _written(target: Path, turned: list[str], turn: Turn) -> list[Text]:
+    return [
+        Text(f"{target}: {', '.join(_names(turned))}. The first one seals, all of them open.", style="green"),
+        *_next_steps(turn),
+    ]
+
+
+def _next_steps(turn: Turn) -> list[Text]:
+    if turn is Turn.ANNOUNCE:
+        return [Text("Restart everything that has this ring, then go on with: --how promote.")]
+    return [
+        Text("Restart the workers first, then the API and whoever uses the client."),
+        Text("Keep the older keys for as long as anything that was made with them may still be shown."),
+    ]

@@ -1,0 +1,108 @@
+"""`sb-transfer reconcile`: looking by oneself, and having the worker put right what is wrong."""
+
+from datetime import timedelta
+
+from rich.console import RenderableType
+from rich.text import Text
+from temporalio.client import Client, WorkflowFailureError
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError
+
+from adapters.crypto.payload_codec import encrypting
+from adapters.postgres.shards import open_cells
+from adapters.reconcile.inspection import PostgresInspector
+from adapters.settings import Settings
+from adapters.temporal.client import connect_temporal, pollers
+from adapters.temporal.running_workflows import TemporalLiveness
+from adapters.verify.verifier import PostgresVerifier
+from domain.reconciliation import RECONCILE_SCHEDULE, Findings, Inspect, Reconcile, Reconciled
+from domain.violations import MEANING
+from starter.cli.output import ExitCode, Output
+from starter.cli.panels import columns, plain
+from starter.client.connect import Surroundings, database
+from starter.client.workflow_handle import NoWorker, domain_errors
+from workflows.markdown import fenced
+from workflows.reconcile import VIOLATED, ReconcileWorkflow
+from workflows.task_queues import TRANSFERS
+
+_RPC_TIMEOUT = timedelta(seconds=10)
+
+
+async def inspect(here: Surroundings, output: Output, *, fix: bool, deep: bool, by: str) -> ExitCode:
+    """Look whether anything is half-moved, and heal it when that is asked for.
+
+    Raises:
+        Unavailable: A server does not answer, or there is no worker to heal with.
+    """
+    client = await connect_temporal(environment=here.environment, data_converter=encrypting(here.settings.payload_keys))
+    if fix:
+        outcome = await _heal(client, Reconcile(heal=True, deep=deep, requested_by=by))
+    else:
+        found = await _look(here.settings, client, deep=deep)
+        outcome = Reconciled(found=found, left=found)
+    output.answer(outcome, *_answer(outcome))
+    return ExitCode.VIOLATED if outcome.left.violations else ExitCode.OK
+
+
+async def _look(settings: Settings, client: Client, *, deep: bool) -> Findings:
+    """Look from here: for that no worker is needed."""
+    connections = 2 + settings.clone_parallelism
+    async with (
+        database(settings, connections=connections) as pool,
+        open_cells(pool, settings.cells, max_size=connections, application_name="sb-transfer client") as cells,
+    ):
+        verifier = PostgresVerifier(pool, parallelism=settings.clone_parallelism, cells=cells)
+        inspector = PostgresInspector(pool, TemporalLiveness(client), verifier, cells=cells)
+        return await inspector.inspect(Inspect(deep=deep))
+
+
+async def _heal(client: Client, order: Reconcile) -> Reconciled:
+    """Have it done by the worker, so that it goes on when this command is broken off."""
+    with domain_errors():
+        if not await pollers(client, TRANSFERS):
+            raise NoWorker
+        handle = await client.start_workflow(
+            ReconcileWorkflow.run,
+            order,
+            # A deep look is not answered by one that is under way and is not.
+            id=f"{RECONCILE_SCHEDULE}-fix{'-deep' if order.deep else ''}",
+            task_queue=TRANSFERS,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            static_summary=f"asked for by {fenced(order.requested_by, 40)}",
+            rpc_timeout=_RPC_TIMEOUT,
+        )
+        try:
+            return await handle.result()
+        except WorkflowFailureError as error:
+            if isinstance(error.cause, ApplicationError) and error.cause.type == VIOLATED:
+                return Reconciled.model_validate(error.cause.details[0])
+            raise
+
+
+def _answer(outcome: Reconciled) -> list[RenderableType]:
+    shown: list[RenderableType] = []
+    if outcome.healings:
+        table = columns("what was wrong", "whose", "", "what was done")
+        for healing in outcome.healings:
+            verdict = Text("put right", style="green") if healing.done else Text("left to you", style="bold red")
+            one = healing.violation
+            table.add_row(one.kind.value.replace("_", " "), plain(one.subject), verdict, plain(healing.what))
+        shown.append(table)
+    return [*shown, *_listed(outcome.left)]
+
+
+def _listed(findings: Findings) -> list[RenderableType]:
+    head = f"{findings.environments} environments, {findings.transfers} transfers"
+    if findings.compared:
+        head += f", {findings.compared} clones compared row by row"
+    if not findings.violations:
+        return [Text(f"{head}: nothing is half-moved.", style="green")]
+    table = columns("what is wrong", "whose", "seen")
+    for one in findings.violations:
+        table.add_row(one.kind.value.replace("_", " "), plain(one.subject), plain(one.what))
+    remedies = [
+        Text.assemble((f"{MEANING[one.kind]} ", "bold"), one.remedy)
+        for one in {one.kind: one for one in findings.violations}.values()
+    ]
+    return [Text(f"{head}: {len(findings.violations)} wrong.", style="bold red"), table, *remedies]

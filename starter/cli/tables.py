@@ -1,0 +1,84 @@
+"""Lists for a terminal: transfers, events, mails, comparisons; pure functions from messages to Rich renderables."""
+
+from collections.abc import Sequence
+from zoneinfo import ZoneInfo
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from adapters.transfer.queries import TransferEvent
+from domain import messages as m
+from starter.cli.panels import STATE_STYLES, columns, duration, moment, plain
+
+
+def comparison(checks: Sequence[m.Check]) -> RenderableType:
+    """Return the manual's comparisons, old beside new, with every difference spelled out."""
+    table = columns("administration", "check", "old", "new", "")
+    shown = None
+    for check in checks:
+        verdict = Text("equal", style="green") if check.equal else Text("differs", style="bold red")
+        # The name stands at the first of an administration's checks; below it, it would only be noise.
+        name = plain(check.administration) if check.administration_id != shown else Text()
+        shown = check.administration_id
+        table.add_row(name, check.check.value.replace("_", " "), plain(check.old), plain(check.new), verdict)
+        for difference in check.differences:
+            table.add_row("", "", "", plain(difference, "red"), "")
+    return table
+
+
+def differences(found: m.Verification) -> RenderableType:
+    """Return the verdict of a byte-exact comparison, with the tables and keys that differ."""
+    head = f"{found.tables} tables, {found.rows:,} rows compared byte for byte in {duration(found.seconds)}: "
+    if found.equal:
+        return Text(f"{head}equal.", style="green")
+    table = columns("table", "difference", "keys")
+    for one in found.differences:
+        table.add_row(plain(one.table), plain(one.problem), plain(", ".join(one.keys)))
+    return Group(Text(f"{head}{len(found.differences)} differences.", style="bold red"), table)
+
+
+def transfers(records: Sequence[m.TransferRecord], zone: ZoneInfo) -> RenderableType:
+    """Return a list of transfers, one line each."""
+    if not records:
+        return Text("No transfers.", style="dim")
+    table = columns("environment", "state", "scenario", "licences", "starts at", "made at", "workflow")
+    for record in records:
+        state = record.state.value + (f" ({record.undo_reason.value})" if record.undo_reason else "")
+        table.add_row(
+            plain(record.environment_name),
+            Text(state, style=STATE_STYLES.get(record.state, "cyan")),
+            record.scenario.value if record.scenario else "",
+            plain(f"{record.source_licence or '?'} → {record.target_licence or '?'}"),
+            moment(record.starts_at, zone),
+            moment(record.created_at, zone),
+            plain(record.workflow_id, "dim"),
+        )
+    return table
+
+
+def events(story: Sequence[TransferEvent], zone: ZoneInfo) -> RenderableType:
+    """Return a transfer's story: when, who, what, why."""
+    if not story:
+        return Text("Nothing has been written yet.", style="dim")
+    table = columns("when", "who", "what", "why")
+    for event in story:
+        facts = ", ".join(
+            f"{name} {value}" for name, value in event.detail.items() if not isinstance(value, dict | list)
+        )
+        table.add_row(
+            moment(event.at, zone),
+            plain(event.actor),
+            plain(event.kind),
+            plain(" · ".join(text for text in (event.reason, facts) if text)),
+        )
+    return table
+
+
+def mails(sent: Sequence[tuple[str, str, str]]) -> RenderableType:
+    """Return mails, one line each: kind, recipient, subject."""
+    if not sent:
+        return Text("No mail.", style="dim")
+    table = columns("kind", "to", "subject")
+    for kind, recipient, subject in sent:
+        table.add_row(plain(kind), plain(recipient), plain(subject))
+    return table

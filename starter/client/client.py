@@ -1,0 +1,528 @@
+"""The typed client that the platform's backend imports: every button of the manual, as one method each."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta, tzinfo
+
+from temporalio.client import Client
+
+from adapters.transfer.event_log import PostgresTransferLog
+from adapters.transfer.preview import PostgresPreviewReader
+from adapters.transfer.queries import (
+    EnvironmentRecord,
+    MailRecord,
+    PostgresRegister,
+    Standing,
+    TransferEvent,
+    TransferResults,
+)
+from adapters.transfer.tickets import PostgresTicketOffice, TicketSeal
+from domain import messages as m
+from domain.certificate import Certificate
+from domain.errors import (
+    AlreadyInTransfer,
+    EnvironmentBusy,
+    Refused,
+    TicketExpired,
+    TicketRevoked,
+    TicketUsed,
+    TransferUnknown,
+    Unavailable,
+    UploadRefused,
+    WrongMoment,
+    all_errors,
+)
+from domain.naming import workflow_id_of
+from domain.vocabulary import MailKind, Scenario, TransferState, UndoReason
+from starter.client.comparison import Comparer, OnComparison
+from starter.client.decisions import Decision, decide
+from starter.client.lookup import Whereabouts
+from starter.client.models import CertificateChecked, Compared, PreparedTransfer, Sight
+from starter.client.workflow_handle import NoWorker, RemoteTransfer, domain_errors
+
+_FIRST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 1.0
+_PREPARE_PATIENCE_SECONDS = 120.0
+_SILENCE_PATIENCE_SECONDS = 15.0
+# An undone transfer has at most a mail in hand; giving that up takes a moment.
+_MAKE_WAY_PATIENCE_SECONDS = 10.0
+_LATER = "Later `sb-transfer ticket` gets the ticket; `sb-transfer cancel` gives up."
+
+OnProgress = Callable[[m.TransferStatus], None]
+
+
+class TransferClient:
+    """Moves environments. One instance serves a whole process; `starter.client.connect.connect` opens it.
+
+    `which`, where a method takes it, is a workflow id, a transfer id, an environment id or an environment's name. Every
+    method raises a `Refused` for a business no, and an `Unavailable` when a server or the worker does not answer.
+    """
+
+    def __init__(
+        self,
+        temporal: Client,
+        *,
+        register: PostgresRegister,
+        previews: PostgresPreviewReader,
+        tickets: PostgresTicketOffice,
+        seal: TicketSeal,
+        comparer: Comparer,
+        log: PostgresTransferLog,
+        zone: tzinfo = UTC,
+        runbook_url: str = "",
+    ) -> None:
+        self._temporal = temporal
+        self._register = register
+        self._previews = previews
+        self._tickets = tickets
+        self._seal = seal
+        self._comparer = comparer
+        self._log = log
+        self._runbook_url = runbook_url
+        self._whereabouts = Whereabouts(temporal, register, zone)
+
+    # --- the old side --------------------------------------------------------------------------------------------
+
+    async def environment(self, which: str) -> EnvironmentRecord:
+        """Return the environment that an id, a name, or `<licence number>/<name>` means.
+
+        Raises:
+            EnvironmentUnknown, EnvironmentAmbiguous: None, or more than one, is meant.
+        """
+        return await self._whereabouts.environment(which)
+
+    async def preview(self, environment: str) -> m.Preview:
+        """Tell what a move of this environment will do, without doing anything.
+
+        Raises:
+            EnvironmentUnknown, EnvironmentAmbiguous: None, or more than one, is meant.
+        """
+        return await self._previews.preview((await self.environment(environment)).environment_id)
+
+    async def require_movable(self, environment: str, *, for_licence: str | None = None) -> None:
+        """Raise what `prepare` would refuse now; return when it would begin. Raises as `prepare` does."""
+        environment_id = (await self.environment(environment)).environment_id
+        await self._previews.refusal(environment_id, for_licence=for_licence)
+
+    async def prepare(
+        self,
+        environment: str,
+        *,
+        requested_by: str,
+        for_licence: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> PreparedTransfer:
+        """Freeze an environment and make its ticket: "Omgeving overdragen" (manual, Overdragen voorbereiden).
+
+        Returns when the ticket is there. When the caller gives up earlier the transfer goes on, and `download_ticket`
+        gets the ticket later.
+
+        Args:
+            environment: The environment's id or name.
+            requested_by: Who asks, for the event log.
+            for_licence: The only licence that may upload the ticket; any, if left out.
+            on_progress: Called with each status that is seen meanwhile.
+
+        Raises:
+            EnvironmentUnknown, EnvironmentAmbiguous, EnvironmentNotActive, AlreadyInTransfer: Nothing has changed.
+            CannotBeCarried: The message lists what and why; nothing has changed.
+            LicenceUnknown, SameLicence, ScenarioNotOffered: `for_licence` could never upload it; nothing has changed.
+            EnvironmentBusy: Somebody writes in it all the time; the freeze goes on trying.
+        """
+        preview = await self.preview(environment)
+        order = _order(preview, requested_by, uuid.uuid4(), for_licence)
+        remote = await self._start(preview, order)
+        status = await _until_ticket(remote, on_progress)
+        file_name, ticket = await self._tickets.download(status.transfer_id, actor=requested_by)
+        return PreparedTransfer(
+            transfer_id=status.transfer_id,
+            workflow_id=remote.workflow_id,
+            ticket_file_name=file_name,
+            ticket=ticket,
+            preview=preview,
+        )
+
+    async def start(
+        self,
+        environment: str,
+        *,
+        requested_by: str,
+        for_licence: str | None = None,
+        transfer_id: uuid.UUID | None = None,
+    ) -> m.TransferInput:
+        """Start a transfer and return at once; its status shows when the ticket can be downloaded.
+
+        Args:
+            environment: The environment's id or name.
+            requested_by: Who asks, for the event log.
+            for_licence: The only licence that may upload the ticket; any, if left out.
+            transfer_id: The id to give it. Whoever did not hear the answer asks again with the same one, and gets the
+                transfer that was started then.
+
+        Returns:
+            The order, with the transfer's id in it.
+
+        Raises:
+            EnvironmentUnknown, EnvironmentAmbiguous, EnvironmentNotActive, AlreadyInTransfer, CannotBeCarried: Nothing
+                has changed.
+            LicenceUnknown, SameLicence, ScenarioNotOffered: `for_licence` could never upload it; nothing has changed.
+        """
+        preview = await self.preview(environment)
+        wanted = transfer_id or uuid.uuid4()
+        order = _order(preview, requested_by, wanted, for_licence)
+        if transfer_id is not None and await self._register.transfer(transfer_id) is not None:
+            return order
+        try:
+            await self._start(preview, order)
+        except AlreadyInTransfer:
+            # Perhaps by a request that was not answered, and that is not in the database yet.
+            remote = await RemoteTransfer.newest(self._temporal, workflow_id_of(order.environment_id))
+            if (await remote.status()).transfer_id != wanted:
+                raise
+        if transfer_id is not None:
+            await self._until_known(wanted)
+        return order
+
+    async def _until_known(self, transfer_id: uuid.UUID) -> None:
+        """Wait until the database knows a transfer that was started; without a worker not for ever."""
+        for _ in range(round(_SILENCE_PATIENCE_SECONDS / _FIRST_PAUSE_SECONDS)):
+            if await self._register.transfer(transfer_id) is not None:
+                return
+            await asyncio.sleep(_FIRST_PAUSE_SECONDS)
+
+    async def _start(self, preview: m.Preview, order: m.TransferInput) -> RemoteTransfer:
+        await self._previews.refusal(order.environment_id, for_licence=order.for_licence)
+        order = order.model_copy(update={"runbook_url": self._runbook_url})
+        until = asyncio.get_running_loop().time() + _MAKE_WAY_PATIENCE_SECONDS
+        while True:
+            try:
+                return await RemoteTransfer.start(self._temporal, order, preview)
+            except AlreadyInTransfer:
+                if asyncio.get_running_loop().time() > until or not await self._makes_way(order.environment_id):
+                    raise
+            await asyncio.sleep(_FIRST_PAUSE_SECONDS)
+
+    async def _makes_way(self, environment_id: uuid.UUID) -> bool:
+        """Ask an undone transfer to end that still has mail to send; tell whether that is what is in the way."""
+        known = await self._register.transfers_of_environment(environment_id)
+        if not known or known[0].state is not TransferState.UNDONE:
+            return False
+        with suppress(WrongMoment, TransferUnknown):  # it has ended meanwhile
+            await RemoteTransfer(self._temporal, workflow_id_of(environment_id)).make_way()
+        return True
+
+    async def download_ticket(self, which: str, *, requested_by: str = "", once: bool = False) -> tuple[str, bytes]:
+        """Return the ticket's file name and bytes while the upload is awaited; an earlier file stops working.
+
+        Raises:
+            WrongMoment: There is no ticket yet.
+            TicketTaken: A good file has been handed out, and `once` is given.
+            TicketUsed, TicketExpired, TicketRevoked: There is none any more.
+        """
+        record = await self._register.find_transfer(which)
+        return await self._tickets.download(record.transfer_id, actor=requested_by, once=once)
+
+    async def renew_ticket(self, which: str, *, requested_by: str) -> None:
+        """Let the ticket be downloaded once more; the file that was handed out stops working. Raises as above."""
+        record = await self._register.find_transfer(which)
+        await self._tickets.renew(record.transfer_id, actor=requested_by)
+
+    def transfer_of_ticket(self, ticket: bytes) -> uuid.UUID:
+        """Return the transfer that a ticket file is for; says nothing of whether it may still be used.
+
+        Raises:
+            TicketNotGenuine: It is no ticket of ours.
+        """
+        return self._seal.open(ticket).transfer_id
+
+    # --- the new side --------------------------------------------------------------------------------------------
+
+    async def upload(
+        self,
+        ticket: bytes,
+        *,
+        licence: str,
+        name: str,
+        url_part: str | None = None,
+        login_email: str | None = None,
+        uploaded_by: str,
+    ) -> m.UploadAccepted:
+        """Upload a ticket: "Omgeving overdracht uploaden" (manual, Overdragen afronden).
+
+        Args:
+            ticket: The file's bytes.
+            licence: The number of the licence that takes the environment over.
+            name: The environment's new name, unique under that licence.
+            url_part: "Unieke klantdeel url"; the name made lower-case when it is left out.
+            login_email: What the customer logs in with; needed for a move to a self-managed licence.
+            uploaded_by: Who asks, for the event log.
+
+        Returns:
+            The new url and the exact start of the move.
+
+        Raises:
+            UploadRefused: The subclass says why; the transfer goes on waiting for a good upload.
+            NoWorker: Nobody took the upload; try again later.
+        """
+        claims = self._seal.open(ticket)
+        upload = m.Upload(
+            sealed_ticket=self._seal.wrap(ticket),
+            licence_number=licence,
+            name=name,
+            url_part=url_part,
+            login_email=login_email,
+            uploaded_by=uploaded_by,
+        )
+        transfer = await self._register.transfer(claims.transfer_id)
+        if transfer is not None and not transfer.state.is_final:
+            try:
+                return await RemoteTransfer(self._temporal, claims.workflow_id).upload(upload)
+            except (WrongMoment, TransferUnknown):
+                transfer = await self._register.transfer(claims.transfer_id)  # its workflow has ended just now
+        raise _too_late(transfer)
+
+    # --- anybody -------------------------------------------------------------------------------------------------
+
+    async def status(self, which: str) -> Sight:
+        """Tell where a transfer stands; also after its end, and without a worker as far as the database knows.
+
+        Raises:
+            TransferUnknown, EnvironmentAmbiguous: None, or more than one, is meant.
+        """
+        return await self._whereabouts.sight(which)
+
+    async def standing(self, transfer_id: uuid.UUID) -> Standing:
+        """Return all that the database knows of where a transfer stands, in one question.
+
+        Raises:
+            TransferUnknown: There is no such transfer, or it has only just begun.
+        """
+        return await self._register.standing(transfer_id)
+
+    async def sight_of(self, standing: Standing) -> Sight:
+        """Tell where a transfer stands by what its steps have written into the database.
+
+        For many who ask often: no worker has to answer. What only the workflow knows is missing: what is being tried
+        again, and a last look before a release that is under way.
+        """
+        return await self._whereabouts.written(standing)
+
+    async def result(self, which: str) -> m.TransferResult:
+        """Wait until a transfer has ended, mails and all, and return how."""
+        return await (await self._whereabouts.live(which))[0].result()
+
+    async def history_events(self, which: str) -> int:
+        """Return how many events the workflow's history holds."""
+        return await (await self._whereabouts.live(which))[0].history_events()
+
+    async def transfers(self, *, states: Collection[TransferState] = (), limit: int = 100) -> list[m.TransferRecord]:
+        """Return the newest transfers, in these states when any are given."""
+        return await self._register.transfers(limit=limit, states=states)
+
+    async def transfer(self, transfer_id: uuid.UUID) -> m.TransferRecord:
+        """Return what the database knows of a transfer.
+
+        Raises:
+            TransferUnknown: There is no such transfer.
+        """
+        found = await self._register.transfer(transfer_id)
+        if found is None:
+            raise TransferUnknown
+        return found
+
+    async def transfers_page(
+        self,
+        *,
+        limit: int,
+        states: Collection[TransferState] = (),
+        scenario: Scenario | None = None,
+        licence_number: str | None = None,
+        after: tuple[datetime, uuid.UUID] | None = None,
+    ) -> list[m.TransferRecord]:
+        """Return the next transfers from new to old; see `PostgresRegister.transfers_page`."""
+        return await self._register.transfers_page(
+            limit=limit, states=states, scenario=scenario, licence_number=licence_number, after=after
+        )
+
+    async def events(self, which: str, *, after: int = 0) -> list[TransferEvent]:
+        """Return a transfer's story in order, or what came after an event's id."""
+        return await self._register.events((await self._register.find_transfer(which)).transfer_id, after=after)
+
+    async def schema_version(self) -> int:
+        """Return the number of the newest migration of `control`."""
+        return await self._register.schema_version()
+
+    async def temporal_answers(self) -> bool:
+        """Tell whether Temporal's frontend is healthy."""
+        with domain_errors():
+            return await self._temporal.service_client.check_health(timeout=timedelta(seconds=5))
+
+    async def tell(self, transfer_id: uuid.UUID, *, actor: str, kind: str, reason: str) -> None:
+        """Write a line into a transfer's audit log."""
+        await self._log.record(
+            m.RecordEvent(event_key=uuid.uuid4(), transfer_id=transfer_id, actor=actor, kind=kind, reason=reason)
+        )
+
+    async def results(self, which: str) -> TransferResults:
+        """Return what the steps of a transfer left behind: figures, banks, consequences, the comparison."""
+        return await self._register.results((await self._register.find_transfer(which)).transfer_id)
+
+    async def mails(self, which: str) -> list[MailRecord]:
+        """Return the mails of a transfer, in the order in which they were tried."""
+        return await self._register.mails((await self._register.find_transfer(which)).transfer_id)
+
+    async def compare(self, old: str, new: str, *, on_progress: OnComparison | None = None) -> Compared:
+        """Compare two environments, each an id, a name or `<licence number>/<name>`; see `Comparer.compare`.
+
+        Raises:
+            EnvironmentUnknown, EnvironmentAmbiguous: One of them is not there, or more than one is meant.
+        """
+        return await self._comparer.compare(await self.environment(old), await self.environment(new), on_progress)
+
+    async def certificate(self, which: str) -> bytes:
+        """Return the signed certificate of a move that awaits its release, or was released: the file, byte for byte.
+
+        Raises:
+            CertificateUnknown: It has not been issued yet, or the transfer was undone.
+        """
+        return await self._register.certificate((await self._register.find_transfer(which)).transfer_id)
+
+    async def hold_against(
+        self, certificate: Certificate, *, on_progress: OnComparison | None = None
+    ) -> CertificateChecked:
+        """Read the environments of a certificate and compare them with it; see `Comparer.hold_against`.
+
+        Raises:
+            EnvironmentUnknown: One of them is not there (any more).
+        """
+        old, new = [await self.environment(str(side.environment_id)) for side in (certificate.old, certificate.new)]
+        return await self._comparer.hold_against(certificate, old, new, on_progress)
+
+    async def release(self, which: str, *, by: str, note: str = "") -> Sight:
+        """Open the new environment for good: "Vrijgeven" (manual, Klantomgeving vrijgeven).
+
+        Raises:
+            WrongMoment: It was refused; the message says why.
+            Unavailable: It is delivered, and it is not clear yet whether it was taken.
+        """
+        signal = m.Release(released_by=by, note=note)
+        return await self._decide(which, "release", by, lambda remote: remote.release(signal), "environment_released")
+
+    async def reject(self, which: str, *, by: str, reason: str) -> Sight:
+        """Undo a transfer after comparing; raises as `release` does."""
+        signal = m.Reject(rejected_by=by, reason=reason)
+        return await self._decide(which, "reject", by, lambda remote: remote.reject(signal), "undo_begun")
+
+    async def start_now(self, which: str, *, by: str) -> Sight:
+        """Do not wait for 22:00; raises as `release` does."""
+        signal = m.StartNow(requested_by=by)
+        return await self._decide(which, "start_now", by, lambda remote: remote.start_now(signal), "start_now")
+
+    async def reschedule(self, which: str, *, evening: date, by: str, reason: str = "") -> m.StartPlanned:
+        """Move on another evening than the one that is planned, and return when exactly.
+
+        Args:
+            which: The transfer.
+            evening: The day on which the window opens, on its own clock.
+            by: Who asks, for the event log.
+            reason: Why, for the event log.
+
+        Raises:
+            EveningInvalid: The evening has begun already, or lies too far ahead; the planned one stays.
+            WrongMoment: The transfer does not wait for its evening.
+        """
+        remote, status = await self._whereabouts.live(which)
+        if status.state is not TransferState.SCHEDULED:  # a recovery under the transfer's id takes no updates at all
+            raise WrongMoment
+        return await remote.reschedule(m.Reschedule(evening=evening, requested_by=by, reason=reason))
+
+    async def cancel(self, which: str, *, by: str, reason: str = "") -> Sight:
+        """Undo a transfer at any moment before its release; raises as `release` does."""
+        why = m.ExplainCancel(requested_by=by, reason=reason)
+        return await self._decide(
+            which, "cancel", by, lambda remote: remote.cancel(why), "undo_begun", tells_actor=False
+        )
+
+    async def resend_mail(self, which: str, *, kind: MailKind, to: str | None = None, by: str) -> m.MailSent:
+        """Send one kind of mail again, to those it did not reach or to one other address.
+
+        Raises:
+            WrongMoment: The transfer has ended.
+            MailRejected, MailDelayed: The mail server says no.
+        """
+        remote, _ = await self._whereabouts.live(which)
+        return await remote.resend_mail(m.ResendMail(kind=kind, to=to, requested_by=by))
+
+    async def _written(self, transfer_id: uuid.UUID) -> Sight:
+        return await self.sight_of(await self.standing(transfer_id))
+
+    async def _decide(
+        self,
+        which: str,
+        kind: str,
+        actor: str,
+        send: Callable[[RemoteTransfer], Awaitable[None]],
+        event: str,
+        *,
+        tells_actor: bool = True,
+    ) -> Sight:
+        decision = Decision(kind=kind, actor=actor, send=send, event=event, tells_actor=tells_actor)
+        addressed = await self._whereabouts.addressed(which)
+        return await decide(decision, addressed, self._register, self._written)
+
+
+def _order(preview: m.Preview, requested_by: str, transfer_id: uuid.UUID, for_licence: str | None) -> m.TransferInput:
+    return m.TransferInput(
+        environment_id=preview.environment.environment_id,
+        requested_by=requested_by,
+        transfer_id=transfer_id,
+        for_licence=for_licence.strip() if for_licence else None,
+    )
+
+
+async def _until_ticket(remote: RemoteTransfer, on_progress: OnProgress | None) -> m.TransferStatus:
+    """Wait until the ticket is there, or the transfer turned back before that.
+
+    Raises:
+        Refused: The reason for which it turned back.
+        EnvironmentBusy: It is still trying.
+        NoWorker: It is started, and nobody works on it.
+    """
+    pause = _FIRST_PAUSE_SECONDS
+    clock = asyncio.get_running_loop().time
+    began = answered_at = clock()
+    while clock() < began + _PREPARE_PATIENCE_SECONDS:
+        try:
+            status = await remote.status()
+        except Unavailable as error:  # a worker that is started again is back in seconds
+            if clock() > answered_at + _SILENCE_PATIENCE_SECONDS:
+                raise NoWorker(f"The transfer is started, but no worker answers for it. {_LATER}") from error
+            continue
+        answered_at = clock()
+        if on_progress:
+            on_progress(status)
+        if status.state is TransferState.AWAITING_UPLOAD:
+            return status
+        if status.state not in (TransferState.PREPARING, TransferState.UNDOING):
+            raise _turned_back(status)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+    raise EnvironmentBusy(f"The environment is in use, so the freeze goes on trying. {_LATER}")
+
+
+def _turned_back(status: m.TransferStatus) -> Refused:
+    """Return why a transfer was undone before its ticket, as the class of refusal it was."""
+    for kind in all_errors().values():
+        if issubclass(kind, Refused) and status.undo_detail.startswith(kind.default_english()):
+            return kind()
+    return Refused(f"The transfer was undone: {status.undo_detail or status.undo_reason}. Nothing has changed.")
+
+
+def _too_late(record: m.TransferRecord | None) -> UploadRefused:
+    """Return why a genuine ticket is worth nothing now that its workflow takes no uploads."""
+    if record is None or record.state in (TransferState.UNDOING, TransferState.UNDONE):
+        expired = record is not None and record.undo_reason is UndoReason.EXPIRED
+        return TicketExpired() if expired else TicketRevoked()
+    return TicketUsed()

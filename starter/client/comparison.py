@@ -1,0 +1,80 @@
+"""Two environments compared on demand: the proof of the clone once more, and the comparisons of the manual."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from adapters.postgres.shards import Cells
+from adapters.transfer.comparison import comparison_report
+from adapters.transfer.queries import EnvironmentRecord
+from adapters.verify.schema_snapshot import Place
+from adapters.verify.verifier import PostgresVerifier
+from domain import messages as m
+from domain.certificate import Certificate
+from domain.consequences import CHANGED_ON_PURPOSE
+from domain.vocabulary import EnvironmentStatus
+from starter.client.models import CertificateChecked, Compared, SideChecked
+
+OnComparison = Callable[[m.CloneProgress], None]
+
+
+class Comparer:
+    """Compares environments, wherever they live; changes nothing."""
+
+    def __init__(self, cells: Cells, verifier: PostgresVerifier) -> None:
+        """Take pools that are connected as sb_owner, and the verifier."""
+        self._cells = cells
+        self._verifier = verifier
+
+    async def compare(
+        self, old: EnvironmentRecord, new: EnvironmentRecord, on_progress: OnComparison | None = None
+    ) -> Compared:
+        """Compare every row byte for byte, but for what a move changes on purpose, and make the manual's comparisons.
+
+        Work that was done in the new environment after its release is a difference too.
+
+        Raises:
+            EnvironmentUnknown: One of the two has gone meanwhile.
+            Unavailable: The database does not answer.
+        """
+        verification = await self._verifier.compare_schemas(
+            _place(old), _place(new), CHANGED_ON_PURPOSE, on_progress or (lambda _: None)
+        )
+        async with self._cells.together(None, old.cell, new.cell) as (here, there):
+            report = await comparison_report(
+                there, old.schema_name, new.schema_name, made_at=datetime.now(UTC), old=here
+            )
+        return Compared(
+            old=m.EnvironmentSummary.model_validate(old.model_dump()),
+            new=m.EnvironmentSummary.model_validate(new.model_dump()),
+            ignored_columns={table: sorted(columns) for table, columns in sorted(CHANGED_ON_PURPOSE.items())},
+            verification=verification,
+            report=report,
+        )
+
+    async def hold_against(
+        self,
+        certificate: Certificate,
+        old: EnvironmentRecord,
+        new: EnvironmentRecord,
+        on_progress: OnComparison | None = None,
+    ) -> CertificateChecked:
+        """Read every row of both environments and compare it with what a certificate says.
+
+        A new environment that has been released is left out: work in it is not a difference.
+
+        Raises:
+            EnvironmentUnknown: One of the two has gone meanwhile.
+            Unavailable: The database does not answer.
+        """
+        sides = []
+        for name, environment, then in (("old", old, certificate.old_side()), ("new", new, certificate.new_side())):
+            if name == "new" and environment.status is not EnvironmentStatus.AWAITING_RELEASE:
+                sides.append(SideChecked(side=name, checked=False))
+                continue
+            now = await self._verifier.hashes(_place(environment), on_progress or (lambda _: None))
+            sides.append(SideChecked(side=name, checked=True, changes=then.changes(now)))
+        return CertificateChecked(certificate=certificate, sides=sides)
+
+
+def _place(environment: EnvironmentRecord) -> Place:
+    return Place(environment.schema_name, environment.cell)

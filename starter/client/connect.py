@@ -1,0 +1,152 @@
+"""Composition for callers: settings → adapters → client; and where the settings come from on the command line."""
+
+import os
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from temporalio.client import Interceptor
+from temporalio.runtime import Runtime
+
+from adapters.crypto.payload_codec import encrypting
+from adapters.postgres.connection import Pool, connect_pool, translated_errors
+from adapters.postgres.shards import open_cells
+from adapters.settings import Settings, settings_of
+from adapters.temporal.client import connect_temporal
+from adapters.transfer.event_log import PostgresTransferLog
+from adapters.transfer.preview import PostgresPreviewReader
+from adapters.transfer.queries import PostgresRegister
+from adapters.transfer.tickets import PostgresTicketOffice, TicketSeal
+from adapters.verify.verifier import PostgresVerifier
+from domain.errors import Misconfigured, Unavailable
+from starter.client.client import TransferClient
+from starter.client.comparison import Comparer
+
+__all__ = ["Surroundings", "connect", "database", "settings_of", "surroundings"]
+
+_STACK_FILE = Path(".sb-transfer") / "stack.json"
+# Naming a server means: not the stack in this folder. Half of one system and half of another would lose transfers.
+_SERVERS = ("SB_TRANSFER_DATABASE_URL", "TEMPORAL_ADDRESS", "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where a command works."""
+
+    settings: Settings
+    environment: dict[str, str]
+    """All variables, for programs that are started from here and for Temporal's own configuration."""
+
+
+def surroundings(environment: Mapping[str, str] | None = None) -> Surroundings:
+    """Read the settings; when no server is named, those of the stack that `sb-transfer up` runs in this folder.
+
+    Raises:
+        Misconfigured: A setting is missing or unusable.
+    """
+    variables = dict(os.environ if environment is None else environment)
+    if not any(variables.get(name) for name in _SERVERS):
+        variables |= _running_stack()
+    return Surroundings(settings=settings_of(variables), environment=variables)
+
+
+def _running_stack() -> dict[str, str]:
+    """Return the settings of the stack that runs in the current folder.
+
+    Raises:
+        Misconfigured: None does.
+    """
+    found = None
+    if _STACK_FILE.exists():
+        from starter.cli.stack import running_stack  # noqa: PLC0415 - an extra that production does without
+
+        found = running_stack(_STACK_FILE.parent)
+    if found is None:
+        raise Misconfigured(
+            "No server is named and no stack runs in this folder. Run `sb-transfer up` here, or set "
+            "SB_TRANSFER_DATABASE_URL, SB_TRANSFER_SMTP_URL, SB_TRANSFER_TICKET_KEYS, SB_TRANSFER_CERTIFICATE_KEYS, "
+            "SB_TRANSFER_PAYLOAD_KEYS and TEMPORAL_ADDRESS."
+        )
+    return found
+
+
+@asynccontextmanager
+async def connect(
+    settings: Settings,
+    *,
+    environment: Mapping[str, str] | None = None,
+    interceptors: Iterable[Interceptor] = (),
+    runtime: Runtime | None = None,
+) -> AsyncIterator[TransferClient]:
+    """Open a client: the database and Temporal answer, or this fails.
+
+    Args:
+        settings: Where the database is, the key ring, the clock.
+        environment: Variables in which Temporal's own configuration is, instead of this process's.
+        interceptors: Of the Temporal client.
+        runtime: Where the Temporal client's metrics go.
+
+    Raises:
+        Unavailable: A server does not answer; the message names it.
+        Misconfigured: Temporal's profile, certificate or namespace is wrong.
+    """
+    connections = 4 + settings.clone_parallelism
+    async with (
+        database(settings, connections=connections) as pool,
+        # Of its own, for questions that must be answered whatever else this process is at.
+        database(settings, keeps_no_state=True) as reading,
+        open_cells(pool, settings.cells, max_size=connections, application_name="sb-transfer client") as cells,
+    ):
+        seal = TicketSeal(settings.ticket_keys)
+        yield TransferClient(
+            await connect_temporal(
+                environment=environment,
+                data_converter=encrypting(settings.payload_keys),
+                interceptors=interceptors,
+                runtime=runtime,
+            ),
+            register=PostgresRegister(reading),
+            previews=PostgresPreviewReader(pool, cells=cells),
+            tickets=PostgresTicketOffice(pool, seal, settings.ticket_ttl),
+            seal=seal,
+            comparer=Comparer(cells, PostgresVerifier(pool, parallelism=settings.clone_parallelism, cells=cells)),
+            log=PostgresTransferLog(pool),
+            zone=settings.zone,
+            runbook_url=settings.runbook_url or "",
+        )
+
+
+@asynccontextmanager
+async def database(settings: Settings, *, connections: int = 4, keeps_no_state: bool = False) -> AsyncIterator[Pool]:
+    """Open a pool of at most so many connections, and close it; see `adapters.postgres.connection.connect_pool`.
+
+    Raises:
+        Unavailable: The database does not answer; the message says where, without the password.
+    """
+    pool = await connect_pool(
+        settings.database_url.get_secret_value(),
+        max_size=connections,
+        application_name="sb-transfer client",
+        keeps_no_state=keeps_no_state,
+    )
+    try:
+        await _prove(pool, settings)
+        yield pool
+    finally:
+        await pool.close()
+
+
+async def _prove(pool: Pool, settings: Settings) -> None:
+    """Make sure that the database is there: a pool alone connects to nothing."""
+    url = settings.database_url.get_secret_value()
+    try:
+        with translated_errors():
+            await pool.fetchval("select 1")
+    except Unavailable as error:
+        parts = urlsplit(url)
+        raise Unavailable(
+            f"The database does not answer at {parts.hostname or 'localhost'}:{parts.port or 5432}. "
+            "Start it, or correct SB_TRANSFER_DATABASE_URL."
+        ) from error

@@ -1,0 +1,66 @@
+"""Who may read histories, and the record of who did."""
+
+import logging
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from fastapi import Request
+
+from adapters.api_store.decode_audit import PostgresReadings, Reading
+from adapters.crypto.payload_codec import EncryptingCodec
+from domain.authority import Action, Caller, Role
+from starter.http.problems import NotAllowed
+from starter.http.tokens import NotAuthenticated, TokenChecker
+
+_log = logging.getLogger("sb_transfer.codec")
+# Temporal takes names of up to 255 bytes; whatever else is sent is not worth writing down.
+_NAMESPACE = re.compile(r"[\w.-]{1,255}")
+THIS_MACHINE = Caller(subject="embedded-ui", name="the embedded Temporal UI", roles=frozenset({Role.OPERATOR}))
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What every request needs; made once by `starter.codec.main`."""
+
+    codec: EncryptingCodec
+    readings: PostgresReadings
+    tokens: TokenChecker
+    origins: tuple[str, ...]
+    """Where the Temporal UI is."""
+
+    trusts_this_machine: bool = False
+    """Only the embedded stack's: its UI has no login, and so no token, and both listen on loopback alone."""
+
+    async def reader(self, request: Request) -> Caller:
+        """Return who asks, when that is somebody who may read histories.
+
+        Raises:
+            NotAuthenticated: The request has no token, or one that is not good.
+            NotAllowed: The caller's roles do not read histories.
+            Unavailable: The identity provider does not answer.
+        """
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and token.strip():
+            caller = await self.tokens.caller(token.strip())
+            if not caller.may_somewhere(Action.READ_HISTORY):
+                raise NotAllowed
+            return caller
+        # A page of another origin cannot forge this header; a program on this machine can, and needs no codec server.
+        if self.trusts_this_machine and request.headers.get("origin") in self.origins:
+            return THIS_MACHINE
+        raise NotAuthenticated
+
+    async def record(
+        self, request: Request, caller: Caller, action: Literal["decode", "encode"], payloads: int
+    ) -> None:
+        """Write down what is about to be answered.
+
+        Raises:
+            Unavailable: It cannot be written down, so it must not be answered.
+        """
+        said = request.headers.get("x-namespace", "")
+        namespace = said if _NAMESPACE.fullmatch(said) else ""
+        roles = tuple(sorted(caller.roles))
+        await self.readings.record(Reading(caller.subject, caller.name, roles, action, payloads, namespace))
+        _log.info("%s of %d payloads of namespace %s for %s", action, payloads, namespace or "?", caller.subject)

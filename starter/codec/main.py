@@ -1,0 +1,74 @@
+"""The codec server as a program: `sb-transfer codec`, or `python -m starter.codec.main`."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from adapters.api_store.decode_audit import PostgresReadings
+from adapters.crypto.payload_codec import EncryptingCodec
+from adapters.observability.logs import LogFormat, configure_logs
+from adapters.settings import Settings
+from domain.errors import TransferError
+from starter.client.connect import database, surroundings
+from starter.codec.access import Desk
+from starter.codec.application import build_codec
+from starter.http.server import listen, server_of
+from starter.http.tokens import TokenChecker, require_identity_settings
+
+_log = logging.getLogger("sb_transfer.codec")
+_GRACE_SECONDS = 5
+
+
+@asynccontextmanager
+async def open_desk(settings: Settings) -> AsyncIterator[Desk]:
+    """Connect to the database, and take the keys.
+
+    Raises:
+        Misconfigured: A setting is missing, or a key is unusable.
+        Unavailable: The database does not answer.
+    """
+    issuer, jwks_url = require_identity_settings(settings.oidc_issuer, settings.oidc_jwks_url)
+    async with database(settings) as pool:
+        yield Desk(
+            codec=EncryptingCodec(settings.payload_keys),
+            readings=PostgresReadings(pool),
+            tokens=TokenChecker(issuer=issuer, audience=settings.oidc_audience, jwks_url=jwks_url),
+            origins=settings.codec_origins,
+            trusts_this_machine=settings.embedded,
+        )
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        Misconfigured: A setting is missing, or a key is unusable.
+        Unavailable: The database does not answer at the start.
+    """
+    async with open_desk(settings) as desk:
+
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[Desk]:
+            yield desk
+
+        app = build_codec(opened, settings.codec_origins)
+        await listen(server_of(app, settings.codec_host, settings.codec_port, grace_seconds=_GRACE_SECONDS), _log)
+
+
+def main() -> int:
+    """Serve; return the exit code: 0 after a signal, 3 without a server, 4 with unusable settings."""
+    configure_logs(LogFormat.AUTO)
+    try:
+        settings = surroundings().settings
+        configure_logs(settings.log_format)
+        asyncio.run(serve(settings))
+    except TransferError as error:
+        _log.error("%s", error)
+        return 3 if error.retryable else 4
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
