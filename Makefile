@@ -31,24 +31,24 @@ up: $(STAMP) ## Run the stack and the worker until Ctrl-C; data stays in .sb-tra
 test: $(STAMP) ## Run the tests
 	$(PYTEST) $(ARGS)
 
-# The rules S of ruff are bandit's (pyproject.toml says which are off, and why); tests/unit/test_secrets.py looks for secrets in what is checked in.
+# The rules S of ruff are bandit's (pyproject.toml says which are off, and why); tests/unit/project/test_secrets.py looks for secrets in what is checked in.
 check: $(STAMP) ## Run everything that CI runs: format, lint, types, import rules, dependencies, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m tests.audit
+	$(BIN)/python -m tests.tools.audit
 	$(PYTEST) $(ARGS)
 
 audit: $(STAMP) ## Look the pinned dependencies up in the lists of known vulnerabilities
-	$(BIN)/python -m tests.audit
+	$(BIN)/python -m tests.tools.audit
 
 openapi: $(STAMP) ## Write the description of the HTTP API to docs/openapi.json; a test compares it
 	$(BIN)/python -m starter.api.write_openapi > docs/openapi.json.new
 	mv docs/openapi.json.new docs/openapi.json
 
 fuzz-api: $(STAMP) ## Send the HTTP API thousands of requests that its description allows, and that it does not; ten minutes
-	$(BIN)/python -m tests.api.fuzz $(ARGS)
+	$(BIN)/python -m tests.end_to_end.starter.api.fuzz $(ARGS)
 
 # `make check` searches the small sizes; this the large ones as well.
 model: $(STAMP) ## Search every order of events in the model, and see that flaws are found; takes minutes

@@ -16,9 +16,9 @@ from starter.client.client import TransferClient
 from starter.client.connect import connect, settings_of
 from tests.browser.pages import TemporalUi, window
 from tests.tools import debian
-from tests.tools.chromium import TOOLS, chromium
+from tests.tools.chromium import chromium
+from tests.tools.paths import DOCS, TOOLS
 
-DOCS = Path(__file__).parents[2] / "docs"
 RUNBOOK = "https://docs.sb.example/operations"
 _UNDER_WAY = "WorkflowType = 'TransferWorkflow'"
 

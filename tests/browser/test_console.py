@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -16,8 +15,9 @@ from starter.client.client import TransferClient
 from starter.client.models import PreparedTransfer
 from tests.browser.conftest import RUNBOOK
 from tests.browser.pages import COLUMNS, TemporalUi
+from tests.tools.paths import DOCS
 
-OPERATIONS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+OPERATIONS = (DOCS / "operations.md").read_text()
 VIEWS = re.findall(r"`(/namespaces/default/workflows\?query=\S+)`", OPERATIONS)
 HOSTILE = "![x](https://evil.example/x.png) | `<img src=https://evil.example/y.png onerror=alert(1)>"
 RELEASED_BY = "Anna | **de Vries** [x](https://evil.example)"

@@ -14,8 +14,8 @@ from cryptography.fernet import Fernet
 
 from devstack.binaries import postgres_bin
 from devstack.postgres import EmbeddedPostgres
+from tests.tools.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 EXAMPLE = (ROOT / ".env.example").read_text()

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from adapters.settings import Settings
-from tests.end_to_end.compose import COMPOSE, EXAMPLE, ROOT, SERVICES, VARIABLE, environment_of, seconds
+from tests.end_to_end.compose import COMPOSE, EXAMPLE, SERVICES, VARIABLE, environment_of, seconds
+from tests.tools.paths import ROOT
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 JOBS = {name for name, service in SERVICES.items() if service["restart"] == "on-failure"}

@@ -16,8 +16,9 @@ from starter.cli.setup import make_books
 from starter.client.client import TransferClient
 from starter.client.connect import connect, settings_of
 from tests.end_to_end.test_kills import clean_environment, reach
+from tests.tools.paths import DOCS
 
-PAGE = Path(__file__).parents[2] / "docs" / "operations" / "restore.md"
+PAGE = DOCS / "operations" / "restore.md"
 NEW = "10002"
 
 

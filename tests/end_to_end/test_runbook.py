@@ -19,8 +19,9 @@ from starter.cli.setup import make_books
 from starter.client.client import TransferClient
 from starter.client.connect import connect, settings_of
 from tests.end_to_end.test_kills import clean_environment, reach
+from tests.tools.paths import DOCS
 
-PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
+PAGE = DOCS / "operations.md"
 MOVES = {move.scenario: move for move in SHOW_MOVES}
 TEN = range(1, 11)
 

@@ -25,9 +25,10 @@ from starter.cli.setup import make_books
 from starter.client.client import TransferClient
 from starter.client.connect import connect, settings_of
 from tests.end_to_end.test_kills import clean_environment, largest_environment, other_firm, reach
+from tests.tools.paths import DOCS
 
 SWITCH = next(move for move in SHOW_MOVES if move.scenario == "switch")
-PAGE = Path(__file__).parents[2] / "docs" / "operations" / "workers.md"
+PAGE = DOCS / "operations" / "workers.md"
 SB_TRANSFER = str(Path(sys.executable).with_name("sb-transfer"))
 
 

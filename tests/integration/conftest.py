@@ -4,7 +4,6 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from uuid import UUID
 
 import asyncpg
@@ -17,11 +16,12 @@ from devstack.binaries import elder_postgres
 from devstack.postgres import EmbeddedPostgres
 from devstack.seed import seed
 from domain.naming import schema_name_of
-from tests.integration.across import WEST
-from tests.integration.moves import Move, scheduled_move
+from tests.integration.across_shards import WEST
+from tests.integration.pending_clone import PendingClone, scheduled_move
+from tests.integration.services import Services
+from tests.tools.paths import TOOLS
 
 SEED_LINES = 3000
-TOOLS = Path(__file__).parents[2] / ".tools"
 _TEMPLATE = "seeded_template"
 
 
@@ -96,7 +96,14 @@ async def insource(seeded: Pool) -> CopiedEnvironment:
 
 
 @pytest.fixture
-async def move(dsn: str) -> AsyncIterator[Move]:
+async def services(dsn: str) -> AsyncIterator[Services]:
+    """The adapters on a database of the test's own."""
+    async with Services(dsn) as made:
+        yield made
+
+
+@pytest.fixture
+async def move(dsn: str) -> AsyncIterator[PendingClone]:
     """An empty environment with a scheduled transfer."""
     async with scheduled_move(dsn) as prepared:
         yield prepared

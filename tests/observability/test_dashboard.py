@@ -13,8 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.observability.conftest import Night
 from tests.tools import debian
+from tests.tools.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 RULES = [
     rule

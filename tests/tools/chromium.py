@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.tools.debian import ToolMissing, fetch, library_path
+from tests.tools.paths import TOOLS
 
-TOOLS = Path(__file__).parents[2] / ".tools"
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _SECONDS = 60
 # A machine without fonts has no configuration for them either; without both, no letter is drawn.

@@ -1,0 +1,129 @@
+"""Every route, for every kind of caller, on one's own transfer, another's, and one that does not exist."""
+
+import uuid
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from domain.authority import Role
+from domain.vocabulary import TransferState
+from starter.cli.watch import sights
+from starter.client.client import TransferClient
+from tests.end_to_end.starter.api.conftest import NEW, OLD, OTHER, Callers
+
+# Who: (roles, licence). The environment that moves goes from OLD to NEW.
+WHO: dict[str, tuple[tuple[Role, ...], str | None]] = {
+    "backend": ((Role.BACKEND,), None),
+    "support": ((Role.SUPPORT,), None),
+    "operator": ((Role.OPERATOR,), None),
+    "old side": ((Role.FIRM,), OLD),
+    "new side": ((Role.FIRM,), NEW),
+    "another firm": ((Role.FIRM,), OTHER),
+}
+# Written out on purpose, and not derived from `domain.authority`: this is what was promised.
+MAY: dict[tuple[str, str], set[str]] = {
+    ("GET", "/v1/environments/{environment_id}/preview"): {"backend", "support", "old side"},
+    ("POST", "/v1/transfers"): {"backend", "support", "old side"},
+    ("GET", "/v1/transfers"): {"backend", "support", "operator", "old side", "new side", "another firm"},
+    ("GET", "/v1/transfers/{transfer_id}"): {"backend", "support", "operator", "old side", "new side"},
+    ("GET", "/v1/transfers/{transfer_id}/progress"): {"backend", "support", "operator", "old side", "new side"},
+    ("GET", "/v1/transfers/{transfer_id}/events"): {"backend", "support", "operator"},
+    ("GET", "/v1/transfers/{transfer_id}/ticket"): {"backend", "support", "old side"},
+    ("POST", "/v1/transfers/{transfer_id}/ticket/renewal"): {"backend", "support", "old side"},
+    ("GET", "/v1/transfers/{transfer_id}/comparison"): {"backend", "support", "operator", "new side"},
+    ("POST", "/v1/transfers/{transfer_id}/release"): {"backend", "support", "new side"},
+    ("POST", "/v1/transfers/{transfer_id}/reject"): {"backend", "support", "new side"},
+    ("POST", "/v1/transfers/{transfer_id}/start-now"): {"support", "operator"},
+    ("GET", "/v1/transfers/{transfer_id}/certificate"): {"backend", "support", "operator", "new side"},
+    ("POST", "/v1/transfers/{transfer_id}/reschedule"): {"backend", "support", "operator", "new side"},
+    ("POST", "/v1/transfers/{transfer_id}/cancel"): {"backend", "support", "old side"},
+    ("POST", "/v1/transfers/{transfer_id}/mails"): {"backend", "support", "operator"},
+    ("POST", "/v1/uploads"): {"backend", "support", "old side", "new side", "another firm"},
+    ("POST", "/v1/incidents"): {"support"},
+}
+SIDES = {"old side", "new side"}
+BODIES: dict[str, dict[str, Any]] = {
+    "/v1/transfers/{transfer_id}/reject": {"reason": "test"},
+    "/v1/transfers/{transfer_id}/reschedule": {"evening": "2020-01-01", "reason": "test"},
+    "/v1/transfers/{transfer_id}/mails": {"kind": "ready", "reason": "test"},
+}
+CASES = [
+    pytest.param(method, path, who, id=f"{method} {path.removeprefix('/v1')} by {who}")
+    for (method, path) in MAY
+    for who in WHO
+]
+
+
+@pytest.fixture(scope="module")
+async def moved(client: TransferClient) -> dict[str, str]:
+    """A transfer from OLD to NEW that has been released: whatever is asked of it now changes nothing."""
+    ready = await client.prepare(f"{OLD}/enyoi", requested_by="old side")
+    old = ready.preview.environment.environment_id
+    await client.upload(ready.ticket, licence=NEW, name="Overgenomen", uploaded_by="new side")
+    await client.start_now(ready.workflow_id, by="test")
+    async for _ in sights(client, ready.workflow_id, lambda s: s.state is TransferState.AWAITING_RELEASE):
+        continue
+    await client.release(ready.workflow_id, by="new side")
+    return {"transfer_id": str(ready.transfer_id), "environment_id": str(old)}
+
+
+async def ask(session: httpx.AsyncClient, method: str, path: str, ids: dict[str, str]) -> httpx.Response:
+    """Send a request that is right in every way but, perhaps, its sender."""
+    url = path.format(**ids)
+    if path in ("/v1/uploads", "/v1/incidents"):
+        form = {"licence": NEW, "name": "Nieuw", "url_part": "nieuw-1", "login_email": "a@b.nl", "reason": "test"}
+        if path == "/v1/uploads":
+            del form["login_email"], form["licence"]
+        return await session.post(url, data=form, files={"ticket": ("t.avr", b"no ticket")})
+    if method == "GET":
+        return await session.get(url)
+    body = BODIES.get(path, {"reason": "test"})
+    if path == "/v1/transfers":
+        body = {**body, "environment_id": ids["environment_id"]}
+    return await session.post(url, json=body)
+
+
+def test_every_route_is_judged(app: FastAPI) -> None:
+    """A new route without a line above would be open to whoever finds it."""
+    found = {
+        (method.upper(), path)
+        for path, methods in app.openapi()["paths"].items()
+        if path.startswith("/v1")
+        for method in methods
+    }
+    assert found == set(MAY)
+
+
+@pytest.mark.parametrize(("method", "path", "who"), CASES)
+async def test_who_may_do_what(callers: Callers, moved: dict[str, str], method: str, path: str, who: str) -> None:
+    """A wrong or hostile caller gets a no, and cannot tell somebody else's transfer from none at all."""
+    roles, licence = WHO[who]
+    unknown = {"transfer_id": str(uuid.uuid4()), "environment_id": str(uuid.uuid4())}
+    async with callers.session(*roles, licence=licence) as session:
+        answer = await ask(session, method, path, moved)
+        stranger = await ask(session, method, path, unknown)
+    if who in MAY[method, path]:
+        assert answer.status_code not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
+        assert answer.status_code < HTTPStatus.INTERNAL_SERVER_ERROR
+        if "{" in path:
+            assert stranger.status_code == HTTPStatus.NOT_FOUND
+        return
+    assert answer.status_code in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
+    # A side of the transfer knows that it exists, and hears that this is not its half.
+    if "{transfer_id}" in path and who in SIDES:
+        assert answer.status_code == HTTPStatus.FORBIDDEN
+        return
+    assert answer.status_code == stranger.status_code
+    assert {**answer.json(), "instance": ""} == {**stranger.json(), "instance": ""}
+
+
+@pytest.mark.parametrize(("method", "path"), list(MAY))
+async def test_nobody_comes_in_without_a_token(callers: Callers, moved: dict[str, str], method: str, path: str) -> None:
+    """A route that forgot to ask who is calling would be open to the world."""
+    async with callers.session() as session:
+        answer = await ask(session, method, path, moved)
+    assert answer.status_code == HTTPStatus.UNAUTHORIZED
+    assert answer.headers["www-authenticate"].startswith("Bearer")

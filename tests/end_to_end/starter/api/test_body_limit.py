@@ -1,0 +1,217 @@
+"""How often a ticket may be tried, by whom, from where, and for which licence."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from http import HTTPStatus
+
+import httpx
+import pytest
+from starlette.types import ASGIApp, Message, Receive, Scope
+from starlette.types import Send as ASGISend
+
+from adapters.api_store.rate_limit import PostgresAttempts
+from adapters.postgres.connection import Pool
+from devstack.stack import Stack
+from domain.authority import Role
+from domain.vocabulary import TransferState
+from starter.api.application import build_app
+from starter.api.dependencies import Door
+from starter.cli.watch import sights
+from starter.client.client import TransferClient
+from starter.client.connect import database, settings_of
+from starter.http.body_limit import BodyLimit
+from starter.http.server import server_of
+from tests.end_to_end.starter.api.conftest import NEW, OLD, OTHER, Callers
+
+A_MINUTE = 3
+Send = Callable[..., httpx.AsyncClient]
+
+
+@pytest.fixture
+async def pool(stack: Stack) -> AsyncIterator[Pool]:
+    """A pool in which nobody has tried anything yet."""
+    async with database(settings_of(stack.process_environment())) as opened:
+        await opened.execute("delete from control.api_attempt")
+        yield opened
+
+
+@pytest.fixture
+def served(stack: Stack, door: Door, pool: Pool, callers: Callers) -> Callable[..., Send]:
+    """The application as uvicorn serves it, with three attempts a minute, behind these proxies."""
+
+    def behind(*proxies: str) -> Send:
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[Door]:
+            yield door
+
+        app = build_app(opened)
+        app.state.door = replace(door, attempts=PostgresAttempts(pool, A_MINUTE))
+        given = settings_of(stack.process_environment() | {"SB_TRANSFER_API_TRUSTED_PROXIES": ",".join(proxies)})
+        config = server_of(app, "127.0.0.1", 0, grace_seconds=1, trusted_proxies=given.api_trusted_proxies)
+        config.load()
+
+        def session(address: str, *roles: Role, licence: str | None = None) -> httpx.AsyncClient:
+            headers = {"Authorization": f"Bearer {callers.token(*roles, licence=licence)}"}
+            transport = httpx.ASGITransport(config.loaded_app, client=(address, 1))
+            return httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers)
+
+        return session
+
+    return behind
+
+
+async def tried(session: httpx.AsyncClient, licence: str = "", **headers: str) -> httpx.Response:
+    """Try a file that is no ticket."""
+    form = {"name": "Guess", "licence": licence}
+    headers["Idempotency-Key"] = str(uuid.uuid4())
+    return await session.post("/v1/uploads", data=form, files={"ticket": ("t.avr", b"x")}, headers=headers)
+
+
+async def test_a_licence_may_try_so_often_from_everywhere(served: Callable[..., Send]) -> None:
+    """Somebody with many addresses could try files by the thousand."""
+    session = served()
+    for number in range(A_MINUTE):
+        assert (await tried(session(f"203.0.113.{number}", Role.FIRM, licence=NEW))).status_code == 422
+    assert (await tried(session("203.0.113.9", Role.FIRM, licence=NEW))).status_code == 429
+    assert (await tried(session("203.0.113.9", Role.FIRM, licence=OTHER))).status_code == 422
+
+
+async def test_an_address_may_try_so_often_for_everybody(served: Callable[..., Send]) -> None:
+    """Somebody with many stolen tokens could try files by the thousand."""
+    session = served()
+    for licence in ("10001", "10002", "10003"):
+        assert (await tried(session("203.0.113.1", Role.FIRM, licence=licence))).status_code == 422
+    assert (await tried(session("203.0.113.1", Role.FIRM, licence="10004"))).status_code == 429
+    # A whole network is one customer's; the platform speaks for many from one address.
+    for number in range(A_MINUTE):
+        v6 = f"2001:db8:1:2::{number + 1}"
+        assert (await tried(session(v6, Role.FIRM, licence=f"2000{number}"))).status_code == 422
+    assert (await tried(session("2001:db8:1:2::ffff", Role.FIRM, licence="20009"))).status_code == 429
+    for licence in ("1", "2", "3", "4", "5"):
+        assert (await tried(session("203.0.113.1", Role.BACKEND), licence=licence)).status_code == 422
+
+
+async def test_a_forwarded_address_is_believed_of_a_trusted_proxy_only(served: Callable[..., Send]) -> None:
+    """Whoever writes a header would have a new address for each attempt, or all behind a proxy would share one."""
+    direct = [served()("198.51.100.7", Role.FIRM, licence=f"3000{number}") for number in range(A_MINUTE + 1)]
+    answers = [await tried(one, **{"X-Forwarded-For": f"203.0.113.{n}"}) for n, one in enumerate(direct)]
+    assert [answer.status_code for answer in answers] == [*([422] * A_MINUTE), 429]
+    assert answers[-1].json()["type"].endswith(":too-many-attempts")
+    assert 0 < int(answers[-1].headers["retry-after"]) <= 60 / A_MINUTE
+    session = served("10.0.0.0/8")
+    for number in range(A_MINUTE + 2):
+        proxied = session("10.1.2.3", Role.FIRM, licence=f"3001{number}")
+        answer = await tried(proxied, **{"X-Forwarded-For": f"6.6.6.6, 203.0.113.{60 + number}"})
+        assert answer.status_code == 422, answer.text
+    behind = session("10.1.2.3", Role.FIRM, licence="30020")
+    # The sender's own word stands to the left of what the proxy saw.
+    assert (await tried(behind, **{"X-Forwarded-For": "203.0.113.99, 203.0.113.60"})).status_code == 422
+    more = [await tried(behind, **{"X-Forwarded-For": f"203.0.113.{n}, 203.0.113.60"}) for n in range(2)]
+    assert [answer.status_code for answer in more] == [422, 429]
+
+
+async def test_binding_a_ticket_is_no_way_to_ask_for_licences(
+    served: Callable[..., Send], client: TransferClient
+) -> None:
+    """A firm could find out every licence number there is."""
+    environment = await client.environment("10002/Van Dam Horeca")
+    session = served()("203.0.113.1", Role.FIRM, licence="10002")
+    answers = []
+    for number in range(A_MINUTE + 1):
+        body = {"environment_id": str(environment.environment_id), "for_licence": f"9999{number}"}
+        answers.append(await session.post("/v1/transfers", json=body, headers={"Idempotency-Key": str(uuid.uuid4())}))
+    assert [answer.status_code for answer in answers] == [*([422] * A_MINUTE), 429]
+    assert answers[0].json()["type"].endswith(":licence-unknown")
+
+
+async def test_nobody_has_live_streams_without_end(
+    served: Callable[..., Send], door: Door, client: TransferClient
+) -> None:
+    """One firm could keep every worker busy with questions of where its transfer stands."""
+    which = (await client.prepare("10002/Van Dam Horeca", requested_by="test")).transfer_id
+    session = served()("203.0.113.1", Role.OPERATOR)
+    door.listening["operator:None:Anna"] = 20
+    try:
+        refused = await session.get(f"/v1/transfers/{which}/progress")
+    finally:
+        del door.listening["operator:None:Anna"]
+    assert refused.json()["type"].endswith(":too-many-attempts")
+    await client.cancel(str(which), by="test")
+    async for _ in sights(client, str(which), lambda sight: sight.state.is_final):
+        continue
+
+
+async def test_whoever_has_two_roles_uploads_for_their_own_licence_only(callers: Callers) -> None:
+    """An operator who is a firm's user too could take customers over for any licence."""
+    async with callers.session(Role.FIRM, Role.OPERATOR, licence=OLD) as session:
+        for licence, problem in ((NEW, ":licence-unknown"), (OLD, ":ticket-not-genuine")):
+            form = {"name": "Guess", "licence": licence}
+            answer = await session.post("/v1/uploads", data=form, files={"ticket": ("t.avr", b"x")})
+            assert answer.json()["type"].endswith(problem)
+
+
+async def test_an_answer_is_repeated_in_the_same_capacity_only(callers: Callers, client: TransferClient) -> None:
+    """A user who works for another firm by now would read what the former one was answered."""
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    ready = await client.prepare("10002/Van Dam Horeca", requested_by="test")
+    path = f"/v1/transfers/{ready.transfer_id}/cancel"
+    for licence, status in (("10002", 200), ("10002", 200)):
+        async with callers.session(Role.FIRM, licence=licence) as session:
+            assert (await session.post(path, json={}, headers=key)).status_code == status
+    subject = "firm:10002:Anna"
+    token = callers.token(Role.BACKEND, subject=subject)
+    async with callers.session() as session:
+        answer = await session.post(path, json={}, headers={**key, "Authorization": f"Bearer {token}"})
+    assert answer.json()["type"].endswith(":key-reused")
+    async for _ in sights(client, str(ready.transfer_id), lambda sight: sight.state.is_final):
+        continue
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
+    """Whoever opens connections and says nothing would keep everybody else out."""
+    answered: list[str] = []
+
+    async def silence() -> Message:
+        await asyncio.sleep(60)
+        raise AssertionError("nobody waits this long")
+
+    def answering(with_what: str) -> ASGIApp:
+        async def answer(_: Scope, __: Receive, ___: ASGISend) -> None:
+            answered.append(with_what)
+
+        return answer
+
+    async def send(_: Message) -> None:
+        raise AssertionError("nothing is sent here")
+
+    limit = BodyLimit(answering("app"), answering("large"), answering("slow"), patience_seconds=0.05)
+    await limit({"type": "http", "headers": []}, silence, send)
+    assert answered == ["slow"]
+
+
+async def test_a_stolen_ticket_is_worth_nothing_for_another_licence(callers: Callers, client: TransferClient) -> None:
+    """Whoever intercepts the file could take the customer over."""
+    environment = await client.environment("10002/Van Dam Horeca")
+    async with callers.session(Role.FIRM, licence="10002") as old:
+        body = {"environment_id": str(environment.environment_id), "for_licence": OTHER}
+        begun = await old.post("/v1/transfers", json=body)
+        which = begun.json()["transfer_id"]
+        async for _ in sights(client, which, lambda sight: sight.state is TransferState.AWAITING_UPLOAD):
+            continue
+        file = (await old.get(f"/v1/transfers/{which}/ticket")).content
+    async with callers.session(Role.FIRM, licence=OLD) as thief:
+        form = {"name": "Gestolen", "url_part": "gestolen"}
+        stolen = await thief.post("/v1/uploads", data=form, files={"ticket": ("t.avr", file)})
+    assert stolen.json()["type"].endswith(":ticket-for-another-licence")
+    assert OTHER not in stolen.text
+    async with callers.session(Role.FIRM, licence=OTHER) as right:
+        taken = await right.post("/v1/uploads", data=form, files={"ticket": ("t.avr", file)})
+    assert taken.status_code == HTTPStatus.ACCEPTED, taken.text
+    kinds = {event.kind: event.actor for event in await client.events(which)}
+    assert kinds["upload_refused"] == f"Anna ({OLD})"
+    await client.cancel(which, by="test")
+    async for _ in sights(client, which, lambda sight: sight.state.is_final):
+        continue

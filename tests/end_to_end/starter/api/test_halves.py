@@ -1,0 +1,150 @@
+"""One move as both sides, support and operators see it: nobody reads what belongs to the other half."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+import pytest
+
+from devstack.stack import Stack
+from domain.authority import Role
+from domain.vocabulary import TransferState
+from starter.cli.watch import sights
+from starter.client.client import TransferClient
+from tests.end_to_end.starter.api.conftest import NEW, OTHER, Callers
+
+# The new side's words, as they could do harm in SQL, HTML, headers and mail.
+HOSTILE_NAME = "<script>alert(1)</script>'; drop table control.transfer; --"
+NEW_URL = "nieuwe-klant-url"
+OLD_SIDE, NEW_SIDE = OTHER, NEW
+
+
+class FollowedMove:
+    """A move from OLD_SIDE to NEW_SIDE that awaits its release, and what was heard of it meanwhile."""
+
+    def __init__(self, transfer_id: str) -> None:
+        self.transfer_id = transfer_id
+        self.path = f"/v1/transfers/{transfer_id}"
+        self.heard: list[dict[str, Any]] = []
+        self.heard_the_first = asyncio.Event()
+        self.heard_the_end = asyncio.Event()
+
+
+@pytest.fixture(scope="module")
+async def move(callers: Callers, client: TransferClient, stack: Stack) -> AsyncIterator[FollowedMove]:
+    """The move, made through the API; the new side listens from its upload on."""
+    environment = await client.environment(f"{OLD_SIDE}/Linden Tandartsen")
+    async with callers.session(Role.FIRM, licence=OLD_SIDE) as old:
+        begun = await old.post("/v1/transfers", json={"environment_id": str(environment.environment_id)})
+        made = FollowedMove(begun.json()["transfer_id"])
+        async for _ in sights(client, made.transfer_id, lambda s: s.state is TransferState.AWAITING_UPLOAD):
+            continue
+        ticket = await old.get(f"{made.path}/ticket")
+        assert ticket.headers["cache-control"] == "no-store"
+        assert ticket.headers["content-disposition"].endswith('-overdracht-ticket.avr"')
+        again = await old.get(f"{made.path}/ticket")
+        assert again.json()["type"].endswith(":ticket-taken")
+    async with callers.session(Role.FIRM, licence=NEW_SIDE) as new:
+        assert (await new.get(made.path)).status_code == HTTPStatus.NOT_FOUND
+        form = {"name": HOSTILE_NAME, "url_part": NEW_URL}
+        taken = await new.post("/v1/uploads", data=form, files={"ticket": ("t.avr", ticket.content)})
+        assert taken.status_code == HTTPStatus.ACCEPTED, taken.text
+    assert stack.info.api_url is not None
+    token = callers.token(Role.FIRM, licence=NEW_SIDE)
+    listening = asyncio.create_task(listen(f"{stack.info.api_url}{made.path}/progress", token, made))
+    await made.heard_the_first.wait()
+    async with callers.session(Role.SUPPORT, name="Sanne") as support:
+        refused = await support.post(f"{made.path}/start-now", json={})
+        assert refused.json()["type"].endswith(":reason-missing")
+        await support.post(f"{made.path}/start-now", json={"reason": "incident 4711\r\nX-Evil: 1'; --"})
+    async for _ in sights(client, made.transfer_id, lambda s: s.state is TransferState.AWAITING_RELEASE):
+        continue
+    await made.heard_the_end.wait()
+    yield made
+    await client.cancel(made.transfer_id, by="test")
+    await listening
+
+
+async def listen(url: str, token: str, move: FollowedMove) -> None:
+    """Keep every status of a live stream until it ends."""
+    headers = {"Authorization": f"Bearer {token}"}
+    forever = httpx.Timeout(10, read=None)  # it ends with the move
+    async with httpx.AsyncClient(timeout=forever) as session, session.stream("GET", url, headers=headers) as stream:
+        async for line in stream.aiter_lines():
+            if line.startswith("data:"):
+                status = json.loads(line.removeprefix("data:"))
+                move.heard.append(status)
+                move.heard_the_first.set()
+                if status["state"] == TransferState.AWAITING_RELEASE:
+                    move.heard_the_end.set()
+
+
+async def test_the_old_side_never_reads_of_the_new_side(callers: Callers, move: FollowedMove) -> None:
+    """A firm that loses a customer would learn to whom."""
+    async with callers.session(Role.FIRM, licence=OLD_SIDE) as session:
+        status = await session.get(move.path)
+        listed = (await session.get("/v1/transfers")).json()["items"]
+    # Its own: in others this firm may be the new side.
+    mine = [item for item in listed if item["transfer_id"] == move.transfer_id]
+    said = status.text + json.dumps(mine)
+    assert len(mine) == 1
+    assert status.json()["scenario"] is None
+    for secret in ("script", "drop table", NEW_URL, f'"{NEW_SIDE}"', "switch"):
+        assert secret not in said
+
+
+async def test_the_new_side_never_reads_of_the_old_side(callers: Callers, move: FollowedMove) -> None:
+    """A firm would read the other's licence, url and ticket."""
+    async with callers.session(Role.FIRM, licence=NEW_SIDE) as session:
+        said = (await session.get(move.path)).text
+        listed = (await session.get("/v1/transfers", params={"state": "awaiting_release"})).text
+    assert move.transfer_id in listed
+    for secret in ("Linden Tandartsen", f'"{OLD_SIDE}"', "incident 4711", "Sanne"):
+        assert secret not in said + listed
+    assert json.loads(said)["old"] is None
+    assert json.loads(said)["ticket_expires_at"] is None
+
+
+async def test_those_who_look_after_it_see_both(callers: Callers, move: FollowedMove) -> None:
+    """Support could not help somebody whose half it does not see."""
+    async with callers.session(Role.SUPPORT) as session:
+        seen = (await session.get(move.path)).json()
+    assert seen["old"]["licence_number"] == OLD_SIDE
+    assert seen["new"]["name"] == HOSTILE_NAME
+    assert seen["new"]["url"].endswith(NEW_URL)
+
+
+async def test_the_audit_log_names_support_and_its_reason(callers: Callers, move: FollowedMove) -> None:
+    """Nobody could tell who opened the books of somebody else, or why."""
+    async with callers.session(Role.OPERATOR) as session:
+        events = (await session.get(f"{move.path}/events")).json()
+    told = [event for event in events if event["kind"] == "support_start_now"]
+    assert [(event["actor"], event["reason"]) for event in told] == [
+        ("Sanne (support)", "incident 4711\r\nX-Evil: 1'; --")
+    ]
+    assert [event["event_id"] for event in events] == sorted(event["event_id"] for event in events)
+
+
+async def test_the_comparison_is_a_page_in_which_names_are_text(callers: Callers, move: FollowedMove) -> None:
+    """A customer's name could run as a script in an accountant's browser."""
+    async with callers.session(Role.FIRM, licence=NEW_SIDE) as session:
+        page = await session.get(f"{move.path}/comparison", headers={"Accept": "text/html,*/*;q=0.8"})
+        english = await session.get(f"{move.path}/comparison", headers={"Accept": "text/html", "Accept-Language": "en"})
+        figures = await session.get(f"{move.path}/comparison")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "Alles is gelijk." in page.text
+    assert "Everything is equal." in english.text
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    assert "<script" not in page.text
+    assert figures.json()["checks"]
+
+
+async def test_progress_is_live_and_of_ones_own_half(move: FollowedMove) -> None:
+    """The new side would look at a page that stands still, or that tells more than the status does."""
+    states = [status["state"] for status in move.heard]
+    assert states[0] == "scheduled"
+    assert states[-1] == "awaiting_release"
+    assert all(status["old"] is None for status in move.heard)

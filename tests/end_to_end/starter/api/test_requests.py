@@ -1,0 +1,258 @@
+"""What every request meets: refusals, repetition, limits and pages, whatever it asks for."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+
+import httpx
+import pytest
+
+from devstack.stack import Stack
+from domain.authority import Role
+from domain.vocabulary import TransferState
+from starter.api.dependencies import Door
+from starter.cli.watch import sights
+from starter.client.client import TransferClient
+from starter.http import problems
+from tests.end_to_end.starter.api.conftest import OLD, OTHER, Callers
+
+UNKNOWN = "/v1/transfers/00000000-0000-0000-0000-000000000000"
+
+
+@pytest.fixture
+async def backend(callers: Callers) -> AsyncIterator[httpx.AsyncClient]:
+    """The platform's backend."""
+    async with callers.session(Role.BACKEND) as session:
+        yield session
+
+
+@pytest.mark.parametrize(
+    ("asked", "language"),
+    [
+        ("", "nl"),
+        ("nl-NL,nl;q=0.9,en;q=0.8", "nl"),
+        ("en-GB,en;q=0.9", "en"),
+        ("fr, en;q=0.5, nl;q=0.1", "en"),
+        ("en;q=0.1, nl;q=0.9", "nl"),
+        ("en;q=0, nl;q=0.1", "nl"),
+        ("en;q=x", "nl"),
+        ("*", "nl"),
+    ],
+)
+async def test_a_refusal_is_in_the_callers_language(backend: httpx.AsyncClient, asked: str, language: str) -> None:
+    """A customer would read a language that they did not choose; a program would find no stable type."""
+    answer = await backend.get(UNKNOWN, headers={"Accept-Language": asked})
+    problem = answer.json()
+    assert answer.status_code == problem["status"] == HTTPStatus.NOT_FOUND
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["content-language"] == language
+    assert problem["type"] == "urn:sb-transfer:problem:transfer-unknown"
+    assert problem["instance"] == UNKNOWN
+    assert problem["detail"] == problem["details"][language]
+    assert problem["details"]["nl"] != problem["details"]["en"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/nothing", 404), ("DELETE", "/v1/transfers", 405), ("GET", "/v1/transfers/one", 422)],
+)
+async def test_what_no_route_takes_is_a_problem_detail_too(
+    backend: httpx.AsyncClient, method: str, path: str, status: int
+) -> None:
+    """A client that reads problem details would stumble over the framework's own errors."""
+    answer = await backend.request(method, path)
+    assert answer.status_code == answer.json()["status"] == status
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_the_types_stay_as_they_are() -> None:
+    """A program that decides by a type would break when somebody renames a class."""
+    assert problems.type_of(problems.KeyReused) == "urn:sb-transfer:problem:key-reused"
+    assert problems.type_of(problems.InternalError) == "urn:sb-transfer:problem:internal-error"
+    assert problems.type_of(problems.NotAllowed) == "urn:sb-transfer:problem:not-allowed"
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"\xff\xfe", b'{"environment_id": "\\ud800"}', b"[]", b"[" * 30_000, b'{"environment_id": 1e999}']
+)
+async def test_a_body_that_cannot_be_read_is_the_senders_mistake(backend: httpx.AsyncClient, body: bytes) -> None:
+    """A broken sender would be told that we are broken, and would go on sending."""
+    answer = await backend.post("/v1/transfers", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert answer.json()["type"] == "urn:sb-transfer:problem:request-invalid"
+
+
+async def test_a_form_that_cannot_be_read_is_the_senders_mistake(backend: httpx.AsyncClient) -> None:
+    """A broken form would end in an answer that the description does not name."""
+    for kind in ("multipart/form-data", "multipart/form-data; boundary=x"):
+        answer = await backend.post("/v1/uploads", content=b"--y\r\nnonsense", headers={"Content-Type": kind})
+        assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY, answer.text
+
+
+async def test_a_repeated_start_is_one_transfer(callers: Callers, client: TransferClient) -> None:
+    """A backend that did not hear the answer would be told that its own transfer is in the way."""
+    environment = await client.environment("10002/Van Dam Horeca")
+    body = {"environment_id": str(environment.environment_id), "reason": "again"}
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    async with callers.session(Role.BACKEND) as session:
+        first = await session.post("/v1/transfers", json=body, headers=key)
+        again = await session.post("/v1/transfers", json=body, headers=key)
+        assert first.status_code == again.status_code == HTTPStatus.ACCEPTED
+        assert again.content == first.content
+        assert again.headers["location"] == first.headers["location"]
+        assert again.headers["idempotency-replayed"] == "true"
+        assert "idempotency-replayed" not in first.headers
+        other = await session.post("/v1/transfers", json={**body, "reason": "other"}, headers=key)
+        assert other.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+        assert other.json()["type"].endswith(":key-reused")
+        new = await session.post("/v1/transfers", json=body)
+        assert new.status_code == HTTPStatus.CONFLICT
+        assert new.json()["type"].endswith(":already-in-transfer")
+    async with callers.session(Role.BACKEND, name="Somebody else") as session:
+        assert (await session.post("/v1/transfers", json=body, headers=key)).status_code == HTTPStatus.CONFLICT
+    await end(client, first.json()["transfer_id"])
+
+
+async def test_a_start_whose_answer_was_never_kept_finds_its_own_transfer(
+    callers: Callers, client: TransferClient, door: Door
+) -> None:
+    """A server killed between the start and its answer would leave the backend with a refusal for its own transfer."""
+    environment = await client.environment("10002/Van Dam Horeca")
+    body = {"environment_id": str(environment.environment_id)}
+    key = str(uuid.uuid4())
+    async with callers.session(Role.BACKEND, name="Cut off") as session:
+        first = await session.post("/v1/transfers", json=body, headers={"Idempotency-Key": key})
+        assert first.status_code == HTTPStatus.ACCEPTED, first.text
+        await forget_answer(door, key)
+        again = await session.post("/v1/transfers", json=body, headers={"Idempotency-Key": key})
+    assert again.status_code == HTTPStatus.ACCEPTED
+    assert again.json() == first.json()
+    assert "idempotency-replayed" not in again.headers
+    await end(client, first.json()["transfer_id"])
+
+
+async def test_one_key_at_a_time(callers: Callers, client: TransferClient) -> None:
+    """Two copies of one request, sent at once, would both be done."""
+    environment = await client.environment("10002/Van Dam Horeca")
+    body = {"environment_id": str(environment.environment_id)}
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    async with callers.session(Role.BACKEND) as session:
+        answers = await asyncio.gather(*(session.post("/v1/transfers", json=body, headers=key) for _ in range(10)))
+    taken = [answer for answer in answers if answer.status_code == HTTPStatus.ACCEPTED]
+    assert len({answer.json()["transfer_id"] for answer in taken}) == 1
+    for answer in answers:
+        if answer not in taken:
+            assert answer.status_code == HTTPStatus.CONFLICT
+            assert answer.json()["type"].endswith(":key-in-use")
+            assert int(answer.headers["retry-after"]) > 0
+    await end(client, taken[0].json()["transfer_id"])
+
+
+@pytest.mark.parametrize("key", ["", "x" * 201, "two words", "caf\xe9"])
+async def test_a_post_needs_a_key(backend: httpx.AsyncClient, key: str) -> None:
+    """A backend that forgets the key would find out when an answer got lost."""
+    headers = [(b"Idempotency-Key", key.encode("latin-1"))]
+    answer = await backend.post(f"{UNKNOWN}/cancel", json={}, headers=headers)
+    assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert answer.json()["errors"][0]["where"] == "header.Idempotency-Key"
+
+
+async def test_a_form_is_the_same_with_another_boundary(callers: Callers, client: TransferClient) -> None:
+    """An upload sent again by a library with random boundaries would be refused as another request."""
+    ready = await client.prepare("10002/Van Dam Horeca", requested_by="test")
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    form = {"name": "Van Dam", "url_part": "van-dam-again"}
+    async with callers.session(Role.FIRM, licence=OLD) as session:
+        answers = [
+            await session.post(
+                "/v1/uploads",
+                data=form,
+                files={"ticket": ("t.avr", ready.ticket)},
+                headers={**key, "Content-Type": f"multipart/form-data; boundary={boundary}"},
+            )
+            for boundary in ("one", "two")
+        ]
+        form["name"] = "Van Dam B.V."
+        other = await session.post("/v1/uploads", data=form, files={"ticket": ("t.avr", ready.ticket)}, headers=key)
+    assert [answer.status_code for answer in answers] == [HTTPStatus.ACCEPTED] * 2, answers[0].text
+    assert answers[0].content == answers[1].content
+    assert answers[1].headers["idempotency-replayed"] == "true"
+    assert other.json()["type"].endswith(":key-reused")
+    await end(client, str(ready.transfer_id))
+
+
+@pytest.mark.parametrize("claim", ["more", "chunked", "nonsense", "negative"])
+async def test_too_large_is_refused_before_it_is_read(stack: Stack, callers: Callers, claim: str) -> None:
+    """Whoever sends gigabytes, or lies about the length, would fill the server's memory."""
+    said = {"more": "Content-Length: 99999999", "chunked": "Transfer-Encoding: chunked"}
+    length = said.get(claim, f"Content-Length: {'-1' if claim == 'negative' else 'x'}")
+    api_url = stack.info.api_url
+    assert api_url is not None
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(api_url.rpartition(":")[2]))
+    head = (
+        f"POST /v1/transfers HTTP/1.1\r\nHost: api\r\nAuthorization: Bearer {callers.token(Role.BACKEND)}\r\n"
+        f"Idempotency-Key: {uuid.uuid4()}\r\nContent-Type: application/json\r\n{length}\r\n\r\n"
+    )
+    writer.write(head.encode())
+    if claim == "chunked":
+        for _ in range(5):  # a fifth of a megabyte in all, without an end
+            writer.write(b"8000\r\n" + b" " * 0x8000 + b"\r\n")
+    await writer.drain()
+    line = await reader.readline()
+    writer.close()
+    assert line.split()[1] == (b"400" if claim in ("nonsense", "negative") else b"413"), line
+
+
+async def test_pages_hold_each_transfer_once_while_new_ones_come(callers: Callers, client: TransferClient) -> None:
+    """Whoever reads page after page would miss a transfer, or count one twice."""
+    for _ in range(3):
+        await end(client, str((await client.prepare("10002/Van Dam Horeca", requested_by="test")).transfer_id))
+    before = {str(record.transfer_id) for record in await client.transfers(limit=200)}
+    seen: list[str] = []
+    async with callers.session(Role.OPERATOR) as session:
+        page = (await session.get("/v1/transfers", params={"limit": 2})).json()
+        seen += [item["transfer_id"] for item in page["items"]]
+        new = await client.prepare("10002/Van Dam Horeca", requested_by="test")
+        while page["next_cursor"]:
+            page = (await session.get("/v1/transfers", params={"limit": 2, "cursor": page["next_cursor"]})).json()
+            seen += [item["transfer_id"] for item in page["items"]]
+        filtered = (await session.get("/v1/transfers", params={"state": "awaiting_upload", "licence": "10002"})).json()
+    assert len(seen) == len(set(seen))
+    assert set(seen) == before
+    assert str(new.transfer_id) in {item["transfer_id"] for item in filtered["items"]}
+    assert {item["state"] for item in filtered["items"]} == {"awaiting_upload"}
+    await end(client, str(new.transfer_id))
+
+
+@pytest.mark.parametrize("cursor", ["x", "é", "WzEsMl0=", "W10=", "bnVsbA==", "WyIyMDI2LTAxLTAxIiwgIngiXQ=="])
+async def test_a_made_up_cursor_is_refused(backend: httpx.AsyncClient, cursor: str) -> None:
+    """A cursor that somebody changed would end in an error of ours."""
+    answer = await backend.get("/v1/transfers", params={"cursor": cursor})
+    assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+async def test_a_firm_lists_its_own_transfers_only(callers: Callers) -> None:
+    """A firm would see by a filter who else moves."""
+    async with callers.session(Role.FIRM, licence=OTHER) as session:
+        mine = (await session.get("/v1/transfers")).json()
+        theirs = (await session.get("/v1/transfers", params={"licence": "10002"})).json()
+    assert theirs == {"items": [], "next_cursor": None}
+    assert all(OTHER in (item["source_licence"], item["target_licence"]) for item in mine["items"])
+
+
+async def forget_answer(door: Door, key: str) -> None:
+    """Leave a request as a killed server does: begun long ago, and not answered."""
+    async with door.keys._pool.acquire() as connection:
+        await connection.execute(
+            "update control.api_request set status = null, headers = null, body = null,"
+            " began_at = began_at - interval '1 hour' where key = $1",
+            key,
+        )
+
+
+async def end(client: TransferClient, which: str) -> None:
+    """Undo a transfer, and wait until its environment may be moved again."""
+    await client.cancel(which, by="test")
+    async for _ in sights(client, which, lambda sight: sight.state is TransferState.UNDONE):
+        continue

@@ -1,0 +1,64 @@
+"""The API's description: checked in, and true of what is served."""
+
+import json
+from pathlib import Path
+
+from devstack.issuer import EmbeddedIssuer
+from devstack.stack import Stack
+from domain.vocabulary import TransferState
+from starter.api.write_openapi import description, text
+from starter.cli.watch import sights
+from starter.client.client import TransferClient
+from tests.end_to_end.starter.api.fuzz import caller_of_all, fuzz
+from tests.tools.paths import DOCS
+
+CHECKED_IN = DOCS / "openapi.json"
+
+
+def test_the_description_is_the_one_checked_in() -> None:
+    """A change of the API would reach the platform's backend without anybody having read it; run `make openapi`."""
+    assert CHECKED_IN.read_text() == text()
+
+
+def test_every_post_says_what_it_repeats_and_every_route_what_it_refuses() -> None:
+    """A stranger could not write a client by the description alone."""
+    for path, operations in description()["paths"].items():
+        for method, operation in operations.items():
+            assert operation["summary"]
+            if not path.startswith("/v1"):
+                continue
+            assert operation["security"] == [{"HTTPBearer": []}]
+            assert {"401", "403", "422", "503"} <= set(operation["responses"])
+            for status, answer in operation["responses"].items():
+                if int(status) >= 400:
+                    assert list(answer["content"]) == ["application/problem+json"]
+                    assert "urn:sb-transfer:problem:" in answer["description"]
+            if method == "post":
+                keys = [p for p in operation["parameters"] if p["name"] == "Idempotency-Key"]
+                assert keys[0]["required"]
+                assert "urn:sb-transfer:problem:key-in-use" in operation["responses"]["409"]["description"]
+            if "202" in operation["responses"]:
+                assert "Location" in operation["responses"]["202"]["headers"]
+
+
+async def test_hundreds_of_odd_requests_are_answered_as_described(
+    stack: Stack, client: TransferClient, tmp_path: Path
+) -> None:
+    """A request that nobody thought of would end in a 500, or in an answer that no client expects."""
+    environment = await client.environment("20003/Wolters Design")
+    transfer = await client.prepare("10003/Linden Tandartsen", requested_by="fuzz")
+    token = EmbeddedIssuer(stack.folder).token(*caller_of_all())
+    assert stack.info.api_url is not None
+    found = await fuzz(
+        stack.info.api_url, token, environment.environment_id, transfer.transfer_id, tmp_path, seed=1, seconds=12
+    )
+    # What it began is in the way of the tests that follow.
+    for record in await client.transfers(limit=500):
+        which = str(record.transfer_id)
+        if not record.state.is_final and record.state is not TransferState.UNDOING:
+            await client.cancel(which, by="test")
+        async for _ in sights(client, which, lambda sight: sight.state.is_final):
+            continue
+    assert found.code == 0, found.report
+    assert json.loads(CHECKED_IN.read_text())["openapi"].startswith("3.1")
+    assert '"level": "error"' not in (stack.folder / "api" / "log").read_text()

@@ -1,0 +1,367 @@
+"""The gate: what a freeze shuts, what an undo opens again, what a release opens for good."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+
+from domain import messages as m
+from domain.errors import (
+    AlreadyInTransfer,
+    AlreadyReleased,
+    BegunAgain,
+    CloneDiffers,
+    EnvironmentNotActive,
+    EnvironmentUnknown,
+    Superseded,
+    TransferUnknown,
+    WrongMoment,
+)
+from tests.integration.services import ENTREPRENEUR, OTHER_ENTREPRENEUR, Move, Services
+
+WRITE = "update {}.app_user set full_name = 'x'"
+
+
+@pytest.fixture
+async def app(app_dsn: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """The bookkeeping application's connection."""
+    connection = await asyncpg.connect(app_dsn)
+    yield connection
+    await connection.close()
+
+
+async def test_a_freeze_shuts_the_environment_and_remembers_how_it_was(
+    services: Services, app: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """A customer would lose what is saved after the freeze, or not understand why nothing can be saved."""
+    move = await services.move()
+    frozen = await services.freeze(move)
+    assert frozen.administrations == 3
+    assert frozen.environment.name == "Enyoi"
+    assert await services.status_of(move.environment_id) == "read_only"
+    assert all((await services.read_only(move.schema)).values())
+    fences = await services.fences(move.schema)
+    assert len(fences) == frozen.tables > 10
+    assert set(fences.values()) == {"A"}
+    with pytest.raises(asyncpg.ReadOnlySQLTransactionError) as refused:
+        await app.execute(WRITE.format(move.schema))
+    assert "Er is niets opgeslagen" in str(refused.value)
+    assert "Nothing was saved" in str(refused.value)
+    assert refused.value.hint
+    assert await app.fetchval(f"select count(*) from {move.schema}.app_user") == 2
+    assert (await services.transfer_row(move))["state"] == "preparing"
+    assert await services.kinds(move) == ["environment_frozen"]
+
+
+async def test_a_retried_freeze_gives_the_same_answer(services: Services) -> None:
+    """A worker that died after its commit would make the transfer fail, or tell the story twice."""
+    move = await services.move()
+    first = await services.freeze(move)
+    again = await services.freeze(move)
+    assert again == first
+    assert await services.kinds(move) == ["environment_frozen"]
+
+
+async def test_a_freeze_of_a_transfer_that_is_further_on_is_refused(services: Services) -> None:
+    """A workflow that was reset to its beginning would wait a month for an upload that was made."""
+    move = await services.move()
+    file = await services.ticket(move)
+    await services.freeze(move)  # a run that was reset before the upload goes on with the same ticket
+    await services.accept(move, file)
+    with pytest.raises(BegunAgain):
+        await services.freeze(move)
+    assert await services.status_of(move.environment_id) == "read_only"
+
+
+async def test_attempts_at_once_freeze_once(services: Services) -> None:
+    """Two attempts of one activity would remember the flags of the first as how it was before."""
+    move = await services.move()
+    answers = await asyncio.gather(*(services.freeze(move) for _ in range(5)))
+    assert all(answer == answers[0] for answer in answers)
+    assert await services.kinds(move) == ["environment_frozen"]
+
+
+async def test_a_freeze_says_no_and_changes_nothing(services: Services) -> None:
+    """An environment that may not move would be shut all the same."""
+    move = await services.move()
+    with pytest.raises(EnvironmentUnknown):
+        await services.freeze(Move(uuid.uuid4(), uuid.uuid4(), uuid.uuid4()))
+    await services.freeze(move)
+    with pytest.raises(AlreadyInTransfer):
+        await services.freeze(Move(move.environment_id, uuid.uuid4(), uuid.uuid4()))
+    sleeping = await services.move("Slaper")
+    await services.pool.execute(
+        "update control.environment set status = 'awaiting_release' where environment_id = $1", sleeping.environment_id
+    )
+    with pytest.raises(EnvironmentNotActive):
+        await services.freeze(sleeping)
+    assert await services.pool.fetchval("select count(*) from control.transfer") == 1
+    assert await services.fences(sleeping.schema) == {}
+
+
+async def test_a_freeze_after_the_undo_began_is_superseded(services: Services) -> None:
+    """An attempt left over from a lost worker would shut an environment that nobody opens again."""
+    move = await services.move()
+    await services.begin_undo(move)
+    with pytest.raises(Superseded):
+        await services.freeze(move)
+    assert await services.status_of(move.environment_id) == "active"
+    assert await services.fences(move.schema) == {}
+
+
+async def test_an_undo_gives_back_exactly_what_was(
+    services: Services, app: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """An administration that was closed before would be open after an undone move, or a right would be gone."""
+    move = await services.move()
+    grants = "select relname, relacl::text from pg_class where relnamespace = $1::regnamespace order by relname"
+    before = await services.pool.fetch(grants, move.schema)
+    flags = await services.read_only(move.schema)
+    await services.freeze(move)
+    with pytest.raises(WrongMoment):
+        await services.unfreeze(move)
+    await services.begin_undo(move)
+    await services.unfreeze(move)
+    await services.unfreeze(move)
+    assert await services.pool.fetch(grants, move.schema) == before
+    assert (
+        await services.read_only(move.schema)
+        == flags
+        == {"Enyoi BV": False, "Enyoi Holding": False, "Afgesloten BV": True}
+    )
+    assert await services.fences(move.schema) == {}
+    assert await services.status_of(move.environment_id) == "active"
+    await app.execute(WRITE.format(move.schema))
+    assert await services.kinds(move) == ["environment_frozen", "undo_begun", "environment_unfrozen"]
+
+
+async def test_another_transfers_freeze_is_not_lifted(services: Services) -> None:
+    """Undoing a transfer that never froze anything would open the environment of one that is under way."""
+    move = await services.move()
+    await services.freeze(move)
+    other = Move(move.environment_id, uuid.uuid4(), uuid.uuid4())
+    await services.begin_undo(other)
+    await services.unfreeze(other)
+    await services.unfreeze(Move(move.environment_id, uuid.uuid4(), uuid.uuid4()))
+    assert await services.status_of(move.environment_id) == "read_only"
+    assert set((await services.fences(move.schema)).values()) == {"A"}
+
+
+async def test_an_environment_moves_again_after_an_undo(services: Services) -> None:
+    """What is left of an undone move would keep the customer from a second try."""
+    move = await services.move()
+    await services.freeze(move)
+    await services.begin_undo(move)
+    await services.unfreeze(move)
+    await services.log.finish_undo(m.FinishUndo(transfer_id=move.transfer_id))
+    again = Move(move.environment_id, uuid.uuid4(), uuid.uuid4())
+    assert (await services.freeze(again)).administrations == 3
+
+
+async def test_a_long_report_does_not_keep_an_undone_environment_shut(
+    services: Services, app: "asyncpg.Connection[asyncpg.Record]", app_dsn: str
+) -> None:
+    """A reader would decide when the customer may work again."""
+    move = await services.move()
+    await services.freeze(move)
+    await services.begin_undo(move)
+    async with app.transaction(isolation="repeatable_read", readonly=True):
+        await app.fetch(f"select * from {move.schema}.app_user")
+        await services.unfreeze(move)
+        assert await services.fences(move.schema) == {"app_user": "D"}
+        writer = await asyncpg.connect(app_dsn)
+        await writer.execute(WRITE.format(move.schema))
+        await writer.close()
+    again = Move(move.environment_id, uuid.uuid4(), uuid.uuid4())
+    await services.log.finish_undo(m.FinishUndo(transfer_id=move.transfer_id))
+    frozen = await services.freeze(again)
+    fences = await services.fences(move.schema)
+    assert len(fences) == frozen.tables
+    assert set(fences.values()) == {"A"}
+
+
+async def test_the_new_environment_is_seen_and_not_written(
+    services: Services, app: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """The new side could not compare, or would work in an environment that can still be undone."""
+    move = await services.move()
+    await services.moved(move)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await app.fetch(f"select * from {move.new_schema}.app_user")
+    order = m.OpenForInspection(transfer_id=move.transfer_id)
+    opened = await services.gate.open_for_inspection(order)
+    assert await services.gate.open_for_inspection(order) == opened
+    assert await services.status_of(move.new_environment_id) == "awaiting_release"
+    assert (await services.transfer_row(move))["state"] == "awaiting_release"
+    assert await app.fetchval(f"select count(*) from {move.new_schema}.app_user") == 2
+    with pytest.raises(asyncpg.ReadOnlySQLTransactionError, match="nog niet vrijgegeven"):
+        await app.execute(WRITE.format(move.new_schema))
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await app.execute(f"select nextval('{move.new_schema}.app_user_id_seq')")
+    assert (await services.kinds(move)).count("opened_for_inspection") == 1
+
+
+async def test_a_table_that_escaped_the_fence_stops_the_move(services: Services) -> None:
+    """Rows written during the move in a table made after the freeze would be lost without a word."""
+    move = await services.move()
+    await services.moved(move)
+    await services.pool.execute(f"create table {move.schema}.latecomer (id integer)")
+    with pytest.raises(CloneDiffers, match="latecomer"):
+        await services.gate.open_for_inspection(m.OpenForInspection(transfer_id=move.transfer_id))
+
+
+async def test_a_release_opens_invites_and_routes(
+    services: Services, app: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """The customer could not work, was not asked in, or lost mail that was sent to the old address."""
+    move = await services.move()
+    await services.inspectable(move)
+    at = datetime(2026, 3, 1, 9, tzinfo=UTC)
+    released = await services.gate.release(services.release_order(move, at))
+    assert released.users_invited == 2
+    assert released.forward_until == at + timedelta(days=30)
+    assert released.old_mailbox_address == "enyoi@noord.mailbox.sb.example"
+    assert released.new_mailbox_address == "enyoi-nieuw@zuid.mailbox.sb.example"
+    assert await services.status_of(move.new_environment_id) == "active"
+    assert await services.status_of(move.environment_id) == "read_only"
+    assert await services.fences(move.new_schema) == {}
+    assert await services.read_only(move.new_schema) == {
+        "Enyoi BV": False,
+        "Enyoi Holding": False,
+        "Afgesloten BV": True,
+    }
+    await app.execute(WRITE.format(move.new_schema))
+    await app.execute(f"select nextval('{move.new_schema}.app_user_id_seq')")
+    with pytest.raises(asyncpg.ReadOnlySQLTransactionError, match="overgedragen"):
+        await app.execute(WRITE.format(move.schema))
+    routes = {
+        row["address"]: (row["environment_id"], row["valid_until"])
+        for row in await services.pool.fetch("select * from control.mailbox_route")
+    }
+    assert routes == {
+        released.new_mailbox_address: (move.new_environment_id, None),
+        released.old_mailbox_address: (move.new_environment_id, released.forward_until),
+    }
+    statuses = await services.pool.fetch(f"select distinct invitation_status from {move.new_schema}.app_user")
+    assert [row[0] for row in statuses] == ["invited"]
+    row = await services.transfer_row(move)
+    assert (row["state"], row["released_by"], row["released_at"]) == ("released", "bo@zuid.example", at)
+
+
+async def test_a_retried_release_changes_nothing_more(
+    services: Services, app: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """Users who came in after the release would be sent away by a retry of it."""
+    move = await services.move()
+    await services.inspectable(move)
+    first = await services.gate.release(services.release_order(move))
+    await app.execute(f"update {move.new_schema}.app_user set invitation_status = 'accepted'")
+    later = services.release_order(move, datetime.now(UTC) + timedelta(hours=1))
+    assert await services.gate.release(later) == first
+    assert (
+        await app.fetchval(f"select count(*) from {move.new_schema}.app_user where invitation_status = 'accepted'") == 2
+    )
+    assert (await services.kinds(move)).count("environment_released") == 1
+
+
+async def test_nothing_is_undone_after_the_release(services: Services) -> None:
+    """A late cancel would take the environment away from a customer who works in it."""
+    move = await services.move()
+    await services.inspectable(move)
+    await services.gate.release(services.release_order(move))
+    with pytest.raises(AlreadyReleased):
+        await services.begin_undo(move)
+    with pytest.raises(AlreadyReleased):
+        await services.unfreeze(move)
+    with pytest.raises(AlreadyReleased):
+        await services.reservations.release(m.ReleaseReservation(transfer_id=move.transfer_id))
+    assert await services.status_of(move.new_environment_id) == "active"
+    assert (await services.transfer_row(move))["state"] == "released"
+
+
+async def test_a_release_and_an_undo_at_once_do_not_both_happen(services: Services) -> None:
+    """Half a release and half an undo would leave a customer with no environment that can be written."""
+    for index in range(8):
+        move = await services.move(f"Klant {index}")
+        await services.inspectable(move, name=f"Nieuw {index}")
+        release, undo = await asyncio.gather(
+            services.gate.release(services.release_order(move)), services.begin_undo(move), return_exceptions=True
+        )
+        state = (await services.transfer_row(move))["state"]
+        if isinstance(release, Superseded):
+            assert undo is None
+            assert state == "undoing"
+            assert await services.status_of(move.new_environment_id) == "awaiting_release"
+        else:
+            assert isinstance(release, m.EnvironmentReleased)
+            assert isinstance(undo, AlreadyReleased)
+            assert state == "released"
+
+
+async def test_a_release_at_the_wrong_moment_is_refused(services: Services) -> None:
+    """An environment that was never verified would be opened."""
+    move = await services.move()
+    await services.moved(move)
+    with pytest.raises(WrongMoment):
+        await services.gate.release(services.release_order(move))
+    with pytest.raises(TransferUnknown):
+        await services.gate.release(services.release_order(Move(uuid.uuid4(), uuid.uuid4(), uuid.uuid4())))
+
+
+@pytest.mark.parametrize(("email", "users"), [("Baas@Enyoi.example", 2), ("nieuw@enyoi.example", 3)])
+async def test_who_goes_self_managed_owns_the_environment(services: Services, email: str, users: int) -> None:
+    """An entrepreneur who leaves a firm could not log in to the books, or not manage them."""
+    move = await services.move()
+    await services.inspectable(move, licence_number=ENTREPRENEUR, login_email=email)
+    released = await services.gate.release(services.release_order(move))
+    assert released.users_invited == users
+    owner = await services.row(
+        f"select role, invitation_status from {move.new_schema}.app_user where lower(email) = lower($1)", email
+    )
+    assert tuple(owner) == ("owner", "invited")
+
+
+async def test_the_old_address_is_closed_after_the_forwarding_time(services: Services) -> None:
+    """Mail for the old address would be delivered for ever, or the address given to somebody else."""
+    move = await services.move()
+    await services.inspectable(move)
+    released = await services.gate.release(services.release_order(move))
+    order = m.CloseMailboxForwarding(transfer_id=move.transfer_id, old_mailbox_address=released.old_mailbox_address)
+    await services.gate.close_forwarding(order)
+    await services.gate.close_forwarding(order)
+    row = await services.row("select * from control.mailbox_route where address = $1", released.old_mailbox_address)
+    assert row["environment_id"] is None
+    assert row["closed_at"] is not None
+    assert (await services.kinds(move)).count("mailbox_forwarding_closed") == 1
+
+
+async def test_addresses_follow_an_environment_that_moves_twice(services: Services) -> None:
+    """Mail to the first address would end in an environment that nobody reads any more."""
+    move = await services.move()
+    await services.inspectable(move)
+    first = await services.gate.release(services.release_order(move))
+    second = Move(move.new_environment_id, uuid.uuid4(), uuid.uuid4())
+    await services.inspectable(second, licence_number=OTHER_ENTREPRENEUR, name="Enyoi", login_email="a@b.example")
+    await services.gate.release(services.release_order(second))
+    row = await services.row("select * from control.mailbox_route where address = $1", first.old_mailbox_address)
+    assert row["environment_id"] == second.new_environment_id
+    assert row["valid_until"] == first.forward_until
+
+
+async def test_triggers_of_the_customer_do_not_react_to_our_flags(services: Services) -> None:
+    """An undone move would leave rows in an audit table, and the environment would not be as it was."""
+    move = await services.move()
+    await services.pool.execute(
+        f"create table {move.schema}.audit (what text); "
+        f"create function {move.schema}.audited() returns trigger language plpgsql as "
+        "$$ begin execute format('insert into %I.audit values (%L)', tg_table_schema, tg_op); return null; end $$; "
+        f"create constraint trigger audited after update on {move.schema}.administration "
+        f"deferrable initially deferred for each row execute function {move.schema}.audited()"
+    )
+    await services.freeze(move)
+    await services.begin_undo(move)
+    await services.unfreeze(move)
+    assert await services.pool.fetchval(f"select count(*) from {move.schema}.audit") == 0

@@ -1,0 +1,80 @@
+"""The preview: what a move will do, told before it does anything."""
+
+import uuid
+from decimal import Decimal
+
+import pytest
+
+from domain.errors import AlreadyInTransfer, CannotBeCarried, EnvironmentNotActive, EnvironmentUnknown
+from domain.messages import QuoteLost
+from domain.vocabulary import LicenceKind
+from tests.integration.services import Services
+
+# A function whose body names its own schema is text, and cannot be carried to another name.
+NAMES_ITSELF = "create function {0}.total() returns bigint language sql as $$ select count(*) from {0}.relation $$"
+
+
+async def test_a_preview_tells_what_is_lost_and_what_is_to_be_done(services: Services) -> None:
+    """A firm would find out after the move that a customer's quotes are gone."""
+    move = await services.move()
+    found = await services.previews.preview(move.environment_id)
+    assert found.environment.environment_id == move.environment_id
+    assert (found.holder_name, found.licence_kind) == ("Kantoor Noord", LicenceKind.FIRM)
+    assert found.administrations == ["Afgesloten BV", "Enyoi BV", "Enyoi Holding"]
+    assert found.open_quotes == [
+        QuoteLost(administration="Enyoi BV", number="O-1", customer="Bakker", amount=Decimal("121.00"))
+    ]
+    assert found.app_connections == ["Kassa"]
+    assert [bank.bank for bank in found.banks_carried] == ["rabobank"]
+    assert [bank.bank for bank in found.banks_to_reactivate] == ["knab"]
+    assert found.users_to_relink == ["baas@enyoi.example"]
+    assert found.obstacles == []
+    assert found.tables > 10
+    assert found.bytes_total > 0
+    assert await services.status_of(move.environment_id) == "active"
+    assert await services.pool.fetchval("select count(*) from control.transfer") == 0
+
+
+async def test_the_estimate_knows_rows_once_they_are_counted(services: Services) -> None:
+    """The progress of a clone would have nothing to compare with."""
+    move = await services.move()
+    await services.pool.execute(
+        f"insert into {move.schema}.mailbox_message (received_at, sender, recipient, raw) "
+        "select now(), 'a', 'b', '' from generate_series(1, 500)"
+    )
+    await services.pool.execute(f"analyze {move.schema}.mailbox_message")
+    assert (await services.previews.preview(move.environment_id)).rows_estimate >= 500
+
+
+async def test_a_preview_has_the_obstacles_and_a_freeze_refuses_them(services: Services) -> None:
+    """An environment would be shut, and only then found to be impossible to carry."""
+    move = await services.move()
+    await services.pool.execute(NAMES_ITSELF.format(move.schema))
+    found = await services.previews.preview(move.environment_id)
+    assert any("total" in obstacle.what for obstacle in found.obstacles)
+    with pytest.raises(CannotBeCarried, match="total"):
+        await services.previews.refusal(move.environment_id)
+    with pytest.raises(CannotBeCarried, match="total") as refused:
+        await services.freeze(move)
+    assert "niet exact" in refused.value.dutch_text
+    assert "total" in refused.value.dutch_text
+    assert await services.status_of(move.environment_id) == "active"
+    assert await services.fences(move.schema) == {}
+    assert await services.pool.fetchval("select count(*) from control.transfer") == 0
+
+
+async def test_the_refusals_are_those_of_the_freeze(services: Services) -> None:
+    """Somebody would be told yes and then get a no."""
+    with pytest.raises(EnvironmentUnknown):
+        await services.previews.preview(uuid.uuid4())
+    with pytest.raises(EnvironmentUnknown):
+        await services.previews.refusal(uuid.uuid4())
+    move = await services.move()
+    await services.previews.refusal(move.environment_id)
+    await services.freeze(move)
+    with pytest.raises(AlreadyInTransfer):
+        await services.previews.refusal(move.environment_id)
+    sleeping = await services.environment("Slaper")
+    await services.pool.execute("update control.environment set status = 'retired' where environment_id = $1", sleeping)
+    with pytest.raises(EnvironmentNotActive):
+        await services.previews.refusal(sleeping)

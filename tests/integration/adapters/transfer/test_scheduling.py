@@ -1,0 +1,273 @@
+"""An evening that did not suffice is taken back whole, and nothing that is left of it reaches the next one."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
+
+import asyncpg
+import pytest
+
+from adapters.clone import PostgresCloneEngine
+from adapters.clone.attempt import Run
+from adapters.transfer.target_setup import PostgresSuccessorDesk
+from adapters.verify.verifier import PostgresVerifier
+from domain import messages as m
+from domain.errors import EveningInvalid, Superseded, WrongMoment
+from domain.vocabulary import TransferState
+from tests.integration.services import AMSTERDAM, WINDOW, Move, Services
+
+WHY = "evening 1 of 3 did not suffice"
+
+
+class Night(Services):
+    """What happens between an opening and a closing of the window."""
+
+    def order(self, move: Move, evening: int = 1) -> m.CloneAdministrations:
+        return m.CloneAdministrations(
+            transfer_id=move.transfer_id, source_schema=move.schema, target_schema=move.new_schema, evening=evening
+        )
+
+    async def scheduled(self) -> tuple[Move, m.ReservationMade]:
+        move = await self.move()
+        return move, await self.accept(move, await self.ticket(move))
+
+    async def clone(self, move: Move, evening: int = 1) -> m.CloneFinished:
+        return await PostgresCloneEngine(self.pool, parallelism=2).clone(self.order(move, evening), lambda _: None)
+
+    async def proven(self, move: Move, evening: int = 1) -> m.Verification:
+        order = m.VerifyClone.model_validate(self.order(move, evening).model_dump())
+        return await PostgresVerifier(self.pool, parallelism=2).verify(order, lambda _: None)
+
+    async def changed(self, move: Move, evening: int = 1) -> m.OpenedForInspection:
+        """Do what follows on the proof, as far as the inspection."""
+        successor = PostgresSuccessorDesk(self.pool)
+        await successor.reconnect_banks(m.ReconnectBanks(transfer_id=move.transfer_id, evening=evening))
+        await successor.apply_consequences(m.ApplyConsequences(transfer_id=move.transfer_id, evening=evening))
+        compared = await successor.compare(m.CompareEnvironments(transfer_id=move.transfer_id, evening=evening))
+        assert compared.unequal == 0
+        return await self.gate.open_for_inspection(m.OpenForInspection(transfer_id=move.transfer_id, evening=evening))
+
+    async def postpone(self, move: Move, evening: int = 1, at: datetime | None = None) -> m.StartPlanned:
+        return await self.planner.postpone(
+            m.PostponeStart(transfer_id=move.transfer_id, evening=evening, decided_at=at or datetime.now(UTC), why=WHY)
+        )
+
+    async def schema_exists(self, move: Move) -> bool:
+        row = await self.row("select to_regnamespace($1::text) is not null as there", move.new_schema)
+        return bool(row["there"])
+
+    async def assert_as_before_the_evening(self, move: Move) -> None:
+        """Nothing of the clone is left, and everything that the next evening needs."""
+        assert not await self.schema_exists(move)
+        transfer = await self.transfer_row(move)
+        assert transfer["state"] == TransferState.SCHEDULED
+        results = ("clone_result", "verification", "banks", "consequences", "report")
+        assert [transfer[name] for name in results] == [None] * 5
+        assert await self.status_of(move.environment_id) == "read_only"
+        assert await self.status_of(move.new_environment_id) == "building"
+        assert await self.pool.fetchval("select count(*) from control.clone_unit") == 0
+        fence = await self.row("select lifted_at from control.fence where transfer_id = $1", move.transfer_id)
+        assert fence["lifted_at"] is None
+        with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+            await self.pool.execute(f"update {move.schema}.relation set name = name")
+
+
+@pytest.fixture
+async def night(dsn: str) -> AsyncIterator[Night]:
+    async with Night(dsn) as night:
+        yield night
+
+
+async def test_an_evening_that_was_too_short_is_followed_by_one_that_is_not(night: Night) -> None:
+    """A large customer would be moved wrongly, or never, for one slow evening."""
+    move, made = await night.scheduled()
+    await night.clone(move)
+    assert (await night.proven(move)).equal
+    planned = await night.postpone(move, at=made.closes_at)
+    assert planned.evening == 2
+    assert planned.starts_at == WINDOW.start_after(made.closes_at)
+    assert planned.closes_at == WINDOW.closing_of(planned.starts_at)
+    await night.assert_as_before_the_evening(move)
+
+    await night.clone(move, evening=2)
+    assert (await night.proven(move, evening=2)).equal
+    await night.changed(move, evening=2)
+    await night.gate.release(night.release_order(move))
+    assert await night.status_of(move.new_environment_id) == "active"
+    kinds = await night.kinds(move)
+    assert [kind for kind in kinds if kind.startswith(("clone", "start"))] == [
+        "clone_started",
+        "clone_finished",
+        "clone_verified",
+        "start_postponed",
+        "clone_dropped",
+        "clone_started",
+        "clone_finished",
+        "clone_verified",
+    ]
+
+
+async def test_an_evening_that_nobody_began_is_planned_again(night: Night) -> None:
+    """A worker that was down all night would lose the customer's move, or start it in office hours."""
+    move, _ = await night.scheduled()
+    morning = datetime(2026, 11, 25, 8, 0, tzinfo=AMSTERDAM)
+    planned = await night.postpone(move, at=morning)
+    assert planned.starts_at == datetime(2026, 11, 25, 22, 0, tzinfo=AMSTERDAM)
+    await night.assert_as_before_the_evening(move)
+    at_night = datetime(2026, 11, 25, 23, 30, tzinfo=AMSTERDAM)
+    assert (await night.postpone(move, evening=2, at=at_night)).starts_at == at_night
+
+
+async def test_what_could_already_be_looked_at_is_built_again(night: Night) -> None:
+    """A bell that rings as the last step commits must not leave an environment open that is about to go."""
+    move, _ = await night.scheduled()
+    await night.clone(move)
+    await night.changed(move)
+    await night.postpone(move)
+    await night.assert_as_before_the_evening(move)
+
+
+async def test_what_is_left_of_an_evening_changes_nothing_in_the_next(night: Night) -> None:
+    """A worker that wakes up a day later would write rows into, or open, a clone that is being made."""
+    move, _ = await night.scheduled()
+    lost = await Run.begin(night.pool, move.transfer_id, move.schema, move.new_schema)
+    await night.postpone(move)
+    fresh = await Run.begin(night.pool, move.transfer_id, move.schema, move.new_schema, evening=2)
+    assert fresh.attempt > lost.attempt
+    async with night.pool.acquire() as connection:
+        with pytest.raises(Superseded):
+            async with lost.unit("rows of yesterday", connection):
+                raise AssertionError("yesterday's unit must not begin")
+        async with fresh.unit("rows of today", connection):
+            pass
+    transfer_id = move.transfer_id
+    successor = PostgresSuccessorDesk(night.pool)
+    for late in (
+        night.clone(move),
+        night.proven(move),
+        successor.reconnect_banks(m.ReconnectBanks(transfer_id=transfer_id)),
+        successor.apply_consequences(m.ApplyConsequences(transfer_id=transfer_id)),
+        successor.compare(m.CompareEnvironments(transfer_id=transfer_id)),
+        night.gate.open_for_inspection(m.OpenForInspection(transfer_id=transfer_id)),
+    ):
+        with pytest.raises(Superseded):
+            await late
+    async with night.pool.acquire() as connection, fresh.unit("more of today", connection):
+        pass
+
+
+async def test_a_second_try_at_the_same_evening_leaves_the_next_one_alone(night: Night) -> None:
+    """The server delivers an order twice; the second delivery must not drop the clone of the evening after."""
+    move, _ = await night.scheduled()
+    await night.clone(move)
+    first = await night.postpone(move)
+    assert await night.postpone(move) == first
+    await night.clone(move, evening=2)
+    assert await night.postpone(move) == first
+    assert (await night.proven(move, evening=2)).equal
+    await night.postpone(move, evening=2)
+    with pytest.raises(Superseded):
+        await night.postpone(move)
+    kinds = await night.kinds(move)
+    assert (kinds.count("start_postponed"), kinds.count("clone_dropped")) == (2, 2)
+
+
+async def test_a_postponement_that_is_killed_half_way_is_finished_by_the_next_try(night: Night) -> None:
+    """A worker that dies in the morning would leave half a schema in the way of the evening."""
+    move, _ = await night.scheduled()
+    await night.clone(move)
+    blocker = await asyncpg.connect(night._dsn)
+    try:
+        async with blocker.transaction():
+            await blocker.execute(f"lock table {move.new_schema}.relation in access share mode")
+            killed = asyncio.create_task(night.postpone(move))
+            async with asyncio.timeout(30):
+                while (await night.transfer_row(move))["evening"] == 1:  # noqa: ASYNC110 - the server has no event for it
+                    await asyncio.sleep(0.01)
+            killed.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await killed
+            assert await night.schema_exists(move)
+            # Until it is gone nobody clones into it.
+            with pytest.raises(Superseded):
+                await night.clone(move, evening=2)
+    finally:
+        await blocker.close()
+    assert (await night.postpone(move)).evening == 2
+    assert not await night.schema_exists(move)
+    await night.clone(move, evening=2)
+    assert (await night.proven(move, evening=2)).equal
+
+
+async def test_an_undo_comes_before_a_postponement(night: Night) -> None:
+    """An operator's cancel in the morning must leave nothing, however far the postponement was."""
+    move, _ = await night.scheduled()
+    await night.clone(move)
+    await night.begin_undo(move)
+    with pytest.raises(Superseded):
+        await night.postpone(move)
+    await PostgresCloneEngine(night.pool, parallelism=2).drop(m.DropClone(transfer_id=move.transfer_id))
+    assert not await night.schema_exists(move)
+    assert await night.pool.fetchval("select count(*) from control.clone_run") == 0
+
+
+async def test_nothing_is_put_off_that_was_never_planned_or_is_released(night: Night) -> None:
+    """A stray order would throw away books that are in use."""
+    move = await night.move()
+    await night.ticket(move)
+    with pytest.raises(WrongMoment):
+        await night.postpone(move)
+    await night.inspectable(other := await night.move("Ander"), name="Ander Nieuw")
+    await night.gate.release(night.release_order(other))
+    with pytest.raises(WrongMoment):
+        await night.postpone(other, at=datetime.now(UTC) + timedelta(days=1))
+    assert await night.schema_exists(other)
+
+
+def chosen(move: Move, on: date, evening: int = 1) -> m.RescheduleStart:
+    return m.RescheduleStart(
+        transfer_id=move.transfer_id,
+        evening=evening,
+        on=on,
+        asked_at=datetime(2026, 11, 25, 12, 0, tzinfo=UTC),
+        requested_by="new side",
+        reason="a busy week",
+        event_key=uuid.uuid4(),
+    )
+
+
+async def test_an_evening_that_is_chosen_is_planned_and_told_once(night: Night) -> None:
+    """A retry would tell the story twice, or the list would go on showing the old evening."""
+    move, made = await night.scheduled()
+    order = chosen(move, date(2026, 12, 1))
+    planned = await night.planner.reschedule(order)
+    assert planned == await night.planner.reschedule(order)
+    assert planned.starts_at == datetime(2026, 12, 1, 22, 0, tzinfo=AMSTERDAM)
+    assert planned.closes_at == datetime(2026, 12, 2, 6, 0, tzinfo=AMSTERDAM)
+    assert (await night.transfer_row(move))["starts_at"] == planned.starts_at
+    told = await night.row("select * from control.transfer_event where kind = 'start_rescheduled'")
+    assert (told["actor"], told["reason"]) == ("new side", "a busy week")
+    assert (await night.kinds(move)).count("start_rescheduled") == 1
+    assert made.accepted.starts_at != planned.starts_at
+
+
+@pytest.mark.parametrize("on", [date(2026, 11, 24), date(2020, 1, 1), date(2027, 3, 1), date(9999, 12, 31), date.min])
+async def test_an_evening_in_the_past_or_far_away_is_refused(night: Night, on: date) -> None:
+    """A slip of the year would leave a customer frozen for ever, or moved at noon."""
+    move, made = await night.scheduled()
+    with pytest.raises(EveningInvalid):
+        await night.planner.reschedule(chosen(move, on))
+    assert (await night.transfer_row(move))["starts_at"] == made.accepted.starts_at
+    assert "start_rescheduled" not in await night.kinds(move)
+
+
+async def test_no_evening_is_chosen_for_what_does_not_wait(night: Night) -> None:
+    """A clone under way would be said to start next week."""
+    move, made = await night.scheduled()
+    await night.postpone(move, at=made.closes_at)
+    with pytest.raises(Superseded):
+        await night.planner.reschedule(chosen(move, date(2026, 12, 1)))
+    await night.clone(move, evening=2)
+    with pytest.raises(WrongMoment):
+        await night.planner.reschedule(chosen(move, date(2026, 12, 1), evening=2))

@@ -1,0 +1,320 @@
+"""Uploads: what is checked, what is refused, and that of many at once exactly one wins."""
+
+import asyncio
+import json
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from domain import messages as m
+from domain.errors import (
+    AlreadyReleased,
+    LicenceUnknown,
+    LoginEmailInvalid,
+    LoginEmailMissing,
+    NameInvalid,
+    NameTaken,
+    SameLicence,
+    ScenarioNotOffered,
+    Superseded,
+    TicketExpired,
+    TicketNotGenuine,
+    TicketRevoked,
+    TicketUsed,
+    UploadRefused,
+    UrlInvalid,
+    UrlReserved,
+    UrlTaken,
+    WrongMoment,
+)
+from domain.vocabulary import Scenario
+from tests.integration.services import (
+    AMSTERDAM,
+    ENTREPRENEUR,
+    NEW_FIRM,
+    OLD_FIRM,
+    OTHER_ENTREPRENEUR,
+    Move,
+    Services,
+)
+
+
+async def _environments(services: Services) -> int:
+    return int(await services.pool.fetchval("select count(*) from control.environment"))
+
+
+async def test_an_upload_reserves_name_and_url_and_plans_the_evening(services: Services) -> None:
+    """The new side would be told a url or an evening that is not kept."""
+    move = await services.move()
+    file = await services.ticket(move)
+    at = datetime(2099, 3, 28, 22, 30, tzinfo=AMSTERDAM)
+    await services.pool.execute("update control.ticket set expires_at = '2100-01-01'")
+    made = await services.accept(move, file, accepted_at=at, name="  Café  Enyoi ")
+    assert made.accepted.scenario is Scenario.SWITCH
+    assert made.accepted.name == "Café Enyoi"
+    assert made.accepted.url == "https://zuid.sb.example/cafe-enyoi"
+    assert made.accepted.starts_at == datetime(2099, 3, 29, 22, 0, tzinfo=AMSTERDAM)
+    assert made.accepted.starts_at.isoformat() == "2099-03-29T22:00:00+02:00"
+    environment = await services.row(
+        "select * from control.environment where environment_id = $1", move.new_environment_id
+    )
+    assert environment["status"] == "building"
+    assert environment["licence_number"] == NEW_FIRM
+    assert environment["mailbox_address"] == made.new.mailbox_address == "cafe-enyoi@zuid.mailbox.sb.example"
+    assert environment["schema_name"] == made.new.schema_name == move.new_schema
+    old_version = await services.pool.fetchval(
+        "select schema_version from control.environment where environment_id = $1", move.environment_id
+    )
+    assert environment["schema_version"] == old_version > 0
+    transfer = await services.transfer_row(move)
+    assert (transfer["state"], transfer["target_licence"], transfer["uploaded_by"]) == (
+        "scheduled",
+        NEW_FIRM,
+        "bo@zuid.example",
+    )
+    assert transfer["starts_at"] == made.accepted.starts_at
+    assert await services.kinds(move) == ["environment_frozen", "ticket_issued", "ticket_downloaded", "upload_accepted"]
+
+
+async def test_a_retried_upload_gets_the_same_answer(services: Services) -> None:
+    """A worker that died after its commit would refuse the very upload that it had accepted."""
+    move = await services.move()
+    order = services.upload(move, await services.ticket(move))
+    answers = await asyncio.gather(*(services.reservations.accept(order) for _ in range(4)))
+    assert all(answer == answers[0] for answer in answers)
+    assert (await services.kinds(move)).count("upload_accepted") == 1
+
+
+async def test_of_twenty_uploads_of_one_ticket_one_wins(services: Services) -> None:
+    """One customer would come to live under two licences."""
+    move = await services.move()
+    file = await services.ticket(move)
+    before = await _environments(services)
+    answers = await asyncio.gather(
+        *(services.accept(move, file, name=f"Klant {n}", new_environment_id=uuid.uuid4()) for n in range(20)),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(answer, m.ReservationMade) for answer in answers) == 1
+    assert sum(isinstance(answer, TicketUsed) for answer in answers) == 19
+    assert await _environments(services) == before + 1
+    assert (await services.kinds(move)).count("upload_refused") == 19
+
+
+@pytest.mark.parametrize(
+    ("same", "loses"),
+    [({"name": "Enyoi"}, NameTaken), ({"name": "ENYOI "}, NameTaken), ({"url_part": "enyoi"}, UrlTaken)],
+    ids=["name", "name and url", "url"],
+)
+async def test_of_twenty_transfers_that_want_one_thing_one_gets_it(
+    services: Services, same: dict[str, str], loses: type[UploadRefused]
+) -> None:
+    """Two customers would share one url, or one name under one licence."""
+    moves = [await services.move(f"Klant {n}") for n in range(20)]
+    files = [await services.ticket(move) for move in moves]
+    # In the second case everybody also asks for the same url: the name is what has to be changed.
+    others = [
+        {"Enyoi": {"url_part": f"deel-{n}"}, "ENYOI ": {}}.get(same.get("name", ""), {"name": f"N {n}"})
+        for n in range(20)
+    ]
+    answers = await asyncio.gather(
+        *(
+            services.accept(move, file, **(same | other))
+            for move, file, other in zip(moves, files, others, strict=True)
+        ),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(answer, m.ReservationMade) for answer in answers) == 1
+    assert sum(isinstance(answer, loses) for answer in answers) == 19
+    states = await services.pool.fetch("select state, count(*) from control.transfer group by 1 order by 1")
+    assert [tuple(row) for row in states] == [("awaiting_upload", 19), ("scheduled", 1)]
+    loser = next(move for move, answer in zip(moves, answers, strict=True) if isinstance(answer, loses))
+    assert (
+        await services.pool.fetchval("select used_at from control.ticket where transfer_id = $1", loser.transfer_id)
+        is None
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "refusal"),
+    [
+        ({"licence_number": "99999"}, LicenceUnknown),
+        ({"licence_number": "1\x00"}, LicenceUnknown),
+        ({"licence_number": OLD_FIRM}, SameLicence),
+        ({"name": " "}, NameInvalid),
+        ({"name": "a\x00"}, NameInvalid),
+        ({"name": "Bestaat"}, NameTaken),
+        ({"name": "BESTAAT", "url_part": "anders"}, NameTaken),
+        ({"url_part": "bestaat"}, UrlTaken),
+        ({"url_part": "-"}, UrlInvalid),
+        ({"url_part": "admin"}, UrlReserved),
+        ({"licence_number": ENTREPRENEUR}, LoginEmailMissing),
+        ({"licence_number": ENTREPRENEUR, "login_email": " "}, LoginEmailMissing),
+        ({"licence_number": ENTREPRENEUR, "login_email": "nobody"}, LoginEmailInvalid),
+    ],
+)
+async def test_a_refusal_says_why_and_leaves_the_transfer_waiting(
+    services: Services, changes: dict[str, Any], refusal: type[UploadRefused]
+) -> None:
+    """A typing error would cost the customer the ticket, or the support services would not see what was tried."""
+    await services.environment("Bestaat", NEW_FIRM)
+    move = await services.move()
+    file = await services.ticket(move)
+    before = await _environments(services)
+    order = services.upload(move, file, **changes)
+    for _ in range(2):  # the second is a retry whose first result was lost
+        with pytest.raises(refusal):
+            await services.reservations.accept(order)
+    assert await _environments(services) == before
+    assert (await services.transfer_row(move))["state"] == "awaiting_upload"
+    events = [event for event in await services.register.events(move.transfer_id) if event.kind == "upload_refused"]
+    assert [event.detail["code"] for event in events] == [refusal.code()]
+    assert events[0].actor == "bo@zuid.example"
+    assert file.decode() not in events[0].model_dump_json()
+    assert order.upload.sealed_ticket not in events[0].model_dump_json()
+    await services.accept(move, file)
+
+
+async def test_self_managed_to_self_managed_is_refused(services: Services) -> None:
+    """A move would be made that the manual does not offer."""
+    move = await services.move("Winkel", ENTREPRENEUR)
+    file = await services.ticket(move)
+    with pytest.raises(ScenarioNotOffered):
+        await services.accept(move, file, licence_number=OTHER_ENTREPRENEUR, login_email="a@b.example")
+    made = await services.accept(move, file, login_email="ignored, whatever it says")
+    assert made.accepted.scenario is Scenario.OUTSOURCE
+
+
+async def test_insource_keeps_the_login_address(services: Services) -> None:
+    """The entrepreneur could not log in."""
+    move = await services.move()
+    made = await services.accept(
+        move, await services.ticket(move), licence_number=f" {ENTREPRENEUR} ", login_email=" baas@enyoi.example "
+    )
+    assert made.accepted.scenario is Scenario.INSOURCE
+    record = await services.register.environment(move.new_environment_id)
+    assert record is not None
+    assert record.login_email == "baas@enyoi.example"
+
+
+async def test_tickets_that_do_not_count(services: Services) -> None:
+    """Somebody could take over an environment with a forged, foreign, old, expired or future-dated ticket."""
+    move = await services.move()
+    file = await services.ticket(move)
+    other = await services.move("Ander")
+    other_file = await services.ticket(other)
+    with pytest.raises(TicketNotGenuine):
+        await services.accept(move, b"forged")
+    with pytest.raises(TicketNotGenuine):
+        await services.accept(move, other_file)
+    unsealed = m.Upload(sealed_ticket=file.decode(), licence_number=NEW_FIRM, name="x")
+    order = services.upload(move, file).model_copy(update={"upload": unsealed})
+    with pytest.raises(TicketNotGenuine):
+        await services.reservations.accept(order)
+    row = await services.row("select expires_at from control.ticket where transfer_id = $1", move.transfer_id)
+    issued_at = services.seal.open(file).issued_at
+    with pytest.raises(TicketNotGenuine):  # of the future: made by another clock
+        await services.accept(move, file, accepted_at=issued_at - timedelta(minutes=3))
+    with pytest.raises(TicketExpired):
+        await services.accept(move, file, accepted_at=row["expires_at"])
+    assert (await services.transfer_row(move))["state"] == "awaiting_upload"
+    await services.accept(move, file, accepted_at=row["expires_at"] - timedelta(microseconds=1))
+
+
+async def test_a_ticket_of_an_undone_move_of_the_same_environment_is_old(services: Services) -> None:
+    """The new side would read that the file is forged, where it only has to ask for the newest one."""
+    move = await services.move()
+    file = await services.ticket(move)
+    await services.begin_undo(move)
+    await services.undo_steps(move)
+    await services.log.finish_undo(m.FinishUndo(transfer_id=move.transfer_id))
+    again = Move(move.environment_id, uuid.uuid4(), uuid.uuid4())
+    await services.ticket(again)
+    with pytest.raises(TicketRevoked):
+        await services.accept(again, file)
+
+
+async def test_an_upload_at_the_wrong_moment(services: Services) -> None:
+    """An upload could overtake the freeze, or come after the undo."""
+    move = await services.move()
+    file = await services.ticket(move)
+    await services.pool.execute("update control.transfer set state = 'preparing'")
+    with pytest.raises(WrongMoment):
+        await services.accept(move, file)
+    await services.begin_undo(move)
+    with pytest.raises(Superseded):
+        await services.accept(move, file)
+
+
+async def test_an_address_that_was_somebodys_is_never_given_again(services: Services) -> None:
+    """A stranger would get the mail that is still sent to the old address."""
+    move = await services.move()
+    await services.pool.execute(
+        "insert into control.mailbox_route (address, closed_at) values ('weg@zuid.mailbox.sb.example', now())"
+    )
+    with pytest.raises(UrlTaken):
+        await services.accept(move, await services.ticket(move), url_part="weg")
+
+
+async def test_a_released_reservation_frees_name_and_url(services: Services) -> None:
+    """A move that was called off would keep its name and url from everybody for ever."""
+    move = await services.move()
+    await services.accept(move, await services.ticket(move))
+    order = m.ReleaseReservation(transfer_id=move.transfer_id)
+    with pytest.raises(WrongMoment):
+        await services.reservations.release(order)
+    await services.begin_undo(move)
+    await services.reservations.release(order)
+    await services.reservations.release(order)
+    assert (await services.kinds(move)).count("reservation_released") == 1
+    assert await services.register.environment(move.new_environment_id) is None
+    kept = json.loads((await services.transfer_row(move))["new_environment"])
+    assert kept["name"] == "Enyoi Nieuw"
+    other = await services.move("Ander")
+    await services.accept(other, await services.ticket(other))
+
+
+async def test_releasing_what_was_never_reserved_is_nothing(services: Services) -> None:
+    """An undo of a move that never got an upload would not end."""
+    move = await services.move()
+    order = m.ReleaseReservation(transfer_id=move.transfer_id)
+    await services.reservations.release(order)
+    await services.begin_undo(move)
+    await services.reservations.release(order)
+    assert await services.kinds(move) == ["undo_begun"]
+
+
+async def test_a_released_environment_is_not_let_go(services: Services) -> None:
+    """A compensation left over from a lost worker would delete a customer who works."""
+    move = await services.move()
+    await services.inspectable(move)
+    await services.gate.release(services.release_order(move))
+    with pytest.raises(AlreadyReleased):
+        await services.reservations.release(m.ReleaseReservation(transfer_id=move.transfer_id))
+    assert await services.status_of(move.new_environment_id) == "active"
+
+
+async def test_an_undo_and_an_upload_at_once_leave_no_reservation_behind(services: Services) -> None:
+    """An upload on its way while the move is called off would leave a name and url taken by nobody."""
+    for index in range(8):
+        move = await services.move(f"Klant {index}")
+        order = services.upload(move, await services.ticket(move), name=f"Nieuw {index}")
+        accepted, undone = await asyncio.gather(
+            services.reservations.accept(order), services.begin_undo(move), return_exceptions=True
+        )
+        assert undone is None
+        assert isinstance(accepted, m.ReservationMade | Superseded)
+        await services.reservations.release(m.ReleaseReservation(transfer_id=move.transfer_id))
+        assert await services.register.environment(move.new_environment_id) is None
+        with pytest.raises(Superseded):
+            await services.reservations.accept(order)
+
+
+async def test_a_broken_constraint_of_another_kind_is_not_called_a_refusal(services: Services) -> None:
+    """A fault of ours would be shown to a customer as a name that is taken."""
+    move = await services.move()
+    file = await services.ticket(move)
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await services.accept(move, file, new_environment_id=move.environment_id)
