@@ -1,4 +1,4 @@
-"""Who may do what with a transfer: the rules behind the API's door, without any technology.
+"""Who may do what with a transfer: the rules behind the API, without any technology.
 
 A licence holder touches only transfers in which its licence is the old or the new side, and only its half: the old side
 prepares and may cancel (manual, "Overdragen voorbereiden"), the new side uploads, compares and releases (manual,

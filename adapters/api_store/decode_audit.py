@@ -10,7 +10,7 @@ _SQL = load(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class DecodeRecord:
     """One request to the codec server."""
 
     subject: str
@@ -22,14 +22,14 @@ class Reading:
     """What the asker said; the protocol names no workflow."""
 
 
-class PostgresReadings:
+class PostgresDecodeAudit:
     """Keeps the record; nothing in it can be changed, and nothing deleted for a year."""
 
     def __init__(self, pool: Pool) -> None:
         """Take a pool that is connected as sb_owner."""
         self._pool = pool
 
-    async def record(self, reading: Reading) -> None:
+    async def record(self, entry: DecodeRecord) -> None:
         """Write a line.
 
         Raises:
@@ -38,6 +38,6 @@ class PostgresReadings:
         async with transaction(self._pool) as connection:
             await connection.execute(
                 _SQL["record"],
-                *(reading.subject, reading.name, list(reading.roles)),
-                *(reading.action, reading.payloads, reading.namespace),
+                *(entry.subject, entry.name, list(entry.roles)),
+                *(entry.action, entry.payloads, entry.namespace),
             )

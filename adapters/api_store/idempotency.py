@@ -20,7 +20,7 @@ _DEAD_AFTER = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
-class KeptAnswer:
+class StoredResponse:
     """A response as it was sent."""
 
     status: int
@@ -28,15 +28,15 @@ class KeptAnswer:
     body: bytes
 
 
-class Standing(StrEnum):
+class KeyConflict(StrEnum):
     """Why a key cannot be worked on now."""
 
-    AT_WORK = "at_work"
-    OTHER_REQUEST = "other_request"
+    IN_PROGRESS = "in_progress"
+    DIFFERENT_REQUEST = "different_request"
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class KeyLease:
     """The right to work on a request."""
 
     subject: str
@@ -51,37 +51,37 @@ class PostgresIdempotencyKeys:
         """Take a pool that is connected as sb_owner."""
         self._pool = pool
 
-    async def begin(self, subject: str, key: str, request_digest: bytes) -> Claim | KeptAnswer | Standing:
+    async def begin(self, subject: str, key: str, request_digest: bytes) -> KeyLease | StoredResponse | KeyConflict:
         """Take a key for a request (32 bytes of SHA-256), or tell what became of it.
 
         Raises:
             Unavailable: The database does not answer.
         """
-        claim = Claim(subject, key, uuid4())
+        lease = KeyLease(subject, key, uuid4())
         async with transaction(self._pool) as connection:
             await connection.execute(_SQL["forget"], _KEPT_FOR)
             taken: str = await connection.execute(
-                _SQL["begin"], subject, key, request_digest, claim.attempt, _DEAD_AFTER
+                _SQL["begin"], subject, key, request_digest, lease.attempt, _DEAD_AFTER
             )
             if taken.endswith(" 1"):
-                return claim
+                return lease
             kept = await connection.fetchrow(_SQL["answer_of"], subject, key)
         if kept is not None and kept["request_digest"] != request_digest:
-            return Standing.OTHER_REQUEST
+            return KeyConflict.DIFFERENT_REQUEST
         if kept is None or kept["status"] is None:
-            return Standing.AT_WORK
-        return KeptAnswer(kept["status"], json.loads(kept["headers"]), kept["body"])
+            return KeyConflict.IN_PROGRESS
+        return StoredResponse(kept["status"], json.loads(kept["headers"]), kept["body"])
 
-    async def finish(self, claim: Claim, answer: KeptAnswer) -> None:
+    async def finish(self, lease: KeyLease, answer: StoredResponse) -> None:
         """Keep the answer to a request."""
         async with transaction(self._pool) as connection:
             await connection.execute(
                 _SQL["finish"],
-                *(claim.subject, claim.key, claim.attempt),
+                *(lease.subject, lease.key, lease.attempt),
                 *(answer.status, json.dumps(answer.headers), answer.body),
             )
 
-    async def abandon(self, claim: Claim) -> None:
+    async def abandon(self, lease: KeyLease) -> None:
         """Let the same key be tried again: nothing was done, or it is not known what."""
         async with transaction(self._pool) as connection:
-            await connection.execute(_SQL["abandon"], claim.subject, claim.key, claim.attempt)
+            await connection.execute(_SQL["abandon"], lease.subject, lease.key, lease.attempt)

@@ -14,7 +14,7 @@ _SQL = load(__name__)
 _LONGEST_NAME = 200
 
 
-class PostgresAttempts:
+class PostgresRateLimit:
     """Counts attempts by whoever makes them."""
 
     def __init__(self, pool: Pool, per_minute: int) -> None:

@@ -1,4 +1,4 @@
-"""The application: routes, limits and problem details around one door."""
+"""The application: routes, limits and problem details."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -9,22 +9,22 @@ from starlette.types import Receive, Scope, Send
 from temporalio.common import MetricMeter
 
 from starter.api import health, progress, transfers, uploads
-from starter.api.dependencies import Door
-from starter.api.metrics_middleware import Observed
-from starter.api.openapi import DESCRIPTION, describe, operation_id
+from starter.api.dependencies import ApiContext
+from starter.api.metrics_middleware import MetricsMiddleware
+from starter.api.openapi import DESCRIPTION, customize_openapi, operation_id
 from starter.http import problems
 from starter.http.body_limit import BodyLimit
 
-OpenDoor = Callable[[], AbstractAsyncContextManager[Door]]
+OpenContext = Callable[[], AbstractAsyncContextManager[ApiContext]]
 
 
-def build_app(open_door: OpenDoor, meter: MetricMeter = MetricMeter.noop) -> FastAPI:
-    """Return the application; `open_door` connects at its start and closes at its end, `meter` counts requests."""
+def build_app(open_context: OpenContext, meter: MetricMeter = MetricMeter.noop) -> FastAPI:
+    """Return the application; `open_context` connects at its start and closes at its end, `meter` counts requests."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_door() as door:
-            app.state.door = door
+        async with open_context() as context:
+            app.state.context = context
             yield
 
     app = FastAPI(
@@ -40,9 +40,9 @@ def build_app(open_door: OpenDoor, meter: MetricMeter = MetricMeter.noop) -> Fas
     for router in (transfers.router, uploads.router, progress.router):
         app.include_router(router)
     problems.install(app)
-    describe(app)
+    customize_openapi(app)
     app.add_middleware(BodyLimit, refuse=_too_large, too_slow=problems.too_slow)
-    app.add_middleware(Observed, meter=meter)
+    app.add_middleware(MetricsMiddleware, meter=meter)
     return app
 
 

@@ -1,4 +1,4 @@
-"""The door itself: who is calling, and whether this caller may do this with that transfer."""
+"""What each request needs: who is calling, and whether this caller may do this with that transfer."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from structlog.contextvars import bind_contextvars
 
 from adapters.api_store.idempotency import PostgresIdempotencyKeys
-from adapters.api_store.rate_limit import PostgresAttempts
+from adapters.api_store.rate_limit import PostgresRateLimit
 from adapters.transfer.queries import EnvironmentRecord, Standing
 from domain import messages as m
 from domain.authority import Action, Caller
@@ -26,15 +26,15 @@ _scheme = HTTPBearer(auto_error=False, description="A token of the platform's id
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class ApiContext:
     """What every request needs; made once by `starter.api.main`."""
 
     client: TransferClient
     tokens: TokenChecker
     keys: PostgresIdempotencyKeys
-    attempts: PostgresAttempts
+    rate_limit: PostgresRateLimit
     zone: ZoneInfo
-    listening: Counter[str] = field(default_factory=Counter)
+    open_streams: Counter[str] = field(default_factory=Counter)
     """Live streams of this process by the subject of the caller's token."""
 
     async def caller(self, request: Request) -> Caller:
@@ -62,14 +62,14 @@ class Door:
         """
         self.require(caller, action)
         record = await self.client.transfer(transfer_id)
-        _let_in(caller, action, record)
+        _require_allowed(caller, action, record)
         return record
 
     async def standing(self, caller: Caller, transfer_id: UUID) -> Standing:
         """Return where a transfer stands that the caller may see; raises as `transfer` does."""
         self.require(caller, Action.SEE)
         standing = await self.client.standing(transfer_id)
-        _let_in(caller, Action.SEE, standing)
+        _require_allowed(caller, Action.SEE, standing)
         return standing
 
     async def environment(self, caller: Caller, action: Action, environment_id: UUID) -> EnvironmentRecord:
@@ -103,7 +103,7 @@ class Door:
         if caller.must_say_why(action) and not reason.strip():
             raise ReasonMissing
 
-    async def admit(self, request: Request, caller: Caller, licence: str) -> None:
+    async def limit_rate(self, request: Request, caller: Caller, licence: str) -> None:
         """Make sure that neither this licence nor this address tries too often.
 
         Raises:
@@ -112,10 +112,10 @@ class Door:
         who = [f"licence {licence}"]
         if caller.is_bound_to_licence:  # the platform and support speak for many, from one address
             who.append(f"address {_address_of(request)}")
-        if wait := await self.attempts.count(who):
+        if wait := await self.rate_limit.count(who):
             raise TooManyAttempts(wait=wait)
 
-    async def answer_for(self, caller: Caller, action: Action, transfer_id: UUID, reason: str) -> None:
+    async def record_support_action(self, caller: Caller, action: Action, transfer_id: UUID, reason: str) -> None:
         """Write down that somebody acts on books that are not theirs, and why, before it is done.
 
         Raises:
@@ -124,10 +124,10 @@ class Door:
         bind_contextvars(transfer_id=str(transfer_id))  # for the log: no path names a transfer that begins
         self.require_reason(caller, action, reason)
         if caller.must_say_why(action):
-            await self.client.tell(transfer_id, actor=actor_of(caller), kind=f"support_{action.value}", reason=reason)
+            await self.client.tell(transfer_id, actor=actor_name(caller), kind=f"support_{action.value}", reason=reason)
 
 
-def _let_in(caller: Caller, action: Action, record: m.TransferRecord) -> None:
+def _require_allowed(caller: Caller, action: Action, record: m.TransferRecord) -> None:
     """Make sure that the caller may do this with a transfer.
 
     Raises:
@@ -151,27 +151,29 @@ def _address_of(request: Request) -> str:
     return str(ip_network(f"{host.partition('%')[0]}/64", strict=False)) if address.version == _IPV6 else host
 
 
-def actor_of(caller: Caller) -> str:
+def actor_name(caller: Caller) -> str:
     """Return how the event log names a caller: the person, and in what capacity."""
     capacity = caller.licence_number or ", ".join(sorted(caller.roles))
     return f"{caller.name} ({capacity})"
 
 
-def the_door(request: Request) -> Door:
-    """Return the door of the application that serves a request."""
-    door: Door = request.app.state.door
-    return door
+def context_of(request: Request) -> ApiContext:
+    """Return the context of the application that serves a request."""
+    context: ApiContext = request.app.state.context
+    return context
 
 
-async def _the_door(request: Request) -> Door:
-    """Return the door without leaving the event loop: FastAPI hands what is not async to a thread, and waits for it."""
-    return the_door(request)
+async def _context(request: Request) -> ApiContext:
+    """Return the context inside the event loop: FastAPI hands what is not async to a thread, and waits for it."""
+    return context_of(request)
 
 
-async def the_caller(request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Depends(_scheme)]) -> Caller:
+async def current_caller(
+    request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Depends(_scheme)]
+) -> Caller:
     """Return who sent a request; the unused parameter puts the scheme into the API's description."""
-    return await the_door(request).caller(request)
+    return await context_of(request).caller(request)
 
 
-TheDoor = Annotated[Door, Depends(_the_door)]
-TheCaller = Annotated[Caller, Depends(the_caller)]
+Context = Annotated[ApiContext, Depends(_context)]
+CurrentCaller = Annotated[Caller, Depends(current_caller)]

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from adapters.postgres.migrations import migrations_of
 from domain.errors import TransferError
 from domain.messages import Message
-from starter.api.dependencies import TheDoor
+from starter.api.dependencies import Context
 
 router = APIRouter(tags=["health"])
 _PATIENCE_SECONDS = 5.0
@@ -29,9 +29,9 @@ async def livez() -> dict[str, str]:
 
 
 @router.get("/readyz", summary="The service can serve", responses={503: {"model": Readiness}})
-async def readyz(door: TheDoor, response: Response) -> Readiness:
+async def readyz(context: Context, response: Response) -> Readiness:
     """Ask the database and Temporal; 503 when one does not answer or migrations are missing."""
-    database, temporal = await asyncio.gather(_migrations(door), _temporal(door))
+    database, temporal = await asyncio.gather(_migrations(context), _temporal(context))
     wanted = max(migration.number for migration in migrations_of("control"))
     migrated = isinstance(database, int) and database >= wanted
     readiness = Readiness(
@@ -46,17 +46,17 @@ async def readyz(door: TheDoor, response: Response) -> Readiness:
     return readiness
 
 
-async def _migrations(door: TheDoor) -> int | str:
+async def _migrations(context: Context) -> int | str:
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            return await door.client.schema_version()
+            return await context.client.schema_version()
     except (TransferError, TimeoutError):
         return "does not answer"
 
 
-async def _temporal(door: TheDoor) -> str:
+async def _temporal(context: Context) -> str:
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            return "ok" if await door.client.temporal_answers() else "does not answer"
+            return "ok" if await context.client.temporal_answers() else "does not answer"
     except (TransferError, TimeoutError):
         return "does not answer"

@@ -9,9 +9,9 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.datastructures import UploadFile
 
-from adapters.api_store.idempotency import Claim, KeptAnswer, Standing
+from adapters.api_store.idempotency import KeyConflict, KeyLease, StoredResponse
 from domain.authority import Caller
-from starter.api.dependencies import the_door
+from starter.api.dependencies import context_of
 from starter.http.problems import FieldProblem, KeyInUse, KeyReused, RequestInvalid, answer
 
 KEY_HEADER = "Idempotency-Key"
@@ -21,7 +21,7 @@ _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 _FIRST_ERROR = 400
 
 
-class OnceRoute(APIRoute):
+class IdempotentRoute(APIRoute):
     """A route whose POST needs an Idempotency-Key and keeps its answer under it.
 
     Refusals and failures are not kept: they have done nothing, so the same key may try again.
@@ -31,11 +31,11 @@ class OnceRoute(APIRoute):
         """Return FastAPI's own handler between looking up the key and keeping the answer."""
         handle = super().get_route_handler()
 
-        async def once(request: Request) -> Response:
+        async def idempotent(request: Request) -> Response:
             if request.method != "POST":
                 return await handle(request)
-            door = the_door(request)
-            caller = await door.caller(request)
+            context = context_of(request)
+            caller = await context.caller(request)
             key = request.headers.get(KEY_HEADER, "")
             if not re.fullmatch(KEY_PATTERN, key):
                 problem = FieldProblem(
@@ -44,43 +44,43 @@ class OnceRoute(APIRoute):
                 return answer(request, RequestInvalid(), (problem,))
             try:
                 digest = await _digest(request, caller)
-                return await _stand(handle, request, await door.keys.begin(caller.subject, key, digest))
+                return await _respond(handle, request, await context.keys.begin(caller.subject, key, digest))
             finally:
                 await request.close()  # the files of a form that nobody else read
 
-        return once
+        return idempotent
 
 
-async def _stand(handle: _Handler, request: Request, standing: Claim | KeptAnswer | Standing) -> Response:
+async def _respond(handle: _Handler, request: Request, outcome: KeyLease | StoredResponse | KeyConflict) -> Response:
     """Answer by what became of a request's key.
 
     Raises:
         KeyInUse, KeyReused: Somebody is at work, or another request had this key.
     """
-    match standing:
-        case KeptAnswer():
-            return Response(standing.body, standing.status, {**standing.headers, "Idempotency-Replayed": "true"})
-        case Standing.AT_WORK:
+    match outcome:
+        case StoredResponse():
+            return Response(outcome.body, outcome.status, {**outcome.headers, "Idempotency-Replayed": "true"})
+        case KeyConflict.IN_PROGRESS:
             raise KeyInUse
-        case Standing.OTHER_REQUEST:
+        case KeyConflict.DIFFERENT_REQUEST:
             raise KeyReused
-        case Claim():
-            return await _work(handle, request, standing)
+        case KeyLease():
+            return await _handle_and_store(handle, request, outcome)
 
 
-async def _work(handle: _Handler, request: Request, claim: Claim) -> Response:
+async def _handle_and_store(handle: _Handler, request: Request, lease: KeyLease) -> Response:
     """Handle a request and keep its answer, or let go of its key."""
-    keys = the_door(request).keys
+    keys = context_of(request).keys
     try:
         response = await handle(request)
     except BaseException:
-        await keys.abandon(claim)
+        await keys.abandon(lease)
         raise
     if response.status_code >= _FIRST_ERROR:
-        await keys.abandon(claim)
+        await keys.abandon(lease)
         return response
     headers = {name: value for name, value in response.headers.items() if name in _KEPT_HEADERS}
-    await keys.finish(claim, KeptAnswer(response.status_code, headers, bytes(response.body)))
+    await keys.finish(lease, StoredResponse(response.status_code, headers, bytes(response.body)))
     return response
 
 

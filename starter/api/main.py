@@ -11,16 +11,16 @@ from temporalio.client import Interceptor
 from temporalio.runtime import Runtime
 
 from adapters.api_store.idempotency import PostgresIdempotencyKeys
-from adapters.api_store.rate_limit import PostgresAttempts
+from adapters.api_store.rate_limit import PostgresRateLimit
 from adapters.observability.logs import LogFormat, configure_logs
 from adapters.observability.runtime import start_runtime
 from adapters.observability.tracing import traced
 from adapters.settings import Settings
 from domain.errors import TransferError
 from starter.api.application import build_app
-from starter.api.dependencies import Door
+from starter.api.dependencies import ApiContext
 from starter.client.connect import connect, database, surroundings
-from starter.http.server import listen, server_of
+from starter.http.server import serve_until_stopped, uvicorn_config
 from starter.http.tokens import TokenChecker, require_identity_settings
 
 _log = logging.getLogger("sb_transfer.api")
@@ -29,13 +29,13 @@ _GRACE_SECONDS = 20
 
 
 @asynccontextmanager
-async def open_door(
+async def open_context(
     settings: Settings,
     environment: Mapping[str, str],
     *,
     interceptors: Iterable[Interceptor] = (),
     runtime: Runtime | None = None,
-) -> AsyncIterator[Door]:
+) -> AsyncIterator[ApiContext]:
     """Connect everything that requests need.
 
     Raises:
@@ -47,11 +47,11 @@ async def open_door(
         connect(settings, environment=environment, interceptors=interceptors, runtime=runtime) as client,
         database(settings) as pool,
     ):
-        yield Door(
+        yield ApiContext(
             client=client,
             tokens=TokenChecker(issuer=issuer, audience=settings.oidc_audience, jwks_url=jwks_url),
             keys=PostgresIdempotencyKeys(pool),
-            attempts=PostgresAttempts(pool, settings.api_uploads_per_minute),
+            rate_limit=PostgresRateLimit(pool, settings.api_uploads_per_minute),
             zone=settings.zone,
         )
 
@@ -67,13 +67,13 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
         tracing = resources.enter_context(traced("sb-transfer-api"))
         runtime = start_runtime(settings.metrics_bind)
         interceptors = tracing.interceptors() if tracing else ()
-        door = await resources.enter_async_context(
-            open_door(settings, environment, interceptors=interceptors, runtime=runtime)
+        context = await resources.enter_async_context(
+            open_context(settings, environment, interceptors=interceptors, runtime=runtime)
         )
 
         @asynccontextmanager
-        async def opened() -> AsyncIterator[Door]:
-            yield door
+        async def opened() -> AsyncIterator[ApiContext]:
+            yield context
 
         app = build_app(opened, runtime.metric_meter)
         if tracing:
@@ -81,14 +81,14 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
             FastAPIInstrumentor.instrument_app(
                 app, tracer_provider=tracing.provider, excluded_urls="livez,readyz", exclude_spans=["receive", "send"]
             )
-        served = server_of(
+        served = uvicorn_config(
             app,
             settings.api_host,
             settings.api_port,
             grace_seconds=_GRACE_SECONDS,
             trusted_proxies=settings.api_trusted_proxies,
         )
-        await listen(served, _log)
+        await serve_until_stopped(served, _log)
 
 
 def main() -> int:

@@ -15,7 +15,7 @@ _TRANSFERS = "/v1/transfers/"
 _PROBES = frozenset({"/livez", "/readyz"})
 
 
-class Observed:
+class MetricsMiddleware:
     """Measures a request until its last byte; a path of no route is counted as one, whatever it says."""
 
     def __init__(self, app: ASGIApp, meter: MetricMeter) -> None:
@@ -44,9 +44,9 @@ class Observed:
             try:
                 await self._app(scope, receive, sent)
             finally:
-                self._tell(scope, status, time.monotonic() - began)
+                self._record(scope, status, time.monotonic() - began)
 
-    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "none")
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self._requests.add(1, {"method": method, "route": route, "status": str(status)})

@@ -70,14 +70,14 @@ def refusals(*errors: type[e.TransferError], repeats: bool = False) -> Responses
     return {
         status: {
             "model": problems.Problem,
-            "description": "\n".join(_told(kinds)),
+            "description": "\n".join(_error_lines(kinds)),
             "content": {problems.PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
         for status, kinds in sorted(grouped.items())
     }
 
 
-def _told(kinds: Iterable[type[e.TransferError]]) -> Iterable[str]:
+def _error_lines(kinds: Iterable[type[e.TransferError]]) -> Iterable[str]:
     return (f"- `{problems.type_of(kind)}`: {kind.default_english()}" for kind in dict.fromkeys(kinds))
 
 
@@ -94,7 +94,7 @@ def operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def describe(app: FastAPI) -> None:
+def customize_openapi(app: FastAPI) -> None:
     """Let an application's description name only the media types that it really answers with."""
     generate = app.openapi
 

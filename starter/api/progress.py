@@ -9,10 +9,10 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from domain import messages as m
 from domain.authority import Action, Caller
 from domain.errors import TransferUnknown
-from starter.api.dependencies import Door, TheCaller, TheDoor
+from starter.api.dependencies import ApiContext, Context, CurrentCaller
 from starter.api.openapi import refusals
 from starter.api.requests import TransferId
-from starter.api.responses import view
+from starter.api.responses import transfer_view
 from starter.cli.watch import sights
 from starter.http.problems import TooManyAttempts
 
@@ -36,37 +36,39 @@ _MOST_STREAMS = 20
         },
     },
 )
-async def progress(transfer_id: TransferId, caller: TheCaller, door: TheDoor) -> EventSourceResponse:
+async def progress(transfer_id: TransferId, caller: CurrentCaller, context: Context) -> EventSourceResponse:
     """Send the transfer's status now and whenever it changes; the stream ends with the transfer."""
-    record = await door.transfer(caller, Action.SEE, transfer_id)
-    if door.listening[caller.subject] >= _MOST_STREAMS:
+    record = await context.transfer(caller, Action.SEE, transfer_id)
+    if context.open_streams[caller.subject] >= _MOST_STREAMS:
         raise TooManyAttempts
-    return EventSourceResponse(_stream(door, caller, record), ping=_PING_SECONDS, headers={"Cache-Control": "no-store"})
+    return EventSourceResponse(
+        _stream(context, caller, record), ping=_PING_SECONDS, headers={"Cache-Control": "no-store"}
+    )
 
 
-async def _stream(door: Door, caller: Caller, record: m.TransferRecord) -> AsyncIterator[ServerSentEvent]:
-    door.listening[caller.subject] += 1
+async def _stream(context: ApiContext, caller: Caller, record: m.TransferRecord) -> AsyncIterator[ServerSentEvent]:
+    context.open_streams[caller.subject] += 1
     try:
-        async for event in _changes(door, caller, record):
+        async for event in _changes(context, caller, record):
             yield event
     finally:
-        door.listening[caller.subject] -= 1
-        if not door.listening[caller.subject]:
-            del door.listening[caller.subject]
+        context.open_streams[caller.subject] -= 1
+        if not context.open_streams[caller.subject]:
+            del context.open_streams[caller.subject]
 
 
-async def _changes(door: Door, caller: Caller, record: m.TransferRecord) -> AsyncIterator[ServerSentEvent]:
+async def _changes(context: ApiContext, caller: Caller, record: m.TransferRecord) -> AsyncIterator[ServerSentEvent]:
     shown = None
     number = 0
     clock = asyncio.get_running_loop().time
     until = clock() + _LONGEST_STREAM_SECONDS
-    async for sight in sights(door.client, str(record.transfer_id)):
+    async for sight in sights(context.client, str(record.transfer_id)):
         try:
             # Looked up each time: the upload makes the new side's half theirs.
-            record = await door.transfer(caller, Action.SEE, record.transfer_id)
+            record = await context.transfer(caller, Action.SEE, record.transfer_id)
         except TransferUnknown:
             return
-        seen = view(sight, record, caller)
+        seen = transfer_view(sight, record, caller)
         if seen != shown:
             shown = seen
             number += 1

@@ -17,7 +17,7 @@ _MOST_PER_PAGE = 200
 TEXT = r"^[^\u0000]*$"
 Reason = Annotated[str, Field(max_length=_LONGEST_REASON, pattern=TEXT)]
 TransferId = Annotated[UUID, Path(description="the transfer's id, as `Location` gave it")]
-OnceKey = Annotated[
+IdempotencyKey = Annotated[
     str,
     Header(
         alias=KEY_HEADER,

@@ -104,7 +104,7 @@ class Accepted(Message):
     state: TransferState
 
 
-def view(sight: Sight, record: m.TransferRecord, caller: Caller) -> TransferView:
+def transfer_view(sight: Sight, record: m.TransferRecord, caller: Caller) -> TransferView:
     """Return what a caller may see of a transfer.
 
     The old side does not learn where its customer went or how the new side is called; the new side does not learn of
@@ -136,7 +136,7 @@ def view(sight: Sight, record: m.TransferRecord, caller: Caller) -> TransferView
     )
 
 
-def line(record: m.TransferRecord, caller: Caller) -> TransferLine:
+def transfer_line(record: m.TransferRecord, caller: Caller) -> TransferLine:
     """Return what a caller may see of a transfer in a list."""
     sides = caller.sides(old_licence=record.source_licence, new_licence=record.target_licence)
     sees_old = caller.sees_everything() or Side.OLD in sides

@@ -14,14 +14,14 @@ from domain import errors as e
 from domain import messages as m
 from domain.authority import Action
 from domain.vocabulary import TransferState
-from starter.api.dependencies import Door, TheCaller, TheDoor, actor_of
-from starter.api.idempotency import OnceRoute
+from starter.api.dependencies import ApiContext, Context, CurrentCaller, actor_name
+from starter.api.idempotency import IdempotentRoute
 from starter.api.openapi import LOCATION, leads_to, refusals
 from starter.api.report import PAGE_HEADERS, report_page
 from starter.api.requests import (
+    IdempotencyKey,
     ListQuery,
     MailBody,
-    OnceKey,
     Reason,
     ReasonBody,
     RejectBody,
@@ -30,10 +30,19 @@ from starter.api.requests import (
     StartBody,
     TransferId,
 )
-from starter.api.responses import Accepted, EventView, MailView, PlannedView, TransferPage, TransferView, line, view
+from starter.api.responses import (
+    Accepted,
+    EventView,
+    MailView,
+    PlannedView,
+    TransferPage,
+    TransferView,
+    transfer_line,
+    transfer_view,
+)
 from starter.http.problems import ReasonMissing, RequestInvalid, TooManyAttempts, language_of
 
-router = APIRouter(prefix="/v1", route_class=OnceRoute, tags=["transfers"])
+router = APIRouter(prefix="/v1", route_class=IdempotentRoute, tags=["transfers"])
 _NO_STORE = {"Cache-Control": "no-store"}
 _NEXT = (
     *("status", "events", "ticket", "renew_ticket", "comparison", "certificate"),
@@ -61,10 +70,10 @@ _CURSOR_NL = "De cursor is niet van ons. Gebruik `next_cursor` van de vorige pag
         },
     },
 )
-async def preview(environment_id: UUID, caller: TheCaller, door: TheDoor) -> m.Preview:
+async def preview(environment_id: UUID, caller: CurrentCaller, context: Context) -> m.Preview:
     """Tell what a move of this environment will do; nothing is done."""
-    await door.environment(caller, Action.PREVIEW, environment_id)
-    return await door.client.preview(str(environment_id))
+    await context.environment(caller, Action.PREVIEW, environment_id)
+    return await context.client.preview(str(environment_id))
 
 
 @router.post(
@@ -92,34 +101,36 @@ async def preview(environment_id: UUID, caller: TheCaller, door: TheDoor) -> m.P
     },
 )
 async def start(  # noqa: PLR0917 - FastAPI names them
-    body: StartBody, caller: TheCaller, door: TheDoor, request: Request, response: Response, key: OnceKey
+    body: StartBody, caller: CurrentCaller, context: Context, request: Request, response: Response, key: IdempotencyKey
 ) -> Accepted:
     """Freeze an environment and make its ticket; `Location` shows when the ticket can be downloaded."""
-    environment = await door.environment(caller, Action.PREPARE, body.environment_id)
-    door.require_reason(caller, Action.PREPARE, body.reason)
+    environment = await context.environment(caller, Action.PREPARE, body.environment_id)
+    context.require_reason(caller, Action.PREPARE, body.reason)
     if body.for_licence:  # its answer tells whether there is such a licence
-        await door.admit(request, caller, environment.licence_number)
+        await context.limit_rate(request, caller, environment.licence_number)
     named = uuid5(_REQUESTS, json.dumps([caller.subject, key, str(body.environment_id)]))
-    order = await door.client.start(
-        str(body.environment_id), requested_by=actor_of(caller), for_licence=body.for_licence, transfer_id=named
+    order = await context.client.start(
+        str(body.environment_id), requested_by=actor_name(caller), for_licence=body.for_licence, transfer_id=named
     )
     if order.transfer_id is None:
         raise AssertionError("the client gives every transfer its id")
-    await door.answer_for(caller, Action.PREPARE, order.transfer_id, body.reason)
+    await context.record_support_action(caller, Action.PREPARE, order.transfer_id, body.reason)
     response.headers["Location"] = f"/v1/transfers/{order.transfer_id}"
     return Accepted(transfer_id=order.transfer_id, state=TransferState.PREPARING)
 
 
 @router.get("/transfers", summary="List transfers, from new to old", responses=refusals())
-async def list_transfers(caller: TheCaller, door: TheDoor, wanted: Annotated[ListQuery, Query()]) -> TransferPage:
+async def list_transfers(
+    caller: CurrentCaller, context: Context, wanted: Annotated[ListQuery, Query()]
+) -> TransferPage:
     """Return a page of transfers; a licence's users meet their own only."""
-    door.require(caller, Action.SEE)
+    context.require(caller, Action.SEE)
     licence = wanted.licence
     if caller.is_bound_to_licence:
         if licence not in (None, caller.licence_number):
             return TransferPage(items=[], next_cursor=None)
         licence = caller.licence_number
-    found = await door.client.transfers_page(
+    found = await context.client.transfers_page(
         limit=wanted.limit + 1,
         states=wanted.state,
         scenario=wanted.scenario,
@@ -128,25 +139,25 @@ async def list_transfers(caller: TheCaller, door: TheDoor, wanted: Annotated[Lis
     )
     page = found[: wanted.limit]
     return TransferPage(
-        items=[line(record, caller) for record in page],
+        items=[transfer_line(record, caller) for record in page],
         next_cursor=_cursor(page[-1]) if len(found) > wanted.limit else None,
     )
 
 
 @router.get("/transfers/{transfer_id}", summary="Where a transfer stands", responses=_OF_ONE)
-async def status(transfer_id: TransferId, caller: TheCaller, door: TheDoor) -> TransferView:
+async def status(transfer_id: TransferId, caller: CurrentCaller, context: Context) -> TransferView:
     """Return where a transfer stands: the caller's own half of it."""
-    standing = await door.standing(caller, transfer_id)
-    return view(await door.client.sight_of(standing), standing, caller)
+    standing = await context.standing(caller, transfer_id)
+    return transfer_view(await context.client.sight_of(standing), standing, caller)
 
 
 @router.get("/transfers/{transfer_id}/events", summary="A transfer's audit log", responses=_OF_ONE)
 async def events(
-    transfer_id: TransferId, caller: TheCaller, door: TheDoor, after: Annotated[int, Query(ge=0, lt=2**63)] = 0
+    transfer_id: TransferId, caller: CurrentCaller, context: Context, after: Annotated[int, Query(ge=0, lt=2**63)] = 0
 ) -> list[EventView]:
     """Return who did what, when and why, in order; those behind event `after`."""
-    await door.transfer(caller, Action.AUDIT, transfer_id)
-    found = await door.client.events(str(transfer_id), after=after)
+    await context.transfer(caller, Action.AUDIT, transfer_id)
+    found = await context.client.events(str(transfer_id), after=after)
     return [EventView.model_validate(event.model_dump(exclude={"detail"})) for event in found]
 
 
@@ -167,14 +178,14 @@ async def events(
 )
 async def ticket(
     transfer_id: TransferId,
-    caller: TheCaller,
-    door: TheDoor,
+    caller: CurrentCaller,
+    context: Context,
     reason: Annotated[Reason, Query(description="why support does this for the customer")] = "",
 ) -> Response:
     """Return the ticket file; it is given once, and a renewed one makes it worthless."""
-    await door.transfer(caller, Action.TICKET, transfer_id)
-    await door.answer_for(caller, Action.TICKET, transfer_id, reason)
-    name, file = await door.client.download_ticket(str(transfer_id), requested_by=actor_of(caller), once=True)
+    await context.transfer(caller, Action.TICKET, transfer_id)
+    await context.record_support_action(caller, Action.TICKET, transfer_id, reason)
+    name, file = await context.client.download_ticket(str(transfer_id), requested_by=actor_name(caller), once=True)
     # The name is a to z, 0 to 9 and hyphens by construction (domain.naming), so it needs no quoting.
     headers = {**_NO_STORE, "Content-Disposition": f'attachment; filename="{name}"'}
     return Response(file, media_type="application/octet-stream", headers=headers)
@@ -188,11 +199,13 @@ async def ticket(
         e.TransferUnknown, e.WrongMoment, e.TicketUsed, e.TicketExpired, e.TicketRevoked, ReasonMissing, repeats=True
     ),
 )
-async def renew_ticket(transfer_id: TransferId, body: ReasonBody, caller: TheCaller, door: TheDoor, _: OnceKey) -> None:
+async def renew_ticket(
+    transfer_id: TransferId, body: ReasonBody, caller: CurrentCaller, context: Context, _: IdempotencyKey
+) -> None:
     """Let the ticket be downloaded once more; the file that was handed out stops working at once."""
-    await door.transfer(caller, Action.TICKET, transfer_id)
-    await door.answer_for(caller, Action.TICKET, transfer_id, body.reason)
-    await door.client.renew_ticket(str(transfer_id), requested_by=actor_of(caller))
+    await context.transfer(caller, Action.TICKET, transfer_id)
+    await context.record_support_action(caller, Action.TICKET, transfer_id, body.reason)
+    await context.client.renew_ticket(str(transfer_id), requested_by=actor_name(caller))
 
 
 @router.get(
@@ -204,14 +217,14 @@ async def renew_ticket(transfer_id: TransferId, body: ReasonBody, caller: TheCal
         200: {"content": {"text/html": {"schema": {"type": "string"}}}},
     },
 )
-async def comparison(transfer_id: TransferId, request: Request, caller: TheCaller, door: TheDoor) -> Response:
+async def comparison(transfer_id: TransferId, request: Request, caller: CurrentCaller, context: Context) -> Response:
     """Return the comparisons that the manual asks for; as a page for people when `Accept` prefers HTML."""
-    await door.transfer(caller, Action.COMPARE, transfer_id)
-    results = await door.client.results(str(transfer_id))
+    await context.transfer(caller, Action.COMPARE, transfer_id)
+    results = await context.client.results(str(transfer_id))
     if results.report is None:
         raise e.WrongMoment
     if "text/html" in request.headers.get("accept", ""):
-        return _page(results, request, door)
+        return _page(results, request, context)
     return JSONResponse(results.report.model_dump(mode="json"), headers=_NO_STORE)
 
 
@@ -227,10 +240,10 @@ async def comparison(transfer_id: TransferId, request: Request, caller: TheCalle
         },
     },
 )
-async def certificate(transfer_id: TransferId, caller: TheCaller, door: TheDoor) -> Response:
+async def certificate(transfer_id: TransferId, caller: CurrentCaller, context: Context) -> Response:
     """Return the certificate that was issued when the new environment was opened for inspection."""
-    await door.transfer(caller, Action.CERTIFICATE, transfer_id)
-    content = await door.client.certificate(str(transfer_id))
+    await context.transfer(caller, Action.CERTIFICATE, transfer_id)
+    content = await context.client.certificate(str(transfer_id))
     headers = {**_NO_STORE, "Content-Disposition": f'attachment; filename="{transfer_id}-overdracht-certificaat.json"'}
     return Response(content, media_type="application/json", headers=headers)
 
@@ -241,12 +254,14 @@ async def certificate(transfer_id: TransferId, caller: TheCaller, door: TheDoor)
     responses=refusals(e.TransferUnknown, e.WrongMoment, e.EnvironmentChanged, ReasonMissing, repeats=True),
 )
 async def release(
-    transfer_id: TransferId, body: ReleaseBody, caller: TheCaller, door: TheDoor, _: OnceKey
+    transfer_id: TransferId, body: ReleaseBody, caller: CurrentCaller, context: Context, _: IdempotencyKey
 ) -> TransferView:
     """Release; there is no way back."""
-    record = await door.transfer(caller, Action.RELEASE, transfer_id)
-    await door.answer_for(caller, Action.RELEASE, transfer_id, body.reason)
-    return view(await door.client.release(str(transfer_id), by=actor_of(caller), note=body.note), record, caller)
+    record = await context.transfer(caller, Action.RELEASE, transfer_id)
+    await context.record_support_action(caller, Action.RELEASE, transfer_id, body.reason)
+    return transfer_view(
+        await context.client.release(str(transfer_id), by=actor_name(caller), note=body.note), record, caller
+    )
 
 
 @router.post(
@@ -255,12 +270,14 @@ async def release(
     responses=refusals(e.TransferUnknown, e.WrongMoment, e.AlreadyReleased, ReasonMissing, repeats=True),
 )
 async def reject(
-    transfer_id: TransferId, body: RejectBody, caller: TheCaller, door: TheDoor, _: OnceKey
+    transfer_id: TransferId, body: RejectBody, caller: CurrentCaller, context: Context, _: IdempotencyKey
 ) -> TransferView:
     """Reject: everything is undone."""
-    record = await door.transfer(caller, Action.REJECT, transfer_id)
-    await door.answer_for(caller, Action.REJECT, transfer_id, body.reason)
-    return view(await door.client.reject(str(transfer_id), by=actor_of(caller), reason=body.reason), record, caller)
+    record = await context.transfer(caller, Action.REJECT, transfer_id)
+    await context.record_support_action(caller, Action.REJECT, transfer_id, body.reason)
+    return transfer_view(
+        await context.client.reject(str(transfer_id), by=actor_name(caller), reason=body.reason), record, caller
+    )
 
 
 @router.post(
@@ -269,12 +286,12 @@ async def reject(
     responses=refusals(e.TransferUnknown, e.WrongMoment, ReasonMissing, repeats=True),
 )
 async def start_now(
-    transfer_id: TransferId, body: ReasonBody, caller: TheCaller, door: TheDoor, _: OnceKey
+    transfer_id: TransferId, body: ReasonBody, caller: CurrentCaller, context: Context, _: IdempotencyKey
 ) -> TransferView:
     """Clone now."""
-    record = await door.transfer(caller, Action.START_NOW, transfer_id)
-    await door.answer_for(caller, Action.START_NOW, transfer_id, body.reason)
-    return view(await door.client.start_now(str(transfer_id), by=actor_of(caller)), record, caller)
+    record = await context.transfer(caller, Action.START_NOW, transfer_id)
+    await context.record_support_action(caller, Action.START_NOW, transfer_id, body.reason)
+    return transfer_view(await context.client.start_now(str(transfer_id), by=actor_name(caller)), record, caller)
 
 
 @router.post(
@@ -283,13 +300,13 @@ async def start_now(
     responses=refusals(e.TransferUnknown, e.WrongMoment, e.EveningInvalid, ReasonMissing, repeats=True),
 )
 async def reschedule(
-    transfer_id: TransferId, body: RescheduleBody, caller: TheCaller, door: TheDoor, _: OnceKey
+    transfer_id: TransferId, body: RescheduleBody, caller: CurrentCaller, context: Context, _: IdempotencyKey
 ) -> PlannedView:
     """Wait for the evening that was chosen; both sides get a mail that tells when."""
-    await door.transfer(caller, Action.RESCHEDULE, transfer_id)
-    await door.answer_for(caller, Action.RESCHEDULE, transfer_id, body.reason)
-    planned = await door.client.reschedule(
-        str(transfer_id), evening=body.evening, by=actor_of(caller), reason=body.reason
+    await context.transfer(caller, Action.RESCHEDULE, transfer_id)
+    await context.record_support_action(caller, Action.RESCHEDULE, transfer_id, body.reason)
+    planned = await context.client.reschedule(
+        str(transfer_id), evening=body.evening, by=actor_name(caller), reason=body.reason
     )
     return PlannedView(transfer_id=transfer_id, starts_at=planned.starts_at, closes_at=planned.closes_at)
 
@@ -300,12 +317,14 @@ async def reschedule(
     responses=refusals(e.TransferUnknown, e.WrongMoment, e.AlreadyReleased, ReasonMissing, repeats=True),
 )
 async def cancel(
-    transfer_id: TransferId, body: ReasonBody, caller: TheCaller, door: TheDoor, _: OnceKey
+    transfer_id: TransferId, body: ReasonBody, caller: CurrentCaller, context: Context, _: IdempotencyKey
 ) -> TransferView:
     """Cancel: everything is undone."""
-    record = await door.transfer(caller, Action.CANCEL, transfer_id)
-    await door.answer_for(caller, Action.CANCEL, transfer_id, body.reason)
-    return view(await door.client.cancel(str(transfer_id), by=actor_of(caller), reason=body.reason), record, caller)
+    record = await context.transfer(caller, Action.CANCEL, transfer_id)
+    await context.record_support_action(caller, Action.CANCEL, transfer_id, body.reason)
+    return transfer_view(
+        await context.client.cancel(str(transfer_id), by=actor_name(caller), reason=body.reason), record, caller
+    )
 
 
 @router.post(
@@ -313,18 +332,20 @@ async def cancel(
     summary="Send one kind of mail again",
     responses=refusals(e.TransferUnknown, e.WrongMoment, e.MailRejected, ReasonMissing, repeats=True),
 )
-async def resend(transfer_id: TransferId, body: MailBody, caller: TheCaller, door: TheDoor, _: OnceKey) -> MailView:
+async def resend(
+    transfer_id: TransferId, body: MailBody, caller: CurrentCaller, context: Context, _: IdempotencyKey
+) -> MailView:
     """Send a mail again and tell what could not be delivered."""
-    await door.transfer(caller, Action.RESEND_MAIL, transfer_id)
-    await door.answer_for(caller, Action.RESEND_MAIL, transfer_id, body.reason)
-    sent = await door.client.resend_mail(str(transfer_id), kind=body.kind, to=body.to, by=actor_of(caller))
+    await context.transfer(caller, Action.RESEND_MAIL, transfer_id)
+    await context.record_support_action(caller, Action.RESEND_MAIL, transfer_id, body.reason)
+    sent = await context.client.resend_mail(str(transfer_id), kind=body.kind, to=body.to, by=actor_name(caller))
     return MailView(kind=body.kind, sent=sent.sent, problems=sent.problems)
 
 
-def _page(results: TransferResults, request: Request, door: Door) -> HTMLResponse:
+def _page(results: TransferResults, request: Request, context: ApiContext) -> HTMLResponse:
     language = language_of(request)
     headers = {**_NO_STORE, **PAGE_HEADERS, "Content-Language": language.value}
-    return HTMLResponse(report_page(results, language, door.zone), headers=headers)
+    return HTMLResponse(report_page(results, language, context.zone), headers=headers)
 
 
 def _cursor(last: m.TransferRecord) -> str:

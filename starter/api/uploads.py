@@ -7,12 +7,12 @@ from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from domain import messages as m
 from domain.authority import Action, Caller
 from domain.errors import LicenceUnknown, LoginEmailMissing
-from starter.api.dependencies import TheCaller, TheDoor, actor_of
-from starter.api.idempotency import OnceRoute
+from starter.api.dependencies import Context, CurrentCaller, actor_name
+from starter.api.idempotency import IdempotentRoute
 from starter.api.openapi import LOCATION, UPLOAD_REFUSALS, refusals
-from starter.api.requests import TEXT, OnceKey, Reason
+from starter.api.requests import TEXT, IdempotencyKey, Reason
 
-router = APIRouter(prefix="/v1", route_class=OnceRoute, tags=["uploads"])
+router = APIRouter(prefix="/v1", route_class=IdempotentRoute, tags=["uploads"])
 _TICKET = File(description="the `<url>-overdracht-ticket.avr`, unchanged")
 _Text = Annotated[str, Form(max_length=300, pattern=TEXT)]
 _OptionalText = Annotated[str | None, Form(max_length=300, pattern=TEXT)]
@@ -28,11 +28,11 @@ _OptionalText = Annotated[str | None, Form(max_length=300, pattern=TEXT)]
     },
 )
 async def upload(
-    caller: TheCaller,
-    door: TheDoor,
+    caller: CurrentCaller,
+    context: Context,
     request: Request,
     response: Response,
-    _: OnceKey,
+    _: IdempotencyKey,
     *,
     ticket: Annotated[UploadFile, _TICKET],
     name: _Text,
@@ -43,19 +43,19 @@ async def upload(
     reason: Annotated[Reason, Form(description="why support does this for the customer")] = "",
 ) -> m.UploadAccepted:
     """Take the environment over under a unique name and url; it moves in the coming evening window."""
-    door.require(caller, Action.UPLOAD)
-    door.require_reason(caller, Action.UPLOAD, reason)
+    context.require(caller, Action.UPLOAD)
+    context.require_reason(caller, Action.UPLOAD, reason)
     licence = _licence_for(caller, licence)
-    await door.admit(request, caller, licence)
+    await context.limit_rate(request, caller, licence)
     file = await ticket.read()
-    transfer_id = door.client.transfer_of_ticket(file)
-    await door.answer_for(caller, Action.UPLOAD, transfer_id, reason)
-    accepted = await door.client.upload(
+    transfer_id = context.client.transfer_of_ticket(file)
+    await context.record_support_action(caller, Action.UPLOAD, transfer_id, reason)
+    accepted = await context.client.upload(
         file,
         licence=licence,
         name=name,
         url_part=url_part or None,
-        uploaded_by=actor_of(caller),
+        uploaded_by=actor_name(caller),
     )
     response.headers["Location"] = f"/v1/transfers/{transfer_id}"
     return accepted
@@ -71,11 +71,11 @@ async def upload(
     },
 )
 async def incident(
-    caller: TheCaller,
-    door: TheDoor,
+    caller: CurrentCaller,
+    context: Context,
     request: Request,
     response: Response,
-    _: OnceKey,
+    _: IdempotencyKey,
     *,
     ticket: Annotated[UploadFile, _TICKET],
     licence: Annotated[str, Form(max_length=100, pattern=TEXT)],
@@ -85,21 +85,21 @@ async def incident(
     reason: Annotated[Reason, Form(description="the incident's number, or who asked")],
 ) -> m.UploadAccepted:
     """Do what the manual's incident asks for: licence number, customer name, new url, login e-mail and ticket."""
-    door.require(caller, Action.INCIDENT)
-    door.require_reason(caller, Action.INCIDENT, reason)
+    context.require(caller, Action.INCIDENT)
+    context.require_reason(caller, Action.INCIDENT, reason)
     if not login_email.strip():
         raise LoginEmailMissing
-    await door.admit(request, caller, licence)
+    await context.limit_rate(request, caller, licence)
     file = await ticket.read()
-    transfer_id = door.client.transfer_of_ticket(file)
-    await door.answer_for(caller, Action.INCIDENT, transfer_id, reason)
-    accepted = await door.client.upload(
+    transfer_id = context.client.transfer_of_ticket(file)
+    await context.record_support_action(caller, Action.INCIDENT, transfer_id, reason)
+    accepted = await context.client.upload(
         file,
         licence=licence,
         name=name,
         url_part=url_part,
         login_email=login_email,
-        uploaded_by=actor_of(caller),
+        uploaded_by=actor_name(caller),
     )
     response.headers["Location"] = f"/v1/transfers/{transfer_id}"
     return accepted

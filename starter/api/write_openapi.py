@@ -6,10 +6,10 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from starter.api.application import build_app
-from starter.api.dependencies import Door
+from starter.api.dependencies import ApiContext
 
 
-def _nobody() -> AbstractAsyncContextManager[Door]:
+def _nobody() -> AbstractAsyncContextManager[ApiContext]:
     raise RuntimeError("a description serves nobody")
 
 

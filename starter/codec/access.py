@@ -7,7 +7,7 @@ from typing import Literal
 
 from fastapi import Request
 
-from adapters.api_store.decode_audit import PostgresReadings, Reading
+from adapters.api_store.decode_audit import DecodeRecord, PostgresDecodeAudit
 from adapters.crypto.payload_codec import EncryptingCodec
 from domain.authority import Action, Caller, Role
 from starter.http.problems import NotAllowed
@@ -16,15 +16,15 @@ from starter.http.tokens import NotAuthenticated, TokenChecker
 _log = logging.getLogger("sb_transfer.codec")
 # Temporal takes names of up to 255 bytes; whatever else is sent is not worth writing down.
 _NAMESPACE = re.compile(r"[\w.-]{1,255}")
-THIS_MACHINE = Caller(subject="embedded-ui", name="the embedded Temporal UI", roles=frozenset({Role.OPERATOR}))
+LOCAL_UI_USER = Caller(subject="embedded-ui", name="the embedded Temporal UI", roles=frozenset({Role.OPERATOR}))
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class CodecContext:
     """What every request needs; made once by `starter.codec.main`."""
 
     codec: EncryptingCodec
-    readings: PostgresReadings
+    audit: PostgresDecodeAudit
     tokens: TokenChecker
     origins: tuple[str, ...]
     """Where the Temporal UI is."""
@@ -32,7 +32,7 @@ class Desk:
     trusts_this_machine: bool = False
     """Only the embedded stack's: its UI has no login, and so no token, and both listen on loopback alone."""
 
-    async def reader(self, request: Request) -> Caller:
+    async def authorize(self, request: Request) -> Caller:
         """Return who asks, when that is somebody who may read histories.
 
         Raises:
@@ -48,7 +48,7 @@ class Desk:
             return caller
         # A page of another origin cannot forge this header; a program on this machine can, and needs no codec server.
         if self.trusts_this_machine and request.headers.get("origin") in self.origins:
-            return THIS_MACHINE
+            return LOCAL_UI_USER
         raise NotAuthenticated
 
     async def record(
@@ -62,5 +62,5 @@ class Desk:
         said = request.headers.get("x-namespace", "")
         namespace = said if _NAMESPACE.fullmatch(said) else ""
         roles = tuple(sorted(caller.roles))
-        await self.readings.record(Reading(caller.subject, caller.name, roles, action, payloads, namespace))
+        await self.audit.record(DecodeRecord(caller.subject, caller.name, roles, action, payloads, namespace))
         _log.info("%s of %d payloads of namespace %s for %s", action, payloads, namespace or "?", caller.subject)

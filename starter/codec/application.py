@@ -11,11 +11,11 @@ from google.protobuf import json_format
 from starlette.types import Receive, Scope, Send
 from temporalio.api.common.v1 import Payload, Payloads
 
-from starter.codec.access import Desk
+from starter.codec.access import CodecContext
 from starter.http import problems
 from starter.http.body_limit import BodyLimit
 
-OpenDesk = Callable[[], AbstractAsyncContextManager[Desk]]
+OpenContext = Callable[[], AbstractAsyncContextManager[CodecContext]]
 # One answer of Temporal's is 4 MiB at most, and base64 makes it a third longer.
 LARGEST_BODY_BYTES = 8 * 1024 * 1024
 # The UI sends the last one, an identity token, beside the access token; nobody here reads it.
@@ -30,26 +30,26 @@ class PayloadsTooLarge(problems.BodyTooLarge):
     dutch = "Dit zijn te veel gegevens ineens, meer dan 8 MiB. Vraag er minder."
 
 
-def _the_desk(request: Request) -> Desk:
-    desk: Desk = request.app.state.desk
-    return desk
+def _context(request: Request) -> CodecContext:
+    context: CodecContext = request.app.state.context
+    return context
 
 
-TheDesk = Annotated[Desk, Depends(_the_desk)]
+Context = Annotated[CodecContext, Depends(_context)]
 
 
 @router.post("/decode", summary="Payloads as they were before they were encrypted")
-async def decode(request: Request, response: Response, desk: TheDesk) -> dict[str, Any]:
+async def decode(request: Request, response: Response, context: Context) -> dict[str, Any]:
     """Take and return `{"payloads": […]}`, as protobuf's JSON; what was never encrypted comes back as it is."""
-    payloads = await _admitted(request, response, desk, "decode")
-    return json_format.MessageToDict(Payloads(payloads=await desk.codec.decode(payloads)))
+    payloads = await _authorized_payloads(request, response, context, "decode")
+    return json_format.MessageToDict(Payloads(payloads=await context.codec.decode(payloads)))
 
 
 @router.post("/encode", summary="Payloads encrypted with the newest key")
-async def encode(request: Request, response: Response, desk: TheDesk) -> dict[str, Any]:
+async def encode(request: Request, response: Response, context: Context) -> dict[str, Any]:
     """Take and return `{"payloads": […]}`: what somebody types into a signal's form."""
-    payloads = await _admitted(request, response, desk, "encode")
-    return json_format.MessageToDict(Payloads(payloads=await desk.codec.encode(payloads)))
+    payloads = await _authorized_payloads(request, response, context, "encode")
+    return json_format.MessageToDict(Payloads(payloads=await context.codec.encode(payloads)))
 
 
 @router.get("/livez", summary="The process lives")
@@ -58,13 +58,13 @@ async def livez() -> dict[str, str]:
     return {"status": "ok"}
 
 
-async def _admitted(
-    request: Request, response: Response, desk: Desk, action: Literal["decode", "encode"]
+async def _authorized_payloads(
+    request: Request, response: Response, context: CodecContext, action: Literal["decode", "encode"]
 ) -> Sequence[Payload]:
     """Return what somebody sent who may do this, after it has been written down."""
-    caller = await desk.reader(request)
+    caller = await context.authorize(request)
     payloads = (await _payloads(request)).payloads
-    await desk.record(request, caller, action, len(payloads))
+    await context.record(request, caller, action, len(payloads))
     response.headers["Cache-Control"] = "no-store"
     return payloads
 
@@ -83,13 +83,13 @@ async def _payloads(request: Request) -> Payloads:
         raise problems.RequestInvalid from None
 
 
-def build_codec(open_desk: OpenDesk, origins: tuple[str, ...]) -> FastAPI:
-    """Return the application; `open_desk` connects at its start and closes at its end, `origins` is where the UI is."""
+def build_codec(open_context: OpenContext, origins: tuple[str, ...]) -> FastAPI:
+    """Return the application; `open_context` connects at start and closes at the end, `origins` is where the UI is."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_desk() as desk:
-            app.state.desk = desk
+        async with open_context() as context:
+            app.state.context = context
             yield
 
     app = FastAPI(

@@ -6,15 +6,15 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from adapters.api_store.decode_audit import PostgresReadings
+from adapters.api_store.decode_audit import PostgresDecodeAudit
 from adapters.crypto.payload_codec import EncryptingCodec
 from adapters.observability.logs import LogFormat, configure_logs
 from adapters.settings import Settings
 from domain.errors import TransferError
 from starter.client.connect import database, surroundings
-from starter.codec.access import Desk
+from starter.codec.access import CodecContext
 from starter.codec.application import build_codec
-from starter.http.server import listen, server_of
+from starter.http.server import serve_until_stopped, uvicorn_config
 from starter.http.tokens import TokenChecker, require_identity_settings
 
 _log = logging.getLogger("sb_transfer.codec")
@@ -22,7 +22,7 @@ _GRACE_SECONDS = 5
 
 
 @asynccontextmanager
-async def open_desk(settings: Settings) -> AsyncIterator[Desk]:
+async def open_context(settings: Settings) -> AsyncIterator[CodecContext]:
     """Connect to the database, and take the keys.
 
     Raises:
@@ -31,9 +31,9 @@ async def open_desk(settings: Settings) -> AsyncIterator[Desk]:
     """
     issuer, jwks_url = require_identity_settings(settings.oidc_issuer, settings.oidc_jwks_url)
     async with database(settings) as pool:
-        yield Desk(
+        yield CodecContext(
             codec=EncryptingCodec(settings.payload_keys),
-            readings=PostgresReadings(pool),
+            audit=PostgresDecodeAudit(pool),
             tokens=TokenChecker(issuer=issuer, audience=settings.oidc_audience, jwks_url=jwks_url),
             origins=settings.codec_origins,
             trusts_this_machine=settings.embedded,
@@ -47,14 +47,16 @@ async def serve(settings: Settings) -> None:
         Misconfigured: A setting is missing, or a key is unusable.
         Unavailable: The database does not answer at the start.
     """
-    async with open_desk(settings) as desk:
+    async with open_context(settings) as context:
 
         @asynccontextmanager
-        async def opened() -> AsyncIterator[Desk]:
-            yield desk
+        async def opened() -> AsyncIterator[CodecContext]:
+            yield context
 
         app = build_codec(opened, settings.codec_origins)
-        await listen(server_of(app, settings.codec_host, settings.codec_port, grace_seconds=_GRACE_SECONDS), _log)
+        await serve_until_stopped(
+            uvicorn_config(app, settings.codec_host, settings.codec_port, grace_seconds=_GRACE_SECONDS), _log
+        )
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ import uvicorn
 from fastapi import FastAPI
 
 
-def server_of(
+def uvicorn_config(
     app: FastAPI, host: str, port: int, *, grace_seconds: int, trusted_proxies: Sequence[str] = ()
 ) -> uvicorn.Config:
     """Return how an application is served.
@@ -35,7 +35,7 @@ def server_of(
     )
 
 
-async def listen(config: uvicorn.Config, log: logging.Logger) -> None:
+async def serve_until_stopped(config: uvicorn.Config, log: logging.Logger) -> None:
     """Serve until SIGTERM or SIGINT; requests that are at work are finished first."""
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):

@@ -14,8 +14,8 @@ from devstack.issuer import EmbeddedIssuer
 from devstack.stack import Stack
 from domain.authority import Caller, Role
 from starter.api.application import build_app
-from starter.api.dependencies import Door
-from starter.api.main import open_door
+from starter.api.dependencies import ApiContext
+from starter.api.main import open_context
 from starter.cli.setup import make_books
 from starter.client.client import TransferClient
 from starter.client.connect import settings_of
@@ -64,26 +64,26 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
 
 
 @pytest.fixture(scope="package")
-async def door(stack: Stack) -> AsyncIterator[Door]:
+async def context(stack: Stack) -> AsyncIterator[ApiContext]:
     """What the API works with."""
     variables = {**stack.process_environment(), **EmbeddedIssuer(stack.folder).settings()}
-    async with open_door(settings_of(variables), variables) as opened:
+    async with open_context(settings_of(variables), variables) as opened:
         yield opened
 
 
 @pytest.fixture(scope="package")
-def client(door: Door) -> TransferClient:
+def client(context: ApiContext) -> TransferClient:
     """The same client as the API's, for what happens beside it."""
-    return door.client
+    return context.client
 
 
 @pytest.fixture(scope="package")
-async def app(door: Door) -> AsyncIterator[FastAPI]:
+async def app(context: ApiContext) -> AsyncIterator[FastAPI]:
     """The application, started."""
 
     @asynccontextmanager
-    async def opened() -> AsyncIterator[Door]:
-        yield door
+    async def opened() -> AsyncIterator[ApiContext]:
+        yield context
 
     built = build_app(opened)
     async with built.router.lifespan_context(built):

@@ -12,18 +12,18 @@ import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope
 from starlette.types import Send as ASGISend
 
-from adapters.api_store.rate_limit import PostgresAttempts
+from adapters.api_store.rate_limit import PostgresRateLimit
 from adapters.postgres.connection import Pool
 from devstack.stack import Stack
 from domain.authority import Role
 from domain.vocabulary import TransferState
 from starter.api.application import build_app
-from starter.api.dependencies import Door
+from starter.api.dependencies import ApiContext
 from starter.cli.watch import sights
 from starter.client.client import TransferClient
 from starter.client.connect import database, settings_of
 from starter.http.body_limit import BodyLimit
-from starter.http.server import server_of
+from starter.http.server import uvicorn_config
 from tests.end_to_end.starter.api.conftest import NEW, OLD, OTHER, Callers
 
 A_MINUTE = 3
@@ -39,18 +39,18 @@ async def pool(stack: Stack) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-def served(stack: Stack, door: Door, pool: Pool, callers: Callers) -> Callable[..., Send]:
+def served(stack: Stack, context: ApiContext, pool: Pool, callers: Callers) -> Callable[..., Send]:
     """The application as uvicorn serves it, with three attempts a minute, behind these proxies."""
 
     def behind(*proxies: str) -> Send:
         @asynccontextmanager
-        async def opened() -> AsyncIterator[Door]:
-            yield door
+        async def opened() -> AsyncIterator[ApiContext]:
+            yield context
 
         app = build_app(opened)
-        app.state.door = replace(door, attempts=PostgresAttempts(pool, A_MINUTE))
+        app.state.context = replace(context, rate_limit=PostgresRateLimit(pool, A_MINUTE))
         given = settings_of(stack.process_environment() | {"SB_TRANSFER_API_TRUSTED_PROXIES": ",".join(proxies)})
-        config = server_of(app, "127.0.0.1", 0, grace_seconds=1, trusted_proxies=given.api_trusted_proxies)
+        config = uvicorn_config(app, "127.0.0.1", 0, grace_seconds=1, trusted_proxies=given.api_trusted_proxies)
         config.load()
 
         def session(address: str, *roles: Role, licence: str | None = None) -> httpx.AsyncClient:
@@ -128,16 +128,16 @@ async def test_binding_a_ticket_is_no_way_to_ask_for_licences(
 
 
 async def test_nobody_has_live_streams_without_end(
-    served: Callable[..., Send], door: Door, client: TransferClient
+    served: Callable[..., Send], context: ApiContext, client: TransferClient
 ) -> None:
     """One firm could keep every worker busy with questions of where its transfer stands."""
     which = (await client.prepare("10002/Van Dam Horeca", requested_by="test")).transfer_id
     session = served()("203.0.113.1", Role.OPERATOR)
-    door.listening["operator:None:Anna"] = 20
+    context.open_streams["operator:None:Anna"] = 20
     try:
         refused = await session.get(f"/v1/transfers/{which}/progress")
     finally:
-        del door.listening["operator:None:Anna"]
+        del context.open_streams["operator:None:Anna"]
     assert refused.json()["type"].endswith(":too-many-attempts")
     await client.cancel(str(which), by="test")
     async for _ in sights(client, str(which), lambda sight: sight.state.is_final):

@@ -88,7 +88,7 @@ async def test_a_request_at_work_is_answered_after_the_signal(
     async with httpx.AsyncClient(base_url=served.url, timeout=60) as session:
         await session.get("/livez")  # so that the half request before it has been read as far as it goes
     os.kill(served.pid, signal.SIGTERM)
-    while await listens(served.port):  # noqa: ASYNC110 - another process closes its door
+    while await listens(served.port):  # noqa: ASYNC110 - another process closes it
         await asyncio.sleep(0.05)
     writer.write(body[5:])
     line = await reader.readline()

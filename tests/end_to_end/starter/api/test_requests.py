@@ -11,7 +11,7 @@ import pytest
 from devstack.stack import Stack
 from domain.authority import Role
 from domain.vocabulary import TransferState
-from starter.api.dependencies import Door
+from starter.api.dependencies import ApiContext
 from starter.cli.watch import sights
 from starter.client.client import TransferClient
 from starter.http import problems
@@ -115,7 +115,7 @@ async def test_a_repeated_start_is_one_transfer(callers: Callers, client: Transf
 
 
 async def test_a_start_whose_answer_was_never_kept_finds_its_own_transfer(
-    callers: Callers, client: TransferClient, door: Door
+    callers: Callers, client: TransferClient, context: ApiContext
 ) -> None:
     """A server killed between the start and its answer would leave the backend with a refusal for its own transfer."""
     environment = await client.environment("10002/Van Dam Horeca")
@@ -124,7 +124,7 @@ async def test_a_start_whose_answer_was_never_kept_finds_its_own_transfer(
     async with callers.session(Role.BACKEND, name="Cut off") as session:
         first = await session.post("/v1/transfers", json=body, headers={"Idempotency-Key": key})
         assert first.status_code == HTTPStatus.ACCEPTED, first.text
-        await forget_answer(door, key)
+        await forget_answer(context, key)
         again = await session.post("/v1/transfers", json=body, headers={"Idempotency-Key": key})
     assert again.status_code == HTTPStatus.ACCEPTED
     assert again.json() == first.json()
@@ -241,9 +241,9 @@ async def test_a_firm_lists_its_own_transfers_only(callers: Callers) -> None:
     assert all(OTHER in (item["source_licence"], item["target_licence"]) for item in mine["items"])
 
 
-async def forget_answer(door: Door, key: str) -> None:
+async def forget_answer(context: ApiContext, key: str) -> None:
     """Leave a request as a killed server does: begun long ago, and not answered."""
-    async with door.keys._pool.acquire() as connection:
+    async with context.keys._pool.acquire() as connection:
         await connection.execute(
             "update control.api_request set status = null, headers = null, body = null,"
             " began_at = began_at - interval '1 hour' where key = $1",

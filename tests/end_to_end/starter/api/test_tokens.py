@@ -195,7 +195,7 @@ async def test_keys_are_fetched_once_and_again_for_a_new_key(checker: TokenCheck
 
 
 async def test_a_withdrawn_key_is_forgotten_with_the_next_fetch(checker: TokenChecker, provider: Provider) -> None:
-    """A stolen key that the provider has withdrawn would open our door for as long as the process lives."""
+    """A stolen key that the provider has withdrawn would let its holder in for as long as the process lives."""
     await checker.caller(signed())
     provider.keys = {"second": OTHER_KEY}
     await checker.caller(signed(OTHER_KEY, "second"))

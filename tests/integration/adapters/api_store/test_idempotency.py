@@ -3,20 +3,20 @@
 import asyncio
 from hashlib import sha256
 
-from adapters.api_store.idempotency import Claim, KeptAnswer, PostgresIdempotencyKeys, Standing
+from adapters.api_store.idempotency import KeyConflict, KeyLease, PostgresIdempotencyKeys, StoredResponse
 from adapters.postgres.connection import Pool
 
 ONE, OTHER = sha256(b"one").digest(), sha256(b"other").digest()
-ANSWER = KeptAnswer(202, {"location": "/v1/transfers/1"}, b'{"state": "preparing"}')
+ANSWER = StoredResponse(202, {"location": "/v1/transfers/1"}, b'{"state": "preparing"}')
 
 
 async def test_the_first_answer_is_given_again(seeded: Pool) -> None:
     """A lost response must not start a second transfer."""
     keys = PostgresIdempotencyKeys(seeded)
-    claim = await keys.begin("backend", "key", ONE)
-    assert isinstance(claim, Claim)
-    assert await keys.begin("backend", "key", ONE) is Standing.AT_WORK
-    await keys.finish(claim, ANSWER)
+    lease = await keys.begin("backend", "key", ONE)
+    assert isinstance(lease, KeyLease)
+    assert await keys.begin("backend", "key", ONE) is KeyConflict.IN_PROGRESS
+    await keys.finish(lease, ANSWER)
     assert await keys.begin("backend", "key", ONE) == ANSWER
 
 
@@ -24,37 +24,37 @@ async def test_a_key_is_for_one_request(seeded: Pool) -> None:
     """A key used twice by mistake must not answer the second request with the first one's answer."""
     keys = PostgresIdempotencyKeys(seeded)
     await keys.begin("backend", "key", ONE)
-    assert await keys.begin("backend", "key", OTHER) is Standing.OTHER_REQUEST
+    assert await keys.begin("backend", "key", OTHER) is KeyConflict.DIFFERENT_REQUEST
 
 
 async def test_callers_do_not_meet(seeded: Pool) -> None:
     """One firm's key must never bring up another firm's answer."""
     keys = PostgresIdempotencyKeys(seeded)
-    claim = await keys.begin("firm a", "key", ONE)
-    assert isinstance(claim, Claim)
-    await keys.finish(claim, ANSWER)
-    assert isinstance(await keys.begin("firm b", "key", ONE), Claim)
+    lease = await keys.begin("firm a", "key", ONE)
+    assert isinstance(lease, KeyLease)
+    await keys.finish(lease, ANSWER)
+    assert isinstance(await keys.begin("firm b", "key", ONE), KeyLease)
 
 
 async def test_what_failed_may_be_tried_again(seeded: Pool) -> None:
     """A server error must not be kept as the answer for a day."""
     keys = PostgresIdempotencyKeys(seeded)
-    claim = await keys.begin("backend", "key", ONE)
-    assert isinstance(claim, Claim)
-    await keys.abandon(claim)
-    assert isinstance(await keys.begin("backend", "key", ONE), Claim)
+    lease = await keys.begin("backend", "key", ONE)
+    assert isinstance(lease, KeyLease)
+    await keys.abandon(lease)
+    assert isinstance(await keys.begin("backend", "key", ONE), KeyLease)
 
 
 async def test_the_work_of_a_killed_server_is_taken_over(seeded: Pool) -> None:
     """A key must not be lost with the process that held it, and that process must not answer for its successor."""
     keys = PostgresIdempotencyKeys(seeded)
     dead = await keys.begin("backend", "key", ONE)
-    assert isinstance(dead, Claim)
+    assert isinstance(dead, KeyLease)
     await seeded.execute("update control.api_request set began_at = began_at - interval '1 hour'")
     heir = await keys.begin("backend", "key", ONE)
-    assert isinstance(heir, Claim)
-    await keys.finish(dead, KeptAnswer(500, {}, b"too late"))
-    assert await keys.begin("backend", "key", ONE) is Standing.AT_WORK
+    assert isinstance(heir, KeyLease)
+    await keys.finish(dead, StoredResponse(500, {}, b"too late"))
+    assert await keys.begin("backend", "key", ONE) is KeyConflict.IN_PROGRESS
     await keys.finish(heir, ANSWER)
     assert await keys.begin("backend", "key", ONE) == ANSWER
 
@@ -63,8 +63,8 @@ async def test_of_fifty_at_once_one_works(seeded: Pool) -> None:
     """A backend that fires the same request from many threads must still do it once."""
     keys = PostgresIdempotencyKeys(seeded)
     found = await asyncio.gather(*(keys.begin("backend", "key", ONE) for _ in range(50)))
-    assert sum(isinstance(one, Claim) for one in found) == 1
-    assert found.count(Standing.AT_WORK) == 49
+    assert sum(isinstance(one, KeyLease) for one in found) == 1
+    assert found.count(KeyConflict.IN_PROGRESS) == 49
 
 
 async def test_old_answers_are_forgotten(seeded: Pool) -> None:
