@@ -32,8 +32,8 @@ from activities.tickets import TicketActivities, UploadActivities
 from adapters.clone import Limits, PostgresCloneEngine, require_sight
 from adapters.crypto.certificate_signer import CertificateSigner
 from adapters.crypto.payload_codec import encrypting
-from adapters.mail.sender import PostgresMailroom
-from adapters.mail.smtp import SmtpMailer
+from adapters.mail.sender import PostgresMailer
+from adapters.mail.smtp import SmtpClient
 from adapters.observability.activity_interceptor import Trail
 from adapters.observability.database_gauges import Vitals
 from adapters.observability.health import HealthServer, WorkerHealth
@@ -105,7 +105,7 @@ def build_workers(
         meters=meters,
         meanwhile=ReadAhead,
     )
-    mailer = SmtpMailer(settings.smtp_url, settings.mail_from)
+    mailer = SmtpClient(settings.smtp_url, settings.mail_from)
     reservations = PostgresReservations(
         home, seal, base_domain=settings.base_domain, window=settings.window, cells=quick
     )
@@ -121,7 +121,7 @@ def build_workers(
         clone=CloneActivities(engine, verifier, log),
         proof=ProofActivities(PostgresProver(heavy.home, verifier, signer, cells=heavy), log),
         successor=SuccessorActivities(PostgresSuccessorDesk(home, cells=quick)),
-        mail=MailActivities(PostgresMailroom(post.home, mailer, settings.zone, cells=post, meters=meters)),
+        mail=MailActivities(PostgresMailer(post.home, mailer, settings.zone, cells=post, meters=meters)),
         log=LogActivities(log),
     )
     reconcile = ReconcileActivities(

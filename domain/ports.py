@@ -119,7 +119,7 @@ class SuccessorDesk(Protocol):
     async def compare(self, order: m.CompareEnvironments) -> m.ComparisonSummary: ...
 
 
-class Mailroom(Protocol):
+class Mailer(Protocol):
     """Writes and sends mail."""
 
     async def send(self, order: m.SendMail) -> m.MailSent: ...

@@ -37,7 +37,7 @@ _CHECKS = {
 }
 
 
-class Wording:
+class Formatter:
     """The words of one language on the clock of one zone."""
 
     def __init__(self, language: Language, zone: ZoneInfo) -> None:

@@ -15,7 +15,7 @@ import asyncpg
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict
 
-from adapters.mail.formatting import Wording
+from adapters.mail.formatting import Formatter
 from adapters.postgres.connection import Connection, transaction
 from adapters.postgres.shards import Cells
 from adapters.postgres.statements import load
@@ -57,7 +57,7 @@ class _Fact(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class Place(_Fact):
+class EnvironmentFacts(_Fact):
     """An environment under its licence, as far as it is known."""
 
     name: Line = ""
@@ -124,12 +124,12 @@ class ReportFacts(_Fact):
     checks: list[Check]
 
 
-class Facts(_Fact):
+class MailFacts(_Fact):
     """Everything that a mail of one transfer may say."""
 
     transfer: TransferFacts
-    old: Place
-    new: Place
+    old: EnvironmentFacts
+    new: EnvironmentFacts
     ticket: TicketFacts | None = None
     forward_until: AwareDatetime | None = None
     report: ReportFacts | None = None
@@ -155,7 +155,7 @@ class Recipient:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class RenderedMail:
     """A mail's words."""
 
     subject: str
@@ -163,7 +163,9 @@ class Letter:
     html: str
 
 
-async def read_facts(connection: Connection, transfer_id: UUID, kind: MailKind, *, cells: Cells | None = None) -> Facts:
+async def read_facts(
+    connection: Connection, transfer_id: UUID, kind: MailKind, *, cells: Cells | None = None
+) -> MailFacts:
     """Read what a mail of this kind needs, in the caller's transaction and in the cell that the environment lives in.
 
     Raises:
@@ -172,7 +174,7 @@ async def read_facts(connection: Connection, transfer_id: UUID, kind: MailKind, 
     story = await connection.fetchval(_SQL["story"], transfer_id)
     if story is None:
         raise TransferUnknown
-    facts = Facts.model_validate_json(story)
+    facts = MailFacts.model_validate_json(story)
     before = kind in (MailKind.TICKET_ISSUED, MailKind.TICKET_REMINDER, MailKind.UPLOAD_ACCEPTED)
     place = facts.old if before else facts.new
     if not place.schema_name or kind is MailKind.UNDONE:
@@ -192,7 +194,7 @@ async def read_facts(connection: Connection, transfer_id: UUID, kind: MailKind, 
     return facts.model_copy(update={"contents": Contents.model_validate_json(contents)})
 
 
-def recipients_of(facts: Facts, kind: MailKind) -> list[Recipient]:
+def recipients_of(facts: MailFacts, kind: MailKind) -> list[Recipient]:
     """Return whom a mail is for by the transfer's own data, each address once whatever its case.
 
     `undone` is not decided here: it goes to those who got an earlier mail.
@@ -237,7 +239,7 @@ def merged(recipients: list[Recipient]) -> list[Recipient]:
     return list(by_address.values())
 
 
-class LetterWriter:
+class MailRenderer:
     """Makes letters of facts, with one template per kind and language for both the HTML and the text part.
 
     A template says everything once, in calls of `p`, whose macros come as HTML (everything escaped) and as text.
@@ -248,9 +250,9 @@ class LetterWriter:
         self._html = _environment("html")
         self._text = _environment("text")
 
-    def write(self, kind: MailKind, facts: Facts, recipient: Recipient) -> Letter:
+    def write(self, kind: MailKind, facts: MailFacts, recipient: Recipient) -> RenderedMail:
         """Return the letter for one recipient, in the recipient's language."""
-        words = Wording(recipient.language, self._zone)
+        words = Formatter(recipient.language, self._zone)
         name = f"{recipient.language}/{kind}.jinja"
         values: dict[str, Any] = {
             "language": recipient.language.value,
@@ -268,10 +270,10 @@ class LetterWriter:
         template = self._text.get_template(name)
         subject = "".join(template.blocks["subject"](template.new_context(values)))
         text = re.sub(r"\n{3,}", "\n\n", template.render(values)).strip() + "\n"
-        return Letter(" ".join(subject.split()), text, self._html.get_template(name).render(values))
+        return RenderedMail(" ".join(subject.split()), text, self._html.get_template(name).render(values))
 
 
-def _comparison(facts: Facts, words: Wording) -> dict[str, Any] | None:
+def _comparison(facts: MailFacts, words: Formatter) -> dict[str, Any] | None:
     """Return the report as a letter shows it: `rows` of administration, check, old, new, equal."""
     if facts.report is None or not facts.report.checks:
         return None
@@ -296,7 +298,7 @@ def _comparison(facts: Facts, words: Wording) -> dict[str, Any] | None:
     }
 
 
-def _banks_to_activate(facts: Facts, words: Wording) -> list[str]:
+def _banks_to_activate(facts: MailFacts, words: Formatter) -> list[str]:
     """Return the banks whose connections the new side must activate again, each once."""
     waiting = ConnectionStatus.NEEDS_REACTIVATION
     if facts.banks is not None:
@@ -306,7 +308,7 @@ def _banks_to_activate(facts: Facts, words: Wording) -> list[str]:
     return sorted({words.bank(str(_one_line(name))) for name in names})
 
 
-def _has_rabobank(facts: Facts) -> bool:
+def _has_rabobank(facts: MailFacts) -> bool:
     """Tell whether connections of Rabobank came along, or may have: nothing is known of the banks."""
     if facts.banks is None and not facts.contents.connections:
         return True

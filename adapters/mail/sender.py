@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from adapters.mail.messages import Facts, LetterWriter, Recipient, merged, read_facts, recipients_of
-from adapters.mail.smtp import Attachment, MailServerAway, Outgoing, SmtpMailer
+from adapters.mail.messages import MailFacts, MailRenderer, Recipient, merged, read_facts, recipients_of
+from adapters.mail.smtp import Attachment, MailServerAway, OutgoingMail, SmtpClient
 from adapters.observability.metrics import UNMEASURED, Meters
 from adapters.postgres.connection import Connection, Pool, translated_errors
 from adapters.postgres.shards import Cells
@@ -21,7 +21,7 @@ from domain.naming import certificate_file_name
 from domain.vocabulary import Language, MailKind, TransferState
 
 _SQL = load(__name__)
-_ACTOR = "mailroom"
+_ACTOR = "mailer"
 _PATIENCE = "15s"
 # With the last mail's own minute, an attempt stays within the two that somebody waits for a resend.
 _BUDGET_SECONDS = 45.0
@@ -33,8 +33,8 @@ _REMINDERS = {
 }
 
 
-class PostgresMailroom:
-    """Plays `domain.ports.Mailroom`: recipients and facts from the database, one row of `control.sent_mail` per mail.
+class PostgresMailer:
+    """Plays `domain.ports.Mailer`: recipients and facts from the database, one row of `control.sent_mail` per mail.
 
     What is promised: a mail that is marked sent is not sent again by a retry, and two senders never work on one kind
     of one transfer at once. What SMTP cannot promise is "exactly once": between the server's acceptance and our
@@ -45,7 +45,7 @@ class PostgresMailroom:
     def __init__(
         self,
         pool: Pool,
-        mailer: SmtpMailer,
+        mailer: SmtpClient,
         zone: ZoneInfo,
         *,
         cells: Cells | None = None,
@@ -63,7 +63,7 @@ class PostgresMailroom:
         self._pool = pool
         self._cells = cells or Cells(pool)
         self._mailer = mailer
-        self._writer = LetterWriter(zone)
+        self._writer = MailRenderer(zone)
         self._meters = meters
 
     async def send(self, order: SendMail) -> MailSent:
@@ -98,7 +98,7 @@ class PostgresMailroom:
                 due = [mail for mail, status in zip(outgoing, statuses, strict=True) if again or status != "sent"]
                 return await self._send_all(connection, order, due, done)
 
-    async def _send_all(self, connection: Connection, order: SendMail, due: list[Outgoing], done: int) -> MailSent:
+    async def _send_all(self, connection: Connection, order: SendMail, due: list[OutgoingMail], done: int) -> MailSent:
         problems: list[MailProblem] = []
         waiting: list[MailProblem] = []
         started = time.monotonic()
@@ -133,11 +133,11 @@ class PostgresMailroom:
         return MailSent(sent=done, problems=problems, waiting=waiting)
 
     def _outgoing(
-        self, facts: Facts, order: SendMail, recipient: Recipient, attachments: tuple[Attachment, ...]
-    ) -> Outgoing:
+        self, facts: MailFacts, order: SendMail, recipient: Recipient, attachments: tuple[Attachment, ...]
+    ) -> OutgoingMail:
         letter = self._writer.write(order.kind, facts, recipient)
         which = order.kind if order.occurrence == 1 else f"{order.kind} {order.occurrence}"
-        return Outgoing(
+        return OutgoingMail(
             recipient=recipient.address,
             message_id=self._mailer.message_id(str(order.transfer_id), which, recipient.address.casefold()),
             language=recipient.language,
@@ -147,7 +147,7 @@ class PostgresMailroom:
             attachments=attachments,
         )
 
-    async def _recipients(self, connection: Connection, facts: Facts, order: SendMail) -> list[Recipient]:
+    async def _recipients(self, connection: Connection, facts: MailFacts, order: SendMail) -> list[Recipient]:
         known = await connection.fetch(_SQL["known"], order.transfer_id)
         theirs = recipients_of(facts, order.kind)
         if order.kind is MailKind.UNDONE:
@@ -165,7 +165,7 @@ class PostgresMailroom:
         return [replace(like, address=spelled.get(wanted.casefold(), wanted), full_name="")]
 
 
-async def _attachments(connection: Connection, facts: Facts, order: SendMail) -> tuple[Attachment, ...]:
+async def _attachments(connection: Connection, facts: MailFacts, order: SendMail) -> tuple[Attachment, ...]:
     """Return what goes with a mail: the certificate with the one that says that the new environment is ready."""
     if order.kind is not MailKind.READY or not facts.certificate_key:
         return ()
@@ -173,11 +173,11 @@ async def _attachments(connection: Connection, facts: Facts, order: SendMail) ->
     return (Attachment(certificate_file_name(facts.new.url.rpartition("/")[2]), document.encode()),)
 
 
-def _problem(order: SendMail, mail: Outgoing, what: str) -> MailProblem:
+def _problem(order: SendMail, mail: OutgoingMail, what: str) -> MailProblem:
     return MailProblem(kind=order.kind, recipient=mail.recipient, problem=what)
 
 
-def _check_moment(facts: Facts, kind: MailKind) -> None:
+def _check_moment(facts: MailFacts, kind: MailKind) -> None:
     turned_around = facts.transfer.state in _TURNED_AROUND
     if kind is MailKind.UNDONE:
         if not turned_around:
@@ -209,7 +209,7 @@ def _had_something(known: list[asyncpg.Record], theirs: list[Recipient]) -> list
     return merged(found)
 
 
-async def _plan(connection: Connection, order: SendMail, mail: Outgoing) -> str:
+async def _plan(connection: Connection, order: SendMail, mail: OutgoingMail) -> str:
     status: str = await connection.fetchval(
         _SQL["plan"],
         order.transfer_id,

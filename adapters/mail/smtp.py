@@ -75,7 +75,7 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
-class Outgoing:
+class OutgoingMail:
     """A mail to one recipient, ready but for the sender's own headers."""
 
     recipient: str
@@ -96,7 +96,7 @@ class _Server:
     password: SecretStr | None
 
 
-class SmtpMailer:
+class SmtpClient:
     """Sends mail through one SMTP server, a connection per mail.
 
     `smtp://` never encrypts and is for a server on the same machine or private network; a login over it is taken for a
@@ -125,7 +125,7 @@ class SmtpMailer:
         digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
         return f"<{digest[:40]}@{self._sender.domain}>"
 
-    def compose(self, mail: Outgoing) -> EmailMessage:
+    def compose(self, mail: OutgoingMail) -> EmailMessage:
         """Return the message as it goes over the line.
 
         Raises:
@@ -148,7 +148,7 @@ class SmtpMailer:
         message["Content-Language"] = mail.language  # last: making a part takes the Content headers there are with it
         return message
 
-    async def send(self, mail: Outgoing) -> None:
+    async def send(self, mail: OutgoingMail) -> None:
         """Hand a mail to the server; returning means that the server has taken it.
 
         Raises:

@@ -19,7 +19,8 @@ from adapters.settings import Settings
 from domain.errors import TransferError
 from starter.api.application import build_app
 from starter.api.dependencies import ApiContext
-from starter.client.connect import connect, database, surroundings
+from starter.client.connect import connect, database
+from starter.environment import surroundings
 from starter.http.server import serve_until_stopped, uvicorn_config
 from starter.http.tokens import TokenChecker, require_identity_settings
 

@@ -13,7 +13,7 @@ from starter.api.dependencies import ApiContext, Context, CurrentCaller
 from starter.api.openapi import refusals
 from starter.api.requests import TransferId
 from starter.api.responses import transfer_view
-from starter.cli.watch import sights
+from starter.client.polling import snapshots
 from starter.http.problems import TooManyAttempts
 
 router = APIRouter(prefix="/v1", tags=["transfers"])
@@ -62,13 +62,13 @@ async def _changes(context: ApiContext, caller: Caller, record: m.TransferRecord
     number = 0
     clock = asyncio.get_running_loop().time
     until = clock() + _LONGEST_STREAM_SECONDS
-    async for sight in sights(context.client, str(record.transfer_id)):
+    async for snapshot in snapshots(context.client, str(record.transfer_id)):
         try:
             # Looked up each time: the upload makes the new side's half theirs.
             record = await context.transfer(caller, Action.SEE, record.transfer_id)
         except TransferUnknown:
             return
-        seen = transfer_view(sight, record, caller)
+        seen = transfer_view(snapshot, record, caller)
         if seen != shown:
             shown = seen
             number += 1

@@ -4,7 +4,7 @@ from collections import defaultdict
 from html import escape
 from zoneinfo import ZoneInfo
 
-from adapters.mail.formatting import Wording
+from adapters.mail.formatting import Formatter
 from adapters.transfer.queries import TransferResults
 from domain import messages as m
 from domain.errors import WrongMoment
@@ -54,7 +54,7 @@ def report_page(results: TransferResults, language: Language, zone: ZoneInfo) ->
     report = results.report
     if report is None:
         raise WrongMoment
-    words, wording = _WORDS[language], Wording(language, zone)
+    words, wording = _WORDS[language], Formatter(language, zone)
     by_administration: dict[str, list[m.Check]] = defaultdict(list)
     for check in report.checks:
         by_administration[check.administration].append(check)
@@ -72,13 +72,13 @@ def report_page(results: TransferResults, language: Language, zone: ZoneInfo) ->
     )
 
 
-def _section(administration: str, checks: list[m.Check], wording: Wording) -> str:
+def _section(administration: str, checks: list[m.Check], wording: Formatter) -> str:
     rows = "".join(_row(check, wording) for check in checks)
     head = "".join(f"<th>{title}</th>" for title in _WORDS[wording.language]["heads"])
     return f"<h2>{escape(administration)}</h2><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-def _row(check: m.Check, wording: Wording) -> str:
+def _row(check: m.Check, wording: Formatter) -> str:
     outcome = str(_WORDS[wording.language]["same"]) if check.equal else "; ".join(check.differences)
     cells = (wording.check(check.check), check.old, check.new, outcome)
     inside = "".join(f"<td>{escape(cell)}</td>" for cell in cells)

@@ -10,7 +10,7 @@ from domain.authority import Caller, Side
 from domain.messages import Message
 from domain.steps import StepName, StepState
 from domain.vocabulary import MailKind, Scenario, TransferState, UndoReason
-from starter.client.models import Sight
+from starter.client.models import TransferSnapshot
 
 
 class EnvironmentView(Message):
@@ -104,13 +104,13 @@ class Accepted(Message):
     state: TransferState
 
 
-def transfer_view(sight: Sight, record: m.TransferRecord, caller: Caller) -> TransferView:
+def transfer_view(snapshot: TransferSnapshot, record: m.TransferRecord, caller: Caller) -> TransferView:
     """Return what a caller may see of a transfer.
 
     The old side does not learn where its customer went or how the new side is called; the new side does not learn of
     the ticket's life, nor why the old side's people did something.
     """
-    status = sight.status
+    status = snapshot.status
     everything = caller.sees_everything()
     sides = caller.sides(old_licence=record.source_licence, new_licence=record.target_licence)
     sees_old, sees_new = everything or Side.OLD in sides, everything or Side.NEW in sides
@@ -128,7 +128,7 @@ def transfer_view(sight: Sight, record: m.TransferRecord, caller: Caller) -> Tra
             StepView(step=step.step, state=step.state, started_at=step.started_at, finished_at=step.finished_at)
             for step in status.steps
         ],
-        progress=sight.clone,
+        progress=snapshot.clone,
         comparison=status.comparison if sees_new else None,
         mail_problems=status.mail_problems if everything else None,
         undo_reason=status.undo_reason,

@@ -148,7 +148,7 @@ async def list_transfers(
 async def status(transfer_id: TransferId, caller: CurrentCaller, context: Context) -> TransferView:
     """Return where a transfer stands: the caller's own half of it."""
     standing = await context.standing(caller, transfer_id)
-    return transfer_view(await context.client.sight_of(standing), standing, caller)
+    return transfer_view(await context.client.snapshot_of(standing), standing, caller)
 
 
 @router.get("/transfers/{transfer_id}/events", summary="A transfer's audit log", responses=_OF_ONE)

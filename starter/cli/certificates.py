@@ -10,8 +10,8 @@ from domain import messages as m
 from domain.certificate import MAX_BYTES, Certificate
 from domain.errors import Misconfigured, TransferError
 from starter.cli.panels import columns, plain
-from starter.client.connect import surroundings
 from starter.client.models import CertificateChecked
+from starter.environment import surroundings
 
 
 def trusted(public_keys: Path | None) -> CertificateReader:

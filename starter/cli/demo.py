@@ -22,10 +22,11 @@ from starter.cli import tables
 from starter.cli.demo_report import DemoReport, collect, problems_of
 from starter.cli.output import ExitCode, Output, complain
 from starter.cli.setup import make_books
-from starter.cli.watch import Show, screen, sights
+from starter.cli.watch import Show, screen
 from starter.client.client import TransferClient
 from starter.client.connect import connect, settings_of
-from starter.client.models import Sight
+from starter.client.models import TransferSnapshot
+from starter.client.polling import snapshots
 
 _ACTOR = "demo"
 _POLL_SECONDS = 0.1
@@ -137,7 +138,7 @@ class _Move:
             prepared = await self._client.prepare(
                 str(environment.environment_id),
                 requested_by=_ACTOR,
-                on_progress=lambda status: show(Sight(status=status)),
+                on_progress=lambda status: show(TransferSnapshot(status=status)),
             )
             transfer_id = str(prepared.transfer_id)
             accepted = await self._client.upload(
@@ -163,16 +164,18 @@ class _Move:
         self._tell(last.status, report, results.report.checks if results.report else [])
         return report
 
-    async def _follow(self, transfer_id: str, state: TransferState, show: Show) -> Sight:
+    async def _follow(self, transfer_id: str, state: TransferState, show: Show) -> TransferSnapshot:
         """Show the transfer until it is in a state.
 
         Raises:
             TransferError: It turned back instead.
         """
         reached = (state, TransferState.UNDONE, TransferState.RELEASED)
-        async for sight in sights(self._client, transfer_id, lambda s: s.state in reached, poll_seconds=_POLL_SECONDS):
-            show(sight)
-            last = sight
+        async for snapshot in snapshots(
+            self._client, transfer_id, lambda s: s.state in reached, poll_seconds=_POLL_SECONDS
+        ):
+            show(snapshot)
+            last = snapshot
         if last.status.state is not state:
             raise TransferError(f"The transfer is {last.status.state.value}: {last.status.undo_detail}")
         return last

@@ -12,7 +12,7 @@ from adapters.temporal.deployments import WorkerDeployment, deployment, make_cur
 from domain.errors import Misconfigured
 from starter.cli.output import ExitCode, Output
 from starter.cli.panels import columns, plain
-from starter.client.connect import Surroundings
+from starter.environment import Surroundings
 
 
 async def show(here: Surroundings, output: Output) -> ExitCode:

@@ -27,10 +27,12 @@ from starter.cli.payload_keys import tell_key_use
 from starter.cli.reconcile import inspect
 from starter.cli.setup import seed_books, set_up
 from starter.cli.ticket_file import TicketFile
-from starter.cli.watch import comparing, is_over, screen, watch_until
+from starter.cli.watch import comparing, screen, watch_until
 from starter.client.client import TransferClient
-from starter.client.connect import connect, surroundings
-from starter.client.models import CertificateChecked, Sight
+from starter.client.connect import connect
+from starter.client.models import CertificateChecked, TransferSnapshot
+from starter.client.polling import is_over
+from starter.environment import surroundings
 
 app = typer.Typer(
     name="sb-transfer",
@@ -84,10 +86,10 @@ def _through_client(work: Work, *, as_json: bool) -> ExitCode:
     return run(session())
 
 
-def _show(output: Output, sight: Sight) -> ExitCode:
+def _show(output: Output, snapshot: TransferSnapshot) -> ExitCode:
     """Answer with where a transfer stands; the exit code tells a script whether it was undone."""
-    output.answer(sight, display.sight(sight, now=datetime.now(UTC), zone=output.zone))
-    return _code_of(sight)
+    output.answer(snapshot, display.snapshot(snapshot, now=datetime.now(UTC), zone=output.zone))
+    return _code_of(snapshot)
 
 
 def _keep(file: TicketFile, ticket: bytes, transfer_id: UUID) -> None:
@@ -101,14 +103,14 @@ def _keep(file: TicketFile, ticket: bytes, transfer_id: UUID) -> None:
         ) from error
 
 
-def _show_undo(output: Output, sight: Sight) -> ExitCode:
+def _show_undo(output: Output, snapshot: TransferSnapshot) -> ExitCode:
     """Answer with a transfer that was asked to be undone, which is what happens to it."""
-    _show(output, sight)
+    _show(output, snapshot)
     return ExitCode.OK
 
 
-def _code_of(sight: Sight) -> ExitCode:
-    undone = sight.status.state in (TransferState.UNDOING, TransferState.UNDONE)
+def _code_of(snapshot: TransferSnapshot) -> ExitCode:
+    undone = snapshot.status.state in (TransferState.UNDOING, TransferState.UNDONE)
     return ExitCode.DIFFERENT if undone else ExitCode.OK
 
 
@@ -259,7 +261,7 @@ def prepare(  # noqa: PLR0917 - typer names them on the command line
                 str(found.environment_id),
                 requested_by=_me(by),
                 for_licence=for_licence,
-                on_progress=lambda status: show(Sight(status=status)),
+                on_progress=lambda status: show(TransferSnapshot(status=status)),
             )
         _keep(file, prepared.ticket, prepared.transfer_id)
         output.answer(
@@ -485,11 +487,11 @@ def watch(
     """Show a transfer live until it has ended. Exit code 1 when it was undone."""
 
     async def work(client: TransferClient, output: Output) -> ExitCode:
-        sight = await watch_until(
+        snapshot = await watch_until(
             client, which, output.people, output.zone, lambda seen: is_over(seen) or seen.state is until
         )
-        output.answer(sight)
-        return _code_of(sight)
+        output.answer(snapshot)
+        return _code_of(snapshot)
 
     return _through_client(work, as_json=as_json)
 

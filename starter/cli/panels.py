@@ -18,7 +18,7 @@ from rich.text import Text
 from domain import messages as m
 from domain.steps import STEPS, StepName, StepState
 from domain.vocabulary import TransferState
-from starter.client.models import Sight, Source
+from starter.client.models import Source, TransferSnapshot
 
 _TITLES = {step.name: step.title for step in STEPS}
 _MARKS = {
@@ -213,7 +213,7 @@ def _bank(connection: m.BankToReactivate) -> str:
     return f"{connection.bank} {connection.iban} ({connection.administration})"
 
 
-def sight(seen: Sight, *, now: datetime, zone: ZoneInfo) -> RenderableType:
+def snapshot(seen: TransferSnapshot, *, now: datetime, zone: ZoneInfo) -> RenderableType:
     """Return a transfer as it was seen; with a remark when no worker answered and only the database told."""
     picture = transfer(seen.status, seen.clone, now=now, zone=zone)
     remarks = [

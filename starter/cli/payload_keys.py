@@ -13,8 +13,8 @@ from domain.messages import Message
 from domain.reconciliation import RECONCILE_SCHEDULE
 from starter.cli.output import ExitCode, Output
 from starter.cli.panels import columns
-from starter.client.connect import Surroundings
 from starter.client.workflow_handle import domain_errors
+from starter.environment import Surroundings
 
 # How protobuf writes one entry of a payload's metadata: found wherever in an event a payload may be.
 _KEY_ID = re.compile(rb"encryption-key-id\x12\x10([0-9a-f]{16})")

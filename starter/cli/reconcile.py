@@ -19,8 +19,9 @@ from domain.reconciliation import RECONCILE_SCHEDULE, Findings, Inspect, Reconci
 from domain.violations import MEANING
 from starter.cli.output import ExitCode, Output
 from starter.cli.panels import columns, plain
-from starter.client.connect import Surroundings, database
+from starter.client.connect import database
 from starter.client.workflow_handle import NoWorker, domain_errors
+from starter.environment import Surroundings
 from workflows.markdown import fenced
 from workflows.reconcile import VIOLATED, ReconcileWorkflow
 from workflows.task_queues import TRANSFERS

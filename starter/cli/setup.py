@@ -11,7 +11,8 @@ from devstack.seed import SeedReport, seed
 from domain.reconciliation import RECONCILE_SCHEDULE
 from domain.vocabulary import HOME
 from starter.cli.output import ExitCode, Output
-from starter.client.connect import Surroundings, database
+from starter.client.connect import database
+from starter.environment import Surroundings
 from workflows import search_attributes
 from workflows.task_queues import TRANSFERS
 

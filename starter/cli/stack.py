@@ -5,17 +5,12 @@ from pathlib import Path
 
 from rich.text import Text
 
-from devstack.info import StackInfo, environment_of
+from devstack.info import StackInfo
 from devstack.issuer import EmbeddedIssuer
 from devstack.stack import Stack, up
 from domain.authority import Caller, Role
 from domain.errors import Misconfigured
 from starter.cli.output import ExitCode, Output
-
-
-def running_stack(folder: Path) -> dict[str, str] | None:
-    """Return the settings of the stack that runs in a folder, with its ticket keys, or `None` when none runs."""
-    return environment_of(folder)
 
 
 async def stay_up(folder: Path, output: Output) -> ExitCode:

@@ -38,8 +38,8 @@ from domain.naming import workflow_id_of
 from domain.vocabulary import MailKind, Scenario, TransferState, UndoReason
 from starter.client.comparison import Comparer, OnComparison
 from starter.client.decisions import Decision, decide
-from starter.client.lookup import Whereabouts
-from starter.client.models import CertificateChecked, Compared, PreparedTransfer, Sight
+from starter.client.lookup import TransferLookup
+from starter.client.models import CertificateChecked, Compared, PreparedTransfer, TransferSnapshot
 from starter.client.workflow_handle import NoWorker, RemoteTransfer, domain_errors
 
 _FIRST_PAUSE_SECONDS = 0.05
@@ -81,7 +81,7 @@ class TransferClient:
         self._comparer = comparer
         self._log = log
         self._runbook_url = runbook_url
-        self._whereabouts = Whereabouts(temporal, register, zone)
+        self._lookup = TransferLookup(temporal, register, zone)
 
     # --- the old side --------------------------------------------------------------------------------------------
 
@@ -91,7 +91,7 @@ class TransferClient:
         Raises:
             EnvironmentUnknown, EnvironmentAmbiguous: None, or more than one, is meant.
         """
-        return await self._whereabouts.environment(which)
+        return await self._lookup.environment(which)
 
     async def preview(self, environment: str) -> m.Preview:
         """Tell what a move of this environment will do, without doing anything.
@@ -285,13 +285,13 @@ class TransferClient:
 
     # --- anybody -------------------------------------------------------------------------------------------------
 
-    async def status(self, which: str) -> Sight:
+    async def status(self, which: str) -> TransferSnapshot:
         """Tell where a transfer stands; also after its end, and without a worker as far as the database knows.
 
         Raises:
             TransferUnknown, EnvironmentAmbiguous: None, or more than one, is meant.
         """
-        return await self._whereabouts.sight(which)
+        return await self._lookup.snapshot(which)
 
     async def standing(self, transfer_id: uuid.UUID) -> Standing:
         """Return all that the database knows of where a transfer stands, in one question.
@@ -301,21 +301,21 @@ class TransferClient:
         """
         return await self._register.standing(transfer_id)
 
-    async def sight_of(self, standing: Standing) -> Sight:
+    async def snapshot_of(self, standing: Standing) -> TransferSnapshot:
         """Tell where a transfer stands by what its steps have written into the database.
 
         For many who ask often: no worker has to answer. What only the workflow knows is missing: what is being tried
         again, and a last look before a release that is under way.
         """
-        return await self._whereabouts.written(standing)
+        return await self._lookup.written(standing)
 
     async def result(self, which: str) -> m.TransferResult:
         """Wait until a transfer has ended, mails and all, and return how."""
-        return await (await self._whereabouts.live(which))[0].result()
+        return await (await self._lookup.live(which))[0].result()
 
     async def history_events(self, which: str) -> int:
         """Return how many events the workflow's history holds."""
-        return await (await self._whereabouts.live(which))[0].history_events()
+        return await (await self._lookup.live(which))[0].history_events()
 
     async def transfers(self, *, states: Collection[TransferState] = (), limit: int = 100) -> list[m.TransferRecord]:
         """Return the newest transfers, in these states when any are given."""
@@ -400,7 +400,7 @@ class TransferClient:
         old, new = [await self.environment(str(side.environment_id)) for side in (certificate.old, certificate.new)]
         return await self._comparer.hold_against(certificate, old, new, on_progress)
 
-    async def release(self, which: str, *, by: str, note: str = "") -> Sight:
+    async def release(self, which: str, *, by: str, note: str = "") -> TransferSnapshot:
         """Open the new environment for good: "Vrijgeven" (manual, Klantomgeving vrijgeven).
 
         Raises:
@@ -410,12 +410,12 @@ class TransferClient:
         signal = m.Release(released_by=by, note=note)
         return await self._decide(which, "release", by, lambda remote: remote.release(signal), "environment_released")
 
-    async def reject(self, which: str, *, by: str, reason: str) -> Sight:
+    async def reject(self, which: str, *, by: str, reason: str) -> TransferSnapshot:
         """Undo a transfer after comparing; raises as `release` does."""
         signal = m.Reject(rejected_by=by, reason=reason)
         return await self._decide(which, "reject", by, lambda remote: remote.reject(signal), "undo_begun")
 
-    async def start_now(self, which: str, *, by: str) -> Sight:
+    async def start_now(self, which: str, *, by: str) -> TransferSnapshot:
         """Do not wait for 22:00; raises as `release` does."""
         signal = m.StartNow(requested_by=by)
         return await self._decide(which, "start_now", by, lambda remote: remote.start_now(signal), "start_now")
@@ -433,12 +433,12 @@ class TransferClient:
             EveningInvalid: The evening has begun already, or lies too far ahead; the planned one stays.
             WrongMoment: The transfer does not wait for its evening.
         """
-        remote, status = await self._whereabouts.live(which)
+        remote, status = await self._lookup.live(which)
         if status.state is not TransferState.SCHEDULED:  # a recovery under the transfer's id takes no updates at all
             raise WrongMoment
         return await remote.reschedule(m.Reschedule(evening=evening, requested_by=by, reason=reason))
 
-    async def cancel(self, which: str, *, by: str, reason: str = "") -> Sight:
+    async def cancel(self, which: str, *, by: str, reason: str = "") -> TransferSnapshot:
         """Undo a transfer at any moment before its release; raises as `release` does."""
         why = m.ExplainCancel(requested_by=by, reason=reason)
         return await self._decide(
@@ -452,11 +452,11 @@ class TransferClient:
             WrongMoment: The transfer has ended.
             MailRejected, MailDelayed: The mail server says no.
         """
-        remote, _ = await self._whereabouts.live(which)
+        remote, _ = await self._lookup.live(which)
         return await remote.resend_mail(m.ResendMail(kind=kind, to=to, requested_by=by))
 
-    async def _written(self, transfer_id: uuid.UUID) -> Sight:
-        return await self.sight_of(await self.standing(transfer_id))
+    async def _written(self, transfer_id: uuid.UUID) -> TransferSnapshot:
+        return await self.snapshot_of(await self.standing(transfer_id))
 
     async def _decide(
         self,
@@ -467,9 +467,9 @@ class TransferClient:
         event: str,
         *,
         tells_actor: bool = True,
-    ) -> Sight:
+    ) -> TransferSnapshot:
         decision = Decision(kind=kind, actor=actor, send=send, event=event, tells_actor=tells_actor)
-        addressed = await self._whereabouts.addressed(which)
+        addressed = await self._lookup.addressed(which)
         return await decide(decision, addressed, self._register, self._written)
 
 

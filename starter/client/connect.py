@@ -1,10 +1,7 @@
-"""Composition for callers: settings → adapters → client; and where the settings come from on the command line."""
+"""Composition for callers: settings → adapters → client."""
 
-import os
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from temporalio.client import Interceptor
@@ -20,56 +17,11 @@ from adapters.transfer.preview import PostgresPreviewReader
 from adapters.transfer.queries import PostgresRegister
 from adapters.transfer.tickets import PostgresTicketOffice, TicketSeal
 from adapters.verify.verifier import PostgresVerifier
-from domain.errors import Misconfigured, Unavailable
+from domain.errors import Unavailable
 from starter.client.client import TransferClient
 from starter.client.comparison import Comparer
 
-__all__ = ["Surroundings", "connect", "database", "settings_of", "surroundings"]
-
-_STACK_FILE = Path(".sb-transfer") / "stack.json"
-# Naming a server means: not the stack in this folder. Half of one system and half of another would lose transfers.
-_SERVERS = ("SB_TRANSFER_DATABASE_URL", "TEMPORAL_ADDRESS", "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE")
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """Where a command works."""
-
-    settings: Settings
-    environment: dict[str, str]
-    """All variables, for programs that are started from here and for Temporal's own configuration."""
-
-
-def surroundings(environment: Mapping[str, str] | None = None) -> Surroundings:
-    """Read the settings; when no server is named, those of the stack that `sb-transfer up` runs in this folder.
-
-    Raises:
-        Misconfigured: A setting is missing or unusable.
-    """
-    variables = dict(os.environ if environment is None else environment)
-    if not any(variables.get(name) for name in _SERVERS):
-        variables |= _running_stack()
-    return Surroundings(settings=settings_of(variables), environment=variables)
-
-
-def _running_stack() -> dict[str, str]:
-    """Return the settings of the stack that runs in the current folder.
-
-    Raises:
-        Misconfigured: None does.
-    """
-    found = None
-    if _STACK_FILE.exists():
-        from starter.cli.stack import running_stack  # noqa: PLC0415 - an extra that production does without
-
-        found = running_stack(_STACK_FILE.parent)
-    if found is None:
-        raise Misconfigured(
-            "No server is named and no stack runs in this folder. Run `sb-transfer up` here, or set "
-            "SB_TRANSFER_DATABASE_URL, SB_TRANSFER_SMTP_URL, SB_TRANSFER_TICKET_KEYS, SB_TRANSFER_CERTIFICATE_KEYS, "
-            "SB_TRANSFER_PAYLOAD_KEYS and TEMPORAL_ADDRESS."
-        )
-    return found
+__all__ = ["connect", "database", "settings_of"]
 
 
 @asynccontextmanager

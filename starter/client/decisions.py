@@ -10,8 +10,8 @@ from adapters.postgres.transfer_rows import plain
 from adapters.transfer.queries import PostgresRegister
 from domain import messages as m
 from domain.errors import EnvironmentChanged, Refused, Unavailable, WrongMoment
-from starter.client.lookup import Addressed
-from starter.client.models import Sight
+from starter.client.lookup import TransferRun
+from starter.client.models import TransferSnapshot
 from starter.client.workflow_handle import RemoteTransfer
 
 _FIRST_PAUSE_SECONDS = 0.05
@@ -21,7 +21,7 @@ _HEARING_SECONDS = 3.0
 _NOBODY = "unknown"  # as the workflow writes the refusal of a signal that names nobody
 
 
-Written = Callable[[UUID], Awaitable[Sight]]
+Written = Callable[[UUID], Awaitable[TransferSnapshot]]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,9 @@ class Decision:
     """Whether the events name who decided: of two who decide at once, only one is taken."""
 
 
-async def decide(decision: Decision, addressed: Addressed, register: PostgresRegister, written: Written) -> Sight:
+async def decide(
+    decision: Decision, addressed: TransferRun, register: PostgresRegister, written: Written
+) -> TransferSnapshot:
     """Send a decision and wait until it is clear whether it was taken.
 
     Args:
@@ -83,7 +85,7 @@ async def decide(decision: Decision, addressed: Addressed, register: PostgresReg
     )
 
 
-async def _moved_on(addressed: Addressed, written: Written) -> Sight:
+async def _moved_on(addressed: TransferRun, written: Written) -> TransferSnapshot:
     """Return where it stands once the workflow has heard of what the log already tells; if that takes long, by the log.
 
     Whoever asks the workflow next then hears the same.
@@ -94,7 +96,7 @@ async def _moved_on(addressed: Addressed, written: Written) -> Sight:
         while clock() < deadline:
             status = await addressed.remote.status()
             if status.state is not addressed.state:
-                return Sight(status=status)
+                return TransferSnapshot(status=status)
             await asyncio.sleep(_FIRST_PAUSE_SECONDS)
     return await written(addressed.transfer_id)
 

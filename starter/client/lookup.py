@@ -13,7 +13,7 @@ from domain.naming import workflow_id_of
 from domain.steps import StepName, StepState
 from domain.story import steps_told, waits_for
 from domain.vocabulary import TransferState
-from starter.client.models import Sight, Source
+from starter.client.models import Source, TransferSnapshot
 from starter.client.workflow_handle import NoWorker, RemoteTransfer
 
 _WORKFLOW_PREFIX = workflow_id_of(UUID(int=0)).removesuffix(str(UUID(int=0)))
@@ -33,7 +33,7 @@ class _Located:
 
 
 @dataclass(frozen=True)
-class Addressed:
+class TransferRun:
     """The run of a transfer that somebody speaks to, and the state in which it was found."""
 
     remote: RemoteTransfer
@@ -41,7 +41,7 @@ class Addressed:
     state: TransferState
 
 
-class Whereabouts:
+class TransferLookup:
     """Finds what a workflow id, a transfer id, an environment id or an environment's name means."""
 
     def __init__(self, temporal: Client, register: PostgresRegister, zone: tzinfo) -> None:
@@ -80,7 +80,7 @@ class Whereabouts:
             raise WrongMoment
         return remote, status
 
-    async def addressed(self, which: str) -> Addressed:
+    async def addressed(self, which: str) -> TransferRun:
         """Return exactly the run that is meant, for a signal; raises as `live` does.
 
         While the database has it as moving, no other transfer can be under its workflow's id; else its run is asked
@@ -89,11 +89,11 @@ class Whereabouts:
         record = (await self._locate(which)).record
         if record is None or record.state.is_final:
             remote, status = await self.live(which)
-            return Addressed(remote, status.transfer_id, status.state)
+            return TransferRun(remote, status.transfer_id, status.state)
         remote = await RemoteTransfer.newest(self._temporal, record.workflow_id)
-        return Addressed(remote, record.transfer_id, record.state)
+        return TransferRun(remote, record.transfer_id, record.state)
 
-    async def sight(self, which: str) -> Sight:
+    async def snapshot(self, which: str) -> TransferSnapshot:
         """Return where a transfer stands; from the database when no worker answers or Temporal has forgotten it.
 
         Raises:
@@ -111,7 +111,7 @@ class Whereabouts:
         if located.record is not None and located.is_another(status):
             return self._as_written(await self._register.standing(located.record.transfer_id))
         clone, troubles = (None, []) if status.state.is_final else await remote.work_in_hand()
-        return Sight(status=status, clone=clone, troubles=troubles)
+        return TransferSnapshot(status=status, clone=clone, troubles=troubles)
 
     async def _locate(self, which: str) -> _Located:
         try:
@@ -129,7 +129,7 @@ class Whereabouts:
         except EnvironmentUnknown:
             raise TransferUnknown from None
 
-    async def written(self, standing: Standing) -> Sight:
+    async def written(self, standing: Standing) -> TransferSnapshot:
         """Return where a transfer stands by what its steps have written down: at once, whatever the workers are at.
 
         While it is being undone the workflow is asked if it answers: only it knows which step waits for an operator.
@@ -137,10 +137,10 @@ class Whereabouts:
         not be refused for coming before the workflow has heard of it.
         """
         if standing.state is TransferState.UNDOING or standing.ahead:
-            return await self.sight(str(standing.transfer_id))
+            return await self.snapshot(str(standing.transfer_id))
         return self._as_written(standing)
 
-    def _as_written(self, standing: Standing) -> Sight:
+    def _as_written(self, standing: Standing) -> TransferSnapshot:
         steps = steps_told(
             standing.happenings,
             state=standing.state,
@@ -169,7 +169,7 @@ class Whereabouts:
             undo_reason=standing.undo_reason,
             undo_detail=standing.undo_detail,
         )
-        return Sight(status=status, clone=_progress_of(standing, steps), told_by=Source.DATABASE)
+        return TransferSnapshot(status=status, clone=_progress_of(standing, steps), told_by=Source.DATABASE)
 
 
 def _state_of(standing: Standing, steps: list[m.StepStatus]) -> TransferState:

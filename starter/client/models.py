@@ -16,7 +16,7 @@ class Source(StrEnum):
     DATABASE = "database"
 
 
-class Trouble(m.Message):
+class RetriedActivity(m.Message):
     """Something that failed and is tried again by itself."""
 
     activity: str
@@ -24,7 +24,7 @@ class Trouble(m.Message):
     problem: str
 
 
-class Sight(m.Message):
+class TransferSnapshot(m.Message):
     """Where a transfer stands at this moment.
 
     `told_by` is the database where the workflow was not asked or did not answer: then steps have no details, and
@@ -33,7 +33,7 @@ class Sight(m.Message):
 
     status: m.TransferStatus
     clone: m.CloneProgress | None = Field(default=None, description="the clone or verification under way")
-    troubles: list[Trouble] = Field(default=[], description="what is being tried again by itself")
+    troubles: list[RetriedActivity] = Field(default=[], description="what is being tried again by itself")
     told_by: Source = Source.WORKFLOW
 
 

@@ -39,7 +39,7 @@ from domain.errors import (
 from domain.naming import workflow_id_of
 from domain.steps import ActivityName, StepName, StepState
 from domain.vocabulary import TransferState
-from starter.client.models import Trouble
+from starter.client.models import RetriedActivity
 from workflows.markdown import fenced
 from workflows.search_attributes import SOURCE_LICENCE, TRANSFER_STATE
 from workflows.task_queues import TRANSFERS
@@ -138,7 +138,7 @@ class RemoteTransfer:
         with domain_errors():
             return await self._handle.describe(rpc_timeout=_RPC_TIMEOUT)
 
-    async def work_in_hand(self) -> tuple[m.CloneProgress | None, list[Trouble]]:
+    async def work_in_hand(self) -> tuple[m.CloneProgress | None, list[RetriedActivity]]:
         """Return the newest heartbeat of a clone or verification that runs, and what is being tried again and why."""
         described = await self.describe()
         clone: m.CloneProgress | None = None
@@ -150,7 +150,7 @@ class RemoteTransfer:
                 clone = (await self._client.data_converter.decode(payloads, [m.CloneProgress]))[0]
             if pending.attempt > 1 and pending.HasField("last_failure"):
                 failure = await self._client.data_converter.decode_failure(pending.last_failure)
-                troubles.append(Trouble(activity=name, attempt=pending.attempt, problem=_innermost(failure)))
+                troubles.append(RetriedActivity(activity=name, attempt=pending.attempt, problem=_innermost(failure)))
         return clone, troubles
 
     async def is_closed(self) -> bool:

@@ -11,9 +11,10 @@ from adapters.crypto.payload_codec import EncryptingCodec
 from adapters.observability.logs import LogFormat, configure_logs
 from adapters.settings import Settings
 from domain.errors import TransferError
-from starter.client.connect import database, surroundings
+from starter.client.connect import database
 from starter.codec.access import CodecContext
 from starter.codec.application import build_codec
+from starter.environment import surroundings
 from starter.http.server import serve_until_stopped, uvicorn_config
 from starter.http.tokens import TokenChecker, require_identity_settings
 

@@ -11,9 +11,9 @@ from playwright.async_api import Page, expect
 from devstack.stack import Stack
 from domain.vocabulary import TransferState
 from starter.cli.setup import make_books
-from starter.cli.watch import sights
 from starter.client.client import TransferClient
 from starter.client.connect import connect, settings_of
+from starter.client.polling import snapshots
 from tests.browser.pages import TemporalUi, window
 from tests.tools import debian
 from tests.tools.chromium import chromium
@@ -61,7 +61,7 @@ async def _transfers(client: TransferClient) -> str:
 
 
 async def _until(client: TransferClient, workflow_id: str, state: TransferState) -> None:
-    async for _ in sights(client, workflow_id, lambda status: status.state is state):
+    async for _ in snapshots(client, workflow_id, lambda status: status.state is state):
         continue
 
 

@@ -10,9 +10,9 @@ from playwright.async_api import Page, Request, expect
 
 from devstack.stack import Stack
 from domain.vocabulary import TransferState
-from starter.cli.watch import sights
 from starter.client.client import TransferClient
 from starter.client.models import PreparedTransfer
+from starter.client.polling import snapshots
 from tests.browser.conftest import RUNBOOK
 from tests.browser.pages import COLUMNS, TemporalUi
 from tests.tools.paths import DOCS
@@ -35,7 +35,7 @@ async def ready(client: TransferClient, stack: Stack) -> PreparedTransfer:
         ready.ticket, licence="10002", name=f"{HOSTILE} 2", url_part="enyoi-advies", uploaded_by=HOSTILE
     )
     await client.start_now(ready.workflow_id, by=HOSTILE)
-    async for _ in sights(client, ready.workflow_id, lambda status: status.state is TransferState.AWAITING_RELEASE):
+    async for _ in snapshots(client, ready.workflow_id, lambda status: status.state is TransferState.AWAITING_RELEASE):
         continue
     return ready
 

@@ -18,8 +18,8 @@ from domain.authority import Caller, Role
 from domain.errors import LoginEmailInvalid, WrongMoment
 from domain.naming import workflow_id_of
 from domain.vocabulary import MailKind, TransferState
-from starter.cli.watch import sights
 from starter.client.client import TransferClient
+from starter.client.polling import snapshots
 
 
 class Marks:
@@ -177,6 +177,6 @@ class MarkedRun:
 
     async def _reach(self, which: str, state: TransferState) -> None:
         async with asyncio.timeout(60):
-            async for sight in sights(self._client, which, lambda seen: seen.state is state, poll_seconds=0.1):
+            async for sight in snapshots(self._client, which, lambda seen: seen.state is state, poll_seconds=0.1):
                 last = sight
         assert last.status.state is state, last

@@ -21,9 +21,9 @@ from devstack.seed import SHOW_MOVES
 from devstack.stack import Stack
 from domain.vocabulary import TransferState
 from starter.cli.setup import make_books
-from starter.cli.watch import sights
 from starter.client.client import TransferClient
 from starter.client.connect import connect, settings_of
+from starter.client.polling import snapshots
 from tests.end_to_end.up import Up, kill_all, kill_everything
 
 OTHERS = ("SB_TRANSFER_", "TEMPORAL_")
@@ -47,7 +47,7 @@ async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
 
 async def reach(client: TransferClient, which: str, state: TransferState) -> None:
     async with asyncio.timeout(120):
-        async for _ in sights(client, which, lambda status: status.state is state, poll_seconds=0.05):
+        async for _ in snapshots(client, which, lambda status: status.state is state, poll_seconds=0.05):
             continue
 
 

@@ -26,7 +26,8 @@ from domain.reconciliation import RECONCILE_SCHEDULE
 from starter.cli.output import ExitCode, Output
 from starter.cli.payload_keys import tell_key_use
 from starter.cli.setup import make_books
-from starter.client.connect import Surroundings, connect, settings_of
+from starter.client.connect import connect, settings_of
+from starter.environment import Surroundings
 from tests.end_to_end.marks import MarkedRun, Run
 from tests.observability.collector import Collector
 from workflows import search_attributes

@@ -31,10 +31,10 @@ from domain.reconciliation import RECONCILE_SCHEDULE, Inspect, Reconcile, Reconc
 from domain.violations import Violation
 from domain.vocabulary import MailKind, TransferState
 from starter.cli.setup import make_books
-from starter.cli.watch import sights
 from starter.client.client import TransferClient
 from starter.client.connect import connect, database, settings_of
 from starter.client.models import PreparedTransfer
+from starter.client.polling import snapshots
 from workflows.reconcile import VIOLATED, ReconcileWorkflow
 from workflows.task_queues import TRANSFERS
 
@@ -97,7 +97,7 @@ class Night:
             await self.client.upload(ready.ticket, licence=FIRM, name=f"Nieuw {state.value}", uploaded_by="new side")
         if state in (TransferState.CLONING, TransferState.AWAITING_RELEASE):
             await self.client.start_now(ready.workflow_id, by="test")
-            async for _ in sights(
+            async for _ in snapshots(
                 self.client, ready.workflow_id, lambda status: status.state is state, poll_seconds=0.02
             ):
                 continue

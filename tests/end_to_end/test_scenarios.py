@@ -30,10 +30,10 @@ from domain.steps import StepName, StepState
 from domain.vocabulary import CheckKind, EnvironmentStatus, MailKind, Scenario, TransferState, UndoReason
 from starter.cli.demo_report import mails_caught
 from starter.cli.setup import make_books
-from starter.cli.watch import sights
 from starter.client.client import TransferClient
 from starter.client.connect import connect, settings_of
 from starter.client.models import PreparedTransfer, Source
+from starter.client.polling import snapshots
 
 READ_ONLY = "25006"
 OTHERS = ("SB_TRANSFER_", "TEMPORAL_")
@@ -69,7 +69,7 @@ async def reach(client: TransferClient, which: str, *states: TransferState) -> T
     """Wait until a transfer is in one of these states, or has ended; return its state."""
     enough: Callable[[TransferState], bool] = lambda state: state in states or state.is_final  # noqa: E731
     async with asyncio.timeout(120):
-        async for sight in sights(client, which, lambda status: enough(status.state), poll_seconds=0.1):
+        async for sight in snapshots(client, which, lambda status: enough(status.state), poll_seconds=0.1):
             state = sight.status.state
     return state
 
@@ -86,10 +86,10 @@ async def refused_write(app: asyncpg.Connection, schema: str) -> bool:
 async def assert_the_log_tells_the_same(client: TransferClient, transfer_id: UUID) -> None:
     """Hold what the API shows, which the steps have written down, against what the workflow says of itself."""
     async with asyncio.timeout(30):
-        written = await client.sight_of(await client.standing(transfer_id))
+        written = await client.snapshot_of(await client.standing(transfer_id))
         while written.told_by is Source.WORKFLOW:  # it is asked until the mail is noted that it sends first
             await asyncio.sleep(0.05)
-            written = await client.sight_of(await client.standing(transfer_id))
+            written = await client.snapshot_of(await client.standing(transfer_id))
     said = await client.status(str(transfer_id))
     assert said.told_by is Source.WORKFLOW
     beside = {"steps", "waiting_for", "closes_at", "evenings_tried", "mail_problems"}

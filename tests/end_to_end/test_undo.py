@@ -10,10 +10,10 @@ from devstack.stack import Stack
 from domain import messages as m
 from domain.vocabulary import MailKind, TransferState, UndoReason
 from starter.cli.setup import make_books
-from starter.cli.watch import sights
 from starter.client.client import TransferClient
 from starter.client.connect import connect, settings_of
 from starter.client.models import PreparedTransfer
+from starter.client.polling import snapshots
 
 OTHERS = ("SB_TRANSFER_", "TEMPORAL_")
 FIRM = "10003"
@@ -44,7 +44,7 @@ async def owner(stack: Stack) -> AsyncIterator["asyncpg.Connection[asyncpg.Recor
 
 
 async def reach(client: TransferClient, which: str, state: TransferState) -> None:
-    async for _ in sights(client, which, lambda status: status.state is state or status.state.is_final):
+    async for _ in snapshots(client, which, lambda status: status.state is state or status.state.is_final):
         continue
     assert (await client.status(which)).status.state is state
 

@@ -10,8 +10,8 @@ from fastapi import FastAPI
 
 from domain.authority import Role
 from domain.vocabulary import TransferState
-from starter.cli.watch import sights
 from starter.client.client import TransferClient
+from starter.client.polling import snapshots
 from tests.end_to_end.starter.api.conftest import NEW, OLD, OTHER, Callers
 
 # Who: (roles, licence). The environment that moves goes from OLD to NEW.
@@ -64,7 +64,7 @@ async def moved(client: TransferClient) -> dict[str, str]:
     old = ready.preview.environment.environment_id
     await client.upload(ready.ticket, licence=NEW, name="Overgenomen", uploaded_by="new side")
     await client.start_now(ready.workflow_id, by="test")
-    async for _ in sights(client, ready.workflow_id, lambda s: s.state is TransferState.AWAITING_RELEASE):
+    async for _ in snapshots(client, ready.workflow_id, lambda s: s.state is TransferState.AWAITING_RELEASE):
         continue
     await client.release(ready.workflow_id, by="new side")
     return {"transfer_id": str(ready.transfer_id), "environment_id": str(old)}

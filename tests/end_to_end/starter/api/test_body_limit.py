@@ -19,9 +19,9 @@ from domain.authority import Role
 from domain.vocabulary import TransferState
 from starter.api.application import build_app
 from starter.api.dependencies import ApiContext
-from starter.cli.watch import sights
 from starter.client.client import TransferClient
 from starter.client.connect import database, settings_of
+from starter.client.polling import snapshots
 from starter.http.body_limit import BodyLimit
 from starter.http.server import uvicorn_config
 from tests.end_to_end.starter.api.conftest import NEW, OLD, OTHER, Callers
@@ -140,7 +140,7 @@ async def test_nobody_has_live_streams_without_end(
         del context.open_streams["operator:None:Anna"]
     assert refused.json()["type"].endswith(":too-many-attempts")
     await client.cancel(str(which), by="test")
-    async for _ in sights(client, str(which), lambda sight: sight.state.is_final):
+    async for _ in snapshots(client, str(which), lambda sight: sight.state.is_final):
         continue
 
 
@@ -166,7 +166,7 @@ async def test_an_answer_is_repeated_in_the_same_capacity_only(callers: Callers,
     async with callers.session() as session:
         answer = await session.post(path, json={}, headers={**key, "Authorization": f"Bearer {token}"})
     assert answer.json()["type"].endswith(":key-reused")
-    async for _ in sights(client, str(ready.transfer_id), lambda sight: sight.state.is_final):
+    async for _ in snapshots(client, str(ready.transfer_id), lambda sight: sight.state.is_final):
         continue
 
 
@@ -199,7 +199,7 @@ async def test_a_stolen_ticket_is_worth_nothing_for_another_licence(callers: Cal
         body = {"environment_id": str(environment.environment_id), "for_licence": OTHER}
         begun = await old.post("/v1/transfers", json=body)
         which = begun.json()["transfer_id"]
-        async for _ in sights(client, which, lambda sight: sight.state is TransferState.AWAITING_UPLOAD):
+        async for _ in snapshots(client, which, lambda sight: sight.state is TransferState.AWAITING_UPLOAD):
             continue
         file = (await old.get(f"/v1/transfers/{which}/ticket")).content
     async with callers.session(Role.FIRM, licence=OLD) as thief:
@@ -213,5 +213,5 @@ async def test_a_stolen_ticket_is_worth_nothing_for_another_licence(callers: Cal
     kinds = {event.kind: event.actor for event in await client.events(which)}
     assert kinds["upload_refused"] == f"Anna ({OLD})"
     await client.cancel(which, by="test")
-    async for _ in sights(client, which, lambda sight: sight.state.is_final):
+    async for _ in snapshots(client, which, lambda sight: sight.state.is_final):
         continue

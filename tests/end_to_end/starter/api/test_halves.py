@@ -12,8 +12,8 @@ import pytest
 from devstack.stack import Stack
 from domain.authority import Role
 from domain.vocabulary import TransferState
-from starter.cli.watch import sights
 from starter.client.client import TransferClient
+from starter.client.polling import snapshots
 from tests.end_to_end.starter.api.conftest import NEW, OTHER, Callers
 
 # The new side's words, as they could do harm in SQL, HTML, headers and mail.
@@ -40,7 +40,7 @@ async def move(callers: Callers, client: TransferClient, stack: Stack) -> AsyncI
     async with callers.session(Role.FIRM, licence=OLD_SIDE) as old:
         begun = await old.post("/v1/transfers", json={"environment_id": str(environment.environment_id)})
         made = FollowedMove(begun.json()["transfer_id"])
-        async for _ in sights(client, made.transfer_id, lambda s: s.state is TransferState.AWAITING_UPLOAD):
+        async for _ in snapshots(client, made.transfer_id, lambda s: s.state is TransferState.AWAITING_UPLOAD):
             continue
         ticket = await old.get(f"{made.path}/ticket")
         assert ticket.headers["cache-control"] == "no-store"
@@ -60,7 +60,7 @@ async def move(callers: Callers, client: TransferClient, stack: Stack) -> AsyncI
         refused = await support.post(f"{made.path}/start-now", json={})
         assert refused.json()["type"].endswith(":reason-missing")
         await support.post(f"{made.path}/start-now", json={"reason": "incident 4711\r\nX-Evil: 1'; --"})
-    async for _ in sights(client, made.transfer_id, lambda s: s.state is TransferState.AWAITING_RELEASE):
+    async for _ in snapshots(client, made.transfer_id, lambda s: s.state is TransferState.AWAITING_RELEASE):
         continue
     await made.heard_the_end.wait()
     yield made

@@ -9,8 +9,8 @@ import pytest
 
 from domain.authority import Role
 from domain.vocabulary import TransferState
-from starter.cli.watch import sights
 from starter.client.client import TransferClient
+from starter.client.polling import snapshots
 from tests.end_to_end.starter.api.conftest import OLD, OTHER, Callers
 
 AT_ONCE = 50
@@ -127,5 +127,5 @@ async def test_hostile_reasons_are_kept_as_they_are(callers: Callers, client: Tr
 async def end(client: TransferClient, which: str) -> None:
     """Undo a transfer, and wait until its environment may be moved again."""
     await client.cancel(which, by="test")
-    async for _ in sights(client, which, lambda sight: sight.state is TransferState.UNDONE):
+    async for _ in snapshots(client, which, lambda sight: sight.state is TransferState.UNDONE):
         continue

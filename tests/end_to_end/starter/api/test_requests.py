@@ -12,8 +12,8 @@ from devstack.stack import Stack
 from domain.authority import Role
 from domain.vocabulary import TransferState
 from starter.api.dependencies import ApiContext
-from starter.cli.watch import sights
 from starter.client.client import TransferClient
+from starter.client.polling import snapshots
 from starter.http import problems
 from tests.end_to_end.starter.api.conftest import OLD, OTHER, Callers
 
@@ -254,5 +254,5 @@ async def forget_answer(context: ApiContext, key: str) -> None:
 async def end(client: TransferClient, which: str) -> None:
     """Undo a transfer, and wait until its environment may be moved again."""
     await client.cancel(which, by="test")
-    async for _ in sights(client, which, lambda sight: sight.state is TransferState.UNDONE):
+    async for _ in snapshots(client, which, lambda sight: sight.state is TransferState.UNDONE):
         continue

@@ -7,8 +7,8 @@ from devstack.issuer import EmbeddedIssuer
 from devstack.stack import Stack
 from domain.vocabulary import TransferState
 from starter.api.write_openapi import description, text
-from starter.cli.watch import sights
 from starter.client.client import TransferClient
+from starter.client.polling import snapshots
 from tests.end_to_end.starter.api.fuzz import caller_of_all, fuzz
 from tests.tools.paths import DOCS
 
@@ -57,7 +57,7 @@ async def test_hundreds_of_odd_requests_are_answered_as_described(
         which = str(record.transfer_id)
         if not record.state.is_final and record.state is not TransferState.UNDOING:
             await client.cancel(which, by="test")
-        async for _ in sights(client, which, lambda sight: sight.state.is_final):
+        async for _ in snapshots(client, which, lambda sight: sight.state.is_final):
             continue
     assert found.code == 0, found.report
     assert json.loads(CHECKED_IN.read_text())["openapi"].startswith("3.1")

@@ -1,4 +1,4 @@
-"""The mailroom against a real PostgreSQL and a real SMTP server: who gets what, once."""
+"""The mailer against a real PostgreSQL and a real SMTP server: who gets what, once."""
 
 import asyncio
 import json
@@ -13,9 +13,9 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
-from adapters.mail import sender as mailroom_module
-from adapters.mail.sender import PostgresMailroom
-from adapters.mail.smtp import SmtpMailer
+from adapters.mail import sender as sender_module
+from adapters.mail.sender import PostgresMailer
+from adapters.mail.smtp import SmtpClient
 from adapters.postgres.connection import Connection, Pool, connect_pool
 from adapters.postgres.migrations import migrate_environment
 from adapters.postgres.statements import load
@@ -44,12 +44,12 @@ async def catcher(tmp_path: Path) -> AsyncIterator[MailCatcher]:
 
 
 @pytest.fixture
-def mailroom(pool: Pool, catcher: MailCatcher) -> PostgresMailroom:
-    return _mailroom(pool, catcher.url)
+def mailer(pool: Pool, catcher: MailCatcher) -> PostgresMailer:
+    return _mailer(pool, catcher.url)
 
 
-def _mailroom(pool: Pool, url: str) -> PostgresMailroom:
-    return PostgresMailroom(pool, SmtpMailer(SecretStr(url), "SB <noreply@sb.example>"), _ZONE)
+def _mailer(pool: Pool, url: str) -> PostgresMailer:
+    return PostgresMailer(pool, SmtpClient(SecretStr(url), "SB <noreply@sb.example>"), _ZONE)
 
 
 class Case:
@@ -185,11 +185,11 @@ def _text(catcher: MailCatcher, recipient: str) -> str:
 
 
 async def test_ready_goes_to_the_new_side_with_what_the_database_knows(
-    pool: Pool, mailroom: PostgresMailroom, catcher: MailCatcher
+    pool: Pool, mailer: PostgresMailer, catcher: MailCatcher
 ) -> None:
     """The new side finds its link, its comparison, its banks, apps and users in one mail, and no secret."""
     case = await Case(pool).build("insource")
-    sent = await mailroom.send(case.order(MailKind.READY))
+    sent = await mailer.send(case.order(MailKind.READY))
     assert (sent.sent, sent.problems) == (2, [])
     assert _to(catcher) == sorted([_NEW_MAIL, _LOGIN])
     text = _text(catcher, _NEW_MAIL)
@@ -208,7 +208,7 @@ async def test_ready_goes_to_the_new_side_with_what_the_database_knows(
 
 
 async def test_the_certificate_goes_with_the_mail_that_says_ready(
-    pool: Pool, mailroom: PostgresMailroom, catcher: MailCatcher
+    pool: Pool, mailer: PostgresMailer, catcher: MailCatcher
 ) -> None:
     """The receiver checks the attachment by its bytes: one that the mail has changed would be called a forgery."""
     case = await Case(pool).build()
@@ -216,30 +216,30 @@ async def test_the_certificate_goes_with_the_mail_that_says_ready(
     await pool.execute(
         "insert into control.certificate values ($1, 1, '0123456789abcdef', now(), $2)", case.transfer_id, document
     )
-    await mailroom.send(case.order(MailKind.READY))
+    await mailer.send(case.order(MailKind.READY))
     (mail,) = catcher.mails()
     (attached,) = mail.iter_attachments()
     assert attached.get_filename() == "enyoi-nieuw-overdracht-certificaat.json"
     assert attached.get_content_type() == "application/json"
     assert attached.get_payload(decode=True) == document.encode()
     assert "In de bijlage vind je het certificaat" in _text(catcher, _NEW_MAIL)
-    await mailroom.send(case.order(MailKind.RELEASE_REMINDER))
+    await mailer.send(case.order(MailKind.RELEASE_REMINDER))
     assert [len(list(sent.iter_attachments())) for sent in catcher.mails()] == [1, 0]
 
 
-async def test_a_retry_sends_nothing_twice(pool: Pool, mailroom: PostgresMailroom, catcher: MailCatcher) -> None:
+async def test_a_retry_sends_nothing_twice(pool: Pool, mailer: PostgresMailer, catcher: MailCatcher) -> None:
     """An activity that is delivered again must not mail the customer again."""
     case = await Case(pool).build()
     for _ in range(3):
-        assert (await mailroom.send(case.order(MailKind.UPLOAD_ACCEPTED))).sent == 2
+        assert (await mailer.send(case.order(MailKind.UPLOAD_ACCEPTED))).sent == 2
     assert _to(catcher) == sorted([_OLD_MAIL, _NEW_MAIL])
     assert len(await case.events()) == 2
 
 
-async def test_two_senders_at_once_send_once(pool: Pool, mailroom: PostgresMailroom, catcher: MailCatcher) -> None:
+async def test_two_senders_at_once_send_once(pool: Pool, mailer: PostgresMailer, catcher: MailCatcher) -> None:
     """A worker that was thought lost and its successor must not both mail the users."""
     case = await Case(pool).build(state="released")
-    answers = await asyncio.gather(*(mailroom.send(case.order(MailKind.INVITATION)) for _ in range(4)))
+    answers = await asyncio.gather(*(mailer.send(case.order(MailKind.INVITATION)) for _ in range(4)))
     assert [answer.sent for answer in answers] == [2] * 4
     assert _to(catcher) == ["ann@bedrijf.example", "jan@bedrijf.example"]
     assert "Koppel AFAS Link op je telefoon opnieuw." in _text(catcher, "jan@bedrijf.example")
@@ -247,32 +247,32 @@ async def test_two_senders_at_once_send_once(pool: Pool, mailroom: PostgresMailr
 
 
 async def test_many_mails_are_spread_over_attempts(
-    pool: Pool, mailroom: PostgresMailroom, catcher: MailCatcher, monkeypatch: pytest.MonkeyPatch
+    pool: Pool, mailer: PostgresMailer, catcher: MailCatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A slow mail server must not let an attempt run out of time and begin again from the first user."""
-    monkeypatch.setattr(mailroom_module, "_BUDGET_SECONDS", 0.0)
+    monkeypatch.setattr(sender_module, "_BUDGET_SECONDS", 0.0)
     case = await Case(pool).build(state="released")
     with pytest.raises(MailDelayed, match="Mails left: 1"):
-        await mailroom.send(case.order(MailKind.INVITATION))
+        await mailer.send(case.order(MailKind.INVITATION))
     assert len(catcher.mails()) == 1
-    assert (await mailroom.send(case.order(MailKind.INVITATION))).sent == 2
+    assert (await mailer.send(case.order(MailKind.INVITATION))).sent == 2
     assert _to(catcher) == ["ann@bedrijf.example", "jan@bedrijf.example"]
 
 
 async def test_a_sender_that_is_busy_is_waited_for_briefly(
-    pool: Pool, mailroom: PostgresMailroom, catcher: MailCatcher, monkeypatch: pytest.MonkeyPatch, dsn: str
+    pool: Pool, mailer: PostgresMailer, catcher: MailCatcher, monkeypatch: pytest.MonkeyPatch, dsn: str
 ) -> None:
     """A predecessor that hangs must not make its successors pile up; they come back later."""
-    monkeypatch.setattr(mailroom_module, "_PATIENCE", "50ms")
+    monkeypatch.setattr(sender_module, "_PATIENCE", "50ms")
     case = await Case(pool).build()
     busy = await asyncpg.connect(dsn)
     await busy.execute(load("adapters.mail.sender")["hold"], case.transfer_id, MailKind.READY)
     with pytest.raises(Unavailable):
-        await mailroom.send(case.order(MailKind.READY))
+        await mailer.send(case.order(MailKind.READY))
     assert catcher.mails() == []
     await busy.close()  # as when its worker dies
     monkeypatch.undo()
-    assert (await mailroom.send(case.order(MailKind.READY))).sent == 1
+    assert (await mailer.send(case.order(MailKind.READY))).sent == 1
 
 
 async def test_a_send_leaves_no_lock_and_no_setting_behind(dsn: str, catcher: MailCatcher) -> None:
@@ -282,7 +282,7 @@ async def test_a_send_leaves_no_lock_and_no_setting_behind(dsn: str, catcher: Ma
         case = await Case(one).build()
         catcher.answers[_NEW_MAIL] = "451 4.7.1 Greylisted"
         with pytest.raises(MailDelayed):
-            await _mailroom(one, catcher.url).send(case.order(MailKind.READY))
+            await _mailer(one, catcher.url).send(case.order(MailKind.READY))
         assert await one.fetchval("select count(*) from pg_locks where locktype = 'advisory'") == 0
         assert await one.fetchval("show lock_timeout") == "0"
         assert "env_" not in await one.fetchval("show search_path")
@@ -291,13 +291,13 @@ async def test_a_send_leaves_no_lock_and_no_setting_behind(dsn: str, catcher: Ma
 
 
 async def test_one_refused_recipient_stops_nobody_else(
-    pool: Pool, mailroom: PostgresMailroom, catcher: MailCatcher
+    pool: Pool, mailer: PostgresMailer, catcher: MailCatcher
 ) -> None:
     """A typing error in one address must not keep the other party in the dark; corrected, it is sent after all."""
     case = await Case(pool).build()
     catcher.answers[_OLD_MAIL] = "550 5.1.1 No such user"
     for _ in range(2):
-        sent = await mailroom.send(case.order(MailKind.RELEASED))
+        sent = await mailer.send(case.order(MailKind.RELEASED))
         assert sent.sent == 1
         (problem,) = sent.problems
         assert problem.recipient == _OLD_MAIL
@@ -308,21 +308,21 @@ async def test_one_refused_recipient_stops_nobody_else(
     assert "No such user" in row["problem"]
     assert await case.events() == [("mail_failed", "released", _OLD_MAIL), ("mail_sent", "released", _NEW_MAIL)]
     del catcher.answers[_OLD_MAIL]
-    assert (await mailroom.send(case.order(MailKind.RELEASED))).problems == []
+    assert (await mailer.send(case.order(MailKind.RELEASED))).problems == []
     assert _to(catcher) == sorted([_OLD_MAIL, _NEW_MAIL])
 
 
-async def test_greylisting_is_waited_out(pool: Pool, mailroom: PostgresMailroom, catcher: MailCatcher) -> None:
+async def test_greylisting_is_waited_out(pool: Pool, mailer: PostgresMailer, catcher: MailCatcher) -> None:
     """A greylisting server means no failure: the one is sent later, the other is not sent again."""
     case = await Case(pool).build()
     catcher.answers[_OLD_MAIL] = "451 4.7.1 Greylisted, try again"
     with pytest.raises(MailDelayed, match="Greylisted"):
-        await mailroom.send(case.order(MailKind.RELEASED))
+        await mailer.send(case.order(MailKind.RELEASED))
     rows = await case.rows()
     assert rows["released", _OLD_MAIL]["status"] == "pending"
     assert rows["released", _NEW_MAIL]["status"] == "sent"
     del catcher.answers[_OLD_MAIL]
-    assert (await mailroom.send(case.order(MailKind.RELEASED))).sent == 2
+    assert (await mailer.send(case.order(MailKind.RELEASED))).sent == 2
     assert _to(catcher) == sorted([_OLD_MAIL, _NEW_MAIL])
     assert (await case.rows())["released", _OLD_MAIL]["problem"] is None
 
@@ -331,31 +331,31 @@ async def test_a_server_that_is_down_is_waited_out(pool: Pool, catcher: MailCatc
     """The mail server's maintenance must cost no mail and no transfer."""
     case = await Case(pool).build()
     with pytest.raises(MailDelayed):
-        await _mailroom(pool, f"smtp://127.0.0.1:{free_port()}").send(case.order(MailKind.READY))
+        await _mailer(pool, f"smtp://127.0.0.1:{free_port()}").send(case.order(MailKind.READY))
     assert (await case.rows())["ready", _NEW_MAIL]["status"] == "pending"
-    assert (await _mailroom(pool, catcher.url).send(case.order(MailKind.READY))).sent == 1
+    assert (await _mailer(pool, catcher.url).send(case.order(MailKind.READY))).sent == 1
 
 
 async def test_a_mail_whose_acceptance_was_not_noted_is_recognisable(
-    pool: Pool, mailroom: PostgresMailroom, catcher: MailCatcher
+    pool: Pool, mailer: PostgresMailer, catcher: MailCatcher
 ) -> None:
     """After a crash between acceptance and commit the second copy has the first one's Message-ID."""
     case = await Case(pool).build()
-    await mailroom.send(case.order(MailKind.READY))
+    await mailer.send(case.order(MailKind.READY))
     await pool.execute("update control.sent_mail set status = 'pending', sent_at = null")  # the commit that was lost
-    await mailroom.send(case.order(MailKind.READY))
+    await mailer.send(case.order(MailKind.READY))
     first, second = catcher.mails()
     assert first["Message-ID"] == second["Message-ID"] == (await case.rows())["ready", _NEW_MAIL]["message_id"]
 
 
 async def test_only_to_sends_again_and_to_other_addresses(
-    pool: Pool, mailroom: PostgresMailroom, catcher: MailCatcher
+    pool: Pool, mailer: PostgresMailer, catcher: MailCatcher
 ) -> None:
     """Support sends a lost mail again, or to a colleague; whoever has it already is left alone."""
     case = await Case(pool).build()
-    await mailroom.send(case.order(MailKind.READY))
-    assert (await mailroom.send(case.order(MailKind.READY, only_to=_NEW_MAIL.upper()))).sent == 1
-    assert (await mailroom.send(case.order(MailKind.READY, only_to="collega@kantoor.example"))).sent == 1
+    await mailer.send(case.order(MailKind.READY))
+    assert (await mailer.send(case.order(MailKind.READY, only_to=_NEW_MAIL.upper()))).sent == 1
+    assert (await mailer.send(case.order(MailKind.READY, only_to="collega@kantoor.example"))).sent == 1
     assert _to(catcher) == sorted(["collega@kantoor.example", _NEW_MAIL, _NEW_MAIL])
     rows = await case.rows()
     assert rows["ready", _NEW_MAIL]["attempts"] == 2
@@ -364,11 +364,11 @@ async def test_only_to_sends_again_and_to_other_addresses(
 
 @pytest.mark.parametrize("address", ["geen adres", "a@b.example\r\nBcc: dief@example.com", "a@b.example\0", "<>"])
 async def test_an_address_that_is_none_is_a_problem_not_a_crash(
-    pool: Pool, mailroom: PostgresMailroom, catcher: MailCatcher, address: str
+    pool: Pool, mailer: PostgresMailer, catcher: MailCatcher, address: str
 ) -> None:
     """A bad address must reach the status screen, and never become a header."""
     case = await Case(pool).build()
-    sent = await mailroom.send(case.order(MailKind.READY, only_to=address))
+    sent = await mailer.send(case.order(MailKind.READY, only_to=address))
     if address == "a@b.example\0":
         assert sent.sent == 1
     else:
@@ -376,21 +376,19 @@ async def test_an_address_that_is_none_is_a_problem_not_a_crash(
         assert catcher.mails() == []
 
 
-async def test_undone_goes_to_whoever_got_something(
-    pool: Pool, mailroom: PostgresMailroom, catcher: MailCatcher
-) -> None:
+async def test_undone_goes_to_whoever_got_something(pool: Pool, mailer: PostgresMailer, catcher: MailCatcher) -> None:
     """Whoever was told of a move is told that it is off; whoever was never reached is not bothered."""
     case = await Case(pool).build("insource")
     catcher.answers[_LOGIN] = "550 5.1.1 No such user"
-    await mailroom.send(case.order(MailKind.TICKET_ISSUED))
-    await mailroom.send(case.order(MailKind.UPLOAD_ACCEPTED))
+    await mailer.send(case.order(MailKind.TICKET_ISSUED))
+    await mailer.send(case.order(MailKind.UPLOAD_ACCEPTED))
     catcher.answers.clear()
     await pool.execute("update control.environment set status = 'active' where environment_id = $1", case.old_id)
     await pool.execute("delete from control.environment where environment_id = $1", case.new_id)
     await pool.execute(f"drop schema {schema_name_of(case.new_id)} cascade")
     await case.undo()
     before = len(catcher.mails())
-    assert (await mailroom.send(case.order(MailKind.UNDONE))).sent == 2
+    assert (await mailer.send(case.order(MailKind.UNDONE))).sent == 2
     undone = catcher.mails()[before:]
     assert sorted(str(mail["To"]) for mail in undone) == sorted([_OLD_MAIL, _NEW_MAIL])
     for mail in undone:
@@ -402,7 +400,7 @@ async def test_undone_goes_to_whoever_got_something(
         assert "Van de nieuwe omgeving Enyoi Nieuw blijft niets over." in text
 
 
-async def test_undone_of_a_transfer_that_never_got_far(pool: Pool, mailroom: PostgresMailroom) -> None:
+async def test_undone_of_a_transfer_that_never_got_far(pool: Pool, mailer: PostgresMailer) -> None:
     """A transfer that ended before its first mail has nobody to tell, and no row to stumble over."""
     transfer_id = uuid4()
     await pool.execute(
@@ -410,41 +408,39 @@ async def test_undone_of_a_transfer_that_never_got_far(pool: Pool, mailroom: Pos
         " values ($1, 'transfer-x', $2, 'undone', 'cancelled')",
         *(transfer_id, uuid4()),
     )
-    assert (await mailroom.send(SendMail(transfer_id=transfer_id, kind=MailKind.UNDONE))).sent == 0
-    sent = await mailroom.send(SendMail(transfer_id=transfer_id, kind=MailKind.UNDONE, only_to="x@example.nl"))
+    assert (await mailer.send(SendMail(transfer_id=transfer_id, kind=MailKind.UNDONE))).sent == 0
+    sent = await mailer.send(SendMail(transfer_id=transfer_id, kind=MailKind.UNDONE, only_to="x@example.nl"))
     assert sent.sent == 1
 
 
 async def test_no_mail_tells_of_a_move_that_is_being_undone(
-    pool: Pool, mailroom: PostgresMailroom, catcher: MailCatcher
+    pool: Pool, mailer: PostgresMailer, catcher: MailCatcher
 ) -> None:
     """An attempt left over from a lost worker must not announce an environment that is being dropped."""
     case = await Case(pool).build()
     with pytest.raises(WrongMoment):
-        await mailroom.send(case.order(MailKind.UNDONE))
+        await mailer.send(case.order(MailKind.UNDONE))
     await case.undo(state="undoing")
     for kind in set(MailKind) - {MailKind.UNDONE}:
         with pytest.raises(Superseded):
-            await mailroom.send(case.order(kind))
+            await mailer.send(case.order(kind))
     assert catcher.mails() == []
 
 
-async def test_reminders_are_for_their_own_state_only(
-    pool: Pool, mailroom: PostgresMailroom, catcher: MailCatcher
-) -> None:
+async def test_reminders_are_for_their_own_state_only(pool: Pool, mailer: PostgresMailer, catcher: MailCatcher) -> None:
     """A reminder to release must not arrive after the release."""
     case = await Case(pool).build()
-    assert (await mailroom.send(case.order(MailKind.TICKET_REMINDER))).sent == 0
-    assert (await mailroom.send(case.order(MailKind.RELEASE_REMINDER))).sent == 1
+    assert (await mailer.send(case.order(MailKind.TICKET_REMINDER))).sent == 0
+    assert (await mailer.send(case.order(MailKind.RELEASE_REMINDER))).sent == 1
     await pool.execute("update control.transfer set state = 'awaiting_upload'")
-    assert (await mailroom.send(case.order(MailKind.TICKET_REMINDER))).sent == 1
+    assert (await mailer.send(case.order(MailKind.TICKET_REMINDER))).sent == 1
     assert _to(catcher) == sorted([_NEW_MAIL, _OLD_MAIL])
 
 
 @pytest.mark.parametrize("scenario", ["switch", "outsource", "insource"])
 @pytest.mark.parametrize("language", ["nl", "en"])
 async def test_every_kind_leaves_the_database_as_a_mail(
-    pool: Pool, mailroom: PostgresMailroom, catcher: MailCatcher, scenario: str, language: str
+    pool: Pool, mailer: PostgresMailer, catcher: MailCatcher, scenario: str, language: str
 ) -> None:
     """Every kind must find its recipients and its facts in what the other steps really write."""
     case = await Case(pool).build(scenario, language=language)
@@ -454,7 +450,7 @@ async def test_every_kind_leaves_the_database_as_a_mail(
             await case.undo()
         else:
             await pool.execute("update control.transfer set state = $1, undo_reason = null", state)
-        sent = await mailroom.send(case.order(kind))
+        sent = await mailer.send(case.order(kind))
         assert sent.sent >= 1
         assert sent.problems == []
     kinds = {kind for kind, _ in await case.rows()}
@@ -464,25 +460,25 @@ async def test_every_kind_leaves_the_database_as_a_mail(
             assert mail["Content-Language"] == language
 
 
-async def test_an_environment_of_another_make_still_gets_its_mail(pool: Pool, mailroom: PostgresMailroom) -> None:
+async def test_an_environment_of_another_make_still_gets_its_mail(pool: Pool, mailer: PostgresMailer) -> None:
     """A missing table costs a list in the mail, never the mail."""
     case = await Case(pool).build()
     await pool.execute(f"drop table {schema_name_of(case.new_id)}.app_connection")
-    assert (await mailroom.send(case.order(MailKind.READY))).sent == 1
+    assert (await mailer.send(case.order(MailKind.READY))).sent == 1
 
 
 async def test_unknown_transfer_and_lost_database_are_said_in_the_domains_words(
-    pool: Pool, mailroom: PostgresMailroom, dsn: str
+    pool: Pool, mailer: PostgresMailer, dsn: str
 ) -> None:
     """The activity decides by these types whether to try again."""
     with pytest.raises(TransferUnknown):
-        await mailroom.send(SendMail(transfer_id=uuid4(), kind=MailKind.READY))
+        await mailer.send(SendMail(transfer_id=uuid4(), kind=MailKind.READY))
     case = await Case(pool).build()
     blocker, killer = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
     try:
         async with blocker.transaction():
             await blocker.execute("lock table control.sent_mail")
-            sending = asyncio.create_task(mailroom.send(case.order(MailKind.READY)))
+            sending = asyncio.create_task(mailer.send(case.order(MailKind.READY)))
             async with asyncio.timeout(10):
                 while not await killer.fetchval(  # noqa: ASYNC110 - what it waits for is in another process
                     "select bool_or(pg_terminate_backend(pid)) from pg_stat_activity"
@@ -494,20 +490,20 @@ async def test_unknown_transfer_and_lost_database_are_said_in_the_domains_words(
     finally:
         await blocker.close()
         await killer.close()
-    assert (await mailroom.send(case.order(MailKind.READY))).sent == 1
+    assert (await mailer.send(case.order(MailKind.READY))).sent == 1
 
 
 async def test_an_order_that_asks_hears_what_the_server_does_not_take_yet(
-    pool: Pool, mailroom: PostgresMailroom, catcher: MailCatcher
+    pool: Pool, mailer: PostgresMailer, catcher: MailCatcher
 ) -> None:
     """One side's greylisting would hide, for days, that the other side's address is refused."""
     case = await Case(pool).build()
     catcher.answers.update({_OLD_MAIL: "450 4.2.0 Greylisted", _NEW_MAIL: "550 5.1.1 No such user"})
     order = case.order(MailKind.UPLOAD_ACCEPTED).model_copy(update={"tell_delays": True})
-    sent = await mailroom.send(order)
+    sent = await mailer.send(order)
     assert sent.sent == 0
     assert [(each.recipient, "Greylisted" in each.problem) for each in sent.waiting] == [(_OLD_MAIL, True)]
     assert [(each.recipient, "No such user" in each.problem) for each in sent.problems] == [(_NEW_MAIL, True)]
     del catcher.answers[_OLD_MAIL]
-    assert (await mailroom.send(order)).waiting == []
+    assert (await mailer.send(order)).waiting == []
     assert _to(catcher) == [_OLD_MAIL]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from adapters.mail import smtp as mail_module
-from adapters.mail.smtp import MailServerAway, Outgoing, SmtpMailer
+from adapters.mail.smtp import MailServerAway, OutgoingMail, SmtpClient
 from devstack.certificates import Certificates, make_certificates
 from devstack.mail import MailCatcher
 from devstack.processes import free_port
@@ -23,7 +23,7 @@ from domain.errors import MailDelayed, MailRejected, Misconfigured
 
 _PASSWORD = "p@ss:/w%rd €"
 _ENCODED = "p%40ss%3A%2Fw%25rd%20%E2%82%AC"
-_MAIL = Outgoing(
+_MAIL = OutgoingMail(
     recipient="jan@bedrijf.example",
     message_id="<abc@sb.example>",
     language="nl",
@@ -38,9 +38,9 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
-def _mailer(url: str, certificates: Certificates | None = None) -> SmtpMailer:
+def _mailer(url: str, certificates: Certificates | None = None) -> SmtpClient:
     tls = certificates.client_context() if certificates else None
-    return SmtpMailer(SecretStr(url), "Ünïted SB <noreply@sb.example>", tls=tls)
+    return SmtpClient(SecretStr(url), "Ünïted SB <noreply@sb.example>", tls=tls)
 
 
 async def test_a_mail_arrives_as_it_was_written(tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ def test_an_unusable_url_is_told_at_once_and_without_its_secret(url: str, why: s
 def test_an_unusable_sender_is_told_at_once(mail_from: str) -> None:
     """A sender that no server accepts must stop the start, not every mail."""
     with pytest.raises(Misconfigured, match="SB_TRANSFER_MAIL_FROM"):
-        SmtpMailer(SecretStr("smtp://localhost"), mail_from)
+        SmtpClient(SecretStr("smtp://localhost"), mail_from)
 
 
 @pytest.mark.parametrize(
@@ -297,8 +297,8 @@ def test_a_url_without_a_port_means_the_usual_one(url: str, port: int) -> None:
     assert _mailer(url)._server.port == port
 
 
-def _with(**changes: str) -> Outgoing:
-    made: Callable[..., Outgoing] = Outgoing
+def _with(**changes: str) -> OutgoingMail:
+    made: Callable[..., OutgoingMail] = OutgoingMail
     return made(
         **{
             "recipient": _MAIL.recipient,

@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from adapters.mail.messages import Facts, Letter, LetterWriter, Recipient, merged, recipients_of
+from adapters.mail.messages import MailFacts, MailRenderer, Recipient, RenderedMail, merged, recipients_of
 from domain.vocabulary import CheckKind, Language, MailKind, Scenario, UndoReason
 
-_WRITER = LetterWriter(ZoneInfo("Europe/Amsterdam"))
+_WRITER = MailRenderer(ZoneInfo("Europe/Amsterdam"))
 _TRANSFER = UUID("11111111-2222-4333-8444-555555555555")
 _ADMINISTRATION = UUID("aaaaaaaa-2222-4333-8444-555555555555")
 _KINDS = {
@@ -34,7 +34,7 @@ _OLD = Recipient("oud@example.nl", Language.DUTCH, old_side=True)
 _NEW = Recipient("nieuw@example.nl", Language.DUTCH, new_side=True)
 
 
-def _facts(kind: MailKind, scenario: Scenario = Scenario.SWITCH, **changes: Any) -> Facts:
+def _facts(kind: MailKind, scenario: Scenario = Scenario.SWITCH, **changes: Any) -> MailFacts:
     old_kind, new_kind = _KINDS[scenario]
     state = _STATES.get(kind, "released")
     given: dict[str, Any] = {
@@ -97,7 +97,7 @@ def _facts(kind: MailKind, scenario: Scenario = Scenario.SWITCH, **changes: Any)
             ],
         },
     }
-    return Facts.model_validate(given | changes)
+    return MailFacts.model_validate(given | changes)
 
 
 def _check(kind: CheckKind, *, equal: bool = True, administration: str = "Enyoi BV") -> dict[str, Any]:
@@ -115,7 +115,7 @@ def _flat(text: str) -> str:
     return " ".join(text.split())
 
 
-def _words_of(letter: Letter) -> str:
+def _words_of(letter: RenderedMail) -> str:
     """What a reader sees of the HTML part."""
     body = letter.html.split("<body>")[1]
     return _flat(html.unescape(re.sub(r"<[^>]+>", " ", body)))
@@ -149,7 +149,7 @@ def test_every_letter_is_whole_in_both_parts(kind: MailKind, language: Language,
 def test_a_letter_survives_facts_that_are_missing(kind: MailKind, language: Language) -> None:
     """An undo before the upload knows of no new environment; its mail must go out all the same."""
     state = _STATES.get(kind, "released")
-    facts = Facts.model_validate(
+    facts = MailFacts.model_validate(
         {
             "transfer": {
                 "transfer_id": _TRANSFER,
@@ -326,7 +326,7 @@ def test_what_customers_type_stays_text(kind: MailKind) -> None:
     base["report"]["checks"][0] |= {"administration": evil, "old": evil}
     base["transfer"]["undo_detail"] = evil
     base["contents"]["users"] = [{"email": "a@example.nl", "full_name": evil}]
-    facts = Facts.model_validate(base)
+    facts = MailFacts.model_validate(base)
     (user,) = recipients_of(facts, MailKind.INVITATION)
     letter = _WRITER.write(kind, facts, replace(user, old_side=True))
     assert "<script" not in letter.html.lower()

@@ -14,7 +14,7 @@ from domain.steps import STEPS, StepName, StepState
 from domain.vocabulary import CheckKind, LicenceKind, MailKind, Scenario, TransferState, UndoReason
 from starter.cli import panels as display
 from starter.cli import tables
-from starter.client.models import Sight, Source, Trouble
+from starter.client.models import RetriedActivity, Source, TransferSnapshot
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 NOW = datetime(2026, 7, 1, 20, 0, tzinfo=UTC)
@@ -132,12 +132,12 @@ def test_an_undone_transfer_says_why_and_a_lost_mail_shows() -> None:
 
 def test_what_is_tried_again_and_a_silent_worker_show() -> None:
     """An operator who watches a transfer that does not move must read why, without opening a log."""
-    trouble = Trouble(activity="send_mail", attempt=4, problem="[421] closing")
-    seen = Sight(status=status(), troubles=[trouble], told_by=Source.DATABASE)
-    text = shown(display.sight(seen, now=NOW, zone=AMSTERDAM))
+    trouble = RetriedActivity(activity="send_mail", attempt=4, problem="[421] closing")
+    seen = TransferSnapshot(status=status(), troubles=[trouble], told_by=Source.DATABASE)
+    text = shown(display.snapshot(seen, now=NOW, zone=AMSTERDAM))
     assert "send_mail is tried again (attempt 4): [421] closing" in text
     assert "No worker answered" in text
-    assert "tried again" not in shown(display.sight(Sight(status=status()), now=NOW, zone=AMSTERDAM))
+    assert "tried again" not in shown(display.snapshot(TransferSnapshot(status=status()), now=NOW, zone=AMSTERDAM))
 
 
 @pytest.mark.parametrize("hostile", ["[red]Enyoi[/red]", "[/]", "[link=https://evil.example]klik[/link]", "[blink"])
