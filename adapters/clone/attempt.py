@@ -8,17 +8,18 @@ from uuid import UUID, uuid5
 
 from adapters.observability.metrics import UNMEASURED, Meters
 from adapters.postgres.connection import Connection, Pool, translated_errors
+from adapters.postgres.place import Move
 from adapters.postgres.shards import Cells
 from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import hold_forward, tell
 from domain.errors import Superseded
-from domain.vocabulary import HOME, TransferState
+from domain.vocabulary import TransferState
 
 _SQL = load("adapters.clone.clone")
 
 
 @dataclass(slots=True)
-class Finished:
+class UnitResult:
     """Rows and bytes of a unit, set by the work itself before it commits."""
 
     rows: int = 0
@@ -26,18 +27,17 @@ class Finished:
 
 
 @dataclass(slots=True)
-class Run:
+class CloneAttempt:
     """The right of one attempt to write into a target schema; its books are in the target's database."""
 
     pool: Pool
     transfer_id: UUID
-    source: str
-    target: str
+    move: Move
     attempt: int
     meters: Meters
     evening: int = 1
     result: str | None = None
-    done: dict[str, Finished] = field(default_factory=dict)
+    done: dict[str, UnitResult] = field(default_factory=dict)
     source_pool: Pool | None = None
     """Where the source is, when that is another database than the target's."""
 
@@ -46,42 +46,38 @@ class Run:
         cls,
         pool: Pool,
         transfer_id: UUID,
-        source: str,
-        target: str,
+        move: Move,
         *,
         evening: int = 1,
         meters: Meters = UNMEASURED,
         cells: Cells | None = None,
-        source_cell: str = HOME,
-        target_cell: str = HOME,
-    ) -> "Run":
+    ) -> "CloneAttempt":
         """Bar every older attempt and read what they have finished; `result` is set when that is everything.
 
         Raises:
             Superseded: The transfer is being undone, this evening was put off, or the clone has been dropped.
         """
         cells = cells or Cells(pool)
-        there = cells.pool(target_cell)
-        from_elsewhere = cells.pool(source_cell) if source_cell != target_cell else None
+        target = move.new.schema
+        there = cells.pool(move.new.shard)
+        from_elsewhere = cells.pool(move.old.shard) if move.across else None
         lag: float | None = None
         with translated_errors():
             async with pool.acquire() as connection, connection.transaction():
                 transfer = await hold_forward(connection, transfer_id, evening=evening)
                 result = await connection.fetchval(_SQL["clone_result"], transfer_id)
                 if result is not None:
-                    return cls(
-                        there, transfer_id, source, target, 0, meters, evening, result, source_pool=from_elsewhere
-                    )
+                    return cls(there, transfer_id, move, 0, meters, evening, result, source_pool=from_elsewhere)
                 if transfer["state"] == TransferState.SCHEDULED:
                     await connection.execute(_SQL["begin_cloning"], transfer_id)
                     key = uuid5(transfer_id, f"clone_started {evening}")
                     await tell(connection, transfer_id, "clone_started", detail={"evening": evening}, event_key=key)
                     if (planned := transfer["starts_at"]) is not None:
                         lag = (datetime.now(UTC) - planned).total_seconds()
-                async with cells.forward(connection, target_cell, transfer, evening=evening) as books:
+                async with cells.forward(connection, move.new.shard, transfer, evening=evening) as books:
                     # The server goes on with the statement of a worker that is gone; waiting would hold up an undo.
-                    await books.execute(_SQL["end_leftovers"], leftover_name(transfer_id))
-                    attempt = await books.fetchval(_SQL["open_run"], target, source, transfer_id)
+                    await books.execute(_SQL["terminate_sessions"], session_name(transfer_id))
+                    attempt = await books.fetchval(_SQL["open_run"], target, move.old.schema, transfer_id)
                     if attempt is None:
                         raise Superseded
                     rows = await books.fetch(_SQL["done_units"], target)
@@ -90,14 +86,23 @@ class Run:
         return cls(
             there,
             transfer_id,
-            source,
-            target,
+            move,
             attempt,
             meters,
             evening,
-            done={row["unit"]: Finished(row["rows"], row["bytes"]) for row in rows},
+            done={row["unit"]: UnitResult(row["rows"], row["bytes"]) for row in rows},
             source_pool=from_elsewhere,
         )
+
+    @property
+    def source(self) -> str:
+        """Return the schema that is copied."""
+        return self.move.old.schema
+
+    @property
+    def target(self) -> str:
+        """Return the schema that is written."""
+        return self.move.new.schema
 
     @property
     def across(self) -> bool:
@@ -114,16 +119,16 @@ class Run:
                 yield there
 
     @asynccontextmanager
-    async def unit(self, name: str, connection: Connection) -> AsyncIterator[Finished]:
+    async def unit(self, name: str, connection: Connection) -> AsyncIterator[UnitResult]:
         """Run one unit of work in a transaction that also writes its line.
 
         Raises:
             Superseded: A newer attempt has begun or the clone has been dropped; nothing of the unit stays.
         """
-        finished = Finished()
+        finished = UnitResult()
         async with connection.transaction():
             held = await connection.fetchval(
-                _SQL["begin_unit"], self.target, self.attempt, leftover_name(self.transfer_id)
+                _SQL["begin_unit"], self.target, self.attempt, session_name(self.transfer_id)
             )
             if not held:
                 raise Superseded
@@ -133,6 +138,6 @@ class Run:
         self.meters.clone_rows.add(finished.rows)
 
 
-def leftover_name(transfer_id: UUID) -> str:
+def session_name(transfer_id: UUID) -> str:
     """Return the application name by which a drop finds what an attempt left running in the server."""
     return f"sb-transfer clone {transfer_id.hex}"

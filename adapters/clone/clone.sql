@@ -138,7 +138,7 @@ update control.clone_run set closed = true where transfer_id = $1 returning targ
 select e.schema_name from control.transfer t join control.environment e on e.environment_id = t.new_environment_id
 where t.transfer_id = $1
 
--- name: end_leftovers
+-- name: terminate_sessions
 -- End what an attempt left running in the server; closing the run comes right after, or waits for none.
 select pg_terminate_backend(pid) from pg_stat_activity
 where application_name = $1 and pid <> pg_backend_pid() and usename = current_user

@@ -7,7 +7,7 @@ from typing import Literal
 
 import asyncpg
 
-from adapters.clone.plan import Range
+from adapters.clone.plan import PageRange
 from adapters.postgres.connection import Connection, unless_lost
 from adapters.postgres.statements import load
 from adapters.schema import catalog
@@ -18,7 +18,7 @@ _CHUNKS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class CopyStream:
     """The way of some rows: read by a query, into columns of a table (all that are stored, when none is named)."""
 
     query: str
@@ -28,7 +28,7 @@ class Stream:
     binary: bool = True
 
 
-async def carry(source: Connection, target: Connection, stream: Stream) -> int:
+async def carry(source: Connection, target: Connection, stream: CopyStream) -> int:
     """Copy rows and return how many; both connections are in transactions of the caller.
 
     Raises:
@@ -48,7 +48,7 @@ async def carry(source: Connection, target: Connection, stream: Stream) -> int:
     try:
         async with unless_lost(target), asyncio.TaskGroup() as tasks:
             tasks.create_task(read())
-            told: str = await target.copy_to_table(
+            command_tag: str = await target.copy_to_table(
                 stream.table,
                 source=chunks(),
                 columns=list(stream.columns) or None,
@@ -57,11 +57,11 @@ async def carry(source: Connection, target: Connection, stream: Stream) -> int:
             )
     except BaseExceptionGroup as group:
         raise group.exceptions[0] from None  # the first ended the other
-    return int(told.rsplit(" ", 1)[1])
+    return int(command_tag.rsplit(" ", 1)[1])
 
 
 async def carry_ranges(
-    source: Connection, target: Connection, pieces: Sequence[Range], schemas: tuple[str, str], files: Sequence[int]
+    source: Connection, target: Connection, pieces: Sequence[PageRange], schemas: tuple[str, str], files: Sequence[int]
 ) -> int:
     """Copy ranges of pages from the first schema to the second, of another database, and return the rows.
 
@@ -84,7 +84,7 @@ async def carry_ranges(
         for piece, query in zip(pieces, queries, strict=True):
             columns = piece.load.names
             rows += await carry(
-                source, target, Stream(query["query"], piece.load.name, new, columns, piece.load.portable)
+                source, target, CopyStream(query["query"], piece.load.name, new, columns, piece.load.portable)
             )
         # Asked while the tables are locked by the reading, so they cannot be rewritten after the answer.
         rewritten = await source.fetchval(_SQL["rewritten"], old, names, list(files))

@@ -10,13 +10,14 @@ from uuid import uuid5
 
 import asyncpg
 
-from adapters.clone.attempt import Run, leftover_name
-from adapters.clone.partitioning import Division, divide
-from adapters.clone.plan import Course
+from adapters.clone.attempt import CloneAttempt, session_name
+from adapters.clone.partitioning import Partitioning, partition
+from adapters.clone.plan import ClonePlan
 from adapters.clone.throttle import Limits, Throttle
-from adapters.clone.units import Copying, Meanwhile, NotCarried
+from adapters.clone.units import CloneExecution, IdleWork, NotCarried
 from adapters.observability.metrics import UNMEASURED, Meters
 from adapters.postgres.connection import Connection, Pool, transaction, translated_errors
+from adapters.postgres.place import Move
 from adapters.postgres.shards import Cells, Guest, cell_of_new, note
 from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import await_no_disk, hold_backward, hold_forward, tell
@@ -48,7 +49,7 @@ class PostgresCloneEngine:
         limits: Limits = _NO_LIMITS,
         cells: Cells | None = None,
         meters: Meters = UNMEASURED,
-        meanwhile: Callable[[CloneAdministrations], Meanwhile] | None = None,
+        meanwhile: Callable[[CloneAdministrations], IdleWork] | None = None,
     ) -> None:
         """Prepare an engine.
 
@@ -84,41 +85,42 @@ class PostgresCloneEngine:
             Unavailable: The server went away; another attempt goes on.
         """
         began = time.monotonic()
-        run = await Run.begin(
+        attempt = await CloneAttempt.begin(
             self._pool,
             order.transfer_id,
-            order.source_schema,
-            order.target_schema,
+            Move.of(order),
             evening=order.evening,
             meters=self._meters,
             cells=self._cells,
-            source_cell=order.source_cell,
-            target_cell=order.target_cell,
         )
-        if run.result is not None:
-            return CloneFinished.model_validate_json(run.result)
+        if attempt.result is not None:
+            return CloneFinished.model_validate_json(attempt.result)
         meanwhile = self._meanwhile(order) if self._meanwhile else None
         try:
             with translated_errors():
-                async with run.pool.acquire() as connection:
+                async with attempt.pool.acquire() as connection:
                     version = await catalog.server_version(connection)
-                    plan = await self._blueprint(run, connection, version)
-                    course = Course(plan, await _division(connection, run, plan, self._parallelism))
+                    blueprint = await self._blueprint(attempt, connection, version)
+                    plan = ClonePlan(
+                        blueprint, await _keep_partitioning(connection, attempt, blueprint, self._parallelism)
+                    )
                 throttle = Throttle(self._limits, must_stop)
-                copying = Copying(run, course, self._parallelism, report, throttle=throttle, meanwhile=meanwhile)
-                await copying.everything()
+                execution = CloneExecution(
+                    attempt, plan, self._parallelism, report, throttle=throttle, meanwhile=meanwhile
+                )
+                await execution.run()
         except asyncpg.PostgresError as error:
             raise NotCarried(f"{error} The transfer is undone; ask support.") from error
         finally:
-            await self._add_seconds(run, time.monotonic() - began)
-        return await self._finish(run, plan, order.target_cell, meanwhile)
+            await self._add_seconds(attempt, time.monotonic() - began)
+        return await self._finish(attempt, blueprint, meanwhile)
 
-    async def _blueprint(self, run: Run, connection: Connection, version: int) -> catalog.Blueprint:
-        async with run.reading(connection) as there:
+    async def _blueprint(self, attempt: CloneAttempt, connection: Connection, version: int) -> catalog.Blueprint:
+        async with attempt.reading(connection) as there:
             if self._parallelism == 1:
-                return await catalog.draw_blueprint(there, run.source, version=version)
-            async with (run.source_pool or run.pool).acquire() as second:
-                return await catalog.draw_blueprint(there, run.source, version=version, second=second)
+                return await catalog.read_blueprint(there, attempt.source, version=version)
+            async with (attempt.source_pool or attempt.pool).acquire() as second:
+                return await catalog.read_blueprint(there, attempt.source, version=version, second=second)
 
     async def drop(self, order: DropClone) -> None:
         """Leave nothing of the clone.
@@ -134,7 +136,7 @@ class PostgresCloneEngine:
             cell = await cell_of_new(connection, transfer)
             reserved = await connection.fetchval(_SQL["reserved_schema"], order.transfer_id)
             async with self._cells.backward(connection, cell, transfer) as there:
-                await there.execute(_SQL["end_leftovers"], leftover_name(order.transfer_id))
+                await there.execute(_SQL["terminate_sessions"], session_name(order.transfer_id))
         pool = self._cells.pool(cell)
         async with transaction(pool) as there:
             schema = await there.fetchval(_SQL["close_run"], order.transfer_id) or reserved
@@ -155,44 +157,54 @@ class PostgresCloneEngine:
             async with self._cells.backward(connection, cell, transfer) as there:
                 await there.execute(_SQL["forget_run"], order.transfer_id)
 
-    async def _add_seconds(self, run: Run, seconds: float) -> None:
+    async def _add_seconds(self, attempt: CloneAttempt, seconds: float) -> None:
         try:
-            async with transaction(run.pool) as connection:
+            async with transaction(attempt.pool) as connection:
                 await await_no_disk(connection)
-                await connection.execute(_SQL["add_seconds"], run.target, seconds)
+                await connection.execute(_SQL["add_seconds"], attempt.target, seconds)
         except Unavailable:
             return  # the time of an attempt that the server did not survive is not worth another failure
 
-    async def _finish(self, run: Run, plan: catalog.Blueprint, cell: str, meanwhile: Meanwhile | None) -> CloneFinished:
+    async def _finish(
+        self, attempt: CloneAttempt, blueprint: catalog.Blueprint, meanwhile: IdleWork | None
+    ) -> CloneFinished:
+        shard = attempt.move.new.shard
         async with transaction(self._pool) as connection:
-            transfer = await hold_forward(connection, run.transfer_id, evening=run.evening)
-            async with self._cells.forward(connection, cell, transfer) as books:
-                done = await books.fetchval(_SQL["hold_run"], run.target, run.attempt)
+            transfer = await hold_forward(connection, attempt.transfer_id, evening=attempt.evening)
+            async with self._cells.forward(connection, shard, transfer) as books:
+                done = await books.fetchval(_SQL["hold_run"], attempt.target, attempt.attempt)
                 if done is None:
                     raise Superseded
-                if done != len(run.done):  # the server crashed before the last units had reached its disk
+                if done != len(attempt.done):  # the server crashed before the last units had reached its disk
                     raise Unavailable("The database has lost the end of the clone. It is tried again by itself.")
                 # This commit waits for the disk, and so for every unit before it.
-                seconds = await books.fetchval(_SQL["add_seconds"], run.target, 0.0)
+                seconds = await books.fetchval(_SQL["add_seconds"], attempt.target, 0.0)
                 building = EnvironmentStatus.BUILDING
-                await note(books, cell, Guest(transfer["new_environment_id"], run.target, run.transfer_id, building))
+                await note(
+                    books, shard, Guest(transfer["new_environment_id"], attempt.target, attempt.transfer_id, building)
+                )
             finished = CloneFinished(
-                tables=len(plan.tables),
-                rows=sum(unit.rows for unit in run.done.values()),
-                bytes=sum(load.bytes for load in plan.loads),
+                tables=len(blueprint.tables),
+                rows=sum(unit.rows for unit in attempt.done.values()),
+                bytes=sum(load.bytes for load in blueprint.loads),
                 seconds=round(seconds, 3),
             )
             if meanwhile is not None:
                 await meanwhile.keep(connection)
             await connection.execute(
-                _SQL["finish_run"], run.transfer_id, finished.tables, finished.rows, finished.bytes, finished.seconds
+                _SQL["finish_run"],
+                attempt.transfer_id,
+                finished.tables,
+                finished.rows,
+                finished.bytes,
+                finished.seconds,
             )
             await tell(
                 connection,
-                run.transfer_id,
+                attempt.transfer_id,
                 "clone_finished",
                 detail=finished.model_dump(),
-                event_key=uuid5(run.transfer_id, f"clone_finished {run.evening}"),
+                event_key=uuid5(attempt.transfer_id, f"clone_finished {attempt.evening}"),
             )
         self._meters.clone_seconds.record(finished.seconds)
         return finished
@@ -204,15 +216,17 @@ async def _drop_some(pool: Pool, order: DropClone, schema: str) -> int:
         return dropped
 
 
-async def _division(connection: Connection, run: Run, plan: catalog.Blueprint, parallelism: int) -> Division:
+async def _keep_partitioning(
+    connection: Connection, attempt: CloneAttempt, blueprint: catalog.Blueprint, parallelism: int
+) -> Partitioning:
     """Divide the work, or return how the first attempt has divided it."""
     replica = bool(await connection.fetchval(_SQL["is_superuser"]))
     if not replica and connection.get_server_version().major >= _SET_ON_PARAMETER:
         replica = bool(await connection.fetchval(_SQL["replica_role_allowed"]))
-    drawn = divide(plan, replica=replica, parallelism=parallelism)
+    drawn = partition(blueprint, replica=replica, parallelism=parallelism)
     async with connection.transaction():
         await await_no_disk(connection)
-        kept = await connection.fetchval(_SQL["keep_plan"], run.target, run.attempt, drawn.to_json())
+        kept = await connection.fetchval(_SQL["keep_plan"], attempt.target, attempt.attempt, drawn.to_json())
     if kept is None:
         raise Superseded
-    return Division.from_json(kept)
+    return Partitioning.from_json(kept)

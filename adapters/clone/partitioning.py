@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from adapters.schema.catalog import Blueprint, Load
+from adapters.schema.catalog import Blueprint, StoredTable
 
 # A family of tables below this shares a unit with others: a transaction for each of 500 near-empty tables would cost
 # more than their rows.
@@ -16,12 +16,12 @@ _TABLE_BYTES = 64 * 1024
 # bookkeeping does not show; a huge schema gets larger ones, so that there are never more than about a thousand.
 _RANGE_BYTES = 16 * 1024 * 1024
 _MOST_RANGES = 1024
-# Of `Index.disorder`: rows that were added at the end, but for a few.
+# Of `IndexDefinition.disorder`: rows that were added at the end, but for a few.
 _IN_ORDER = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Division:
+class Partitioning:
     """Which families are small, in which batches, and where the other tables are cut.
 
     `cuts` maps a large table to the pages at which its ranges begin, with the end of the last one behind them.
@@ -48,7 +48,7 @@ class Division:
         )
 
     @classmethod
-    def from_json(cls, text: str) -> "Division":
+    def from_json(cls, text: str) -> "Partitioning":
         """Return what an earlier attempt has kept."""
         kept = json.loads(text)
         return cls(
@@ -60,41 +60,41 @@ class Division:
         )
 
 
-def divide(plan: Blueprint, *, replica: bool, parallelism: int = 1) -> Division:
+def partition(blueprint: Blueprint, *, replica: bool, parallelism: int = 1) -> Partitioning:
     """Divide tables by their size.
 
     Args:
-        plan: What there is to make; its tables that hold rows, and every family, those without rows included.
+        blueprint: What there is to make; its tables that hold rows, and every family, those without rows included.
         replica: Whether rows may be loaded without firing the checks of foreign keys.
         parallelism: Connections to keep busy.
     """
-    every = plan.loads
-    families = [*(index.family for index in plan.indexes), *(item.family for item in plan.constraints)]
+    loads = blueprint.loads
+    families = [*(index.family for index in blueprint.indexes), *(item.family for item in blueprint.constraints)]
     sizes = dict.fromkeys(families, 0)
-    for load in every:
+    for load in loads:
         sizes[load.family] = sizes.get(load.family, 0) + load.bytes
     range_bytes = max(_RANGE_BYTES, sum(sizes.values()) // _MOST_RANGES)
-    return Division(
+    return Partitioning(
         replica=replica,
         batches=tuple(_batches(sizes, parallelism)),
-        cuts={load.table: _cuts(load, range_bytes) for load in every if sizes[load.family] >= _SMALL_BYTES},
-        filenodes={load.table: load.filenode for load in every},
-        keyed=frozenset(_keyed(plan, sizes)) if replica else frozenset(),
+        cuts={load.table: _cuts(load, range_bytes) for load in loads if sizes[load.family] >= _SMALL_BYTES},
+        filenodes={load.table: load.filenode for load in loads},
+        keyed=frozenset(_keyed(blueprint, sizes)) if replica else frozenset(),
     )
 
 
-def _keyed(plan: Blueprint, sizes: dict[str, int]) -> Iterator[str]:
+def _keyed(blueprint: Blueprint, sizes: dict[str, int]) -> Iterator[str]:
     """Choose the families that get their keys before their rows, so that others may refer to them at once.
 
     A larger table that refers to one would else wait for its rows and the build of its key, and connections with it.
     Rows that come in the order of a key find their place in it at no great cost; others would not.
     """
     referring = dict.fromkeys(sizes, 0)
-    for item in plan.constraints:
+    for item in blueprint.constraints:
         if item.foreign_key and item.at_once and item.referred in referring and item.referred != item.family:
             referring[item.referred] += sizes[item.family]
     for family, size in sizes.items():
-        indexes = [index for index in plan.indexes if index.family == family]
+        indexes = [index for index in blueprint.indexes if index.family == family]
         keys = [index for index in indexes if index.constraint]
         in_order = keys and all(key.disorder < _IN_ORDER for key in keys)
         if (
@@ -122,6 +122,6 @@ def _batches(sizes: dict[str, int], parallelism: int) -> Iterable[tuple[str, ...
         yield tuple(batch)
 
 
-def _cuts(load: Load, range_bytes: int) -> tuple[int, ...]:
+def _cuts(load: StoredTable, range_bytes: int) -> tuple[int, ...]:
     step = max(1, load.pages * range_bytes // max(load.bytes, 1))
     return (*range(0, load.pages, step), load.pages)

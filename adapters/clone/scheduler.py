@@ -1,10 +1,10 @@
-"""Units of work in the order that they need, side by side, the longest way to the end first."""
+"""Units of work in the order that they need, side by side, the critical path first."""
 
 import asyncio
 import heapq
 from collections.abc import Awaitable, Callable, Container, Iterable
 from dataclasses import dataclass
-from functools import cache
+from graphlib import TopologicalSorter
 
 from adapters.postgres.connection import Connection, Pool
 from domain.errors import WorkerStopping
@@ -14,7 +14,7 @@ Work = Callable[[Connection], Awaitable[int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class CloneUnit:
     """One transaction's work. It returns the rows that it has copied."""
 
     name: str
@@ -25,10 +25,10 @@ class Unit:
     after: frozenset[str] = frozenset()
 
 
-class Schedule:
+class UnitScheduler:
     """Units that wait for one another, without a circle."""
 
-    def __init__(self, units: Iterable[Unit], done: Container[str], must_stop: MustStop) -> None:
+    def __init__(self, units: Iterable[CloneUnit], done: Container[str], must_stop: MustStop) -> None:
         """Take the units, in any order, the names of those that need not run again, and whom to ask before each."""
         self._must_stop = must_stop
         every = {unit.name: unit for unit in units}
@@ -37,14 +37,12 @@ class Schedule:
             for needed in unit.after:
                 dependents[needed].append(unit.name)
 
-        @cache
-        def way_to_the_end(name: str) -> int:
-            return every[name].cost + max((way_to_the_end(other) for other in dependents[name]), default=0)
-
-        # From the end, so that a long chain does not recurse deeply: each name's dependents are known before it.
-        for name in _backwards(every):
-            way_to_the_end(name)
-        self._priority = {name: -way_to_the_end(name) for name in every}
+        # The cost of the longest chain that begins with a unit: what waits for it is reckoned before it.
+        critical_path: dict[str, int] = {}
+        for name in TopologicalSorter(dependents).static_order():
+            longest = max((critical_path[other] for other in dependents[name]), default=0)
+            critical_path[name] = every[name].cost + longest
+        self._priority = {name: -cost for name, cost in critical_path.items()}
         self._units = {name: unit for name, unit in every.items() if name not in done}
         self._dependents = dependents
         self._missing = {
@@ -65,7 +63,7 @@ class Schedule:
         pool: Pool,
         parallelism: int,
         ready: Callable[[Connection], Awaitable[None]],
-        take: Callable[[Unit, Connection], Awaitable[None]],
+        take: Callable[[CloneUnit, Connection], Awaitable[None]],
         idle: Callable[[Connection], Awaitable[bool]],
     ) -> None:
         """Run every unit on up to `parallelism` connections; the first failure stops the others and is raised.
@@ -102,7 +100,7 @@ class Schedule:
         if self._left:
             raise WorkerStopping
 
-    async def _next(self, idle: Callable[[], Awaitable[bool]]) -> Unit | None:
+    async def _next(self, idle: Callable[[], Awaitable[bool]]) -> CloneUnit | None:
         while True:
             if not self._settled and await idle():
                 continue
@@ -119,7 +117,7 @@ class Schedule:
         """Tell whether a connection that asks for a unit need not wait for the answer."""
         return bool(self._ready) or not self._left or self._must_stop()
 
-    async def _finished(self, unit: Unit) -> None:
+    async def _finished(self, unit: CloneUnit) -> None:
         async with self._changed:
             self._left -= 1
             for name in self._dependents[unit.name]:
@@ -128,21 +126,3 @@ class Schedule:
                     if not self._missing[name]:
                         heapq.heappush(self._ready, (self._priority[name], name))
             self._changed.notify_all()
-
-
-def _backwards(units: dict[str, Unit]) -> list[str]:
-    """Return the names so that each comes after all that wait for it."""
-    missing = {name: len(unit.after) for name, unit in units.items()}
-    waiting: dict[str, list[str]] = {name: [] for name in units}
-    for unit in units.values():
-        for needed in unit.after:
-            waiting[needed].append(unit.name)
-    order = [name for name, count in missing.items() if not count]
-    for name in order:
-        for other in waiting[name]:
-            missing[other] -= 1
-            if not missing[other]:
-                order.append(other)
-    if len(order) != len(units):
-        raise AssertionError("units wait for one another in a circle")
-    return order[::-1]

@@ -8,10 +8,10 @@ from typing import Protocol
 
 import asyncpg
 
-from adapters.clone.attempt import Run
+from adapters.clone.attempt import CloneAttempt
 from adapters.clone.copy_stream import carry_ranges
-from adapters.clone.plan import Course, Range
-from adapters.clone.scheduler import Schedule, Unit, Work
+from adapters.clone.plan import ClonePlan, PageRange
+from adapters.clone.scheduler import CloneUnit, UnitScheduler, Work
 from adapters.clone.throttle import Throttle
 from adapters.postgres.connection import Connection
 from adapters.postgres.statements import load
@@ -35,7 +35,7 @@ _NOT_YET = (
 _STRUCTURE = "structure"
 
 
-class Meanwhile(Protocol):
+class IdleWork(Protocol):
     """What is done with connections while there is nothing to copy on them."""
 
     async def piece(self, there: Connection) -> bool:
@@ -51,21 +51,21 @@ class NotCarried(TransferError):
     """Something in the environment could not be made again. The transfer is undone; the message names it."""
 
 
-class Copying:
+class CloneExecution:
     """Runs what earlier attempts have not finished."""
 
     def __init__(
         self,
-        run: Run,
-        course: Course,
+        attempt: CloneAttempt,
+        plan: ClonePlan,
         parallelism: int,
         report: ReportProgress,
         *,
         throttle: Throttle,
-        meanwhile: Meanwhile | None = None,
+        meanwhile: IdleWork | None = None,
     ) -> None:
-        self._run = run
-        self._course = course
+        self._attempt = attempt
+        self._plan = plan
         self._parallelism = parallelism
         self._throttle = throttle
         self._meanwhile = meanwhile
@@ -73,13 +73,13 @@ class Copying:
         self._report = report
         self._began = time.monotonic()
         self._phase = "tables"
-        loads = course.plan.loads
-        self._rows_total = sum(load_.rows_estimate for load_ in loads)
-        self._bytes_total = sum(load_.bytes for load_ in loads)
+        loads = plan.blueprint.loads
+        self._rows_total = sum(stored.rows_estimate for stored in loads)
+        self._bytes_total = sum(stored.bytes for stored in loads)
         self._units_of_table: dict[str, list[str]] = {}
-        self._schedule = Schedule((), run.done, throttle.must_stop)
+        self._schedule = UnitScheduler((), attempt.done, throttle.must_stop)
 
-    async def everything(self) -> None:
+    async def run(self) -> None:
         """Run every unit of work; report twice a second meanwhile, and at the end.
 
         Raises:
@@ -87,9 +87,11 @@ class Copying:
             Superseded: A newer attempt has begun, or the transfer is being undone.
             WorkerStopping: This process is to end, and every unit that had begun is finished.
         """
-        self._schedule = Schedule(self._units(), self._run.done, self._throttle.must_stop)
-        async with self._telling():
-            await self._schedule.run(self._run.pool, self._parallelism, self._throttle.let_pass, self._take, self._idle)
+        self._schedule = UnitScheduler(self._units(), self._attempt.done, self._throttle.must_stop)
+        async with self._reporting():
+            await self._schedule.run(
+                self._attempt.pool, self._parallelism, self._throttle.let_pass, self._take, self._idle
+            )
 
     async def _idle(self, connection: Connection) -> bool:
         """Use a connection for which there is nothing to copy, once a large table is on its way."""
@@ -98,52 +100,52 @@ class Copying:
         await self._throttle.let_pass(connection)
         if self._throttle.must_stop():
             return False
-        async with self._run.reading(connection) as there:
+        async with self._attempt.reading(connection) as there:
             return await self._meanwhile.piece(there)
 
-    async def _take(self, unit: Unit, connection: Connection) -> None:
+    async def _take(self, unit: CloneUnit, connection: Connection) -> None:
         self._phase = unit.phase
-        self._rows_begun |= unit.phase == "rows" and bool(self._course.large)
-        async with self._run.unit(unit.name, connection) as finished:
-            await catalog.enter(connection, self._run.target)
+        self._rows_begun |= unit.phase == "rows" and bool(self._plan.large)
+        async with self._attempt.unit(unit.name, connection) as finished:
+            await catalog.enter(connection, self._attempt.target)
             finished.rows = await unit.work(connection)
             finished.bytes = unit.bytes
 
     # --- what there is to do -----------------------------------------------------------------------------------------
 
-    def _units(self) -> Iterator[Unit]:
-        course = self._course
-        yield Unit(_STRUCTURE, "tables", self._structure)
+    def _units(self) -> Iterator[CloneUnit]:
+        plan = self._plan
+        yield CloneUnit(_STRUCTURE, "tables", self._structure)
         shaped: list[str] = [_STRUCTURE]
-        for number, batch in enumerate(course.division.batches):
+        for number, batch in enumerate(plan.partitioning.batches):
             unit = self._small(number, batch)
             shaped.append(unit.name)
             yield unit
-        for family in course.large:
+        for family in plan.large:
             yield from self._large(family)
             shaped.append(f"keys {family}")
-        declared, validations = course.late()
+        declared, validations = plan.late()
         if validations:
-            yield Unit("constraints", "constraints", self._statements(declared), after=frozenset(shaped))
+            yield CloneUnit("constraints", "constraints", self._statements(declared), after=frozenset(shaped))
             shaped, declared = ["constraints"], []
-        sizes = {load_.table: load_.bytes for load_ in course.plan.loads}
+        sizes = {stored.table: stored.bytes for stored in plan.blueprint.loads}
         for table, statements in validations.items():
             shaped.append(f"validate {table}")
             work = self._statements(statements)
-            yield Unit(shaped[-1], "constraints", work, sizes.get(table, 0), after=frozenset({"constraints"}))
-        yield Unit("finish", "finish", self._finish(declared), after=frozenset(shaped))
+            yield CloneUnit(shaped[-1], "constraints", work, sizes.get(table, 0), after=frozenset({"constraints"}))
+        yield CloneUnit("finish", "finish", self._finish(declared), after=frozenset(shaped))
         yield from self._statistics()
 
-    def _small(self, number: int, batch: tuple[str, ...]) -> Unit:
+    def _small(self, number: int, batch: tuple[str, ...]) -> CloneUnit:
         """Make everything of some small tables in one transaction."""
-        course = self._course
-        loads = course.loads_of(batch)
+        plan = self._plan
+        loads = plan.loads_of(batch)
         name = f"small tables {number}"
-        for load_ in loads:
-            self._units_of_table[load_.table] = [name]
-        rows = self._rows([Range(load_, 0, load_.pages) for load_ in loads])
-        bare = course.bare_of(batch)
-        rest = [*(index.statement for index in course.indexes_of(batch)), *course.keys_of(batch)]
+        for stored in loads:
+            self._units_of_table[stored.table] = [name]
+        rows = self._rows([PageRange(stored, 0, stored.pages) for stored in loads])
+        bare = plan.bare_of(batch)
+        rest = [*(index.statement for index in plan.indexes_of(batch)), *plan.keys_of(batch)]
 
         async def work(connection: Connection) -> int:
             await self._make(connection, bare)
@@ -151,86 +153,86 @@ class Copying:
             await self._make(connection, rest)
             return copied
 
-        size = sum(load_.bytes for load_ in loads)
-        return Unit(name, "rows", work, size, size, frozenset({_STRUCTURE}))
+        size = sum(stored.bytes for stored in loads)
+        return CloneUnit(name, "rows", work, size, size, frozenset({_STRUCTURE}))
 
-    def _large(self, family: str) -> Iterator[Unit]:
-        course = self._course
+    def _large(self, family: str) -> Iterator[CloneUnit]:
+        plan = self._plan
         begin = frozenset({_STRUCTURE})
-        references = course.references_of(family)
+        references = plan.references_of(family)
         if references:
             needed = {name for item in references if (name := self._keys_unit(item.referred))}
             work = self._statements([item.statement for item in references])
-            yield Unit(f"references {family}", "constraints", work, after=begin | needed)
+            yield CloneUnit(f"references {family}", "constraints", work, after=begin | needed)
             begin = frozenset({f"references {family}"})
         # After those, though it needs none of them: whoever refers to this family comes after its key, so two units
         # never want the same tables for themselves in another order.
-        if keys := course.keys_before_rows(family):
-            yield Unit(f"key {family}", "tables", self._statements(keys), after=begin)
+        if keys := plan.keys_before_rows(family):
+            yield CloneUnit(f"key {family}", "tables", self._statements(keys), after=begin)
             begin = frozenset({f"key {family}"})
         loaded: list[str] = []
-        for load_ in course.loads_of([family]):
-            mine = self._units_of_table.setdefault(load_.table, [])
+        for stored in plan.loads_of([family]):
+            mine = self._units_of_table.setdefault(stored.table, [])
             # One after the other, so that rows lie as they did: what is sorted in the source is sorted here. Two
             # connections would load one table a third faster and lay its rows down by turns, and every index that
             # follows the order of the rows would take twice as long to build, and be slower to use ever after.
             before = begin
-            for piece in course.ranges_of(load_):
-                name = f"rows {load_.table} {piece.start}"
-                size = load_.bytes * (piece.end - piece.start) // max(load_.pages, 1)
-                yield Unit(name, "rows", self._rows([piece]), size, size, before)
+            for piece in plan.ranges_of(stored):
+                name = f"rows {stored.table} {piece.start}"
+                size = stored.bytes * (piece.end - piece.start) // max(stored.pages, 1)
+                yield CloneUnit(name, "rows", self._rows([piece]), size, size, before)
                 mine.append(name)
                 before = begin | {name}
             loaded += mine
         built: list[str] = []
-        for index in course.builds_of(family):
+        for index in plan.builds_of(family):
             built.append(f"index {index.name}")
-            yield Unit(
+            yield CloneUnit(
                 built[-1], "indexes", self._index(index.statement), index.effort, after=begin | frozenset(loaded)
             )
         # Not while indexes are built: a transaction that has built one and then wants the whole table for itself would
         # wait for another build on it, and that one for the first.
-        rest = self._statements(course.keys_of([family]))
-        yield Unit(f"keys {family}", "constraints", rest, after=begin | frozenset(loaded) | frozenset(built))
+        rest = self._statements(plan.keys_of([family]))
+        yield CloneUnit(f"keys {family}", "constraints", rest, after=begin | frozenset(loaded) | frozenset(built))
 
     def _keys_unit(self, family: str | None) -> str | None:
         """Return the unit after which a family can be referred to; None for a table outside the schema."""
-        if family in self._course.small:
-            return f"small tables {self._course.small[family]}"
-        if family in self._course.division.keyed:
+        if family in self._plan.small:
+            return f"small tables {self._plan.small[family]}"
+        if family in self._plan.partitioning.keyed:
             return f"key {family}"
-        return f"keys {family}" if family in self._course.large else None
+        return f"keys {family}" if family in self._plan.large else None
 
-    def _statistics(self) -> Iterator[Unit]:
-        loads = [load_ for load_ in self._course.plan.loads if load_.pages]
-        single = [[load_] for load_ in loads if load_.family not in self._course.small]
-        small = [load_ for load_ in loads if load_.family in self._course.small]
+    def _statistics(self) -> Iterator[CloneUnit]:
+        loads = [stored for stored in self._plan.blueprint.loads if stored.pages]
+        single = [[stored] for stored in loads if stored.family not in self._plan.small]
+        small = [stored for stored in loads if stored.family in self._plan.small]
         at_once = min(_ANALYZE_TABLES, -(-len(small) // self._parallelism)) or 1
         many = [small[first : first + at_once] for first in range(0, len(small), at_once)]
         for number, tables in enumerate([*single, *many]):
-            work = self._know([load_.name for load_ in tables])
-            size = sum(load_.bytes for load_ in tables)
-            yield Unit(f"statistics {number}", "statistics", work, size, after=frozenset({"finish"}))
+            work = self._know([stored.name for stored in tables])
+            size = sum(stored.bytes for stored in tables)
+            yield CloneUnit(f"statistics {number}", "statistics", work, size, after=frozenset({"finish"}))
 
     # --- how far it is -----------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def _telling(self) -> AsyncIterator[None]:
-        async def keep_telling() -> None:
+    async def _reporting(self) -> AsyncIterator[None]:
+        async def keep_reporting() -> None:
             while True:
                 self._report(self._progress())
                 await asyncio.sleep(_REPORT_SECONDS)
 
-        teller = asyncio.create_task(keep_telling())
+        reporter = asyncio.create_task(keep_reporting())
         try:
             yield
         finally:
-            teller.cancel()
-            await asyncio.wait([teller])
+            reporter.cancel()
+            await asyncio.wait([reporter])
         self._report(self._progress())
 
     def _progress(self) -> CloneProgress:
-        done = self._run.done
+        done = self._attempt.done
         rows = sum(unit.rows for unit in done.values())
         return CloneProgress(
             phase=self._throttle.paused or self._phase,
@@ -246,15 +248,15 @@ class Copying:
     # --- what a unit runs --------------------------------------------------------------------------------------------
 
     async def _structure(self, connection: Connection) -> int:
-        plan, target = self._course.plan, self._run.target
+        blueprint, target = self._plan.blueprint, self._attempt.target
         await connection.execute(await connection.fetchval(_SQL["create_schema"], target))
-        async with self._run.reading(connection) as there:
-            comment = await catalog.schema_comment(there, self._run.source)
+        async with self._attempt.reading(connection) as there:
+            comment = await catalog.schema_comment(there, self._attempt.source)
         if comment is not None:
             await connection.execute(await connection.fetchval(_SQL["comment_schema"], target, comment))
-        tables, rest = self._course.bare_first()
-        await self._make(connection, [*plan.types, *plan.sequences, *plan.functions, *tables])
-        await self._make(connection, [*plan.attachments, *rest])
+        tables, rest = self._plan.bare_first()
+        await self._make(connection, [*blueprint.types, *blueprint.sequences, *blueprint.functions, *tables])
+        await self._make(connection, [*blueprint.attachments, *rest])
         return 0
 
     async def _make(self, connection: Connection, statements: list[str]) -> None:
@@ -290,21 +292,21 @@ class Copying:
 
         return work
 
-    def _rows(self, pieces: Iterable[Range]) -> Work:
+    def _rows(self, pieces: Iterable[PageRange]) -> Work:
         chosen = [piece for piece in pieces if piece.end > piece.start]
 
         async def work(connection: Connection) -> int:
             if not chosen:
                 return 0
-            if self._run.across:
+            if self._attempt.across:
                 return await self._carried(connection, chosen)
             rows: int = await connection.fetchval(
                 _SQL["copy_ranges"],
-                self._run.source,
-                self._run.target,
-                self._course.division.replica,
+                self._attempt.source,
+                self._attempt.target,
+                self._plan.partitioning.replica,
                 [piece.load.name for piece in chosen],
-                [self._course.division.filenodes[piece.load.table] for piece in chosen],
+                [self._plan.partitioning.filenodes[piece.load.table] for piece in chosen],
                 [piece.load.columns for piece in chosen],
                 [piece.load.expressions for piece in chosen],
                 [piece.start for piece in chosen],
@@ -314,15 +316,15 @@ class Copying:
 
         return work
 
-    async def _carried(self, connection: Connection, pieces: list[Range]) -> int:
+    async def _carried(self, connection: Connection, pieces: list[PageRange]) -> int:
         """Carry rows from another database."""
-        run, division = self._run, self._course.division
-        if division.replica:
+        attempt, partitioning = self._attempt, self._plan.partitioning
+        if partitioning.replica:
             await connection.execute(_SQL["past_triggers"], "replica")
-        files = [division.filenodes[piece.load.table] for piece in pieces]
-        async with run.reading(connection) as there:
-            rows = await carry_ranges(there, connection, pieces, (run.source, run.target), files)
-        if division.replica:
+        files = [partitioning.filenodes[piece.load.table] for piece in pieces]
+        async with attempt.reading(connection) as there:
+            rows = await carry_ranges(there, connection, pieces, (attempt.source, attempt.target), files)
+        if partitioning.replica:
             await connection.execute(_SQL["past_triggers"], "origin")
         return rows
 
@@ -339,17 +341,19 @@ class Copying:
 
     def _finish(self, declared: list[str]) -> Work:
         """Declare the last constraints, make what hangs on whole tables, and put the sequences where they stand."""
-        plan, run = self._course.plan, self._run
+        blueprint, attempt = self._plan.blueprint, self._attempt
 
         async def work(connection: Connection) -> int:
             await self._make(connection, declared)
-            await self._make(connection, [*plan.views, *plan.view_functions])
-            await self._make(connection, [*plan.attached, *plan.comments, *plan.grants, *plan.owners])
-            if run.across:
-                async with run.reading(connection) as there:
-                    await catalog.stand_as(there, run.source, connection, run.target)
+            await self._make(connection, [*blueprint.views, *blueprint.view_functions])
+            await self._make(
+                connection, [*blueprint.attached, *blueprint.comments, *blueprint.grants, *blueprint.owners]
+            )
+            if attempt.across:
+                async with attempt.reading(connection) as there:
+                    await catalog.copy_sequence_positions(there, attempt.source, connection, attempt.target)
                 return 0
-            for statement in await catalog.position_statements(connection, run.source, run.target):
+            for statement in await catalog.position_statements(connection, attempt.source, attempt.target):
                 await connection.execute(statement)
             return 0
 
@@ -359,13 +363,13 @@ class Copying:
         """Let the planner know the tables: by what it knows of the source's, or by a look at the rows."""
 
         async def work(connection: Connection) -> int:
-            told: set[str] = set()
-            if connection.get_server_version().major >= _STATISTICS_CARRIED and not self._run.across:
-                source, target = self._run.source, self._run.target
-                told = {row["name"] for row in await connection.fetch(_SQL["copy_statistics"], source, target, tables)}
-            unknown = [table for table in tables if table not in told]
+            known: set[str] = set()
+            if connection.get_server_version().major >= _STATISTICS_CARRIED and not self._attempt.across:
+                source, target = self._attempt.source, self._attempt.target
+                known = {row["name"] for row in await connection.fetch(_SQL["copy_statistics"], source, target, tables)}
+            unknown = [table for table in tables if table not in known]
             if unknown:
-                await connection.execute(await connection.fetchval(_SQL["analyze"], self._run.target, unknown))
+                await connection.execute(await connection.fetchval(_SQL["analyze"], self._attempt.target, unknown))
             return 0
 
         return work

@@ -34,7 +34,7 @@ _SECOND_HALF = ("indexes", "views", "attached", "comments", "owners", "grants")
 
 
 @dataclass(frozen=True, slots=True)
-class Bare:
+class TableDefinition:
     """A table without its rows; `alone`: it can be made at any time after types and functions, beside others."""
 
     name: str
@@ -45,7 +45,7 @@ class Bare:
 
 
 @dataclass(frozen=True, slots=True)
-class Index:
+class IndexDefinition:
     """An index of a table and what has to follow once it is built.
 
     `bytes` are the table's. `disorder` is 0 where its rows lie in the index's order, and up to 1 where they do not.
@@ -67,7 +67,7 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
-class Constraint:
+class ConstraintDefinition:
     """A check or a foreign key (`referred` is the family it refers to)."""
 
     table: str
@@ -80,7 +80,7 @@ class Constraint:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class StoredTable:
     """A table with rows of its own; `bytes` with what is kept out of line, `pages` of the main fork.
 
     `portable`: its rows in binary mean the same in another database. `names` are those of `columns`, bare.
@@ -107,11 +107,11 @@ class Blueprint:
     sequences: list[str]
     functions: list[str]
     view_functions: list[str]
-    tables: list[Bare]
+    tables: list[TableDefinition]
     attachments: list[str]
-    loads: list[Load]
-    indexes: list[Index]
-    constraints: list[Constraint]
+    loads: list[StoredTable]
+    indexes: list[IndexDefinition]
+    constraints: list[ConstraintDefinition]
     views: list[str]
     attached: list[str]
     comments: list[str]
@@ -155,7 +155,7 @@ async def inspect_schema(connection: Connection, schema: str) -> list[Obstacle]:
             found += [Obstacle(**row) for row in await connection.fetch(_OBSTACLES["published_schema"], schema)]
         if found:
             return found  # drawing it may fail on what was found
-        found += _naming_themselves(await draw_blueprint(connection, schema), schema)
+        found += _naming_themselves(await read_blueprint(connection, schema), schema)
         for view in await connection.fetch(_OBSTACLES["staleness"], schema):
             if (why := await _staleness(connection, view["statement"])) is not None:
                 found.append(Obstacle(what=view["what"], why=why))
@@ -186,28 +186,23 @@ def _naming_themselves(plan: Blueprint, schema: str) -> list[Obstacle]:
     ]
 
 
-async def measure_schema(connection: Connection, schema: str) -> tuple[int, int, int]:
-    """Return the number of tables, the planner's estimate of the rows, and the size in bytes with indexes."""
-    row = await connection.fetchrow(_SQL["measure"], schema)
-    assert row is not None, "an aggregate always has a row"  # noqa: S101 - tells the type checker what SQL guarantees
-    return row["tables"], row["rows_estimate"], row["bytes_total"]
-
-
-async def schema_exists(connection: Connection, schema: str) -> bool:
-    """Tell whether the schema is there."""
-    found: bool = await connection.fetchval(_SQL["environment_exists"], schema)
-    return found
-
-
 async def schema_comment(connection: Connection, schema: str) -> str | None:
     """Return the comment on the schema itself."""
     comment: str | None = await connection.fetchval(_SQL["schema_comment"], schema)
     return comment
 
 
-async def schema_grants(connection: Connection, source: str, target: str) -> list[str]:
-    """Return the source schema's own rights as statements for the target schema."""
-    return [row["statement"] for row in await connection.fetch(_SQL["schema_grants"], source, target)]
+async def apply_schema_grants(target: Connection, schema: str, copy: str, *, source: Connection | None = None) -> None:
+    """Give a copy's schema the rights that the source's carries, inside the caller's transaction.
+
+    They are given when people may look, not while it is being built. `source` is connected to the source's database,
+    when that is another one.
+    """
+    for row in await (source or target).fetch(_SQL["schema_rights"], schema):
+        statement = await target.fetchval(
+            _SQL["schema_grant"], copy, row["privilege"], row["grantee"], row["grantable"]
+        )
+        await target.execute(statement)
 
 
 async def position_statements(connection: Connection, source: str, target: str) -> list[str]:
@@ -215,7 +210,7 @@ async def position_statements(connection: Connection, source: str, target: str) 
     return [row["statement"] for row in await connection.fetch(_SQL["positions"], source, target)]
 
 
-async def stand_as(source: Connection, schema: str, target: Connection, copy: str) -> None:
+async def copy_sequence_positions(source: Connection, schema: str, target: Connection, copy: str) -> None:
     """Put the sequences of a copy in another database where the source's stand."""
     for part in await source.fetch(_SQL["standing"], schema):
         rows = await source.fetch(part["statement"])
@@ -223,20 +218,12 @@ async def stand_as(source: Connection, schema: str, target: Connection, copy: st
         await target.execute(_SQL["stand"], copy, *columns)
 
 
-async def schema_grants_across(source: Connection, schema: str, target: Connection, copy: str) -> list[str]:
-    """Return the source schema's own rights as statements for a copy in another database."""
-    return [
-        await target.fetchval(_SQL["schema_grant"], copy, row["privilege"], row["grantee"], row["grantable"])
-        for row in await source.fetch(_SQL["schema_rights"], schema)
-    ]
-
-
 async def server_version(connection: Connection) -> int:
     """Return the server's version as it counts itself, e.g. 150014."""
     return int(await connection.fetchval("select current_setting('server_version_num')"))
 
 
-async def draw_blueprint(
+async def read_blueprint(
     connection: Connection, schema: str, *, version: int = 0, second: Connection | None = None
 ) -> Blueprint:
     """Read the whole schema from the catalog; the caller keeps it from changing meanwhile.
@@ -278,12 +265,12 @@ def _blueprint(found: Mapping[str, list[asyncpg.Record]]) -> Blueprint:
         functions=[row["statement"] for row in functions if not row["late"]],
         view_functions=[row["statement"] for row in functions if row["late"]],
         tables=[
-            Bare(row["name"], row["alone"], row["statement"], tuple(settings.get(row["name"], ())))
+            TableDefinition(row["name"], row["alone"], row["statement"], tuple(settings.get(row["name"], ())))
             for row in found["tables"]
         ],
         attachments=statements("attachments"),
         loads=[
-            Load(
+            StoredTable(
                 table=row["table_name"],
                 family=row["family"],
                 name=row["relname"],
@@ -299,7 +286,7 @@ def _blueprint(found: Mapping[str, list[asyncpg.Record]]) -> Blueprint:
             for row in found["loads"]
         ],
         indexes=[
-            Index(
+            IndexDefinition(
                 family=row["family"],
                 name=row["index_name"],
                 partitioned=row["partitioned"],
@@ -312,7 +299,7 @@ def _blueprint(found: Mapping[str, list[asyncpg.Record]]) -> Blueprint:
             for row in found["indexes"]
         ],
         constraints=[
-            Constraint(
+            ConstraintDefinition(
                 table=row["table_name"],
                 family=row["family"],
                 referred=row["referred"],

@@ -496,13 +496,6 @@ select statement from (
       and current_setting('sb_transfer.target')::int >= 170000
 ) rights order by place, what, statement
 
--- name: schema_grants
--- Rights on the source schema ($1) as statements for the target ($2).
-select format('grant %s on schema %I to %s%s', e.privilege_type, $2::text,
-    case when e.grantee = 0 then 'public' else e.grantee::regrole::text end,
-    case when e.is_grantable and e.grantee <> n.nspowner then ' with grant option' end) as statement
-from pg_namespace n cross join lateral aclexplode(n.nspacl) e where n.nspname = $1
-
 -- name: loads
 -- Every table that holds rows of its own, with the columns that are stored (not generated), largest first. Its family is
 -- itself, or the partitioned table at the root of which it is a part.
@@ -530,14 +523,3 @@ select c.oid::regclass::text as table_name, c.relname,
 from pg_class c
 where c.relnamespace = (select oid from pg_namespace where nspname = $1) and c.relkind = 'r'
 order by pg_table_size(c.oid) desc, c.oid
-
--- name: measure
--- Tables, estimated rows and bytes of a schema.
-select count(*) filter (where c.relkind in ('r', 'p')) as tables,
-    coalesce(sum(greatest(c.reltuples, 0)) filter (where c.relkind = 'r'), 0)::bigint as rows_estimate,
-    coalesce(sum(pg_total_relation_size(c.oid)) filter (where c.relkind in ('r', 'm')), 0)::bigint as bytes_total
-from pg_class c where c.relnamespace = (select oid from pg_namespace where nspname = $1)
-
--- name: environment_exists
--- Whether the schema is there at all.
-select exists (select from pg_namespace where nspname = $1)

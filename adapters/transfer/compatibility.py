@@ -68,7 +68,7 @@ async def _endless_intervals(source: Connection, target: Connection, schema: str
 
 
 async def _tried(source: Connection, target: Connection, schema: str) -> list[Obstacle]:
-    plan = await catalog.draw_blueprint(source, schema, version=await catalog.server_version(target))
+    plan = await catalog.read_blueprint(source, schema, version=await catalog.server_version(target))
     copy = f"rehearsal_{uuid.uuid4().hex}"
     await target.execute(await target.fetchval(_SQL["scratch"], copy))
     await catalog.enter(target, copy)

@@ -7,7 +7,6 @@ from uuid import UUID
 
 import asyncpg
 
-from adapters.clone import apply_schema_grants
 from adapters.observability.metrics import UNMEASURED, Meters
 from adapters.postgres.connection import Connection, Pool, transaction
 from adapters.postgres.shards import Cells, Guest, is_released_here, note, release_here
@@ -22,6 +21,7 @@ from adapters.postgres.transfer_rows import (
     summary_of,
     tell,
 )
+from adapters.schema.catalog import apply_schema_grants
 from adapters.transfer.write_fence import (
     PATIENCE,
     PAUSE_BETWEEN_TRIES,

@@ -5,7 +5,7 @@ from uuid import UUID, uuid5
 
 import asyncpg
 
-from adapters.clone.attempt import leftover_name
+from adapters.clone.attempt import session_name
 from adapters.postgres.connection import Connection, Pool, transaction
 from adapters.postgres.shards import Cells, Guest, cell_of_new, note
 from adapters.postgres.statements import load
@@ -94,7 +94,7 @@ class PostgresEveningPlanner:
         cell = await cell_of_new(connection, transfer)
         async with self._cells.forward(connection, cell, transfer, evening=order.evening + 1) as there:
             # The server goes on with the statement of a worker that is gone, which would hold up the bar.
-            await there.execute(_SQL["end_leftovers"], leftover_name(order.transfer_id))
+            await there.execute(_SQL["terminate_sessions"], session_name(order.transfer_id))
             if cell != HOME:
                 await there.execute(_SQL["begin_evening"], order.transfer_id)
             await there.execute(_SQL["bar_run"], order.transfer_id)

@@ -13,6 +13,7 @@ import pytest
 
 from adapters.clone import PostgresCloneEngine
 from adapters.postgres.connection import Pool, connect_pool
+from adapters.postgres.place import Move, Place
 from adapters.verify.prefetch import ReadAhead
 from adapters.verify.verifier import PostgresVerifier
 from devstack.binaries import postgres_bin
@@ -28,6 +29,10 @@ class PendingClone:
     transfer_id: uuid.UUID
     source: str
     target: str
+
+    @property
+    def places(self) -> Move:
+        return Move(Place(self.source), Place(self.target))
 
     @property
     def order(self) -> m.CloneAdministrations:

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
-from adapters.clone.copy_stream import Stream, carry
+from adapters.clone.copy_stream import CopyStream, carry
 from adapters.postgres.shards import open_cells, settle
 from adapters.schema.catalog import inspect_schema
 from devstack.postgres import EmbeddedPostgres
@@ -174,7 +174,7 @@ async def test_a_connection_that_is_cut_while_it_waits_for_room_is_missed(down: 
     rows = "select i, repeat(md5(i::text), 100) from generate_series(1, 20000) i"
     async with down.old.acquire() as source, down.new.acquire() as target:
         backend = target.get_server_pid()
-        carrying = asyncio.create_task(carry(source, target, Stream(rows, "t", "slow")))
+        carrying = asyncio.create_task(carry(source, target, CopyStream(rows, "t", "slow")))
         await asyncio.sleep(2)  # by then all that fits between the two servers is on its way
         assert not carrying.done()
         await down.new.execute("select pg_terminate_backend($1)", backend)

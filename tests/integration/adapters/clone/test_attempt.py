@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.clone import PostgresCloneEngine
-from adapters.clone.attempt import Run
+from adapters.clone.attempt import CloneAttempt
 from adapters.postgres.migrations import migrate_control
 from devstack.postgres import EmbeddedPostgres
 from domain.errors import Unavailable
@@ -36,7 +36,7 @@ class KilledAtTheEnd(PostgresCloneEngine):
         self._log_writer = log_writer
         self.units = 0
 
-    async def _add_seconds(self, run: Run, seconds: float) -> None:
+    async def _add_seconds(self, run: CloneAttempt, seconds: float) -> None:
         self.units = len(run.done)
         await self._server.stop(signal.SIGKILL)
         os.kill(self._log_writer, signal.SIGKILL)

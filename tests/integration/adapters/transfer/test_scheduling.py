@@ -9,7 +9,9 @@ import asyncpg
 import pytest
 
 from adapters.clone import PostgresCloneEngine
-from adapters.clone.attempt import Run
+from adapters.clone.attempt import CloneAttempt
+from adapters.postgres.place import Move as Places
+from adapters.postgres.place import Place
 from adapters.transfer.target_setup import PostgresSuccessorDesk
 from adapters.verify.verifier import PostgresVerifier
 from domain import messages as m
@@ -131,9 +133,10 @@ async def test_what_could_already_be_looked_at_is_built_again(night: Night) -> N
 async def test_what_is_left_of_an_evening_changes_nothing_in_the_next(night: Night) -> None:
     """A worker that wakes up a day later would write rows into, or open, a clone that is being made."""
     move, _ = await night.scheduled()
-    lost = await Run.begin(night.pool, move.transfer_id, move.schema, move.new_schema)
+    places = Places(Place(move.schema), Place(move.new_schema))
+    lost = await CloneAttempt.begin(night.pool, move.transfer_id, places)
     await night.postpone(move)
-    fresh = await Run.begin(night.pool, move.transfer_id, move.schema, move.new_schema, evening=2)
+    fresh = await CloneAttempt.begin(night.pool, move.transfer_id, places, evening=2)
     assert fresh.attempt > lost.attempt
     async with night.pool.acquire() as connection:
         with pytest.raises(Superseded):
