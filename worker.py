@@ -5,11 +5,9 @@ finishes what it can on SIGTERM or SIGINT, and leaves the rest to the next worke
 """
 
 import asyncio
-import gc
 import logging
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -37,8 +35,9 @@ from adapters.mail.smtp import SmtpClient
 from adapters.observability.activity_interceptor import Trail
 from adapters.observability.database_gauges import Vitals
 from adapters.observability.health import HealthServer, WorkerHealth
-from adapters.observability.logs import LogFormat, configure_logs
+from adapters.observability.logs import configure_logs
 from adapters.observability.metrics import UNMEASURED, Meters
+from adapters.observability.program import run_program
 from adapters.observability.runtime import start_runtime
 from adapters.observability.tracing import traced
 from adapters.postgres.connection import connect_pool
@@ -59,7 +58,7 @@ from adapters.transfer.uploads import PostgresReservations
 from adapters.verify.certification import PostgresProver
 from adapters.verify.prefetch import ReadAhead
 from adapters.verify.verifier import PostgresVerifier
-from domain.errors import Misconfigured, TransferError
+from domain.errors import Misconfigured
 from domain.vocabulary import HOME
 from workflows import policies
 from workflows import task_queues as queues
@@ -265,20 +264,14 @@ async def _cells(resources: AsyncExitStack, settings: Settings, name: str, most:
 
 
 def main(*, plugins: Sequence[Plugin] = ()) -> int:
-    """Run the worker; return the exit code: 0 after a signal, 3 without a server, 4 with unusable settings."""
-    configure_logs(LogFormat.AUTO)
-    try:
+    """Run the worker; return the exit code of `run_program`."""
+
+    async def run() -> None:
         settings = load_settings()
         configure_logs(settings.log_format)
-        asyncio.run(serve(settings, plugins=plugins))
-    except TransferError as error:
-        _log.error("%s", error)
-        return 3 if error.retryable else 4
-    finally:
-        # The SDK's threads may outlive the interpreter and abort it (exit 134): let them end first.
-        gc.collect()
-        time.sleep(0.2)
-    return 0
+        await serve(settings, plugins=plugins)
+
+    return run_program(run, _log)
 
 
 if __name__ == "__main__":

@@ -12,29 +12,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-import asyncpg
 from temporalio.client import Client
-from temporalio.service import RPCError
 
-from adapters.postgres.connection import Pool, translated_errors
-from adapters.postgres.migrations import migrations_of
+from adapters.observability.readiness import OK, PATIENCE_SECONDS, Readiness, readiness
+from adapters.postgres.connection import Pool
 from adapters.temporal.client import pollers
-from domain.errors import Misconfigured, TransferError
-from domain.messages import Message
+from domain.errors import Misconfigured
 
-_PATIENCE_SECONDS = 5.0
 # A worker asks for work anew at least once a minute; the rest is for a busy network.
 _SILENCE = timedelta(seconds=150)
-_OK = "ok"
 
 
-class WorkerReadiness(Message):
-    """What a worker stands on; `ready` when all of it is there."""
+class WorkerReadiness(Readiness):
+    """What a worker stands on."""
 
-    ready: bool
-    database: str
-    migrations: str
-    temporal: str
     stopping: bool
 
 
@@ -49,36 +40,15 @@ class WorkerHealth:
 
     async def readiness(self) -> WorkerReadiness:
         """Ask the database, and ask Temporal whether it has seen this worker ask for work."""
-        database, temporal = await asyncio.gather(self._migrations(), self._heard())
-        wanted = max(migration.number for migration in migrations_of("control"))
-        migrated = isinstance(database, int) and database >= wanted
+        found = await readiness(self.pool, self._heard())
         return WorkerReadiness(
-            ready=migrated and temporal == _OK and not self.stopping,
-            database=_OK if isinstance(database, int) else database,
-            migrations=_OK if migrated else f"{wanted} is needed; run `sb-transfer setup`",
-            temporal=temporal,
-            stopping=self.stopping,
+            **{**found.model_dump(), "ready": found.ready and not self.stopping}, stopping=self.stopping
         )
-
-    async def _migrations(self) -> int | str:
-        try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                with translated_errors():
-                    return int(await self.pool.fetchval("select coalesce(max(number), 0) from control.migration"))
-        except (TransferError, TimeoutError):
-            return "does not answer"
-        except asyncpg.PostgresError:
-            return 0  # it was never set up
 
     async def _heard(self) -> str:
         """Look at one queue only: a worker whose clone slots are all taken asks that queue for nothing, and is well."""
-        try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                heard = await pollers(self.client, self.task_queue)
-        except (RPCError, TimeoutError):
-            return "does not answer"
-        last = heard.get(self.client.identity)
-        return _OK if last and last >= datetime.now(UTC) - _SILENCE else "has not heard this worker ask for work"
+        last = (await pollers(self.client, self.task_queue)).get(self.client.identity)
+        return OK if last and last >= datetime.now(UTC) - _SILENCE else "has not heard this worker ask for work"
 
 
 class HealthServer:
@@ -155,10 +125,10 @@ class _Asking:
     def _in_the_loop(
         self, work: Coroutine[Any, Any, tuple[HTTPStatus, dict[str, Any]]]
     ) -> tuple[HTTPStatus, dict[str, Any]]:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(2 * _PATIENCE_SECONDS)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(2 * PATIENCE_SECONDS)
 
     async def _live(self) -> tuple[HTTPStatus, dict[str, Any]]:
-        return HTTPStatus.OK, {"status": _OK}
+        return HTTPStatus.OK, {"status": OK}
 
     async def _ready(self) -> tuple[HTTPStatus, dict[str, Any]]:
         found = await self._readiness()
@@ -167,7 +137,7 @@ class _Asking:
 
 def _handler(asking: _Asking) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        timeout = _PATIENCE_SECONDS  # of a caller that says nothing
+        timeout = PATIENCE_SECONDS  # of a caller that says nothing
 
         def do_GET(self) -> None:
             status, document = asking.answer(self.path)

@@ -10,7 +10,7 @@ _ENDINGS = frozenset({".py", ".sql", ".jinja"})
 _DIGITS = 12
 
 
-def build_id(root: Path = Path(__file__).parents[1]) -> str:
+def build_id(root: Path = Path(__file__).parents[2]) -> str:
     """Return `<version>-<digest>`: the same on every machine with the same code, another after any change of it.
 
     Args:

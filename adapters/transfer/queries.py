@@ -161,14 +161,6 @@ class PostgresRegister:
             if row["status"] != EnvironmentStatus.ACTIVE:
                 raise EnvironmentNotActive
 
-    async def schema_version(self) -> int:
-        """Return the number of the newest migration of `control`, 0 for a database that was never set up."""
-        try:
-            rows = await self._rows("schema_version")
-        except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
-            return 0
-        return int(rows[0]["number"])
-
     # --- transfers ---------------------------------------------------------------------------------------------
 
     async def transfer(self, transfer_id: UUID) -> m.TransferRecord | None:

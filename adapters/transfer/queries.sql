@@ -81,10 +81,6 @@ from control.transfer t left join control.ticket k using (transfer_id) where t.t
 select kind, recipient, message_id, language, subject, status, attempts, problem, attempted_at, sent_at
 from control.sent_mail where transfer_id = $1 order by attempted_at nulls last, kind, recipient
 
--- name: schema_version
--- The newest migration that has been applied.
-select coalesce(max(number), 0) as number from control.migration
-
 -- name: certificate
 -- The certificate of a transfer that has not been undone.
 select c.document

@@ -13,6 +13,7 @@ from structlog.contextvars import bind_contextvars
 
 from adapters.api_store.idempotency import PostgresIdempotencyKeys
 from adapters.api_store.rate_limit import PostgresRateLimit
+from adapters.postgres.connection import Pool
 from adapters.transfer.queries import EnvironmentRecord, Standing
 from domain import messages as m
 from domain.authority import Action, Caller
@@ -33,6 +34,7 @@ class ApiContext:
     tokens: TokenChecker
     keys: PostgresIdempotencyKeys
     rate_limit: PostgresRateLimit
+    pool: Pool
     zone: ZoneInfo
     open_streams: Counter[str] = field(default_factory=Counter)
     """Live streams of this process by the subject of the caller's token."""

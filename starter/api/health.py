@@ -1,25 +1,11 @@
 """Whether the process lives, and whether it can serve."""
 
-import asyncio
-
 from fastapi import APIRouter, Response
 
-from adapters.postgres.migrations import migrations_of
-from domain.errors import TransferError
-from domain.messages import Message
-from starter.api.dependencies import Context
+from adapters.observability.readiness import OK, Readiness, readiness
+from starter.api.dependencies import ApiContext, Context
 
 router = APIRouter(tags=["health"])
-_PATIENCE_SECONDS = 5.0
-
-
-class Readiness(Message):
-    """What the service stands on; `ready` when all of it is there."""
-
-    ready: bool
-    database: str
-    migrations: str
-    temporal: str
 
 
 @router.get("/livez", summary="The process lives")
@@ -31,32 +17,12 @@ async def livez() -> dict[str, str]:
 @router.get("/readyz", summary="The service can serve", responses={503: {"model": Readiness}})
 async def readyz(context: Context, response: Response) -> Readiness:
     """Ask the database and Temporal; 503 when one does not answer or migrations are missing."""
-    database, temporal = await asyncio.gather(_migrations(context), _temporal(context))
-    wanted = max(migration.number for migration in migrations_of("control"))
-    migrated = isinstance(database, int) and database >= wanted
-    readiness = Readiness(
-        ready=migrated and temporal == "ok",
-        database="ok" if isinstance(database, int) else database,
-        migrations="ok" if migrated else f"{wanted} is needed; run `sb-transfer setup`",
-        temporal=temporal,
-    )
+    found = await readiness(context.pool, _temporal(context))
     response.headers["Cache-Control"] = "no-store"
-    if not readiness.ready:
+    if not found.ready:
         response.status_code = 503
-    return readiness
+    return found
 
 
-async def _migrations(context: Context) -> int | str:
-    try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            return await context.client.schema_version()
-    except (TransferError, TimeoutError):
-        return "does not answer"
-
-
-async def _temporal(context: Context) -> str:
-    try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            return "ok" if await context.client.temporal_answers() else "does not answer"
-    except (TransferError, TimeoutError):
-        return "does not answer"
+async def _temporal(context: ApiContext) -> str:
+    return OK if await context.client.temporal_answers() else "is not healthy"

@@ -1,6 +1,5 @@
 """The API as a program: `sb-transfer api`, or `python -m starter.api.main`."""
 
-import asyncio
 import logging
 import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -12,11 +11,11 @@ from temporalio.runtime import Runtime
 
 from adapters.api_store.idempotency import PostgresIdempotencyKeys
 from adapters.api_store.rate_limit import PostgresRateLimit
-from adapters.observability.logs import LogFormat, configure_logs
+from adapters.observability.logs import configure_logs
+from adapters.observability.program import run_program
 from adapters.observability.runtime import start_runtime
 from adapters.observability.tracing import traced
 from adapters.settings import Settings
-from domain.errors import TransferError
 from starter.api.application import build_app
 from starter.api.dependencies import ApiContext
 from starter.client.connect import connect, database
@@ -53,6 +52,7 @@ async def open_context(
             tokens=TokenChecker(issuer=issuer, audience=settings.oidc_audience, jwks_url=jwks_url),
             keys=PostgresIdempotencyKeys(pool),
             rate_limit=PostgresRateLimit(pool, settings.api_uploads_per_minute),
+            pool=pool,
             zone=settings.zone,
         )
 
@@ -92,17 +92,15 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
         await serve_until_stopped(served, _log)
 
 
+async def _run() -> None:
+    here = surroundings()
+    configure_logs(here.settings.log_format)
+    await serve(here.settings, here.environment)
+
+
 def main() -> int:
-    """Serve; return the exit code: 0 after a signal, 3 without a server, 4 with unusable settings."""
-    configure_logs(LogFormat.AUTO)
-    try:
-        here = surroundings()
-        configure_logs(here.settings.log_format)
-        asyncio.run(serve(here.settings, here.environment))
-    except TransferError as error:
-        _log.error("%s", error)
-        return 3 if error.retryable else 4
-    return 0
+    """Serve; return the exit code of `run_program`."""
+    return run_program(_run, _log)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The routes: every button of the manual, and what support and operators need beside them."""
 
+import asyncio
 import base64
 import json
 from datetime import datetime
@@ -9,7 +10,6 @@ from uuid import UUID, uuid5
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
-from adapters.transfer.queries import TransferResults
 from domain import errors as e
 from domain import messages as m
 from domain.authority import Action
@@ -224,7 +224,7 @@ async def comparison(transfer_id: TransferId, request: Request, caller: CurrentC
     if results.report is None:
         raise e.WrongMoment
     if "text/html" in request.headers.get("accept", ""):
-        return _page(results, request, context)
+        return await _page(results.report, results.verification, request, context)
     return JSONResponse(results.report.model_dump(mode="json"), headers=_NO_STORE)
 
 
@@ -342,10 +342,13 @@ async def resend(
     return MailView(kind=body.kind, sent=sent.sent, problems=sent.problems)
 
 
-def _page(results: TransferResults, request: Request, context: ApiContext) -> HTMLResponse:
+async def _page(
+    report: m.ComparisonReport, proof: m.Verification | None, request: Request, context: ApiContext
+) -> HTMLResponse:
     language = language_of(request)
     headers = {**_NO_STORE, **PAGE_HEADERS, "Content-Language": language.value}
-    return HTMLResponse(report_page(results, language, context.zone), headers=headers)
+    page = await asyncio.to_thread(report_page, report, proof, language, context.zone)
+    return HTMLResponse(page, headers=headers)
 
 
 def _cursor(last: m.TransferRecord) -> str:

@@ -350,10 +350,6 @@ class TransferClient:
         """Return a transfer's story in order, or what came after an event's id."""
         return await self._register.events((await self._register.find_transfer(which)).transfer_id, after=after)
 
-    async def schema_version(self) -> int:
-        """Return the number of the newest migration of `control`."""
-        return await self._register.schema_version()
-
     async def temporal_answers(self) -> bool:
         """Tell whether Temporal's frontend is healthy."""
         with domain_errors():

@@ -1,6 +1,5 @@
 """The codec server as a program: `sb-transfer codec`, or `python -m starter.codec.main`."""
 
-import asyncio
 import logging
 import sys
 from collections.abc import AsyncIterator
@@ -8,9 +7,9 @@ from contextlib import asynccontextmanager
 
 from adapters.api_store.decode_audit import PostgresDecodeAudit
 from adapters.crypto.payload_codec import EncryptingCodec
-from adapters.observability.logs import LogFormat, configure_logs
+from adapters.observability.logs import configure_logs
+from adapters.observability.program import run_program
 from adapters.settings import Settings
-from domain.errors import TransferError
 from starter.client.connect import database
 from starter.codec.access import CodecContext
 from starter.codec.application import build_codec
@@ -60,17 +59,15 @@ async def serve(settings: Settings) -> None:
         )
 
 
+async def _run() -> None:
+    settings = surroundings().settings
+    configure_logs(settings.log_format)
+    await serve(settings)
+
+
 def main() -> int:
-    """Serve; return the exit code: 0 after a signal, 3 without a server, 4 with unusable settings."""
-    configure_logs(LogFormat.AUTO)
-    try:
-        settings = surroundings().settings
-        configure_logs(settings.log_format)
-        asyncio.run(serve(settings))
-    except TransferError as error:
-        _log.error("%s", error)
-        return 3 if error.retryable else 4
-    return 0
+    """Serve; return the exit code of `run_program`."""
+    return run_program(_run, _log)
 
 
 if __name__ == "__main__":
