@@ -17,15 +17,15 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Plugin, Worker, WorkerDeploymentConfig
 
 from activities.boundary import ErrorBoundary
-from activities.certification import ProofActivities
+from activities.certification import CertificationActivities
 from activities.clone import CloneActivities
-from activities.event_log import LogActivities
-from activities.freeze_release import GateActivities
+from activities.event_log import EventLogActivities
+from activities.freeze_release import FreezeReleaseActivities
 from activities.mail import MailActivities
 from activities.reconcile import ReconcileActivities
-from activities.registry import Roster
-from activities.scheduling import EveningActivities
-from activities.target_setup import SuccessorActivities
+from activities.registry import ActivityRegistry
+from activities.scheduling import SchedulingActivities
+from activities.target_setup import TargetSetupActivities
 from activities.tickets import TicketActivities, UploadActivities
 from adapters.clone import Limits, PostgresCloneEngine, require_sight
 from adapters.crypto.certificate_signer import CertificateSigner
@@ -110,18 +110,18 @@ def build_workers(
     )
     gate = PostgresEnvironmentGate(home, remind_every=settings.release_reminder_every, cells=quick, meters=meters)
     log = PostgresTransferLog(home, meters)
-    roster = Roster(
-        gate=GateActivities(gate),
+    registry = ActivityRegistry(
+        freeze_release=FreezeReleaseActivities(gate),
         tickets=TicketActivities(
             PostgresTicketOffice(home, seal, settings.ticket_ttl, reminders=settings.ticket_reminders)
         ),
         uploads=UploadActivities(reservations),
-        evenings=EveningActivities(PostgresEveningPlanner(home, settings.window, cells=quick)),
+        scheduling=SchedulingActivities(PostgresEveningPlanner(home, settings.window, cells=quick)),
         clone=CloneActivities(engine, verifier, log),
-        proof=ProofActivities(PostgresProver(heavy.home, verifier, signer, cells=heavy), log),
-        successor=SuccessorActivities(PostgresSuccessorDesk(home, cells=quick)),
+        certification=CertificationActivities(PostgresProver(heavy.home, verifier, signer, cells=heavy), log),
+        target_setup=TargetSetupActivities(PostgresSuccessorDesk(home, cells=quick)),
         mail=MailActivities(PostgresMailer(post.home, mailer, settings.zone, cells=post, meters=meters)),
-        log=LogActivities(log),
+        event_log=EventLogActivities(log),
     )
     reconcile = ReconcileActivities(
         NotedInspector(PostgresInspector(home, TemporalLiveness(client), verifier, cells=quick), home),
@@ -133,7 +133,7 @@ def build_workers(
         client,
         task_queue=queues.TRANSFERS,
         workflows=[TransferWorkflow, MailboxForwardingWorkflow, RecoveryWorkflow, ReconcileWorkflow],
-        activities=[*roster.short(), *reconcile.short()],
+        activities=[*registry.short(), *reconcile.short()],
         workflow_runner=sandbox(),
         interceptors=interceptors,
         plugins=plugins,
@@ -146,7 +146,7 @@ def build_workers(
         Worker(
             client,
             task_queue=queues.clone_queue(cell),
-            activities=[*roster.heavy(), *reconcile.heavy()],
+            activities=[*registry.heavy(), *reconcile.heavy()],
             interceptors=interceptors,
             plugins=plugins,
             deployment_config=deployment,
@@ -159,7 +159,7 @@ def build_workers(
     mail = Worker(
         client,
         task_queue=queues.MAIL,
-        activities=roster.post(),
+        activities=registry.post(),
         interceptors=interceptors,
         plugins=plugins,
         deployment_config=deployment,

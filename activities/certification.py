@@ -10,7 +10,7 @@ from domain.ports import Prover, SightBoard
 from domain.steps import ActivityName, StepName
 
 
-class ProofActivities:
+class CertificationActivities:
     """What makes sure that nothing changes unseen between the freeze and the release."""
 
     def __init__(self, prover: Prover, board: SightBoard) -> None:

@@ -7,7 +7,7 @@ from domain.ports import TransferLog
 from domain.steps import ActivityName
 
 
-class LogActivities:
+class EventLogActivities:
     """Keeps the append-only story, and marks the beginning and the end of an undo."""
 
     def __init__(self, log: TransferLog) -> None:

@@ -7,7 +7,7 @@ from domain.ports import EnvironmentGate
 from domain.steps import ActivityName
 
 
-class GateActivities:
+class FreezeReleaseActivities:
     """Shuts and opens environments to writers."""
 
     def __init__(self, gate: EnvironmentGate) -> None:

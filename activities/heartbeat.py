@@ -53,7 +53,7 @@ async def heartbeats(step: StepName | None = None, show: Show | None = None) -> 
             await asyncio.sleep(_BEAT_SECONDS)
 
     async def tell(step: StepName) -> None:
-        tellings = Tellings(step)
+        tellings = ProgressSignals(step)
         shown: CloneProgress | None = None
         while True:
             await asyncio.sleep(_BEAT_SECONDS)
@@ -84,7 +84,7 @@ async def _show(show: Show, sight: StepSeen) -> None:
         _log.debug("it could not be shown how far %s is: %s", sight.step.value, error)
 
 
-class Tellings:
+class ProgressSignals:
     """What one attempt tells its workflow: only when there is news, and not too often."""
 
     def __init__(self, step: StepName) -> None:

@@ -4,51 +4,51 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from activities.certification import ProofActivities
+from activities.certification import CertificationActivities
 from activities.clone import CloneActivities
-from activities.event_log import LogActivities
-from activities.freeze_release import GateActivities
+from activities.event_log import EventLogActivities
+from activities.freeze_release import FreezeReleaseActivities
 from activities.mail import MailActivities
-from activities.scheduling import EveningActivities
-from activities.target_setup import SuccessorActivities
+from activities.scheduling import SchedulingActivities
+from activities.target_setup import TargetSetupActivities
 from activities.tickets import TicketActivities, UploadActivities
 
 
 @dataclass(frozen=True, slots=True)
-class Roster:
+class ActivityRegistry:
     """All activities, with their ports injected."""
 
-    gate: GateActivities
+    freeze_release: FreezeReleaseActivities
     tickets: TicketActivities
     uploads: UploadActivities
-    evenings: EveningActivities
+    scheduling: SchedulingActivities
     clone: CloneActivities
-    proof: ProofActivities
-    successor: SuccessorActivities
+    certification: CertificationActivities
+    target_setup: TargetSetupActivities
     mail: MailActivities
-    log: LogActivities
+    event_log: EventLogActivities
 
     def short(self) -> list[Callable[..., Any]]:
         """Return the activities of the queue `transfers`: short transactions, and mail that was put there before."""
         return [
-            self.gate.freeze_environment,
-            self.gate.unfreeze_environment,
-            self.gate.open_for_inspection,
-            self.gate.release_environment,
-            self.gate.close_mailbox_forwarding,
+            self.freeze_release.freeze_environment,
+            self.freeze_release.unfreeze_environment,
+            self.freeze_release.open_for_inspection,
+            self.freeze_release.release_environment,
+            self.freeze_release.close_mailbox_forwarding,
             self.tickets.issue_ticket,
             self.tickets.revoke_ticket,
             self.uploads.accept_upload,
             self.uploads.release_reservation,
-            self.evenings.postpone_start,
-            self.evenings.reschedule_start,
+            self.scheduling.postpone_start,
+            self.scheduling.reschedule_start,
             self.clone.drop_clone,
-            self.successor.reconnect_banks,
-            self.successor.apply_consequences,
+            self.target_setup.reconnect_banks,
+            self.target_setup.apply_consequences,
             self.mail.send_mail,  # what an earlier version queued here is retried here for as long as three days
-            self.log.record_event,
-            self.log.begin_undo,
-            self.log.finish_undo,
+            self.event_log.record_event,
+            self.event_log.begin_undo,
+            self.event_log.finish_undo,
         ]
 
     def heavy(self) -> list[Callable[..., Any]]:
@@ -56,10 +56,10 @@ class Roster:
         return [
             self.clone.clone_administrations,
             self.clone.verify_clone,
-            self.successor.compare_environments,
-            self.proof.hash_frozen,
-            self.proof.issue_certificate,
-            self.proof.check_unchanged,
+            self.target_setup.compare_environments,
+            self.certification.hash_frozen,
+            self.certification.issue_certificate,
+            self.certification.check_unchanged,
         ]
 
     def post(self) -> list[Callable[..., Any]]:

@@ -7,7 +7,7 @@ from domain.ports import EveningPlanner
 from domain.steps import ActivityName
 
 
-class EveningActivities:
+class SchedulingActivities:
     """Takes an evening back that did not suffice, and plans one that somebody chose."""
 
     def __init__(self, planner: EveningPlanner) -> None:

@@ -8,7 +8,7 @@ from domain.ports import SuccessorDesk
 from domain.steps import ActivityName
 
 
-class SuccessorActivities:
+class TargetSetupActivities:
     """Brings the new environment into the state that the manual describes."""
 
     def __init__(self, desk: SuccessorDesk) -> None:

@@ -69,11 +69,11 @@ _POSTPONED = "start_postponed"
 _UNDO_BEGUN = "undo_begun"
 _STEP_DONE_BY = {kind: step for step, kind in _DONE_BY.items()}
 _STEP_UNDONE_BY = {kind: step for step, kind in _UNDONE_BY.items()}
-TELLING_KINDS = (*_STEP_DONE_BY, *_STEP_UNDONE_BY, _CHECKED, _POSTPONED, _UNDO_BEGUN)
+KINDS_READ = (*_STEP_DONE_BY, *_STEP_UNDONE_BY, _CHECKED, _POSTPONED, _UNDO_BEGUN)
 """The kinds of events that say something of a step."""
 
 
-class Happening(Message):
+class LogLine(Message):
     """A line of a transfer's event log, as far as it says something of a step."""
 
     kind: str
@@ -92,7 +92,7 @@ class _Log:
         self._undone: dict[StepName, datetime] = {}
         self.done: dict[StepName, datetime] = {}
 
-    def read(self, line: Happening) -> None:
+    def read(self, line: LogLine) -> None:
         if step := _STEP_DONE_BY.get(line.kind):
             self.done[step] = line.at
         elif step := _STEP_UNDONE_BY.get(line.kind):
@@ -106,7 +106,7 @@ class _Log:
         elif line.kind == _CHECKED:
             self._checked(line)
 
-    def _checked(self, line: Happening) -> None:
+    def _checked(self, line: LogLine) -> None:
         self._failed.pop(StepName.CHECK, None)
         if line.reason:
             self._failed[StepName.CHECK] = line.at
@@ -139,8 +139,8 @@ class _Log:
         return (StepState.RUNNING if name in begun else StepState.PENDING), None
 
 
-def steps_told(
-    happenings: Iterable[Happening],
+def steps_from_log(
+    happenings: Iterable[LogLine],
     *,
     state: TransferState,
     began_at: datetime,

@@ -85,7 +85,7 @@ def reconciled_details(outcome: Reconciled) -> str:
     )
 
 
-def progress_told(progress: m.CloneProgress, at: datetime) -> str:
+def progress_line(progress: m.CloneProgress, at: datetime) -> str:
     """Return how far a step is, in one line: rows, bytes, rate and time left."""
     parts = [progress.phase]
     if progress.rows_total:

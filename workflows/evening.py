@@ -1,6 +1,6 @@
 """The evening: what happens between the opening and the closing of the window, and what when that is too short.
 
-`TransferWorkflow.run` calls the first three verbs of `Evening`; the rest are the steps that have to fit in one evening.
+`TransferWorkflow.run` calls the first verbs of `EveningMove`; the rest are the steps that have to fit in one evening.
 """
 
 import asyncio
@@ -9,30 +9,30 @@ from datetime import datetime
 from temporalio import workflow
 
 from activities.clone import CloneActivities
-from activities.freeze_release import GateActivities
-from activities.scheduling import EveningActivities
-from activities.target_setup import SuccessorActivities
+from activities.freeze_release import FreezeReleaseActivities
+from activities.scheduling import SchedulingActivities
+from activities.target_setup import TargetSetupActivities
 from domain import messages as m
 from domain.errors import CloneDiffers, ComparisonDiffers
 from domain.steps import StepName
 from domain.vocabulary import TransferState, UndoReason
 from workflows import policies
 from workflows.activity_calls import perform
-from workflows.progress import Progress
-from workflows.proof import Proof
+from workflows.certification import Certification
+from workflows.progress import TransferProgress
 from workflows.saga import Saga, Undo
 from workflows.waiting import done_before
 
 _STEPS = (StepName.CLONE, StepName.VERIFY, StepName.BANKS, StepName.CONSEQUENCES, StepName.COMPARE, StepName.CERTIFY)
 
 
-class Evening:
+class EveningMove:
     """One transfer's evenings, the planned one and those before it."""
 
-    def __init__(self, progress: Progress, saga: Saga, proof: Proof) -> None:
+    def __init__(self, progress: TransferProgress, saga: Saga, certification: Certification) -> None:
         self._progress = progress
         self._saga = saga
-        self._proof = proof
+        self._certification = certification
         self._number = 1
         self._planning = asyncio.Lock()
         self._begun = False
@@ -86,7 +86,7 @@ class Evening:
             if not self.is_awaited:
                 return None
             planned = await perform(
-                EveningActivities.reschedule_start,
+                SchedulingActivities.reschedule_start,
                 m.RescheduleStart(
                     transfer_id=self._progress.transfer_id,
                     evening=self._number,
@@ -138,7 +138,7 @@ class Evening:
         self._progress.waiting_for = f"the next evening to be planned: {why}"
         self._progress.show()
         planned = await perform(
-            EveningActivities.postpone_start,
+            SchedulingActivities.postpone_start,
             m.PostponeStart(
                 transfer_id=self._progress.transfer_id,
                 evening=self._number,
@@ -161,7 +161,7 @@ class Evening:
     async def _move(self) -> None:
         """Clone, verify, banks, consequences, compare, certify: what has to fit in one evening."""
         for step in (
-            self._proof.hashed,
+            self._certification.wait_until_hashed,
             self._clone_administrations,
             self._verify_every_row,
             self._reactivate_rabobank_and_flag_the_others,
@@ -239,7 +239,7 @@ class Evening:
         """The manual: "De Rabobank koppelingen worden meeverhuisd, maar de overige … opnieuw"."""
         with self._progress.step(StepName.BANKS):
             done = await perform(
-                SuccessorActivities.reconnect_banks,
+                TargetSetupActivities.reconnect_banks,
                 m.ReconnectBanks(transfer_id=self._progress.transfer_id, evening=self._number),
                 policies.STEP,
                 "Rabobank active, others to be activated again",
@@ -250,7 +250,7 @@ class Evening:
         """The manual's "Let op: het verhuizen van een klantomgeving heeft de volgende gevolgen"."""
         with self._progress.step(StepName.CONSEQUENCES):
             done = await perform(
-                SuccessorActivities.apply_consequences,
+                TargetSetupActivities.apply_consequences,
                 m.ApplyConsequences(transfer_id=self._progress.transfer_id, evening=self._number),
                 policies.STEP,
                 "quotes, apps, AFAS Link, mailbox, becon number",
@@ -264,7 +264,7 @@ class Evening:
         _, new = self._both()
         with self._progress.step(StepName.COMPARE):
             compared = await perform(
-                SuccessorActivities.compare_environments,
+                TargetSetupActivities.compare_environments,
                 m.CompareEnvironments(transfer_id=self._progress.transfer_id, evening=self._number),
                 policies.HEAVY,
                 "the comparisons that the manual asks for",
@@ -276,7 +276,7 @@ class Evening:
                     UndoReason.FAILED, f"{ComparisonDiffers.default_english()} {compared.unequal} checks differ."
                 )
             self.opened = await perform(
-                GateActivities.open_for_inspection,
+                FreezeReleaseActivities.open_for_inspection,
                 m.OpenForInspection(transfer_id=self._progress.transfer_id, evening=self._number),
                 policies.STEP,
                 "readable, not yet writable",
@@ -284,7 +284,7 @@ class Evening:
 
     async def _certify(self) -> None:
         """Sign that what people are going to see is what was frozen, but for what a move changes on purpose."""
-        await self._proof.certify(self._number)
+        await self._certification.certify(self._number)
 
     def _both(self) -> tuple[m.EnvironmentSummary, m.EnvironmentSummary]:
         if self._progress.old is None or self._progress.new is None:

@@ -12,14 +12,14 @@ from domain.steps import StepName, StepState
 from domain.vocabulary import MailKind, TransferState
 from workflows import policies
 from workflows.activity_calls import is_cancel, perform
-from workflows.progress import Progress
+from workflows.progress import TransferProgress
 from workflows.saga import Saga, root_cause
 
 
-class Courier:
+class MailDispatcher:
     """Sends a transfer's mail in the background and tells the progress what did not arrive."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: TransferProgress) -> None:
         self._progress = progress
         # A list: the order of a set of tasks differs between runs, and a replay must meet the same order.
         self._runs: list[asyncio.Task[None]] = []

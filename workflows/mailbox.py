@@ -3,7 +3,7 @@
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from activities.freeze_release import GateActivities
+from activities.freeze_release import FreezeReleaseActivities
 from activities.mail import MailActivities
 from domain import messages as m
 from domain.vocabulary import MailKind
@@ -24,7 +24,7 @@ class MailboxForwardingWorkflow:
         if remaining.total_seconds() > 0:
             await workflow.sleep(remaining, summary="the old mailbox address still works")
         await perform(
-            GateActivities.close_mailbox_forwarding,
+            FreezeReleaseActivities.close_mailbox_forwarding,
             m.CloseMailboxForwarding(transfer_id=order.transfer_id, old_mailbox_address=order.old_mailbox_address),
             policies.RECORD,
             "close the old address",

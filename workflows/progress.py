@@ -14,10 +14,10 @@ from domain import messages as m
 from domain.steps import STEPS, StepName, StepState
 from domain.vocabulary import Scenario, TransferState, UndoReason
 from workflows import search_attributes
-from workflows.details import current_details, progress_told
+from workflows.details import current_details, progress_line
 
 
-class Progress:
+class TransferProgress:
     """The transfer's own memory: deterministic, kept by the workflow, shown to people."""
 
     def __init__(self, transfer_id: UUID, *, runbook_url: str = "", takes_signals: bool = True) -> None:
@@ -126,7 +126,7 @@ class Progress:
     def seen(self, sight: m.StepSeen) -> None:
         """Show how far a step is; what comes when the step has ended, or ran long ago, is late."""
         if self._steps[sight.step].state is StepState.RUNNING:
-            self.detail(sight.step, progress_told(sight.progress, workflow.now()))
+            self.detail(sight.step, progress_line(sight.progress, workflow.now()))
 
     def mail_sent(self, kind: str, sent: m.MailSent) -> None:
         """Take note of what a mail run could not deliver, and forget what it has repaired."""

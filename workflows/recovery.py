@@ -10,8 +10,8 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, WorkflowAlreadyStartedError
 
 from activities.clone import CloneActivities
-from activities.event_log import LogActivities
-from activities.freeze_release import GateActivities
+from activities.event_log import EventLogActivities
+from activities.freeze_release import FreezeReleaseActivities
 from activities.reconcile import ReconcileActivities
 from activities.tickets import TicketActivities, UploadActivities
 from domain import messages as m
@@ -22,9 +22,9 @@ from domain.steps import StepName
 from domain.vocabulary import MailKind, TransferState, UndoReason
 from workflows import policies
 from workflows.activity_calls import perform
-from workflows.mail import Courier
+from workflows.mail import MailDispatcher
 from workflows.mailbox import MailboxForwardingWorkflow
-from workflows.progress import Progress
+from workflows.progress import TransferProgress
 from workflows.refusals import refusal
 from workflows.saga import Saga, Undo
 
@@ -35,7 +35,7 @@ Compensation = Callable[[RecoverTransfer], Awaitable[None]]
 # `domain.steps.STEPS`. Each one does nothing when its step never ran.
 COMPENSATIONS: dict[StepName, Compensation] = {
     StepName.FREEZE: lambda order: perform(
-        GateActivities.unfreeze_environment,
+        FreezeReleaseActivities.unfreeze_environment,
         m.UnfreezeEnvironment(transfer_id=order.transfer_id, environment_id=order.environment_id),
         policies.MUST_HAPPEN,
         "unfreeze",
@@ -68,15 +68,15 @@ class RecoveryWorkflow:
     @workflow.init
     def __init__(self, order: RecoverTransfer) -> None:
         self._order = order
-        self._progress = Progress(order.transfer_id, takes_signals=False)
+        self._progress = TransferProgress(order.transfer_id, takes_signals=False)
         self._saga = Saga(self._progress, order.environment_id)
-        self._courier = Courier(self._progress)
+        self._mail = MailDispatcher(self._progress)
 
     @workflow.run
     async def run(self, order: RecoverTransfer) -> m.TransferResult:
         """Look where it stands, then go back or forward until nothing is half done. A cancel changes nothing."""
-        await self._saga.whatever_comes(self._recover())
-        await self._saga.whatever_comes(self._courier.finish())
+        await self._saga.run_uncancellable(self._recover())
+        await self._saga.run_uncancellable(self._mail.finish())
         await workflow.wait_condition(workflow.all_handlers_finished)
         progress = self._progress
         return m.TransferResult(
@@ -93,7 +93,7 @@ class RecoveryWorkflow:
     @workflow.signal(description="Not for people: another move of the environment begins, and only mail is left here.")
     async def make_way(self) -> None:
         """Give up the news of an undo that does not get out: whoever begins another move knows of it."""
-        await self._courier.make_way(self._saga)
+        await self._mail.make_way(self._saga)
 
     async def _recover(self) -> None:
         standing = await self._look()
@@ -107,7 +107,7 @@ class RecoveryWorkflow:
         if standing.state is TransferState.RELEASED:
             await self._finish_release(standing)
         elif MailKind.UNDONE not in standing.mails_answered:
-            self._courier.send(MailKind.UNDONE)
+            self._mail.send(MailKind.UNDONE)
 
     async def _look(self) -> Standing:
         standing = await self._saga.until_it_works(
@@ -137,7 +137,7 @@ class RecoveryWorkflow:
         for step, compensation in COMPENSATIONS.items():
             self._saga.undo_with(step, lambda compensation=compensation: compensation(self._order))  # type: ignore[misc]
         await self._saga.undo(undo)
-        self._courier.send(MailKind.UNDONE)
+        self._mail.send(MailKind.UNDONE)
         return True
 
     async def _bar_the_way_forward(self, undo: Undo) -> bool:
@@ -154,7 +154,7 @@ class RecoveryWorkflow:
         try:
             await self._saga.until_it_works(
                 StepName.FREEZE,
-                lambda: perform(LogActivities.begin_undo, order, policies.MUST_HAPPEN, "bar every forward step"),
+                lambda: perform(EventLogActivities.begin_undo, order, policies.MUST_HAPPEN, "bar every forward step"),
                 unless=(AlreadyReleased,),
             )
         except ActivityError:
@@ -168,7 +168,9 @@ class RecoveryWorkflow:
         )
         await self._saga.until_it_works(
             StepName.RELEASE,
-            lambda: perform(GateActivities.release_environment, order, policies.MUST_HAPPEN, "writable, for good"),
+            lambda: perform(
+                FreezeReleaseActivities.release_environment, order, policies.MUST_HAPPEN, "writable, for good"
+            ),
         )
         if standing.forwards_until is not None and standing.old_mailbox_address is not None:
             await watch_mailbox(
@@ -180,7 +182,7 @@ class RecoveryWorkflow:
             )
         for kind in (MailKind.RELEASED, MailKind.INVITATION):
             if kind not in standing.mails_answered:
-                self._courier.send(kind)
+                self._mail.send(kind)
 
     @workflow.signal(dynamic=True, description="Nothing is decided any more: what comes is refused and recorded.")
     async def too_late(self, name: str, args: Sequence[RawValue]) -> None:  # noqa: ARG002 - whatever it says

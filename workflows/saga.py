@@ -8,14 +8,14 @@ from uuid import UUID
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
-from activities.event_log import LogActivities
+from activities.event_log import EventLogActivities
 from domain import messages as m
 from domain.errors import TransferError
 from domain.steps import STEPS, StepName, StepState
 from domain.vocabulary import TransferState, UndoReason
 from workflows import policies
 from workflows.activity_calls import is_cancel, perform
-from workflows.progress import Progress
+from workflows.progress import TransferProgress
 
 _Answer = TypeVar("_Answer")
 _TITLES = {step.name: step.title for step in STEPS}
@@ -58,7 +58,7 @@ def failed_with(error: ActivityError, kind: type[TransferError]) -> bool:
 class Saga:
     """The compensations of one transfer, and the patience to see them through."""
 
-    def __init__(self, progress: Progress, environment_id: UUID) -> None:
+    def __init__(self, progress: TransferProgress, environment_id: UUID) -> None:
         self._progress = progress
         self._environment_id = environment_id
         self._compensations: list[tuple[StepName, _Compensation]] = []
@@ -88,7 +88,7 @@ class Saga:
         )
         await self.until_it_works(
             StepName.FREEZE,
-            lambda: perform(LogActivities.begin_undo, begin, policies.MUST_HAPPEN, "bar every forward step"),
+            lambda: perform(EventLogActivities.begin_undo, begin, policies.MUST_HAPPEN, "bar every forward step"),
             unless=unless,
         )
         while self._compensations:
@@ -99,7 +99,7 @@ class Saga:
         finish = m.FinishUndo(transfer_id=progress.transfer_id)
         await self.until_it_works(
             StepName.FREEZE,
-            lambda: perform(LogActivities.finish_undo, finish, policies.MUST_HAPPEN, "all undone"),
+            lambda: perform(EventLogActivities.finish_undo, finish, policies.MUST_HAPPEN, "all undone"),
             unless=unless,
         )
         progress.enter(TransferState.UNDONE)
@@ -131,7 +131,7 @@ class Saga:
                 return answer
             await workflow.sleep(policies.PAUSE_BETWEEN_ROUNDS, summary=f"before {step.value} is tried again")
 
-    async def whatever_comes(self, work: Coroutine[Any, Any, None]) -> None:
+    async def run_uncancellable(self, work: Coroutine[Any, Any, None]) -> None:
         """Finish work that a cancel may not stop: an undo that runs, or everything after the release."""
         task = asyncio.create_task(work)
         while not task.done():
@@ -157,7 +157,7 @@ class Saga:
         )
         while True:
             try:
-                return await perform(LogActivities.record_event, event, policies.RECORD, kind)
+                return await perform(EventLogActivities.record_event, event, policies.RECORD, kind)
             except ActivityError as error:
                 # Raised in a signal's handler it would end the workflow, with everything where it is.
                 if is_cancel(error):

@@ -10,7 +10,7 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, FailureError
 
-from activities.freeze_release import GateActivities
+from activities.freeze_release import FreezeReleaseActivities
 from activities.tickets import TicketActivities, UploadActivities
 from domain import messages as m
 from domain.errors import (
@@ -27,10 +27,10 @@ from domain.vocabulary import MailKind, TransferState, UndoReason
 from domain.window import reminders_since
 from workflows import policies
 from workflows.activity_calls import perform
-from workflows.evening import Evening
-from workflows.mail import Courier
-from workflows.progress import Progress
-from workflows.proof import Proof
+from workflows.certification import Certification
+from workflows.evening import EveningMove
+from workflows.mail import MailDispatcher
+from workflows.progress import TransferProgress
 from workflows.recovery import RecoveryWorkflow, watch_mailbox
 from workflows.refusals import answer_for, refusal
 from workflows.saga import Saga, Undo
@@ -45,11 +45,11 @@ class TransferWorkflow:
     def __init__(self, order: m.TransferInput) -> None:
         self._order = order
         self._transfer_id = order.transfer_id or workflow.uuid4()
-        self._progress = Progress(self._transfer_id, runbook_url=order.runbook_url)
+        self._progress = TransferProgress(self._transfer_id, runbook_url=order.runbook_url)
         self._saga = Saga(self._progress, order.environment_id)
-        self._courier = Courier(self._progress)
-        self._proof = Proof(self._progress)
-        self._evening = Evening(self._progress, self._saga, self._proof)
+        self._mail = MailDispatcher(self._progress)
+        self._certification = Certification(self._progress)
+        self._evening = EveningMove(self._progress, self._saga, self._certification)
         self._uploading = asyncio.Lock()
         self._ticket: m.TicketIssued | None = None
         self._reservation: m.ReservationMade | None = None
@@ -71,10 +71,10 @@ class TransferWorkflow:
             self._notify()
             release = await self._wait_for_release()
         except (Undo, asyncio.CancelledError, FailureError) as error:
-            await self._saga.whatever_comes(self._undo(Undo.because_of(error, self._cancel)))
+            await self._saga.run_uncancellable(self._undo(Undo.because_of(error, self._cancel)))
         else:
-            await self._saga.whatever_comes(self._release(release))
-        await self._saga.whatever_comes(self._finish_open_ends())
+            await self._saga.run_uncancellable(self._release(release))
+        await self._saga.run_uncancellable(self._finish_open_ends())
         if self._lost:
             self._let_it_be_recovered()
         return self._result()
@@ -87,11 +87,11 @@ class TransferWorkflow:
         order = m.UnfreezeEnvironment(transfer_id=self._transfer_id, environment_id=self._order.environment_id)
         self._saga.undo_with(
             StepName.FREEZE,
-            lambda: perform(GateActivities.unfreeze_environment, order, policies.MUST_HAPPEN, "unfreeze"),
+            lambda: perform(FreezeReleaseActivities.unfreeze_environment, order, policies.MUST_HAPPEN, "unfreeze"),
         )
         with self._progress.step(StepName.FREEZE):
             frozen = await perform(
-                GateActivities.freeze_environment,
+                FreezeReleaseActivities.freeze_environment,
                 m.FreezeEnvironment(
                     transfer_id=self._transfer_id,
                     environment_id=self._order.environment_id,
@@ -105,7 +105,7 @@ class TransferWorkflow:
             self._progress.detail(
                 StepName.FREEZE, f"{frozen.administrations} administrations, {frozen.tables} tables fenced"
             )
-        self._proof.begin()
+        self._certification.start_hashing()
 
     async def _issue_ticket(self) -> None:
         """The manual: "SB slaat een bestand met de naam url-overdracht-ticket.avr op"."""
@@ -130,7 +130,7 @@ class TransferWorkflow:
             self._ticket = ticket
             self._progress.ticket_expires_at = ticket.expires_at
             self._progress.detail(StepName.TICKET, ticket.file_name)
-        self._courier.send(MailKind.TICKET_ISSUED)
+        self._mail.send(MailKind.TICKET_ISSUED)
 
     async def _wait_for_upload(self) -> None:
         """The manual: "Deze acties moeten worden uitgevoerd door het nieuwe accountants- of administratiekantoor"."""
@@ -154,7 +154,7 @@ class TransferWorkflow:
                 await wait_and_remind(
                     lambda: self._reservation is not None,
                     ticket.remind_at,
-                    lambda: self._courier.send(MailKind.TICKET_REMINDER),
+                    lambda: self._mail.send(MailKind.TICKET_REMINDER),
                     at_most=ticket.expires_at,
                     summary="the ticket expires",
                 )
@@ -166,14 +166,14 @@ class TransferWorkflow:
     def _notify(self) -> None:
         """The manual: "Je ontvangt een e-mail zodra de nieuwe klantomgeving gereed is"."""
         self._progress.enter(TransferState.AWAITING_RELEASE, "the new side's comparison and release")
-        self._courier.send(MailKind.READY, step=StepName.NOTIFY)
+        self._mail.send(MailKind.READY, step=StepName.NOTIFY)
 
     async def _wait_for_release(self) -> m.Release:
         """The manual: "Deze omgeving moet nog worden vrijgegeven voordat je in de administraties kunt werken"."""
         with self._progress.step(StepName.AWAIT_RELEASE):
             while True:
                 release = await self._released()
-                if not (objection := await self._proof.objection_to(release)):
+                if not (objection := await self._certification.check_before_release(release)):
                     return release
                 self._decision = None  # whoever reads of the refusal may decide again at once
                 await self._saga.refuse("release", release.released_by, objection)
@@ -187,7 +187,7 @@ class TransferWorkflow:
             await wait_and_remind(
                 lambda: self._decision is not None,
                 reminders_since(workflow.now(), every),
-                lambda: self._courier.send(MailKind.RELEASE_REMINDER),
+                lambda: self._mail.send(MailKind.RELEASE_REMINDER),
             )
         except asyncio.CancelledError:
             if not isinstance(self._decision, m.Release):
@@ -212,7 +212,9 @@ class TransferWorkflow:
         )
         released = await self._saga.until_it_works(
             StepName.RELEASE,
-            lambda: perform(GateActivities.release_environment, order, policies.MUST_HAPPEN, "writable, for good"),
+            lambda: perform(
+                FreezeReleaseActivities.release_environment, order, policies.MUST_HAPPEN, "writable, for good"
+            ),
         )
         self._progress.enter(TransferState.RELEASED)
         self._progress.mark(StepName.RELEASE, StepState.DONE, f"{released.users_invited} users invited again")
@@ -224,8 +226,8 @@ class TransferWorkflow:
                 runbook_url=self._order.runbook_url,
             )
         )
-        self._courier.send(MailKind.RELEASED)
-        self._courier.send(MailKind.INVITATION)
+        self._mail.send(MailKind.RELEASED)
+        self._mail.send(MailKind.INVITATION)
 
     # --- signals, update, query --------------------------------------------------------------------------------
 
@@ -260,7 +262,7 @@ class TransferWorkflow:
             self._progress.new = reservation.new
             self._progress.scenario = reservation.accepted.scenario
             self._evening.plan(reservation.accepted.starts_at, reservation.closes_at)
-            self._courier.send(MailKind.UPLOAD_ACCEPTED)
+            self._mail.send(MailKind.UPLOAD_ACCEPTED)
             return reservation.accepted
 
     @upload.validator
@@ -297,7 +299,7 @@ class TransferWorkflow:
             raise answer_for(error) from error
         if planned is None:
             raise refusal(WrongMoment())
-        self._courier.send(MailKind.UPLOAD_ACCEPTED)  # it tells both sides when the move starts
+        self._mail.send(MailKind.UPLOAD_ACCEPTED)  # it tells both sides when the move starts
         return planned
 
     @reschedule.validator
@@ -334,7 +336,7 @@ class TransferWorkflow:
     @workflow.signal(description="Not for people: another move of the environment begins, and only mail is left here.")
     async def make_way(self) -> None:
         """Give up the news of an undo that does not get out: whoever begins another move knows of it."""
-        await self._courier.make_way(self._saga)
+        await self._mail.make_way(self._saga)
 
     @workflow.signal(description="Not for people: the work of a step tells how far it is, for the page of details.")
     def step_seen(self, sight: m.StepSeen) -> None:
@@ -349,7 +351,7 @@ class TransferWorkflow:
         """Send a mail again and answer with what could not be delivered."""
         await self._saga.record(order.requested_by or "unknown", "mail_resend_requested", order.kind.value)
         try:
-            return await self._courier.resend(order)
+            return await self._mail.resend(order)
         except ActivityError as error:
             raise answer_for(error) from error
 
@@ -362,15 +364,15 @@ class TransferWorkflow:
 
     async def _undo(self, undo: Undo) -> None:
         """Undo everything, then tell those who were told."""
-        self._proof.stop()
-        self._courier.recall()
+        self._certification.stop_hashing()
+        self._mail.recall()
         refusing = asyncio.create_task(self._refuse_the_loser(undo))
         try:
             await self._saga.undo(undo, unless=(AlreadyReleased, SomethingLeft))
         except ActivityError:
             self._lost = True
         else:
-            self._courier.send(MailKind.UNDONE)
+            self._mail.send(MailKind.UNDONE)
         await refusing
 
     def _let_it_be_recovered(self) -> None:
@@ -407,7 +409,7 @@ class TransferWorkflow:
 
     async def _finish_open_ends(self) -> None:
         """Let mail and callers get their answers before the workflow closes."""
-        await self._courier.finish()
+        await self._mail.finish()
         await workflow.wait_condition(workflow.all_handlers_finished)
 
     def _require_open_for_upload(self) -> None:

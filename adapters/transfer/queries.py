@@ -21,7 +21,7 @@ from domain.errors import (
     TransferUnknown,
 )
 from domain.steps import StepName
-from domain.story import TELLING_KINDS, Happening
+from domain.story import KINDS_READ, LogLine
 from domain.vocabulary import EnvironmentStatus, MailKind, Scenario, TransferState
 
 _SQL = load(__name__)
@@ -95,7 +95,7 @@ class Standing(m.TransferRecord):
     ticket_expires_at: AwareDatetime | None
     old: Json[m.EnvironmentSummary] | None
     new: Json[m.EnvironmentSummary] | None
-    happenings: Json[list[Happening]]
+    happenings: Json[list[LogLine]]
     comparison: Json[m.ComparisonSummary] | None
     mail_problems: Json[list[m.MailProblem]]
     ready_told_at: AwareDatetime | None
@@ -245,7 +245,7 @@ class PostgresRegister:
         Raises:
             TransferUnknown: There is no such transfer.
         """
-        rows = await self._rows("standing", transfer_id, TELLING_KINDS)
+        rows = await self._rows("standing", transfer_id, KINDS_READ)
         if not rows:
             raise TransferUnknown
         return Standing.model_validate(dict(rows[0]))

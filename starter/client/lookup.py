@@ -11,7 +11,7 @@ from domain import messages as m
 from domain.errors import EnvironmentUnknown, TransferUnknown, WrongMoment
 from domain.naming import workflow_id_of
 from domain.steps import StepName, StepState
-from domain.story import steps_told, waits_for
+from domain.story import steps_from_log, waits_for
 from domain.vocabulary import TransferState
 from starter.client.models import Source, TransferSnapshot
 from starter.client.workflow_handle import NoWorker, RemoteTransfer
@@ -141,7 +141,7 @@ class TransferLookup:
         return self._as_written(standing)
 
     def _as_written(self, standing: Standing) -> TransferSnapshot:
-        steps = steps_told(
+        steps = steps_from_log(
             standing.happenings,
             state=standing.state,
             began_at=standing.created_at,

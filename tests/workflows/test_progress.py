@@ -10,7 +10,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment
 
 from activities import heartbeat
-from activities.heartbeat import Tellings
+from activities.heartbeat import ProgressSignals
 from domain import messages as m
 from domain.ports import ReportProgress
 from domain.steps import StepName
@@ -62,7 +62,7 @@ async def tell_all(client: Client, attempt: int) -> None:
     )
 
     async def work() -> None:
-        tellings = Tellings(StepName.CLONE)
+        tellings = ProgressSignals(StepName.CLONE)
         for row in range(1000):
             await tellings.tell(FAR.model_copy(update={"rows_done": row}))
             await tellings.tell(FAR.model_copy(update={"rows_done": row}))

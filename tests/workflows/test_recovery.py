@@ -13,8 +13,8 @@ from temporalio.worker import Worker
 
 from activities.boundary import ErrorBoundary
 from activities.clone import CloneActivities
-from activities.event_log import LogActivities
-from activities.freeze_release import GateActivities
+from activities.event_log import EventLogActivities
+from activities.freeze_release import FreezeReleaseActivities
 from activities.mail import MailActivities
 from activities.reconcile import ReconcileActivities
 from activities.tickets import TicketActivities, UploadActivities
@@ -90,10 +90,10 @@ class Ward(Gate):
 async def ward(skipping: WorkflowEnvironment) -> AsyncIterator[Ward]:
     ward = Ward()
     gate, tickets, clone, log = (
-        GateActivities(ward),
+        FreezeReleaseActivities(ward),
         TicketActivities(ward),
         CloneActivities(ward, ward, ward),
-        LogActivities(ward),
+        EventLogActivities(ward),
     )
     reconcile, mail = ReconcileActivities(ward, ward), MailActivities(ward)
     transfers = Worker(

@@ -11,14 +11,14 @@ from temporalio.client import Client
 from temporalio.worker import Worker, WorkflowRunner
 
 from activities.boundary import ErrorBoundary
-from activities.certification import ProofActivities
+from activities.certification import CertificationActivities
 from activities.clone import CloneActivities
-from activities.event_log import LogActivities
-from activities.freeze_release import GateActivities
+from activities.event_log import EventLogActivities
+from activities.freeze_release import FreezeReleaseActivities
 from activities.mail import MailActivities
-from activities.registry import Roster
-from activities.scheduling import EveningActivities
-from activities.target_setup import SuccessorActivities
+from activities.registry import ActivityRegistry
+from activities.scheduling import SchedulingActivities
+from activities.target_setup import TargetSetupActivities
 from activities.tickets import TicketActivities, UploadActivities
 from domain import messages as m
 from domain.errors import TransferError
@@ -242,22 +242,22 @@ def workers(
     more: Sequence[Callable[..., Any]] = (),
 ) -> tuple[Worker, Worker, Worker]:
     """The three workers, wired as `worker.py` does, with the world in place of PostgreSQL and SMTP."""
-    roster = Roster(
-        gate=GateActivities(world),
+    registry = ActivityRegistry(
+        freeze_release=FreezeReleaseActivities(world),
         tickets=TicketActivities(world),
         uploads=UploadActivities(ReservationBook(world)),
-        evenings=EveningActivities(world),
+        scheduling=SchedulingActivities(world),
         clone=CloneActivities(world, world, world),
-        proof=ProofActivities(world, world),
-        successor=SuccessorActivities(world),
+        certification=CertificationActivities(world, world),
+        target_setup=TargetSetupActivities(world),
         mail=MailActivities(world),
-        log=LogActivities(world),
+        event_log=EventLogActivities(world),
     )
     transfers = Worker(
         client,
         task_queue=queues.TRANSFERS,
         workflows=[transfer, MailboxForwardingWorkflow, RecoveryWorkflow],
-        activities=[*roster.short(), *more],
+        activities=[*registry.short(), *more],
         interceptors=[ErrorBoundary()],
         workflow_runner=runner or sandbox(),
         max_cached_workflows=cached,
@@ -265,9 +265,9 @@ def workers(
     heavy = Worker(
         client,
         task_queue=queues.CLONE,
-        activities=roster.heavy(),
+        activities=registry.heavy(),
         interceptors=[ErrorBoundary()],
         max_heartbeat_throttle_interval=policies.BEAT,
     )
-    mail = Worker(client, task_queue=queues.MAIL, activities=roster.post(), interceptors=[ErrorBoundary()])
+    mail = Worker(client, task_queue=queues.MAIL, activities=registry.post(), interceptors=[ErrorBoundary()])
     return transfers, heavy, mail

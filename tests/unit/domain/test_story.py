@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from domain.steps import STEPS, StepName, StepState
-from domain.story import TELLING_KINDS, Happening, steps_told, waits_for
+from domain.story import KINDS_READ, LogLine, steps_from_log, waits_for
 from domain.vocabulary import TransferState
 
 BEGAN = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -26,11 +26,11 @@ def told(
     *kinds: str, state: TransferState, ready: bool = False, reasons: dict[str, str] | None = None
 ) -> dict[StepName, StepState]:
     happenings = [
-        Happening(kind=kind, at=BEGAN + timedelta(minutes=place + 1), reason=(reasons or {}).get(kind, ""))
+        LogLine(kind=kind, at=BEGAN + timedelta(minutes=place + 1), reason=(reasons or {}).get(kind, ""))
         for place, kind in enumerate(kinds)
     ]
     ready_at = BEGAN + timedelta(hours=1) if ready else None
-    steps = steps_told(happenings, state=state, began_at=BEGAN, ready_told_at=ready_at)
+    steps = steps_from_log(happenings, state=state, began_at=BEGAN, ready_told_at=ready_at)
     assert [step.step for step in steps] == [step.name for step in STEPS]
     return {step.step: step.state for step in steps}
 
@@ -58,8 +58,8 @@ def test_each_line_ends_its_step_and_begins_what_follows() -> None:
 
 def test_a_step_begins_when_the_one_before_it_ends() -> None:
     """The times of the steps are what people argue with the morning after."""
-    happenings = [Happening(kind=kind, at=BEGAN + timedelta(minutes=n)) for n, kind in enumerate(UPLOADED, start=1)]
-    steps = {s.step: s for s in steps_told(happenings, state=TransferState.SCHEDULED, began_at=BEGAN)}
+    happenings = [LogLine(kind=kind, at=BEGAN + timedelta(minutes=n)) for n, kind in enumerate(UPLOADED, start=1)]
+    steps = {s.step: s for s in steps_from_log(happenings, state=TransferState.SCHEDULED, began_at=BEGAN)}
     assert steps[StepName.FREEZE].started_at == BEGAN
     assert steps[StepName.TICKET].started_at == steps[StepName.FREEZE].finished_at == BEGAN + timedelta(minutes=1)
     assert steps[StepName.HASH].started_at == BEGAN + timedelta(minutes=1)
@@ -119,6 +119,6 @@ def test_every_state_says_what_it_waits_for() -> None:
 def test_every_step_that_can_end_has_its_line() -> None:
     """A step that is added without its line would never be seen to end."""
     silent = {StepName.NOTIFY, StepName.AWAIT_RELEASE, StepName.CHECK}
-    forward = [kind for kind in TELLING_KINDS if kind != "start_postponed"]
+    forward = [kind for kind in KINDS_READ if kind != "start_postponed"]
     everything = told(*forward, state=TransferState.AWAITING_RELEASE)
     assert set(everything) - in_state(everything, StepState.PENDING) >= {step.name for step in STEPS} - silent

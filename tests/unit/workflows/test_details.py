@@ -20,7 +20,7 @@ from domain.violations import Violation, ViolationKind
 from domain.vocabulary import MailKind, TransferState, UndoReason
 from tests.tools.paths import DOCS
 from workflows import details as console
-from workflows.details import current_details, mailbox_details, progress_told, reconciled_details
+from workflows.details import current_details, mailbox_details, progress_line, reconciled_details
 from workflows.markdown import fenced
 from workflows.transfer import TransferWorkflow
 
@@ -208,7 +208,7 @@ def test_progress_is_told_in_rows_bytes_rate_and_time() -> None:
     progress = m.CloneProgress(
         phase="load", rows_done=10, rows_total=4_000, bytes_done=10**9, bytes_total=4 * 10**9, elapsed_seconds=20
     )
-    told = progress_told(progress, NOW)
+    told = progress_line(progress, NOW)
     assert told == "load, 10 of 4,000 rows, 1.0 GB of 4.0 GB, 50.0 MB/s, 0:01:00 left (21:00:00 UTC)"
 
 

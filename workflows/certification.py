@@ -5,30 +5,30 @@ import asyncio
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from activities.certification import ProofActivities
+from activities.certification import CertificationActivities
 from domain import messages as m
 from domain.steps import StepName, StepState
 from workflows import policies
 from workflows.activity_calls import is_cancel, perform
-from workflows.progress import Progress
+from workflows.progress import TransferProgress
 from workflows.saga import root_cause
 
 
-class Proof:
+class Certification:
     """One transfer's looks: at what was frozen, at what is opened, and at both before the release.
 
     That both are equal after the clone is for the verification to say, which holds the old one against the freeze too.
     """
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: TransferProgress) -> None:
         self._progress = progress
         self._hashing: asyncio.Task[None] | None = None
 
-    def begin(self) -> None:
+    def start_hashing(self) -> None:
         """Hash what has been frozen, beside the waits that follow: nobody's ticket waits for it."""
         self._hashing = asyncio.create_task(self._hash_what_is_frozen())
 
-    async def hashed(self) -> None:
+    async def wait_until_hashed(self) -> None:
         """Wait until that is done.
 
         Raises:
@@ -40,7 +40,7 @@ class Proof:
         await workflow.wait_condition(hashing.done)
         await hashing
 
-    def stop(self) -> None:
+    def stop_hashing(self) -> None:
         """Stop it: the transfer is being undone. It only reads, so nobody has to wait for its end."""
         if self._hashing is not None:
             self._hashing.cancel()
@@ -51,7 +51,7 @@ class Proof:
         old, new = self._both()
         with self._progress.step(StepName.CERTIFY):
             issued = await perform(
-                ProofActivities.issue_certificate,
+                CertificationActivities.issue_certificate,
                 m.IssueCertificate(
                     transfer_id=self._progress.transfer_id,
                     source_schema=old.schema_name,
@@ -66,7 +66,7 @@ class Proof:
             )
             self._progress.detail(StepName.CERTIFY, f"signed with key {issued.key_id}")
 
-    async def objection_to(self, release: m.Release) -> str:
+    async def check_before_release(self, release: m.Release) -> str:
         """Look at both environments once more and return why they cannot be released, or nothing.
 
         Raises:
@@ -77,7 +77,7 @@ class Proof:
         self._progress.mark(StepName.CHECK, StepState.RUNNING, "")
         try:
             checked = await perform(
-                ProofActivities.check_unchanged,
+                CertificationActivities.check_unchanged,
                 m.CheckUnchanged(
                     transfer_id=self._progress.transfer_id,
                     source_schema=old.schema_name,
@@ -111,7 +111,7 @@ class Proof:
             raise AssertionError("the freeze tells what it froze")
         with self._progress.step(StepName.HASH):
             hashed = await perform(
-                ProofActivities.hash_frozen,
+                CertificationActivities.hash_frozen,
                 m.HashFrozen(transfer_id=self._progress.transfer_id, schema_name=old.schema_name, cell=old.cell),
                 policies.HASH,
                 "hash every row of the frozen environment",
