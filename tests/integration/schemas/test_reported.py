@@ -88,7 +88,7 @@ EITHER = (
     Carried(
         "row_type_of_a_child_table",
         same=(
-            "select string_agg((before).page_count || '/' || (before).amount, ',' order by changed) from invoice_history",
+            "select array_agg(((before).page_count, (before).amount) order by changed)::text from invoice_history",
             "select array_agg(attname order by attnum)::text from pg_attribute where attrelid = 'invoice'::regclass",
         ),
     ),
