@@ -5,7 +5,7 @@ COPY requirements.lock ./
 RUN python -m venv /tools \
  && /tools/bin/pip install --no-cache-dir --require-hashes --no-deps --requirement requirements.lock \
  && /tools/bin/pip wheel --no-cache-dir --require-hashes --no-deps --wheel-dir /wheels --requirement requirements.lock
-COPY pyproject.toml README.md worker.py ./
+COPY pyproject.toml README.md LICENSE worker.py ./
 COPY activities activities
 COPY adapters adapters
 COPY domain domain

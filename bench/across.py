@@ -22,9 +22,10 @@ from adapters.postgres.migrations import migrate_control
 from adapters.postgres.shards import Cells, settle
 from adapters.verify.prefetch import ReadAhead
 from adapters.verify.verifier import PostgresVerifier
-from devstack.binaries import elder_postgres, postgres_bin
+from devstack.binaries import postgres_bin
 from devstack.postgres import EmbeddedPostgres
 from domain import messages as m
+from tests.tools.older_postgres import older_postgres
 
 _TOOLS = Path(__file__).parents[1] / ".tools"
 _ELSEWHERE = "elsewhere"
@@ -38,7 +39,7 @@ Peak = Callable[[], AbstractContextManager[Callable[[], float]]]
 
 
 class Between:
-    """Two servers, and an environment on the elder."""
+    """Two servers, and an environment on the older one."""
 
     def __init__(self, old: EmbeddedPostgres, new: EmbeddedPostgres, cells: Cells, folder: Path) -> None:
         self._servers = (old, new)
@@ -124,7 +125,7 @@ async def measure(sql: str, rows: int, repeat: int, peak_memory: Peak) -> dict[s
     rounds: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         new = EmbeddedPostgres(Path(folder) / "new")
-        old = EmbeddedPostgres(Path(folder) / "old", programs=elder_postgres(_TOOLS))
+        old = EmbeddedPostgres(Path(folder) / "old", programs=older_postgres(_TOOLS))
         try:
             for server, name in ((new, "home"), (old, _ELSEWHERE)):
                 await server.start()

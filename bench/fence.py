@@ -20,8 +20,8 @@ from adapters.postgres.connection import Pool, connect_pool
 from adapters.postgres.migrations import migrate_control, migrate_environment
 from devstack.postgres import EmbeddedPostgres
 from domain.naming import schema_name_of
-from tests.load.freeze_cycles import besiege, held, passed_meanwhile, refused_after, score
-from tests.load.writers import KINDS, hammering, lay_out
+from tests.load.freeze_cycles import held, passed_meanwhile, refused_after, run_freeze_cycles, score
+from tests.load.writers import KINDS, lay_out, running_writers
 
 
 async def environment(pool: Pool, tables: int) -> uuid.UUID:
@@ -52,7 +52,7 @@ def milliseconds(seconds: Sequence[float]) -> dict[str, float]:
 
 
 async def measure(cycles: int, tables: int, kinds: list[str]) -> dict[str, object]:
-    """Besiege an environment on a server of its own and return the figures."""
+    """Freeze and open an environment under writers, on a server of its own, and return the figures."""
     with tempfile.TemporaryDirectory() as folder:
         server = EmbeddedPostgres(Path(folder))
         await server.start()
@@ -65,8 +65,8 @@ async def measure(cycles: int, tables: int, kinds: list[str]) -> dict[str, objec
             await pool.execute("insert into control.licence values ('1', 'x', 'firm', 'x', 'x@x.example')")
             environment_id = await environment(pool, tables)
             schema = schema_name_of(environment_id)
-            async with hammering(server.dsn("sb_app"), schema, kinds, replica=True) as writers:
-                done = await besiege(pool, environment_id, cycles=cycles, open_seconds=0.3, shut_seconds=0.05)
+            async with running_writers(server.dsn("sb_app"), schema, kinds, replica=True) as writers:
+                done = await run_freeze_cycles(pool, environment_id, cycles=cycles, open_seconds=0.3, shut_seconds=0.05)
             outcome = await score(pool, schema, writers)
             await pool.close()
         finally:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from adapters.private_files import make_private_folder
 from devstack import processes
 from devstack.program import Program
 from domain.errors import Unavailable
@@ -29,7 +30,7 @@ class HttpProcess(Program):
 
     def choose_port(self) -> None:
         """Choose the port: the one it had before, unless somebody else has taken it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self.folder)
         name = self._setting.lower()
         self.port = processes.remembered_ports(self.folder / "ports.json", name)[name]
 
@@ -49,7 +50,7 @@ class HttpProcess(Program):
         failure = f"The {self.name} did not start. Its log says why: {self.folder / 'log'}"
         try:
             async with asyncio.timeout(_READY_TIMEOUT_SECONDS):
-                while not await processes.answers("127.0.0.1", self.port):
+                while not await processes.accepts_connections("127.0.0.1", self.port):
                     if not self.is_running:
                         raise Unavailable(failure)
                     await asyncio.sleep(_POLL_SECONDS)

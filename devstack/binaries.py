@@ -10,13 +10,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from domain.errors import Misconfigured
-from tests.tools.debian import fetch
 
 # In a user namespace this uid is root outside, so files need no new owner. Containers often forbid namespaces; there
 # root becomes nobody, who keeps the right to walk through root's folders, for programs and data may lie in /root.
 _ORDINARY, _NOBODY = "1000", 65534
 _KEPT_RIGHTS = "+dac_override"
-_ELDER = 15
 
 
 def postgres_bin() -> Path:
@@ -43,21 +41,6 @@ class Postgres:
 def embedded_postgres() -> Postgres:
     """Return the PostgreSQL that comes with the embedded stack."""
     return Postgres(postgres_bin(), (), 18)
-
-
-def elder_postgres(tools: Path) -> Postgres:
-    """Return Debian's PostgreSQL 15: the machine's own, or one that is fetched into `tools`.
-
-    Raises:
-        ToolMissing: It is not here and cannot be fetched.
-    """
-    installed = Path("/usr/lib/postgresql") / str(_ELDER)
-    if (installed / "bin/initdb").exists():
-        return Postgres(installed / "bin", (), _ELDER)
-    root = fetch(f"postgresql-{_ELDER}", tools / f"postgresql-{_ELDER}", with_dependencies=True).absolute()
-    libraries = sorted({str(file.parent) for file in (root / "usr/lib").rglob("*.so*")})
-    library_path = f"LD_LIBRARY_PATH={':'.join(libraries)}"
-    return Postgres(root / f"usr/lib/postgresql/{_ELDER}/bin", ("env", library_path), _ELDER)
 
 
 def temporal_cli() -> Path:

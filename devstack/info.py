@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from devstack import processes
+from adapters.private_files import write_private
 from devstack.lock import FolderLock
 
 DEFAULT_FOLDER = Path(".sb-transfer")
@@ -56,7 +56,7 @@ class StackInfo(BaseModel):
 
     def write(self, folder: Path) -> None:
         """Write `stack.json`, which only its owner may read, whole or not at all."""
-        processes.write_private(folder / _STACK_FILE, self.model_dump_json(indent=2) + "\n")
+        write_private(folder / _STACK_FILE, self.model_dump_json(indent=2) + "\n")
 
     @staticmethod
     def remove(folder: Path) -> None:
@@ -81,7 +81,7 @@ def key_rings(folder: Path, given: Mapping[str, str]) -> dict[str, str]:
 
 def _kept(file: Path) -> str:
     if not file.exists():
-        processes.write_private(file, base64.urlsafe_b64encode(os.urandom(32)).decode() + "\n")
+        write_private(file, base64.urlsafe_b64encode(os.urandom(32)).decode() + "\n")
     return file.read_text().strip()
 
 

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from jwt.algorithms import OKPAlgorithm
 
+from adapters.private_files import make_private_folder, write_private
 from adapters.settings import EMBEDDED_ISSUER
-from devstack import processes
 from domain.authority import Caller
 
 AUDIENCE = "sb-transfer"
@@ -39,7 +39,7 @@ class EmbeddedIssuer:
         """Return the environment variables with which the API takes these tokens; publishes the key."""
         public = json.loads(OKPAlgorithm.to_jwk(self._key().public_key()))
         keys = {"keys": [{**public, "kid": self._kid(public["x"]), "use": "sig", "alg": "EdDSA"}]}
-        processes.write_private(self._jwks_file, json.dumps(keys, indent=2) + "\n")
+        write_private(self._jwks_file, json.dumps(keys, indent=2) + "\n")
         return {
             "SB_TRANSFER_EMBEDDED": "true",
             "SB_TRANSFER_OIDC_ISSUER": EMBEDDED_ISSUER,
@@ -68,9 +68,9 @@ class EmbeddedIssuer:
 
     def _key(self) -> Ed25519PrivateKey:
         if not self._key_file.exists():
-            self._key_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private_folder(self._key_file.parent)
             made = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            processes.write_private(self._key_file, made.decode())
+            write_private(self._key_file, made.decode())
         key = load_pem_private_key(self._key_file.read_bytes(), None)
         if not isinstance(key, Ed25519PrivateKey):
             raise TypeError(f"{self._key_file} holds another kind of key; remove it and start again")

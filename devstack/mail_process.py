@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from adapters.private_files import make_private_folder
 from devstack import processes
 from domain.errors import Unavailable
 
@@ -40,7 +41,8 @@ class MailProcess:
         Raises:
             Unavailable: It did not start; the message names its log.
         """
-        self.mail_dir.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self.folder)
+        make_private_folder(self.mail_dir)
         leftovers = processes.leftovers(self.folder)
         await asyncio.to_thread(processes.end, leftovers, signal.SIGTERM, patience_seconds=5)
         self._port = processes.remembered_ports(self.folder / "ports.json", "port")["port"]
@@ -51,7 +53,7 @@ class MailProcess:
         failure = f"The mail catcher did not start. Its log says why: {self.folder / 'log'}"
         try:
             async with asyncio.timeout(_START_TIMEOUT_SECONDS):
-                while not await processes.answers("127.0.0.1", self._port):
+                while not await processes.accepts_connections("127.0.0.1", self._port):
                     if self._process.poll() is not None:
                         raise Unavailable(failure)
                     await asyncio.sleep(_POLL_SECONDS)

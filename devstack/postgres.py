@@ -16,6 +16,7 @@ from urllib.parse import quote
 import asyncpg
 import psutil
 
+from adapters.private_files import make_private_folder, write_private
 from devstack import processes
 from devstack.binaries import Postgres, embedded_postgres, unprivileged
 from domain.errors import Unavailable
@@ -75,12 +76,12 @@ class EmbeddedPostgres:
         Raises:
             Unavailable: It did not start; the message names its log.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self.folder)
         if not (self._data / "PG_VERSION").exists():
             await asyncio.to_thread(self._initialise)
         await asyncio.to_thread(self._stop_leftover)
         self._port = processes.remembered_ports(self.folder / "ports.json", "port")["port"]
-        _give(self._data, unprivileged().owner)
+        _change_owner(self._data, unprivileged().owner)
         self._launch()
         await self._until_ready()
         await self._make_roles()
@@ -105,13 +106,13 @@ class EmbeddedPostgres:
         for abandoned in self.folder.glob("initdb-*"):
             shutil.rmtree(abandoned)
         made = {role: secrets.token_urlsafe(24) for role in ("postgres", "sb_owner", "sb_app")}
-        processes.write_private(self._secrets_file, json.dumps(made))
+        write_private(self._secrets_file, json.dumps(made))
         with tempfile.NamedTemporaryFile("w", dir=self.folder) as password_file:
             password_file.write(made["postgres"])
             password_file.flush()
             # A folder next to the final one, renamed when it is whole: a killed initdb leaves nothing to trip over.
             fresh = Path(tempfile.mkdtemp(dir=self.folder, prefix="initdb-"))
-            _give(fresh, unprivileged().owner)
+            _change_owner(fresh, unprivileged().owner)
             done = subprocess.run(
                 [
                     *unprivileged().prefix,
@@ -232,7 +233,7 @@ class EmbeddedPostgres:
             await connection.close()
 
 
-def _give(folder: Path, owner: int) -> None:
+def _change_owner(folder: Path, owner: int) -> None:
     """Make a folder somebody's with all that is in it: each start may find another way of not being root."""
     if folder.stat().st_uid != owner:
         for entry in (folder, *folder.rglob("*")):

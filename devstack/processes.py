@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -11,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
+
+from adapters.private_files import write_private
 
 # Every process that is started here carries its folder in this variable. A process id alone proves nothing: after a
 # crash the number may have been given to somebody else's program.
@@ -32,13 +33,14 @@ def launch(
     log_file = folder / "log"
     if log_file.exists() and log_file.stat().st_size > _LOG_LIMIT_BYTES:
         log_file.replace(folder / "log.1")
-    with log_file.open("ab") as log:
+    with os.fdopen(os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:
         return subprocess.Popen(
             command,
             env={**(os.environ if environment is None else environment), _MARK: str(folder.absolute())},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            umask=0o077,  # what servers write here is customers' data
             start_new_session=True,  # Ctrl-C in the terminal is for the parent, which stops its servers in order
         )
 
@@ -109,7 +111,7 @@ def is_free(port: int) -> bool:
     return True
 
 
-async def answers(host: str, port: int, timeout_seconds: float = 5.0) -> bool:
+async def accepts_connections(host: str, port: int, timeout_seconds: float = 5.0) -> bool:
     """Tell whether a server accepts a connection."""
     try:
         async with asyncio.timeout(timeout_seconds):
@@ -131,18 +133,3 @@ def remembered_ports(file: Path, *names: str) -> dict[str, int]:
     if ports != known:
         write_private(file, json.dumps(ports))
     return ports
-
-
-def write_private(file: Path, text: str) -> None:
-    """Write a file that only its owner may read, whole or not at all."""
-    draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        draft.replace(file)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from adapters.private_files import make_private_folder
 from devstack import processes
 
 _STOP_PATIENCE_SECONDS = 30.0
@@ -44,13 +45,13 @@ class Program:
 
     def _with_metrics(self, environment: Mapping[str, str]) -> dict[str, str]:
         """Return the variables with a port for metrics: programs of one machine cannot share one."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self.folder)
         port = processes.remembered_ports(self.folder / "metrics-port.json", "metrics")["metrics"]
         return {**environment, _METRICS_BIND: f"127.0.0.1:{port}"}
 
     async def start(self) -> None:
         """Start the program; it is at work somewhat later."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self.folder)
         self._process = processes.launch(self._command, folder=self.folder, environment=self._environment)
 
     async def ended(self) -> int:

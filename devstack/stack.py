@@ -15,6 +15,7 @@ from temporalio.client import Client
 
 from adapters.crypto.payload_codec import encrypting
 from adapters.postgres.shards import set_up
+from adapters.private_files import close_to_others, make_private_folder
 from adapters.settings import settings_of
 from adapters.temporal.client import connect_temporal, register_search_attributes
 from adapters.temporal.schedule import ensure_nightly
@@ -42,7 +43,7 @@ _DATABASE, _TEMPORAL, _SMTP = "SB_TRANSFER_DATABASE_URL", "TEMPORAL_ADDRESS", "S
 _ORIGINS = "SB_TRANSFER_CODEC_ORIGINS"
 
 
-def _beside_everything() -> dict[str, str]:
+def _shared_machine_settings() -> dict[str, str]:
     """Return what clones may take where the database shares its machine with all others: half of the cores.
 
     With both of two cores at work on clones, whoever asks the API waits for a turn at every step of the answer.
@@ -127,7 +128,7 @@ class Stack:
         given = self._given
         if self._temporal is not None:  # keys and certificates for another server
             given = {name: value for name, value in given.items() if not name.startswith("TEMPORAL_")}
-        return {**(_beside_everything() if self._postgres is not None else {}), **given, **self.environment}
+        return {**(_shared_machine_settings() if self._postgres is not None else {}), **given, **self.environment}
 
     async def __aenter__(self) -> Self:
         """Start everything.
@@ -150,11 +151,12 @@ class Stack:
         await self._cleanup.aclose()
 
     async def _start(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(self.folder)
         lock = FolderLock(self.folder)
         lock.acquire()
         self._cleanup.callback(lock.release)
         self._cleanup.callback(StackInfo.remove, self.folder)
+        close_to_others(self.folder, but=("data",))  # PostgreSQL looks after its own
         StackInfo.remove(self.folder)  # a killed stack's addresses are nobody's
         # A worker that outlived its servers would take work meant for the new one.
         await asyncio.gather(*(asyncio.to_thread(own.stop_leftover) for own in (self._worker, self._api, self._codec)))
@@ -231,7 +233,7 @@ class Stack:
             await self._mail.start()
             return
         host, port = _host_and_port(self._given[_SMTP], _SMTP)
-        if not await processes.answers(host, port, _CONNECT_TIMEOUT_SECONDS):
+        if not await processes.accepts_connections(host, port, _CONNECT_TIMEOUT_SECONDS):
             raise Unavailable(f"The mail server does not answer at {host}:{port}. Start it, or correct {_SMTP}.")
 
     def _collect(self) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from temporalio.client import Client
 
+from adapters.private_files import make_private_folder
 from adapters.temporal.client import connect_temporal
 from devstack import processes
 from devstack.binaries import temporal_cli
@@ -62,7 +63,7 @@ class EmbeddedTemporal:
         Raises:
             Unavailable: It did not start; the message names its log.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self.folder)
         await asyncio.to_thread(self._stop_leftover)
         for left in reversed(range(_PORT_TRIES)):
             self._launch()
@@ -70,7 +71,7 @@ class EmbeddedTemporal:
                 await self._until_ready()
                 break
             except Unavailable:
-                if not left or not self._lost_a_port():
+                if not left or not self._lost_its_port():
                     raise
 
     def _launch(self) -> None:
@@ -110,7 +111,7 @@ class EmbeddedTemporal:
             await processes.stop(self._process, how)
             self._process = None
 
-    def _lost_a_port(self) -> bool:
+    def _lost_its_port(self) -> bool:
         """Tell whether it ended because somebody took a port between our look and its own: it can have another one."""
         ended = self._process is not None and self._process.poll() is not None
         return ended and _PORT_TAKEN in (self.folder / "log").read_text(errors="replace")[-_LOG_TAIL:]

@@ -115,7 +115,7 @@ def _run(command: list[str], folder: Path, *, passes: bool = True) -> str:
     return done.stdout + done.stderr
 
 
-def _told(searches: Iterable[Search], *, violated: bool) -> int:
+def _report(searches: Iterable[Search], *, violated: bool) -> int:
     """Print a line for each search and return how many did not end as they should."""
     wrong = 0
     for search in searches:
@@ -132,7 +132,7 @@ def _told(searches: Iterable[Search], *, violated: bool) -> int:
 def main() -> int:
     """Check everything, the large sizes too."""
     try:
-        return bool(_told((*SEARCHES, *LARGE), violated=False) + _told(MUTATIONS, violated=True))
+        return bool(_report((*SEARCHES, *LARGE), violated=False) + _report(MUTATIONS, violated=True))
     except (ToolMissing, CheckFailed) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2

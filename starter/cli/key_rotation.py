@@ -8,13 +8,13 @@ import base64
 import os
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 
 from rich.text import Text
 
+from adapters.private_files import write_private
 from adapters.settings import Settings
 from domain.errors import Misconfigured
 from starter.cli.output import ExitCode, Output
@@ -76,7 +76,7 @@ def rotate(  # noqa: PLR0917 - one command's words
             f"{target} cannot be read as a ring of keys. Name another file, or set {variable}."
         ) from error
     turned = _turned(held, str(target), turn)
-    _write(target, "\n".join(turned) + "\n")
+    write_private(target, "\n".join(turned) + "\n")
     output.answer({"ring": ring, "keys": _names(turned), "file": str(target)}, *_written(target, turned, turn))
     return ExitCode.OK
 
@@ -123,21 +123,6 @@ def _file_of_stack(folder: Path, ring: str) -> Path:
     if FolderLock(folder).is_held():
         raise Misconfigured(f"The stack in {folder} runs with these keys. Stop it, rotate, and start it again.")
     return folder / f"{ring}-keys"
-
-
-def _write(target: Path, content: str) -> None:
-    """Write a file that only its owner may read, whole or not at all."""
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
-        draft.replace(target)
-    finally:
-        with suppress(FileNotFoundError):
-            draft.unlink()
 
 
 def _to_set(variable: str, turned: list[str], turn: Turn) -> list[Text]:

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from adapters.private_files import write_private
 from domain.errors import Misconfigured
 
 
@@ -30,24 +31,8 @@ class TicketFile:
         Raises:
             Misconfigured: Somebody made the file meanwhile.
         """
-        draft = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            if self._overwrite:
-                draft.replace(self.path)
-            else:
-                self._place(draft)
-        finally:
-            draft.unlink(missing_ok=True)
-
-    def _place(self, draft: Path) -> None:
-        """Give the draft its name in one step that fails when the name is taken."""
-        try:
-            self.path.hardlink_to(draft)
+            write_private(self.path, content, replace=self._overwrite)
         except FileExistsError:
             raise self._taken() from None
 

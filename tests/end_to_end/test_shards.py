@@ -10,7 +10,6 @@ import asyncpg
 import psutil
 import pytest
 
-from devstack.binaries import elder_postgres
 from devstack.postgres import EmbeddedPostgres
 from devstack.stack import Stack
 from domain.vocabulary import TransferState
@@ -18,6 +17,7 @@ from starter.cli.setup import make_books
 from starter.client.client import TransferClient
 from starter.client.connect import connect, settings_of
 from tests.end_to_end.test_kills import clean_environment, counts, largest_environment, other_firm, reach
+from tests.tools.older_postgres import older_postgres
 from tests.tools.paths import TOOLS
 
 LINES = 40_000
@@ -26,7 +26,7 @@ LINES = 40_000
 @pytest.fixture
 async def elder(tmp_path: Path) -> AsyncIterator[EmbeddedPostgres]:
     """The PostgreSQL 15 that is the cell in the west."""
-    server = EmbeddedPostgres(tmp_path / "west", settings={"fsync": "off"}, programs=elder_postgres(TOOLS))
+    server = EmbeddedPostgres(tmp_path / "west", settings={"fsync": "off"}, programs=older_postgres(TOOLS))
     await server.start()
     yield server
     await server.stop()

@@ -105,7 +105,7 @@ async def test_a_stop_in_the_middle_of_the_start_leaves_nothing(folder: Path, se
     assert alive(folder) == []
     async with Stack(folder, worker=False, environment=_BLANK) as stack:
         assert alive(folder) == ["mail", "postgres", "temporal"]
-        assert await processes.answers(*address_of(stack.info.smtp_url))
+        assert await processes.accepts_connections(*address_of(stack.info.smtp_url))
     assert alive(folder) == []
 
 
@@ -224,7 +224,7 @@ async def test_a_server_that_dies_is_started_again(folder: Path, victim: str) ->
     assert alive(folder) == ["mail", "postgres", "temporal"]
     assert again.model_copy(update={"pids": info.pids}) == info
     await assert_traces(again)
-    assert await processes.answers(*address_of(again.smtp_url))
+    assert await processes.accepts_connections(*address_of(again.smtp_url))
     code, errors = up.end(signal.SIGTERM)
     assert code == 0
     assert f"{victim} ended (exit code -9) and is started again" in errors

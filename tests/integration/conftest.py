@@ -12,13 +12,13 @@ import pytest
 from adapters.postgres.connection import Pool, connect_pool
 from adapters.postgres.migrations import migrate_control, migrate_environment
 from adapters.postgres.shards import settle
-from devstack.binaries import elder_postgres
 from devstack.postgres import EmbeddedPostgres
 from devstack.seed import seed
 from domain.naming import schema_name_of
 from tests.integration.across_shards import WEST
 from tests.integration.pending_clone import PendingClone, scheduled_move
 from tests.integration.services import Services
+from tests.tools.older_postgres import older_postgres
 from tests.tools.paths import TOOLS
 
 SEED_LINES = 3000
@@ -51,7 +51,7 @@ async def seeded_template(postgres: EmbeddedPostgres) -> str:
 async def elder(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedPostgres]:
     """A PostgreSQL 15 that is the cell in the west."""
     quick = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("elder"), settings=quick, programs=elder_postgres(TOOLS))
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("elder"), settings=quick, programs=older_postgres(TOOLS))
     await server.start()
     try:
         await migrate_control(server.dsn())

@@ -33,7 +33,7 @@ class Cycle:
     changed: tuple[str, ...]
 
 
-async def besiege(
+async def run_freeze_cycles(
     pool: Pool, environment_id: uuid.UUID, *, cycles: int, open_seconds: float, shut_seconds: float
 ) -> list[Cycle]:
     """Freeze and unfreeze `cycles` times, open and shut for so long in between, as the workflow's activities do."""
@@ -51,7 +51,7 @@ async def _cycle(
     transfer_id, schema = uuid.uuid4(), schema_name_of(environment_id)
     workflow_id = workflow_id_of(environment_id)
     order = FreezeEnvironment(
-        transfer_id=transfer_id, environment_id=environment_id, workflow_id=workflow_id, requested_by="siege"
+        transfer_id=transfer_id, environment_id=environment_id, workflow_id=workflow_id, requested_by="load test"
     )
     ordered_at = time.perf_counter()
     busy = 0

@@ -1,4 +1,4 @@
-"""Writers that hammer an environment as the bookkeeping application, in every way it can write, and keep the score.
+"""Writers that write without a pause, as the bookkeeping application and in every way it can, and keep the score.
 
 Each writer has a connection of its own, and with it a server process of its own: what they race for is decided between
 those processes, so the writers themselves may share one event loop. A test and a benchmark play with the same ones.
@@ -191,7 +191,9 @@ KINDS: dict[str, Write] = {
 
 
 @asynccontextmanager
-async def hammering(dsn: str, schema: str, kinds: list[str], *, replica: bool = False) -> AsyncIterator[list[Writer]]:
+async def running_writers(
+    dsn: str, schema: str, kinds: list[str], *, replica: bool = False
+) -> AsyncIterator[list[Writer]]:
     """Let one writer of each kind write until the block ends; after it each of their tries has been answered.
 
     Args:
@@ -208,7 +210,9 @@ async def hammering(dsn: str, schema: str, kinds: list[str], *, replica: bool = 
             apps.append(await asyncpg.connect(dsn, server_settings={"search_path": schema}))
             if replica and kind == "replica":
                 await apps[-1].execute("set session_replication_role to replica")
-        running = [asyncio.create_task(_hammer(app, one, stop)) for app, one in zip(apps, writers, strict=True)]
+        running = [
+            asyncio.create_task(_write_until_stopped(app, one, stop)) for app, one in zip(apps, writers, strict=True)
+        ]
         try:
             yield writers
         finally:
@@ -219,7 +223,7 @@ async def hammering(dsn: str, schema: str, kinds: list[str], *, replica: bool = 
             await app.close()
 
 
-async def _hammer(app: Connection, writer: Writer, stop: asyncio.Event) -> None:
+async def _write_until_stopped(app: Connection, writer: Writer, stop: asyncio.Event) -> None:
     write = KINDS[writer.kind]
     while not stop.is_set():
         begun = time.perf_counter()

@@ -143,7 +143,7 @@ async def test_a_port_that_was_taken_meanwhile_is_left_alone(tmp_path: Path) -> 
             await server.connect()
         finally:
             await server.stop()
-        assert await processes.answers(host, int(port))
+        assert await processes.accepts_connections(host, int(port))
 
 
 @pytest.mark.parametrize(

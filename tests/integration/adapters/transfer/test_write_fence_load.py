@@ -4,8 +4,8 @@ import asyncpg
 
 from devstack.postgres import EmbeddedPostgres
 from tests.integration.services import Services
-from tests.load.freeze_cycles import besiege, score
-from tests.load.writers import KINDS, hammering, lay_out
+from tests.load.freeze_cycles import run_freeze_cycles, score
+from tests.load.writers import KINDS, lay_out, running_writers
 
 _CYCLES = 4
 
@@ -20,8 +20,8 @@ async def test_no_write_is_lost_or_slips_in_over_many_freezes(
     superuser = await asyncpg.connect(postgres.dsn("postgres", database_name))
     await superuser.execute("grant set on parameter session_replication_role to sb_app")
     try:
-        async with hammering(app_dsn, move.schema, list(KINDS), replica=True) as writers:
-            cycles = await besiege(
+        async with running_writers(app_dsn, move.schema, list(KINDS), replica=True) as writers:
+            cycles = await run_freeze_cycles(
                 services.pool, move.environment_id, cycles=_CYCLES, open_seconds=0.06, shut_seconds=0.03
             )
     finally:
