@@ -1,0 +1,29 @@
+"""The story of a transfer, and the marks of its undo."""
+
+from uuid import UUID
+
+from pydantic import Field
+
+from domain.messages.base import Message
+from domain.vocabulary import UndoReason
+
+
+class RecordEvent(Message):
+    event_key: UUID = Field(description="the same for every attempt, so that a retry does not tell the story twice")
+    transfer_id: UUID
+    actor: str
+    kind: str
+    reason: str = ""
+
+
+class BeginUndo(Message):
+    transfer_id: UUID
+    environment_id: UUID
+    workflow_id: str
+    reason: UndoReason
+    detail: str = ""
+    requested_by: str = ""
+
+
+class FinishUndo(Message):
+    transfer_id: UUID

@@ -1,0 +1,51 @@
+"""What a move will do, told before anything happens."""
+
+from decimal import Decimal
+
+from pydantic import Field
+
+from domain.messages.base import Message
+from domain.messages.environment import EnvironmentSummary
+from domain.vocabulary import LicenceKind
+
+
+class QuoteLost(Message):
+    """An open quote that does not survive the move."""
+
+    administration: str
+    number: str
+    customer: str
+    amount: Decimal
+
+
+class BankToReactivate(Message):
+    """A bank connection that must be activated again in the new environment."""
+
+    administration: str
+    bank: str
+    iban: str
+
+
+class Obstacle(Message):
+    """Something in the environment's schema that cannot be carried exactly."""
+
+    what: str = Field(description="the object, e.g. function env_x.total()")
+    why: str = Field(description="the reason, ending in what to do")
+
+
+class Preview(Message):
+    """What a move will do, told before anything happens."""
+
+    environment: EnvironmentSummary
+    holder_name: str
+    licence_kind: LicenceKind
+    administrations: list[str]
+    open_quotes: list[QuoteLost]
+    app_connections: list[str]
+    banks_carried: list[BankToReactivate] = Field(description="Rabobank connections, which come along active")
+    banks_to_reactivate: list[BankToReactivate]
+    users_to_relink: list[str]
+    obstacles: list[Obstacle]
+    tables: int
+    rows_estimate: int
+    bytes_total: int
