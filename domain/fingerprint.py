@@ -67,10 +67,11 @@ class Fingerprint(Message):
                 problems.append(f"{old.rows} rows became {new.rows}")
             elif old.content != new.content:
                 problems.append("the content of its rows has changed")
-            if self.major == later.major and old.definition != new.definition:
+            redefined = self.major == later.major and old.definition != new.definition
+            if redefined:
                 problems.append("its definition has changed")
             if problems:
-                yield TableDifference(table=name, problem=", ".join(problems))
+                yield TableDifference(table=name, problem=", ".join(problems), redefined=redefined)
 
     def _others_changed(self, later: "Fingerprint") -> Iterator[TableDifference]:
         before, after = ({other.object: other for other in side.others} for side in (self, later))
@@ -80,9 +81,11 @@ class Fingerprint(Message):
             if old.position != new.position:
                 yield TableDifference(table=name, problem=f"it stood at {old.position} and stands at {new.position}")
             elif self.major == later.major and old.definition != new.definition:
-                yield TableDifference(table=name, problem="its definition has changed")
+                yield TableDifference(table=name, problem="its definition has changed", redefined=True)
 
 
 def _come_and_gone(before: AbstractSet[str], after: AbstractSet[str]) -> Iterator[TableDifference]:
-    yield from (TableDifference(table=name, problem="it is gone") for name in before - after)
-    yield from (TableDifference(table=name, problem="it was not there before") for name in after - before)
+    yield from (TableDifference(table=name, problem="it is gone", redefined=True) for name in before - after)
+    yield from (
+        TableDifference(table=name, problem="it was not there before", redefined=True) for name in after - before
+    )

@@ -1,17 +1,27 @@
 """Nothing may change unseen between the freeze and the release: the looks at both environments that make sure of it."""
 
 import asyncio
+from dataclasses import dataclass
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 from activities.certification import CertificationActivities
 from domain import messages as m
+from domain.errors import EnvironmentChanged, WrongMoment
 from domain.steps import StepName, StepState
 from workflows import policies
 from workflows.activity_calls import is_cancel, perform
 from workflows.progress import TransferProgress
 from workflows.saga import root_cause
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """Why an environment is not released: in words, and as the code of the refusal."""
+
+    why: str
+    code: str
 
 
 class Certification:
@@ -66,8 +76,8 @@ class Certification:
             )
             self._progress.detail(StepName.CERTIFY, f"signed with key {issued.key_id}")
 
-    async def check_before_release(self, release: m.Release) -> str:
-        """Look at both environments once more and return why they cannot be released, or nothing.
+    async def check_before_release(self, release: m.Release) -> Objection | None:
+        """Look at both environments once more and return why they cannot be released, if so.
 
         Raises:
             ActivityError: The transfer was cancelled meanwhile.
@@ -95,14 +105,15 @@ class Certification:
             if is_cancel(error):
                 self._progress.mark(StepName.CHECK, StepState.FAILED)
                 raise
-            objection = f"it could not be checked whether anything has changed: {root_cause(error)}"
+            why = f"it could not be checked whether anything has changed: {root_cause(error)}"
+            objection = Objection(why, WrongMoment.code())
         else:
             if not checked.drift:
                 self._progress.mark(StepName.CHECK, StepState.DONE, f"{checked.rows:,} rows as they were")
-                return ""
-            objection = f"{m.SOMETHING_HAS_CHANGED}: {checked.drift}"
+                return None
+            objection = Objection(f"something has changed: {checked.drift}", EnvironmentChanged.code())
         self._progress.waiting_for = waited_for
-        self._progress.mark(StepName.CHECK, StepState.FAILED, objection)
+        self._progress.mark(StepName.CHECK, StepState.FAILED, objection.why)
         return objection
 
     async def _hash_what_is_frozen(self) -> None:

@@ -35,6 +35,7 @@ class TransferProgress:
         self.evenings_tried = 0
         self.comparison: m.ComparisonSummary | None = None
         self.undo_reason: UndoReason | None = None
+        self.undo_code = ""
         self.undo_detail = ""
         self._mail_problems: dict[tuple[str, str], m.MailProblem] = {}
         self._steps = {step.name: m.StepStatus(step=step.name, state=StepState.PENDING) for step in STEPS}
@@ -57,6 +58,7 @@ class TransferProgress:
             comparison=self.comparison,
             mail_problems=list(self._mail_problems.values()),
             undo_reason=self.undo_reason,
+            undo_code=self.undo_code,
             undo_detail=self.undo_detail,
         )
 

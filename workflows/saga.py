@@ -10,7 +10,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 from activities.event_log import EventLogActivities
 from domain import messages as m
-from domain.errors import TransferError
+from domain.errors import TransferError, WrongMoment
 from domain.steps import STEPS, StepName, StepState
 from domain.vocabulary import TransferState, UndoReason
 from workflows import policies
@@ -25,11 +25,12 @@ _Compensation = Callable[[], Awaitable[None]]
 class Undo(Exception):
     """The story turns back: why, and on whose word."""
 
-    def __init__(self, reason: UndoReason, detail: str = "", requested_by: str = "") -> None:
+    def __init__(self, reason: UndoReason, detail: str = "", requested_by: str = "", *, code: str = "") -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
         self.requested_by = requested_by
+        self.code = code
 
     @classmethod
     def because_of(cls, error: BaseException, cancel: m.ExplainCancel | None = None) -> "Undo":
@@ -40,14 +41,21 @@ class Undo(Exception):
             if cancel is not None:
                 return cls(UndoReason.CANCELLED, str(cancel), cancel.requested_by)
             return cls(UndoReason.CANCELLED, workflow.cancellation_reason() or "")
-        return cls(UndoReason.FAILED, root_cause(error))
+        innermost = _innermost(error)
+        code = innermost.type if isinstance(innermost, ApplicationError) else None
+        return cls(UndoReason.FAILED, root_cause(error), code=code or "")
 
 
 def root_cause(error: BaseException) -> str:
     """Return the innermost message: what went wrong, without the wrapping."""
+    error = _innermost(error)
+    return error.message if isinstance(error, FailureError) else str(error)
+
+
+def _innermost(error: BaseException) -> BaseException:
     while isinstance(error, FailureError) and error.cause is not None:
         error = error.cause
-    return error.message if isinstance(error, FailureError) else str(error)
+    return error
 
 
 def failed_with(error: ActivityError, kind: type[TransferError]) -> bool:
@@ -76,7 +84,7 @@ class Saga:
         """
         progress = self._progress
         progress.undo_reason = undo.reason
-        progress.undo_detail = undo.detail
+        progress.undo_code, progress.undo_detail = undo.code, undo.detail
         progress.enter(TransferState.UNDOING, "the undo")
         begin = m.BeginUndo(
             transfer_id=progress.transfer_id,
@@ -142,11 +150,11 @@ class Saga:
                     await self.refuse("cancel", "", f"the transfer is {self._progress.state.value} and goes on")
         await task
 
-    async def refuse(self, kind: str, actor: str, why: str) -> None:
+    async def refuse(self, kind: str, actor: str, why: str, code: str = WrongMoment.code()) -> None:
         """Write a signal that came at the wrong moment into the story; it is not remembered for later."""
-        await self.record(actor or "unknown", f"{kind}_refused", why)
+        await self.record(actor or "unknown", f"{kind}_refused", why, code)
 
-    async def record(self, actor: str, kind: str, reason: str = "") -> None:
+    async def record(self, actor: str, kind: str, reason: str = "", code: str = "") -> None:
         """Write a line into the story."""
         event = m.RecordEvent(
             event_key=workflow.uuid4(),
@@ -154,6 +162,7 @@ class Saga:
             actor=actor,
             kind=kind,
             reason=reason,
+            code=code,
         )
         while True:
             try:

@@ -176,7 +176,7 @@ class TransferWorkflow:
                 if not (objection := await self._certification.check_before_release(release)):
                     return release
                 self._decision = None  # whoever reads of the refusal may decide again at once
-                await self._saga.refuse("release", release.released_by, objection)
+                await self._saga.refuse("release", release.released_by, objection.why, objection.code)
 
     async def _released(self) -> m.Release:
         """Wait for a release, and remind of it; a reject turns the story back."""

@@ -89,10 +89,7 @@ async def register_search_attributes(client: Client, keys: Iterable[SearchAttrib
     wanted = {key.name: IndexedValueType.ValueType(key.indexed_value_type) for key in keys}
     address = client.service_client.config.target_host
     try:
-        listed = await client.operator_service.list_search_attributes(
-            ListSearchAttributesRequest(namespace=client.namespace), timeout=_RPC_TIMEOUT, retry=True
-        )
-        known = {**listed.system_attributes, **listed.custom_attributes}
+        known = await _known_search_attributes(client)
         for name, kind in wanted.items():
             if known.get(name, kind) != kind:
                 raise Misconfigured(
@@ -116,6 +113,19 @@ async def register_search_attributes(client: Client, keys: Iterable[SearchAttrib
             "Run this again."
         ) from error
     return sorted(missing)
+
+
+async def missing_search_attributes(client: Client, keys: Iterable[SearchAttributeKey[Any]]) -> list[str]:
+    """Return the names that the server does not know yet."""
+    known = await _known_search_attributes(client)
+    return [key.name for key in keys if key.name not in known]
+
+
+async def _known_search_attributes(client: Client) -> dict[str, "IndexedValueType.ValueType"]:
+    listed = await client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=client.namespace), timeout=_RPC_TIMEOUT, retry=True
+    )
+    return {**listed.system_attributes, **listed.custom_attributes}
 
 
 async def pollers(client: Client, task_queue: str) -> dict[str, datetime]:

@@ -42,6 +42,7 @@ class PostgresTransferLog:
                 order.kind,
                 actor=order.actor,
                 reason=order.reason,
+                detail={"code": order.code} if order.code else None,
                 event_key=order.event_key,
             )
 

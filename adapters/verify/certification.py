@@ -107,9 +107,7 @@ class PostgresProver:
         if cloned is None or not muted:
             return
         changes = [
-            change
-            for change in cloned.changes(opened)
-            if change.table not in CHANGED_ON_PURPOSE or "definition" in change.problem
+            change for change in cloned.changes(opened) if change.table not in CHANGED_ON_PURPOSE or change.redefined
         ]
         before, after = [
             await self._verifier.hashes(place, without=CHANGED_ON_PURPOSE, only=CHANGED_ON_PURPOSE.keys())

@@ -6,7 +6,6 @@ secret: a ticket travels sealed (see `Upload.sealed_ticket`).
 
 from domain.messages.base import Message
 from domain.messages.certification import (
-    SOMETHING_HAS_CHANGED,
     CertificateIssued,
     CheckUnchanged,
     FrozenHashed,
@@ -73,7 +72,6 @@ from domain.messages.transfer import (
 )
 
 __all__ = [
-    "SOMETHING_HAS_CHANGED",
     "AcceptUpload",
     "ApplyConsequences",
     "BankOutcome",

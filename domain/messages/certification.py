@@ -40,10 +40,6 @@ class CertificateIssued(Message):
     issued_at: AwareDatetime
 
 
-# How the event log begins to tell why a release was refused; callers recognise it by this.
-SOMETHING_HAS_CHANGED = "something has changed"
-
-
 class CheckUnchanged(Message):
     """Read every row of both environments once more, before the release."""
 

@@ -38,6 +38,7 @@ class TableDifference(Message):
     table: str
     problem: str
     keys: list[str] = Field(default=[], description="the first differing rows' keys")
+    redefined: bool = Field(default=False, description="whether it is defined otherwise, come or gone")
 
 
 class Verification(Message):

@@ -14,6 +14,7 @@ class RecordEvent(Message):
     actor: str
     kind: str
     reason: str = ""
+    code: str = Field(default="", description="of a refusal: the code of the error that it is")
 
 
 class BeginUndo(Message):

@@ -83,6 +83,7 @@ class TransferStatus(Message):
     comparison: ComparisonSummary | None = None
     mail_problems: list[MailProblem] = Field(default=[])
     undo_reason: UndoReason | None = None
+    undo_code: str = Field(default="", description="the code of the error for which it failed")
     undo_detail: str = ""
 
 

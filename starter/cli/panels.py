@@ -16,9 +16,11 @@ from rich.table import Table
 from rich.text import Text
 
 from domain import messages as m
+from domain.errors import all_errors
 from domain.steps import STEPS, StepName, StepState
 from domain.vocabulary import TransferState
-from starter.client.models import Source, TransferSnapshot
+from starter.client.errors import NoAnswer
+from starter.client.models import TransferSnapshot
 
 _TITLES = {step.name: step.title for step in STEPS}
 _MARKS = {
@@ -220,8 +222,9 @@ def snapshot(seen: TransferSnapshot, *, now: datetime, zone: ZoneInfo) -> Render
         plain(f"{trouble.activity} is tried again (attempt {trouble.attempt}): {trouble.problem}", "yellow")
         for trouble in seen.troubles
     ]
-    if seen.told_by is Source.DATABASE:
-        remarks.append(Text("No worker answered; this is what the database knows.", style="yellow"))
+    if seen.unanswered:
+        why = all_errors().get(seen.unanswered, NoAnswer).default_english()
+        remarks.append(Text(f"This is what the database knows. {why}", style="yellow"))
     return Group(picture, *remarks) if remarks else picture
 
 

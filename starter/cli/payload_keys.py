@@ -1,26 +1,27 @@
 """`sb-transfer payload-keys`: which keys encrypt histories, and which of them are still needed."""
 
-import re
 from collections import Counter
+from collections.abc import AsyncIterator
 
+from google.protobuf.message import Message
 from rich.text import Text
-from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
+from temporalio.api.common.v1 import Payload, WorkflowExecution
+from temporalio.api.workflow.v1 import WorkflowExecutionInfo
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest, ListWorkflowExecutionsRequest
+from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from adapters.crypto.payload_codec import EncryptingCodec, encrypting
+from adapters.crypto.payload_codec import EncryptingCodec, encrypting, key_id_of
 from adapters.temporal.client import connect_temporal
-from domain.messages import Message
+from domain.messages import Message as DomainMessage
 from domain.reconciliation import RECONCILE_SCHEDULE
 from starter.cli.output import ExitCode, Output
 from starter.cli.panels import columns
-from starter.client.workflow_handle import domain_errors
+from starter.client.errors import domain_errors
 from starter.environment import Surroundings
 
-# How protobuf writes one entry of a payload's metadata: found wherever in an event a payload may be.
-_KEY_ID = re.compile(rb"encryption-key-id\x12\x10([0-9a-f]{16})")
 
-
-class KeyUse(Message):
+class KeyUse(DomainMessage):
     """One key, and what would be unreadable without it."""
 
     key_id: str
@@ -76,9 +77,9 @@ async def _count(client: Client) -> tuple[Counter[str], Counter[str], Counter[st
     """Return in how many open histories, closed histories and schedules each key occurs."""
     opened: Counter[str] = Counter()
     closed: Counter[str] = Counter()
-    async for execution in client.list_workflows():
-        running = execution.status is WorkflowExecutionStatus.RUNNING
-        (opened if running else closed).update(await _keys_of(client, execution))
+    async for info in _executions(client):
+        is_closed = info.HasField("close_time")
+        (closed if is_closed else opened).update(await _keys_of(client, info.execution))
     schedules: Counter[str] = Counter()
     try:
         described = await client.get_schedule_handle(RECONCILE_SCHEDULE).describe()
@@ -86,18 +87,47 @@ async def _count(client: Client) -> tuple[Counter[str], Counter[str], Counter[st
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
     else:
-        schedules.update(_keys_in(described.raw_description.SerializeToString()))
+        schedules.update(_keys_in(described.raw_description))
     return opened, closed, schedules
 
 
+async def _executions(client: Client) -> AsyncIterator[WorkflowExecutionInfo]:
+    """Yield every workflow that the server keeps, as it says it: the SDK fails at a status newer than itself."""
+    request = ListWorkflowExecutionsRequest(namespace=client.namespace)
+    while True:
+        page = await client.workflow_service.list_workflow_executions(request, retry=True)
+        for info in page.executions:
+            yield info
+        if not page.next_page_token:
+            return
+        request.next_page_token = page.next_page_token
+
+
 async def _keys_of(client: Client, execution: WorkflowExecution) -> set[str]:
-    handle = client.get_workflow_handle(execution.id, run_id=execution.run_id)
     # What an activity at work has told last is not in the history yet.
-    found = _keys_in((await handle.describe()).raw_description.SerializeToString())
+    found = _keys_in(
+        await client.workflow_service.describe_workflow_execution(
+            DescribeWorkflowExecutionRequest(namespace=client.namespace, execution=execution), retry=True
+        )
+    )
+    handle = client.get_workflow_handle(execution.workflow_id, run_id=execution.run_id)
     async for event in handle.fetch_history_events():
-        found |= _keys_in(event.SerializeToString())
+        found |= _keys_in(event)
     return found
 
 
-def _keys_in(stored: bytes) -> set[str]:
-    return {match.decode() for match in _KEY_ID.findall(stored)}
+def _keys_in(stored: Message) -> set[str]:
+    """Return the ids of the keys that payloads anywhere in a message are encrypted with."""
+    if isinstance(stored, Payload):
+        return {key_id} if (key_id := key_id_of(stored)) else set()
+    found: set[str] = set()
+    for field, value in stored.ListFields():
+        if field.message_type is None:
+            continue
+        if field.message_type.GetOptions().map_entry:
+            children = [child for child in value.values() if isinstance(child, Message)]
+        else:
+            children = value if field.is_repeated else [value]
+        for child in children:
+            found |= _keys_in(child)
+    return found

@@ -20,7 +20,7 @@ from domain.violations import MEANING
 from starter.cli.output import ExitCode, Output
 from starter.cli.panels import columns, plain
 from starter.client.connect import database
-from starter.client.workflow_handle import NoWorker, domain_errors
+from starter.client.errors import NoWorker, domain_errors
 from starter.environment import Surroundings
 from workflows.markdown import fenced
 from workflows.reconcile import VIOLATED, ReconcileWorkflow

@@ -38,9 +38,10 @@ from domain.naming import workflow_id_of
 from domain.vocabulary import MailKind, Scenario, TransferState, UndoReason
 from starter.client.comparison import Comparer, OnComparison
 from starter.client.decisions import Decision, decide
+from starter.client.errors import NoWorker, domain_errors
 from starter.client.lookup import TransferLookup
 from starter.client.models import CertificateChecked, Compared, PreparedTransfer, TransferSnapshot
-from starter.client.workflow_handle import NoWorker, RemoteTransfer, domain_errors
+from starter.client.workflow_handle import RemoteTransfer
 
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
@@ -510,9 +511,9 @@ async def _until_ticket(remote: RemoteTransfer, on_progress: OnProgress | None) 
 
 def _turned_back(status: m.TransferStatus) -> Refused:
     """Return why a transfer was undone before its ticket, as the class of refusal it was."""
-    for kind in all_errors().values():
-        if issubclass(kind, Refused) and status.undo_detail.startswith(kind.default_english()):
-            return kind()
+    kind = all_errors().get(status.undo_code)
+    if kind is not None and issubclass(kind, Refused):
+        return kind(status.undo_detail, dutch=kind.dutch)
     return Refused(f"The transfer was undone: {status.undo_detail or status.undo_reason}. Nothing has changed.")
 
 

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from adapters.postgres.transfer_rows import plain
 from adapters.transfer.queries import PostgresRegister
-from domain import messages as m
 from domain.errors import EnvironmentChanged, Refused, Unavailable, WrongMoment
 from starter.client.lookup import TransferRun
 from starter.client.models import TransferSnapshot
@@ -52,9 +51,11 @@ async def decide(
     Raises:
         WrongMoment: It was refused; the message says why, as the event log does.
         EnvironmentChanged: A release was refused, for what the message names is not as it was.
+        WorkflowPaused, WorkflowStuck: Nobody takes it now; it is not sent.
         Unavailable: Nothing shows after half a minute: it is delivered, and will be taken or refused later.
     """
     transfer_id, remote = addressed.transfer_id, addressed.remote
+    await remote.require_ready()
     seen = max((event.event_id for event in await register.events(transfer_id)), default=0)
     try:
         await decision.send(remote)
@@ -74,7 +75,7 @@ async def decide(
             if event.kind == decision.event:
                 return await _moved_on(addressed, written)
             if event.kind == f"{decision.kind}_refused":
-                raise _refused(event.reason)
+                raise _refused(event.reason, event.detail.get("code"))
         if closed:
             raise _refused("the transfer has ended")
         await asyncio.sleep(pause)
@@ -101,8 +102,8 @@ async def _moved_on(addressed: TransferRun, written: Written) -> TransferSnapsho
     return await written(addressed.transfer_id)
 
 
-def _refused(why: str) -> Refused:
-    if why.startswith(m.SOMETHING_HAS_CHANGED):
+def _refused(why: str, code: object = None) -> Refused:
+    if code == EnvironmentChanged.code():
         return EnvironmentChanged(
             f"It is not released: {why}. Repair it and release again, or reject the transfer.",
             dutch=EnvironmentChanged.dutch,

@@ -13,8 +13,9 @@ from domain.naming import workflow_id_of
 from domain.steps import StepName, StepState
 from domain.story import steps_from_log, waits_for
 from domain.vocabulary import TransferState
+from starter.client.errors import NoAnswer
 from starter.client.models import Source, TransferSnapshot
-from starter.client.workflow_handle import NoWorker, RemoteTransfer
+from starter.client.workflow_handle import RemoteTransfer
 
 _WORKFLOW_PREFIX = workflow_id_of(UUID(int=0)).removesuffix(str(UUID(int=0)))
 
@@ -104,10 +105,11 @@ class TransferLookup:
         try:
             remote = await RemoteTransfer.newest(self._temporal, located.workflow_id)
             status = await remote.status()
-        except (NoWorker, TransferUnknown):
+        except (NoAnswer, TransferUnknown) as error:
             if located.record is None:
                 raise
-            return self._as_written(await self._register.standing(located.record.transfer_id))
+            stored = self._as_written(await self._register.standing(located.record.transfer_id))
+            return stored.model_copy(update={"unanswered": error.code() if isinstance(error, NoAnswer) else ""})
         if located.record is not None and located.is_another(status):
             return self._as_written(await self._register.standing(located.record.transfer_id))
         clone, troubles = (None, []) if status.state.is_final else await remote.work_in_hand()

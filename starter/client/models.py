@@ -35,6 +35,7 @@ class TransferSnapshot(m.Message):
     clone: m.CloneProgress | None = Field(default=None, description="the clone or verification under way")
     troubles: list[RetriedActivity] = Field(default=[], description="what is being tried again by itself")
     told_by: Source = Source.WORKFLOW
+    unanswered: str = Field(default="", description="the code of the error for which the workflow did not answer")
 
 
 class PreparedTransfer(m.Message):

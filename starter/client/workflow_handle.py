@@ -2,45 +2,42 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TypeVar
 
-from temporalio.client import (
-    Client,
-    WorkflowExecutionDescription,
-    WorkflowExecutionStatus,
-    WorkflowFailureError,
-    WorkflowHandle,
-    WorkflowQueryFailedError,
-    WorkflowUpdateFailedError,
-    WorkflowUpdateRPCTimeoutOrCancelledError,
-)
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import WorkflowExecutionStatus
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest, DescribeWorkflowExecutionResponse
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.common import (
     SearchAttributePair,
     TypedSearchAttributes,
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
-from temporalio.exceptions import ApplicationError, FailureError, WorkflowAlreadyStartedError
+from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.service import RPCError, RPCStatusCode
 
+from adapters.temporal.client import missing_search_attributes
 from domain import messages as m
-from domain.errors import (
-    AlreadyInTransfer,
-    Misconfigured,
-    TransferError,
-    TransferUnknown,
-    Unavailable,
-    WrongMoment,
-    all_errors,
-)
+from domain.errors import Misconfigured, TransferUnknown, Unavailable, WrongMoment
 from domain.naming import workflow_id_of
 from domain.steps import ActivityName, StepName, StepState
 from domain.vocabulary import TransferState
+from starter.client.errors import (
+    NO_ANSWER,
+    NotATransfer,
+    NoWorker,
+    WorkflowPaused,
+    WorkflowStuck,
+    domain_errors,
+)
 from starter.client.models import RetriedActivity
+from workflows import search_attributes
 from workflows.markdown import fenced
+from workflows.recovery import RecoveryWorkflow
 from workflows.search_attributes import SOURCE_LICENCE, TRANSFER_STATE
 from workflows.task_queues import TRANSFERS
 from workflows.transfer import TransferWorkflow
@@ -59,11 +56,20 @@ _HEAVY = (
     ActivityName.CHECK_UNCHANGED,
 )
 _Answer = TypeVar("_Answer")
-_NO_ANSWER = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
-
-
-class NoWorker(Unavailable):
-    """No worker answers. Start one with `sb-transfer worker`, then do this again."""
+# A transfer that an operator had recovered goes on as a recovery under the same id.
+_OURS = frozenset({TransferWorkflow.__name__, RecoveryWorkflow.__name__})
+_CLOSED = frozenset(
+    {
+        WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_COMPLETED,
+        WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_FAILED,
+        WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CANCELED,
+        WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_TERMINATED,
+        WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW,
+        WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_TIMED_OUT,
+    }
+)
+_STUCK_AT_ATTEMPT = 3  # a task that a worker lost is given out once more
+_ENDED_IN_DUTCH = "De overdracht is afgelopen. Bekijk de status om te zien hoe."
 
 
 class RemoteTransfer:
@@ -72,6 +78,7 @@ class RemoteTransfer:
     def __init__(self, client: Client, workflow_id: str, run_id: str | None = None) -> None:
         self._client = client
         self.workflow_id = workflow_id
+        self._run_id = run_id
         self._handle: WorkflowHandle[TransferWorkflow, m.TransferResult] = client.get_workflow_handle_for(
             TransferWorkflow.run, workflow_id, run_id=run_id
         )
@@ -88,23 +95,24 @@ class RemoteTransfer:
         environment = preview.environment
         holder = f"{preview.licence_kind.value.replace('_', '-')} {environment.licence_number}"
         with domain_errors():
-            handle = await client.start_workflow(
-                TransferWorkflow.run,
-                order,
-                id=workflow_id_of(order.environment_id),
-                task_queue=TRANSFERS,
-                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                search_attributes=TypedSearchAttributes(
-                    [
-                        SearchAttributePair(TRANSFER_STATE, TransferState.PREPARING.value),
-                        SearchAttributePair(SOURCE_LICENCE, environment.licence_number),
-                    ]
-                ),
-                static_summary=f"{fenced(environment.name, _SUMMARY_LENGTH)} · {holder}",
-                static_details=_details(preview),
-                rpc_timeout=_RPC_TIMEOUT,
-            )
+            async with _search_attributes_known(client):
+                handle = await client.start_workflow(
+                    TransferWorkflow.run,
+                    order,
+                    id=workflow_id_of(order.environment_id),
+                    task_queue=TRANSFERS,
+                    id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                    search_attributes=TypedSearchAttributes(
+                        [
+                            SearchAttributePair(TRANSFER_STATE, TransferState.PREPARING.value),
+                            SearchAttributePair(SOURCE_LICENCE, environment.licence_number),
+                        ]
+                    ),
+                    static_summary=f"{fenced(environment.name, _SUMMARY_LENGTH)} · {holder}",
+                    static_details=_details(preview),
+                    rpc_timeout=_RPC_TIMEOUT,
+                )
         return cls(client, handle.id, handle.result_run_id)
 
     @classmethod
@@ -113,37 +121,46 @@ class RemoteTransfer:
 
         Raises:
             TransferUnknown: Temporal knows no such workflow (any more).
+            NotATransfer: Something else runs under that id.
         """
-        with domain_errors():
-            described = await client.get_workflow_handle(workflow_id).describe(rpc_timeout=_RPC_TIMEOUT)
-        return cls(client, workflow_id, described.run_id)
+        described = await _described(client, workflow_id)
+        _require_ours(described)
+        return cls(client, workflow_id, described.workflow_execution_info.execution.run_id)
 
     async def status(self) -> m.TransferStatus:
         """Return what the workflow says of itself, also after it has closed.
 
         Raises:
-            NoWorker: Nobody is there to answer for the workflow.
+            NoAnswer: The subclass says why.
             TransferUnknown: Temporal knows no such run.
         """
         try:
             with domain_errors():
                 return await self._handle.query(TransferWorkflow.status, rpc_timeout=_QUERY_TIMEOUT)
         except Unavailable as error:
-            if isinstance(error.__cause__, RPCError) and error.__cause__.status in _NO_ANSWER:
-                raise NoWorker from error
+            if isinstance(error.__cause__, RPCError):
+                _require_ready(await self._describe())
+                if error.__cause__.status in NO_ANSWER:
+                    raise NoWorker from error
             raise
 
-    async def describe(self) -> WorkflowExecutionDescription:
-        """Return what the server knows without any worker."""
-        with domain_errors():
-            return await self._handle.describe(rpc_timeout=_RPC_TIMEOUT)
+    async def require_ready(self) -> None:
+        """Make sure that somebody works at what is sent: the server keeps signals, and they would be taken much later.
+
+        Raises:
+            WorkflowPaused, WorkflowStuck: The workflow does not go on by itself.
+        """
+        _require_ready(await self._describe())
+
+    async def _describe(self) -> DescribeWorkflowExecutionResponse:
+        return await _described(self._client, self.workflow_id, self._run_id)
 
     async def work_in_hand(self) -> tuple[m.CloneProgress | None, list[RetriedActivity]]:
         """Return the newest heartbeat of a clone or verification that runs, and what is being tried again and why."""
-        described = await self.describe()
+        described = await self._describe()
         clone: m.CloneProgress | None = None
         troubles = []
-        for pending in described.raw_description.pending_activities:
+        for pending in described.pending_activities:
             name = pending.activity_type.name
             if name in _HEAVY and pending.heartbeat_details.payloads:
                 payloads = pending.heartbeat_details.payloads
@@ -155,7 +172,7 @@ class RemoteTransfer:
 
     async def is_closed(self) -> bool:
         """Tell whether the workflow has ended: nothing that is sent reaches it any more."""
-        return (await self.describe()).status is not WorkflowExecutionStatus.RUNNING
+        return (await self._describe()).workflow_execution_info.status in _CLOSED
 
     async def looks_once_more(self) -> bool:
         """Tell whether both environments are being read before a release."""
@@ -167,7 +184,7 @@ class RemoteTransfer:
 
     async def history_events(self) -> int:
         """Return how many events the history holds."""
-        return (await self.describe()).history_length
+        return (await self._describe()).workflow_execution_info.history_length
 
     async def result(self) -> m.TransferResult:
         """Wait until the transfer has ended, however long that takes, and return how.
@@ -180,7 +197,7 @@ class RemoteTransfer:
 
     async def upload(self, upload: m.Upload) -> m.UploadAccepted:
         """Send an upload and return the answer, or raise the refusal."""
-        return await _answered(
+        return await self._answer(
             lambda update_id: self._handle.execute_update(
                 TransferWorkflow.upload,  # type: ignore[arg-type] # the decorator with a description loses the await
                 upload,
@@ -190,7 +207,7 @@ class RemoteTransfer:
 
     async def resend_mail(self, order: m.ResendMail) -> m.MailSent:
         """Have one kind of mail sent again."""
-        return await _answered(
+        return await self._answer(
             lambda update_id: self._handle.execute_update(
                 TransferWorkflow.resend_mail,  # type: ignore[arg-type] # as above
                 order,
@@ -200,7 +217,7 @@ class RemoteTransfer:
 
     async def reschedule(self, order: m.Reschedule) -> m.StartPlanned:
         """Have the move planned on another evening, or raise the refusal."""
-        return await _answered(
+        return await self._answer(
             lambda update_id: self._handle.execute_update(
                 TransferWorkflow.reschedule,  # type: ignore[arg-type] # as above
                 order,
@@ -210,22 +227,22 @@ class RemoteTransfer:
 
     async def release(self, signal: m.Release) -> None:
         """Send the signal; whether it is taken shows later."""
-        with domain_errors():
+        async with self._reached():
             await self._handle.signal(TransferWorkflow.release, signal, rpc_timeout=_RPC_TIMEOUT)
 
     async def reject(self, signal: m.Reject) -> None:
         """Send the signal; whether it is taken shows later."""
-        with domain_errors():
+        async with self._reached():
             await self._handle.signal(TransferWorkflow.reject, signal, rpc_timeout=_RPC_TIMEOUT)
 
     async def start_now(self, signal: m.StartNow) -> None:
         """Send the signal; whether it is taken shows later."""
-        with domain_errors():
+        async with self._reached():
             await self._handle.signal(TransferWorkflow.start_now, signal, rpc_timeout=_RPC_TIMEOUT)
 
     async def make_way(self) -> None:
         """Ask a transfer of which only mail is left to end: another move of its environment begins."""
-        with domain_errors():
+        async with self._reached():
             await self._handle.signal(TransferWorkflow.make_way, rpc_timeout=_RPC_TIMEOUT)
 
     async def cancel(self, why: m.ExplainCancel) -> None:
@@ -233,39 +250,29 @@ class RemoteTransfer:
 
         Why goes ahead in a signal: a cancel's own reason is the one text that Temporal takes without a payload.
         """
-        with domain_errors():
+        async with self._reached():
             await self._handle.signal(TransferWorkflow.explain_cancel, why, rpc_timeout=_RPC_TIMEOUT)
             await self._handle.cancel(rpc_timeout=_RPC_TIMEOUT)
 
+    async def _answer(self, send: Callable[[str], Awaitable[_Answer]]) -> _Answer:
+        async with self._reached():
+            return await answered(send)
 
-@contextmanager
-def domain_errors() -> Iterator[None]:
-    """Turn Temporal's errors into the domain's; the cause is kept."""
-    try:
-        yield
-    except WorkflowAlreadyStartedError as error:
-        raise AlreadyInTransfer from error
-    except WorkflowUpdateFailedError as error:
-        raise as_domain_error(error.cause) from error
-    except WorkflowFailureError as error:
-        raise TransferError(
-            f"The workflow ended without finishing the transfer: {error.cause}. Look at it in the Temporal UI."
-        ) from error
-    except WorkflowQueryFailedError as error:
-        raise Unavailable(f"The workflow cannot answer now: {error}. Look at the worker's log.") from error
-    except RPCError as error:
-        raise _meaning_of(error) from error
+    @asynccontextmanager
+    async def _reached(self) -> AsyncIterator[None]:
+        """Turn Temporal's errors into the domain's, and tell a run that has ended from one that never was.
 
-
-def as_domain_error(cause: BaseException) -> TransferError:
-    """Return the domain's error that a workflow or activity has sent: its type is the code, its details the words."""
-    while isinstance(cause, FailureError) and not isinstance(cause, ApplicationError) and cause.cause is not None:
-        cause = cause.cause
-    if not isinstance(cause, ApplicationError):
-        return TransferError(f"The transfer did not answer as it should: {cause}. Look in its event log.")
-    kind = all_errors().get(cause.type or "", TransferError)
-    words = [str(detail) for detail in cause.details]
-    return kind(words[0] if words else cause.message, dutch=words[1] if len(words) > 1 else None)
+        To whoever sends it something the server says "not found" of both.
+        """
+        try:
+            with domain_errors():
+                yield
+        except TransferUnknown as error:
+            if await self.is_closed():
+                raise WrongMoment(
+                    "The transfer has ended. `sb-transfer status` shows how.", dutch=_ENDED_IN_DUTCH
+                ) from error.__cause__
+            raise
 
 
 def _innermost(failure: BaseException) -> str:
@@ -275,25 +282,46 @@ def _innermost(failure: BaseException) -> str:
     return failure.message if isinstance(failure, FailureError) else str(failure)
 
 
-def _meaning_of(error: RPCError) -> TransferError:
-    if error.status is RPCStatusCode.NOT_FOUND:
-        # The server says it in words only: the run is there, but closed.
-        if "already completed" in error.message:
-            return WrongMoment("The transfer has ended. `sb-transfer status` shows how.", dutch=_ENDED_IN_DUTCH)
-        return TransferUnknown()
-    if error.status is RPCStatusCode.INVALID_ARGUMENT and "search attribute" in error.message.lower():
-        return Misconfigured("Temporal does not know the search attributes yet. Run `sb-transfer setup`.")
-    if error.status in _NO_ANSWER:
-        return Unavailable("Temporal did not answer in time. Try again.")
-    if error.status in (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED):
-        return Misconfigured("Temporal does not let this client do that. Correct TEMPORAL_API_KEY or the certificate.")
-    return Unavailable(f"Temporal does not do it now ({error.status.name}: {error.message}). Try again.")
+async def _described(client: Client, workflow_id: str, run_id: str | None = None) -> DescribeWorkflowExecutionResponse:
+    """Return what the server knows of a run, as it says it: the SDK fails at a status that is newer than itself."""
+    with domain_errors():
+        return await client.workflow_service.describe_workflow_execution(
+            DescribeWorkflowExecutionRequest(
+                namespace=client.namespace,
+                execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id or ""),
+            ),
+            timeout=_RPC_TIMEOUT,
+            retry=True,
+        )
 
 
-_ENDED_IN_DUTCH = "De overdracht is afgelopen. Bekijk de status om te zien hoe."
+def _require_ours(described: DescribeWorkflowExecutionResponse) -> None:
+    kind = described.workflow_execution_info.type.name
+    if kind not in _OURS:
+        raise NotATransfer(f"{NotATransfer.default_english()} It is called {fenced(kind, _SUMMARY_LENGTH)}.")
 
 
-async def _answered(send: Callable[[str], Awaitable[_Answer]]) -> _Answer:
+def _require_ready(described: DescribeWorkflowExecutionResponse) -> None:
+    if described.workflow_execution_info.status == WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED:
+        raise WorkflowPaused
+    if described.pending_workflow_task.attempt >= _STUCK_AT_ATTEMPT:
+        raise WorkflowStuck
+
+
+@asynccontextmanager
+async def _search_attributes_known(client: Client) -> AsyncIterator[None]:
+    """Say what to do when the server knows no such search attributes: it refuses a start as an invalid argument."""
+    try:
+        yield
+    except RPCError as error:
+        if error.status is RPCStatusCode.INVALID_ARGUMENT and await missing_search_attributes(
+            client, search_attributes.ALL
+        ):
+            raise Misconfigured("Temporal does not know the search attributes yet. Run `sb-transfer setup`.") from error
+        raise
+
+
+async def answered(send: Callable[[str], Awaitable[_Answer]]) -> _Answer:
     """Send an update until it is answered, within bounds: without a worker it would wait for ever.
 
     A server under load may give up a call that it has taken in. The update goes out again under the same id, which the

@@ -21,7 +21,7 @@ from domain.errors import (
 )
 from starter.cli.main import execute
 from starter.cli.output import ExitCode, Output, report, run
-from starter.client.workflow_handle import NoWorker
+from starter.client.errors import NoWorker
 
 SETTINGS = (
     "SB_TRANSFER_DATABASE_URL",

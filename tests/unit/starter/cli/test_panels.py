@@ -14,6 +14,7 @@ from domain.steps import STEPS, StepName, StepState
 from domain.vocabulary import CheckKind, LicenceKind, MailKind, Scenario, TransferState, UndoReason
 from starter.cli import panels as display
 from starter.cli import tables
+from starter.client.errors import NoWorker
 from starter.client.models import RetriedActivity, Source, TransferSnapshot
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
@@ -133,10 +134,10 @@ def test_an_undone_transfer_says_why_and_a_lost_mail_shows() -> None:
 def test_what_is_tried_again_and_a_silent_worker_show() -> None:
     """An operator who watches a transfer that does not move must read why, without opening a log."""
     trouble = RetriedActivity(activity="send_mail", attempt=4, problem="[421] closing")
-    seen = TransferSnapshot(status=status(), troubles=[trouble], told_by=Source.DATABASE)
+    seen = TransferSnapshot(status=status(), troubles=[trouble], told_by=Source.DATABASE, unanswered=NoWorker.code())
     text = shown(display.snapshot(seen, now=NOW, zone=AMSTERDAM))
     assert "send_mail is tried again (attempt 4): [421] closing" in text
-    assert "No worker answered" in text
+    assert "No worker answers" in text
     assert "tried again" not in shown(display.snapshot(TransferSnapshot(status=status()), now=NOW, zone=AMSTERDAM))
 
 
