@@ -11,6 +11,7 @@ from adapters.clone.plan import PageRange
 from adapters.postgres.connection import Connection, unless_lost
 from adapters.postgres.statements import load
 from adapters.schema import catalog
+from adapters.task_group import task_group
 
 _SQL = load("adapters.clone.clone")
 # asyncpg hands over half a megabyte at a time and stops reading meanwhile: this is all that is ever in memory.
@@ -45,18 +46,15 @@ async def carry(source: Connection, target: Connection, stream: CopyStream) -> i
         while (chunk := await queue.get()) is not None:
             yield chunk
 
-    try:
-        async with unless_lost(target), asyncio.TaskGroup() as tasks:
-            tasks.create_task(read())
-            command_tag: str = await target.copy_to_table(
-                stream.table,
-                source=chunks(),
-                columns=list(stream.columns) or None,
-                schema_name=stream.schema,
-                format=form,
-            )
-    except BaseExceptionGroup as group:
-        raise group.exceptions[0] from None  # the first ended the other
+    async with unless_lost(target), task_group() as tasks:
+        tasks.create_task(read())
+        command_tag: str = await target.copy_to_table(
+            stream.table,
+            source=chunks(),
+            columns=list(stream.columns) or None,
+            schema_name=stream.schema,
+            format=form,
+        )
     return int(command_tag.rsplit(" ", 1)[1])
 
 

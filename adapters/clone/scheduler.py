@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 
 from adapters.postgres.connection import Connection, Pool
+from adapters.task_group import task_group
 from domain.errors import WorkerStopping
 from domain.ports import MustStop
 
@@ -91,12 +92,9 @@ class UnitScheduler:
             async with self._changed:
                 self._changed.notify_all()  # nobody may go on waiting for a unit that will not come
 
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for _ in range(min(parallelism, self._left)):
-                    tasks.create_task(take_turns())
-        except BaseExceptionGroup as group:
-            raise group.exceptions[0] from None
+        async with task_group() as tasks:
+            for _ in range(min(parallelism, self._left)):
+                tasks.create_task(take_turns())
         if self._left:
             raise WorkerStopping
 

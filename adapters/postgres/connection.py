@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
 
+from adapters.task_group import task_group
 from domain.errors import Unavailable
 
 if TYPE_CHECKING:  # asyncpg's classes take a type parameter in its stubs only
@@ -113,12 +114,10 @@ async def unless_lost(connection: Connection) -> AsyncIterator[None]:
 
     connection.add_termination_listener(hear)
     try:
-        async with asyncio.TaskGroup() as tasks:
+        async with task_group() as tasks:
             watching = tasks.create_task(watch())
             yield
             watching.cancel()
-    except BaseExceptionGroup as group:
-        raise group.exceptions[0] from None
     finally:
         with suppress(asyncpg.InterfaceError):  # a pool takes a lost connection back at once
             connection.remove_termination_listener(hear)

@@ -3,7 +3,6 @@
 The statements come from `pg_catalog` with names deparsed relative to the schema; see `adapters/schema/catalog.sql`.
 """
 
-import asyncio
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import asyncpg
 
 from adapters.postgres.connection import Connection
 from adapters.postgres.statements import load
+from adapters.task_group import task_group
 from domain.messages import Obstacle
 
 _SQL = load(__name__)
@@ -243,11 +243,8 @@ async def read_blueprint(
 
     if second is None:
         return _blueprint(await ask(connection, (*_FIRST_HALF, *_SECOND_HALF)))
-    try:
-        async with asyncio.TaskGroup() as asking:
-            halves = [asking.create_task(ask(connection, _FIRST_HALF)), asking.create_task(ask(second, _SECOND_HALF))]
-    except ExceptionGroup as group:
-        raise group.exceptions[0] from group
+    async with task_group() as asking:
+        halves = [asking.create_task(ask(connection, _FIRST_HALF)), asking.create_task(ask(second, _SECOND_HALF))]
     return _blueprint(halves[0].result() | halves[1].result())
 
 

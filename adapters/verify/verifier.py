@@ -19,6 +19,7 @@ from adapters.postgres.connection import Connection, Pool, transaction, translat
 from adapters.postgres.shards import Cells
 from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import hold_forward, tell
+from adapters.task_group import task_group
 from adapters.verify.chunks import Pair, Piece, Unit, cut, read
 from adapters.verify.fingerprint_store import keep_proof
 from adapters.verify.prefetch import Ahead, forget_ahead, kept_ahead
@@ -303,11 +304,8 @@ class PostgresVerifier:
         """Read what the server says of some schemas, side by side where there are connections for it."""
         if self._parallelism == 1:
             return [await self._side(place) for place in places]
-        try:
-            async with asyncio.TaskGroup() as readers:
-                reading = [readers.create_task(self._side(place)) for place in places]
-        except ExceptionGroup as group:
-            raise group.exceptions[0] from group
+        async with task_group() as readers:
+            reading = [readers.create_task(self._side(place)) for place in places]
         return [task.result() for task in reading]
 
     async def _side(self, place: Place) -> Side:
@@ -322,12 +320,9 @@ class PostgresVerifier:
 
     async def _together(self, work: Callable[..., Coroutine[None, None, None]], *shared: object) -> None:
         """Do one work on `parallelism` connections; the workers take from what they share until nothing is left."""
-        try:
-            async with asyncio.TaskGroup() as workers:
-                for _ in range(self._parallelism):
-                    workers.create_task(work(*shared))
-        except ExceptionGroup as group:
-            raise group.exceptions[0] from group  # the first ended the others
+        async with task_group() as workers:
+            for _ in range(self._parallelism):
+                workers.create_task(work(*shared))
 
     async def _hash_units(self, course: _Course, units: Iterator[Unit]) -> None:
         for unit in units:
