@@ -6,11 +6,13 @@ The statements come from `pg_catalog` with names deparsed relative to the schema
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 
 from adapters.postgres.connection import Connection
 from adapters.postgres.statements import load
+from adapters.schema.deparse import reparsable
 from adapters.task_group import task_group
 from domain.messages import Obstacle
 
@@ -18,6 +20,7 @@ _SQL = load(__name__)
 _OBSTACLES = load("adapters.schema.obstacles")
 _SCHEMA_PUBLICATIONS = 15  # the PostgreSQL since which there are any
 _SHOWN = 100
+_DEPARSED = frozenset({"statement", "validation"})
 # What a blueprint is drawn from, in two halves that take about as long.
 _FIRST_HALF = (
     "types",
@@ -248,7 +251,13 @@ async def read_blueprint(
     return _blueprint(halves[0].result() | halves[1].result())
 
 
-def _blueprint(found: Mapping[str, list[asyncpg.Record]]) -> Blueprint:
+def _reparsable(row: asyncpg.Record) -> dict[str, Any]:
+    return {name: reparsable(value) if name in _DEPARSED and value else value for name, value in row.items()}
+
+
+def _blueprint(read: Mapping[str, list[asyncpg.Record]]) -> Blueprint:
+    found = {name: [_reparsable(row) for row in rows] for name, rows in read.items()}
+
     def statements(name: str) -> list[str]:
         return [row["statement"] for row in found[name]]
 
