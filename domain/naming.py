@@ -113,3 +113,8 @@ def url_of(*, host: str, base_domain: str, url_part: str) -> str:
 def mailbox_address_of(*, host: str, base_domain: str, url_part: str) -> str:
     """Return an environment's mailbox address; it follows the url, so it changes with a move."""
     return f"{url_part}@{host}.mailbox.{base_domain}"
+
+
+def licence_spelling(number: str) -> str:
+    """Return a licence's number in its one spelling, in which it is stored, compared, counted and limited."""
+    return number.strip() if number.isprintable() else "".join(filter(str.isprintable, number)).strip()

@@ -21,7 +21,7 @@ from starter.api.dependencies import ApiContext
 from starter.client.connect import connect, database
 from starter.environment import surroundings
 from starter.http.server import serve_until_stopped, uvicorn_config
-from starter.http.tokens import TokenChecker, require_identity_settings
+from starter.http.tokens import token_checker
 
 _log = logging.getLogger("sb_transfer.api")
 # Whoever waits for a freeze gets an answer; a live stream is ended.
@@ -42,14 +42,14 @@ async def open_context(
         Misconfigured: A setting is missing.
         Unavailable: A server does not answer.
     """
-    issuer, jwks_url = require_identity_settings(settings.oidc_issuer, settings.oidc_jwks_url)
+    tokens = token_checker(settings)
     async with (
         connect(settings, environment=environment, interceptors=interceptors, runtime=runtime) as client,
         database(settings) as pool,
     ):
         yield ApiContext(
             client=client,
-            tokens=TokenChecker(issuer=issuer, audience=settings.oidc_audience, jwks_url=jwks_url),
+            tokens=tokens,
             keys=PostgresIdempotencyKeys(pool),
             rate_limit=PostgresRateLimit(pool, settings.api_uploads_per_minute),
             pool=pool,

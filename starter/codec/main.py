@@ -15,7 +15,7 @@ from starter.codec.access import CodecContext
 from starter.codec.application import build_codec
 from starter.environment import surroundings
 from starter.http.server import serve_until_stopped, uvicorn_config
-from starter.http.tokens import TokenChecker, require_identity_settings
+from starter.http.tokens import token_checker
 
 _log = logging.getLogger("sb_transfer.codec")
 _GRACE_SECONDS = 5
@@ -29,12 +29,12 @@ async def open_context(settings: Settings) -> AsyncIterator[CodecContext]:
         Misconfigured: A setting is missing, or a key is unusable.
         Unavailable: The database does not answer.
     """
-    issuer, jwks_url = require_identity_settings(settings.oidc_issuer, settings.oidc_jwks_url)
+    tokens = token_checker(settings)
     async with database(settings) as pool:
         yield CodecContext(
             codec=EncryptingCodec(settings.payload_keys),
             audit=PostgresDecodeAudit(pool),
-            tokens=TokenChecker(issuer=issuer, audience=settings.oidc_audience, jwks_url=jwks_url),
+            tokens=tokens,
             origins=settings.codec_origins,
             trusts_this_machine=settings.embedded,
         )

@@ -1,32 +1,21 @@
 """Who is calling: bearer tokens of the platform, checked with the keys its identity provider publishes (RFC 7519)."""
 
-import asyncio
-from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
-from typing import Any, Final
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from typing import Any
 
 import jwt
-from jwt import PyJWK, PyJWKClient, PyJWKSet
-from jwt.exceptions import InvalidTokenError, PyJWKClientConnectionError, PyJWTError
+from jwt import PyJWK
+from jwt.exceptions import InvalidSignatureError, InvalidTokenError, PyJWTError
 
+from adapters.settings import Settings
 from domain.authority import Caller, Role
-from domain.errors import Misconfigured, TransferError, Unavailable
+from domain.errors import Misconfigured, TransferError
+from domain.naming import licence_spelling
+from starter.http.issuer_keys import KEY_TYPES, IssuerKeys
 
-# Asymmetric only: with a shared secret whoever checks a token could make one.
-_ALGORITHMS: Final = ("RS256", "PS256", "ES256", "EdDSA")
 # Clocks of two well-kept servers differ by less.
 _CLOCK_SKEW = timedelta(seconds=30)
-# Keys are asked for again after this, and at once when a token names an unknown one: so a rotation needs no restart.
-_KEYS_LIFE_SECONDS = 300
-_KEYS_TIMEOUT_SECONDS = 5
-# Whoever sends made-up key ids must not make us call the identity provider each time.
-_REFETCH_PAUSE_SECONDS = 10.0
 _LONGEST_NAME = 200
-_FILE = "file://"
-_KeyOf = Callable[[str], PyJWK]
 
 
 class NotAuthenticated(TransferError):
@@ -38,71 +27,48 @@ class NotAuthenticated(TransferError):
 class TokenChecker:
     """Turns a bearer token into a caller."""
 
-    def __init__(
-        self, *, issuer: str, audience: str, jwks_url: str, refetch_pause_seconds: float = _REFETCH_PAUSE_SECONDS
-    ) -> None:
-        """Take where tokens come from, whom they must be for, and where the issuer publishes its keys.
-
-        `refetch_pause_seconds` after the keys were fetched, a token with an unknown key makes them be fetched again.
-        """
+    def __init__(self, *, issuer: str, audience: str, keys: IssuerKeys) -> None:
+        """Take where tokens come from, whom they must be for, and the issuer's keys."""
         self._issuer = issuer
         self._audience = audience
-        self._key_of = (
-            _keys_in_file(jwks_url) if jwks_url.startswith(_FILE) else _published_keys(jwks_url, refetch_pause_seconds)
-        )
+        self._keys = keys
 
     async def caller(self, token: str) -> Caller:
         """Return whose token this is.
 
         Raises:
             NotAuthenticated: It is not good; why is nobody's business but the log's.
-            Unavailable: The identity provider does not answer.
+            Unavailable: The identity provider does not answer, and the token names a key that is not known.
         """
         try:
-            # The keys come over HTTP by blocking calls, from the cache nearly always.
-            key = await asyncio.to_thread(self._key_of, token)
-            claims: dict[str, Any] = jwt.decode(
-                token,
-                key,
-                algorithms=list(_ALGORITHMS),
-                issuer=self._issuer,
-                audience=self._audience,
-                leeway=_CLOCK_SKEW,
-                options={"require": ["exp", "iat", "iss", "aud", "sub"]},
-            )
-        except PyJWKClientConnectionError as error:
-            raise Unavailable(
-                "The identity provider does not answer. Try again in a moment.",
-                dutch="De inlogdienst is even niet bereikbaar. Probeer het zo opnieuw.",
-            ) from error
+            header = jwt.get_unverified_header(token)
+            key_id, algorithm = header.get("kid"), header.get("alg")
+            if not isinstance(key_id, str) or algorithm not in KEY_TYPES:
+                raise InvalidTokenError("of no key of the issuer's")
+            return _caller_of(self._claims(token, await self._keys.find(key_id, algorithm)))
         except (PyJWTError, ValueError) as error:
             raise NotAuthenticated from error
-        return _caller_of(claims)
 
+    def _claims(self, token: str, keys: list[PyJWK]) -> dict[str, Any]:
+        """Return what a token says, once a key has proved it.
 
-def _published_keys(url: str, refetch_pause_seconds: float) -> _KeyOf:
-    keys = PyJWKClient(
-        url,
-        cache_jwk_set=True,
-        lifespan=_KEYS_LIFE_SECONDS,
-        timeout=_KEYS_TIMEOUT_SECONDS,
-        cooldown_duration=refetch_pause_seconds,
-    )
-    return keys.get_signing_key_from_jwt
-
-
-def _keys_in_file(url: str) -> _KeyOf:
-    """Return how to look up a key in a file: the embedded stack publishes its own there."""
-    file = Path(url2pathname(urlsplit(url).path))
-
-    def key_of(token: str) -> PyJWK:
-        wanted = jwt.get_unverified_header(token).get("kid")
-        for key in PyJWKSet.from_json(file.read_text()).keys:
-            if key.key_id == wanted:
-                return key
-        raise InvalidTokenError("no such key")
-
-    return key_of
+        Raises:
+            PyJWTError: None does, or what it says does not count here or now.
+        """
+        for key in keys:
+            try:
+                return jwt.decode(
+                    token,
+                    key,
+                    algorithms=[key.algorithm_name],
+                    issuer=self._issuer,
+                    audience=self._audience,
+                    leeway=_CLOCK_SKEW,
+                    options={"require": ["exp", "iat", "iss", "aud", "sub"]},
+                )
+            except InvalidSignatureError:
+                continue
+        raise InvalidTokenError("of no key of the issuer's")
 
 
 def _caller_of(claims: dict[str, Any]) -> Caller:
@@ -119,7 +85,10 @@ def _caller_of(claims: dict[str, Any]) -> Caller:
     # Printable: they go into the log, into SQL and into lines that people read.
     if not roles or not isinstance(subject, str) or not subject.strip() or not subject.isprintable():
         raise NotAuthenticated
-    if Role.FIRM in roles and not (isinstance(licence, str) and licence.strip() and licence.isprintable()):
+    # Spelled as the database compares it, or one licence would have as many limits as spellings.
+    if licence is not None and not (isinstance(licence, str) and licence and licence == licence_spelling(licence)):
+        raise NotAuthenticated
+    if Role.FIRM in roles and licence is None:
         raise NotAuthenticated
     given_name = claims.get("name")
     name = "".join(filter(str.isprintable, given_name)).strip() if isinstance(given_name, str) else ""
@@ -127,19 +96,21 @@ def _caller_of(claims: dict[str, Any]) -> Caller:
         subject=subject[:_LONGEST_NAME],
         name=(name or subject)[:_LONGEST_NAME],
         roles=roles,
-        licence_number=licence if isinstance(licence, str) else None,
+        licence_number=licence,
     )
 
 
-def require_identity_settings(issuer: str | None, jwks_url: str | None) -> tuple[str, str]:
-    """Return the settings without which no token can be checked.
+def token_checker(settings: Settings) -> TokenChecker:
+    """Return what checks the tokens of the platform's identity provider.
 
     Raises:
-        Misconfigured: One is missing.
+        Misconfigured: A setting without which no token can be checked is missing.
     """
-    if not issuer or not jwks_url:
+    if not settings.oidc_issuer or not settings.oidc_jwks_url:
         raise Misconfigured(
-            "The API checks tokens of the platform's identity provider. Set SB_TRANSFER_OIDC_ISSUER and "
+            "Tokens of the platform's identity provider are to be checked. Set SB_TRANSFER_OIDC_ISSUER and "
             "SB_TRANSFER_OIDC_JWKS_URL and start again."
         )
-    return issuer, jwks_url
+    return TokenChecker(
+        issuer=settings.oidc_issuer, audience=settings.oidc_audience, keys=IssuerKeys(settings.oidc_jwks_url)
+    )

@@ -1,5 +1,6 @@
 """Tokens, good and bad, against an identity provider that publishes its keys over HTTP."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -7,18 +8,23 @@ import json
 import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
+from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_curve_key
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from jwt.algorithms import RSAAlgorithm
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from domain.authority import Caller, Role
 from domain.errors import Unavailable
+from starter.http import issuer_keys
+from starter.http.issuer_keys import IssuerKeys
 from starter.http.tokens import NotAuthenticated, TokenChecker
 
 ISSUER, AUDIENCE = "https://identity.example", "sb-transfer"
@@ -36,13 +42,17 @@ class Provider:
 
     def __init__(self) -> None:
         self.keys: dict[str, RSAPrivateKey] = {"first": KEY}
+        self.more: list[dict[str, Any]] = []
         self.broken = False
+        self.hangs = False
         self.asked = 0
         provider = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 provider.asked += 1
+                if provider.hangs:
+                    provider.let_go.wait(60)
                 body = provider.published()
                 self.send_response(500 if provider.broken else 200)
                 self.send_header("Content-Length", str(len(body)))
@@ -52,6 +62,7 @@ class Provider:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
                 """Say nothing: the tests' output is for their failures."""
 
+        self.let_go = threading.Event()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
@@ -60,13 +71,14 @@ class Provider:
         return f"http://127.0.0.1:{self.server.server_port}/jwks.json"
 
     def published(self) -> bytes:
-        keys = []
+        keys = list(self.more)
         for kid, key in self.keys.items():
             public: dict[str, Any] = json.loads(RSAAlgorithm.to_jwk(key.public_key()))
             keys.append({**public, "kid": kid, "use": "sig", "alg": "RS256"})
         return json.dumps({"keys": keys}).encode()
 
     def stop(self) -> None:
+        self.let_go.set()
         self.server.shutdown()
         self.server.server_close()
 
@@ -82,7 +94,11 @@ def provider() -> Iterator[Provider]:
 @pytest.fixture
 def checker(provider: Provider) -> TokenChecker:
     """What the API checks tokens with."""
-    return TokenChecker(issuer=ISSUER, audience=AUDIENCE, jwks_url=provider.url, refetch_pause_seconds=0)
+    return checking(IssuerKeys(provider.url, refetch_pause_seconds=0))
+
+
+def checking(keys: IssuerKeys) -> TokenChecker:
+    return TokenChecker(issuer=ISSUER, audience=AUDIENCE, keys=keys)
 
 
 def claims(**changes: Any) -> dict[str, Any]:
@@ -166,6 +182,11 @@ BAD: dict[str, Any] = {
     "unhashable roles": lambda: signed(roles=[["firm"]]),
     "firm without licence": lambda: signed(licence=None),
     "firm with a number as licence": lambda: signed(licence=10001),
+    "licence with a space before it": lambda: signed(licence=" 10003"),
+    "licence with a space behind it": lambda: signed(licence="10003\u00a0"),
+    "licence that does not show as it is": lambda: signed(licence="10003\u200b"),
+    "blank licence": lambda: signed(licence=" "),
+    "licence of somebody without that role": lambda: signed(roles=["operator"], licence=" 10003"),
 }
 
 
@@ -206,7 +227,7 @@ async def test_a_withdrawn_key_is_forgotten_with_the_next_fetch(checker: TokenCh
 @pytest.mark.parametrize("how", ["broken", "gone"])
 async def test_a_provider_that_is_away_is_not_the_callers_fault(provider: Provider, how: str) -> None:
     """Everybody would be told to log in again while only a server is down."""
-    checker = TokenChecker(issuer=ISSUER, audience=AUDIENCE, jwks_url=provider.url)
+    checker = checking(IssuerKeys(provider.url))
     if how == "broken":
         provider.broken = True
     else:
@@ -217,7 +238,7 @@ async def test_a_provider_that_is_away_is_not_the_callers_fault(provider: Provid
 
 async def test_made_up_key_ids_are_not_passed_on(provider: Provider) -> None:
     """A flood of tokens with random key ids would become a flood at the identity provider."""
-    checker = TokenChecker(issuer=ISSUER, audience=AUDIENCE, jwks_url=provider.url, refetch_pause_seconds=3600)
+    checker = checking(IssuerKeys(provider.url, refetch_pause_seconds=3600))
     for _ in range(5):
         with pytest.raises(NotAuthenticated):
             await checker.caller(signed(kid=str(uuid.uuid4())))
@@ -227,3 +248,86 @@ async def test_made_up_key_ids_are_not_passed_on(provider: Provider) -> None:
 async def test_a_name_is_one_line(checker: TokenChecker) -> None:
     """A name with line ends could write lines of its own into the audit log and into mail."""
     assert (await checker.caller(signed(name="Anna\r\nBcc: x@y.nl\x00"))).name == "AnnaBcc: x@y.nl"
+
+
+async def test_good_tokens_are_checked_while_the_provider_hangs(provider: Provider) -> None:
+    """Serves 100 of 100 good tokens from what is known, while strangers' made-up key ids cost one fetch together."""
+    keys = IssuerKeys(provider.url, refetch_pause_seconds=0, fresh_seconds=0)
+    checker = checking(keys)
+    await checker.caller(signed())
+    provider.hangs = True
+    strangers = [asyncio.create_task(checker.caller(signed(kid=str(uuid.uuid4())))) for _ in range(20)]
+    await asyncio.sleep(0.1)
+    assert [(await checker.caller(signed())).subject for _ in range(100)] == ["u-1"] * 100
+    assert not any(stranger.done() for stranger in strangers)
+    refused = await asyncio.gather(*strangers, return_exceptions=True)
+    assert {type(one) for one in refused} == {Unavailable}
+    assert provider.asked == 2
+    # Not even the first of the next ones waits while it is known that the provider is away.
+    patient = checking(IssuerKeys(provider.url, refetch_pause_seconds=3600))
+    with pytest.raises(Unavailable):
+        await patient.caller(signed())
+    async with asyncio.timeout(1):
+        with pytest.raises(Unavailable):
+            await patient.caller(signed())
+
+
+async def test_an_answer_that_trickles_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bounds the whole of a fetch, and not only each wait for a byte."""
+    monkeypatch.setattr(issuer_keys, "_FETCH_SECONDS", 0.5)
+
+    async def trickle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        with suppress(ConnectionError):
+            while True:
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+
+    server = await asyncio.start_server(trickle, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        async with asyncio.timeout(20):
+            with pytest.raises(Unavailable):
+                await checking(IssuerKeys(url)).caller(signed())
+        server.close()
+
+
+async def test_a_key_set_that_is_too_large_is_not_read(provider: Provider) -> None:
+    """Keeps what is known when the provider's address answers with something else."""
+    checker = checking(IssuerKeys(provider.url, refetch_pause_seconds=0))
+    await checker.caller(signed())
+    provider.more = [{"kid": "x" * 300_000}]
+    with pytest.raises(Unavailable):
+        await checker.caller(signed(kid="third"))
+    assert (await checker.caller(signed())).subject == "u-1"
+
+
+async def test_an_id_that_no_key_has_is_remembered(provider: Provider) -> None:
+    """Asks once for an id that does not exist, however often it is sent."""
+    checker = checking(IssuerKeys(provider.url, refetch_pause_seconds=0))
+    for _ in range(5):
+        with pytest.raises(NotAuthenticated):
+            await checker.caller(signed(kid="third"))
+    assert provider.asked == 1
+    for kid in ("x" * 10_000, ""):
+        with pytest.raises(NotAuthenticated):
+            await checker.caller(signed(kid=kid))
+
+
+async def test_two_keys_of_one_id_and_different_types_are_told_apart(checker: TokenChecker, provider: Provider) -> None:
+    """Takes the key that is made for the token's algorithm, whichever of the two is published first."""
+    curve = generate_curve_key(SECP256R1())
+    published: dict[str, Any] = json.loads(ECAlgorithm.to_jwk(curve.public_key()))
+    provider.more = [{**published, "kid": "first", "use": "sig"}]
+    assert (await checker.caller(signed())).subject == "u-1"
+    assert (await checker.caller(signed(curve, algorithm="ES256"))).subject == "u-1"
+    # And of one type: the one that has signed it, unless it is published for something else than signing.
+    also = {"kid": "first", **json.loads(RSAAlgorithm.to_jwk(OTHER_KEY.public_key()))}
+    provider.keys, provider.more = {"first": KEY}, [also]
+    other = checking(IssuerKeys(provider.url))
+    assert (await other.caller(signed(OTHER_KEY))).subject == "u-1"
+    assert (await other.caller(signed())).subject == "u-1"
+    provider.more = [{**also, "use": "enc"}]
+    with pytest.raises(NotAuthenticated):
+        await checking(IssuerKeys(provider.url)).caller(signed(OTHER_KEY))
