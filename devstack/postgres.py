@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,18 +19,23 @@ import psutil
 from adapters.private_files import make_private_folder, write_private
 from devstack import processes
 from devstack.binaries import Postgres, embedded_postgres, unprivileged
+from devstack.server_process import ServerProcess
 from domain.errors import Unavailable
 
 _DATABASE = "sb"
-_START_TIMEOUT_SECONDS = 30.0
-_POLL_SECONDS = 0.05
+_CONNECT_SECONDS = 5.0
 _BUILTIN = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")
 # The PostgreSQL since which there is such a provider, and since which a role is granted with more than one option.
 _BUILTIN_LOCALES, _GRANT_OPTIONS = 17, 16
 
 
-class EmbeddedPostgres:
-    """One PostgreSQL server in one folder, which keeps its data, its port and its passwords between starts."""
+class EmbeddedPostgres(ServerProcess):
+    """One PostgreSQL server in one folder, which keeps its data, its port and its passwords between starts.
+
+    SIGINT is PostgreSQL's fast shutdown, SIGQUIT the immediate one.
+    """
+
+    stop_signals = (signal.SIGINT, signal.SIGQUIT)
 
     def __init__(
         self, folder: Path, *, settings: Mapping[str, str] | None = None, programs: Postgres | None = None
@@ -42,28 +47,17 @@ class EmbeddedPostgres:
             settings: Server settings beyond the defaults, e.g. `{"fsync": "off"}`.
             programs: Another PostgreSQL than the embedded stack's own.
         """
+        super().__init__("PostgreSQL server", folder, "port")
         self._programs = programs or embedded_postgres()
-        self.folder = folder.absolute()
         self._data = self.folder / "data"
         self._secrets_file = self.folder / "secrets.json"
         self._cluster_name = f"sb-transfer-{hashlib.sha256(str(self.folder).encode()).hexdigest()[:16]}"
         self._settings = dict(settings or {})
-        self._process: subprocess.Popen[bytes] | None = None
-        self._port: int | None = None
-
-    @property
-    def pid(self) -> int:
-        """Return the process id of the running server."""
-        if self._process is None:
-            raise RuntimeError("the server has not been started")
-        return self._process.pid
 
     @property
     def port(self) -> int:
         """Return the port of the running server."""
-        if self._port is None:
-            raise RuntimeError("the server has not been started")
-        return self._port
+        return self.ports["port"]
 
     def dsn(self, role: str = "sb_owner", database: str = _DATABASE) -> str:
         """Return the address for a role: `postgres`, `sb_owner` or `sb_app`. It holds the role's password."""
@@ -71,32 +65,12 @@ class EmbeddedPostgres:
         return f"postgresql://{role}:{password}@127.0.0.1:{self.port}/{database}"
 
     async def start(self) -> None:
-        """Start the server, making its data folder and roles the first time; a leftover server is stopped first.
-
-        Raises:
-            Unavailable: It did not start; the message names its log.
-        """
+        """Start the server, making its data folder and roles the first time; see `ServerProcess.start`."""
         make_private_folder(self.folder)
         if not (self._data / "PG_VERSION").exists():
             await asyncio.to_thread(self._initialise)
-        await asyncio.to_thread(self._stop_leftover)
-        self._port = processes.remembered_ports(self.folder / "ports.json", "port")["port"]
-        _change_owner(self._data, unprivileged().owner)
-        self._launch()
-        await self._until_ready()
+        await super().start()
         await self._make_roles()
-
-    async def ended(self) -> int:
-        """Wait until the server has ended, by whatever cause, and return its exit code."""
-        if self._process is None:
-            raise RuntimeError("the server has not been started")
-        return await processes.ended(self._process)
-
-    async def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """Stop the server: SIGINT is PostgreSQL's fast shutdown, SIGQUIT the immediate one, SIGKILL a crash."""
-        if self._process is not None:
-            await processes.stop(self._process, how, signal.SIGQUIT, patience_seconds=_START_TIMEOUT_SECONDS)
-            self._process = None
 
     def _secrets(self) -> dict[str, str]:
         found: dict[str, str] = json.loads(self._secrets_file.read_text())
@@ -136,7 +110,7 @@ class EmbeddedPostgres:
                 raise Unavailable(f"PostgreSQL could not make its data folder: {done.stderr.strip()}")
             fresh.rename(self._data)
 
-    def _stop_leftover(self) -> None:
+    def stop_leftover(self) -> None:
         """End what a killed `up` left on this folder; two servers on one folder must never be.
 
         A server's helpers may outlive it, busy with a long statement, and a new server refuses to start beside them.
@@ -161,7 +135,9 @@ class EmbeddedPostgres:
                 continue  # it has just ended, or is somebody else's
         return found
 
-    def _launch(self) -> None:
+    def command(self) -> Sequence[str]:
+        """Return the server's command, with its settings; its data folder is made the user's that it will run as."""
+        _change_owner(self._data, unprivileged().owner)
         options = {
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
@@ -179,31 +155,17 @@ class EmbeddedPostgres:
             **self._settings,
         }
         flags = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-        self._process = processes.launch(
-            [
-                *unprivileged().prefix,
-                *self._programs.prefix,
-                str(self._programs.bin / "postgres"),
-                "-D",
-                str(self._data),
-                *flags,
-            ],
-            folder=self.folder,
-        )
+        program = [*unprivileged().prefix, *self._programs.prefix, str(self._programs.bin / "postgres")]
+        return [*program, "-D", str(self._data), *flags]
 
-    async def _until_ready(self) -> None:
-        deadline = asyncio.get_running_loop().time() + _START_TIMEOUT_SECONDS
-        while True:
-            try:
-                connection = await asyncpg.connect(self.dsn("postgres", "postgres"), timeout=5)
-            except (OSError, asyncpg.CannotConnectNowError, TimeoutError) as error:
-                crashed = self._process is None or self._process.poll() is not None
-                if crashed or asyncio.get_running_loop().time() > deadline:
-                    raise Unavailable(f"PostgreSQL did not start. Its log says why: {self.folder / 'log'}") from error
-                await asyncio.sleep(_POLL_SECONDS)
-            else:
-                await connection.close()
-                return
+    async def is_ready(self) -> bool:
+        """Tell whether it lets its superuser in; whoever else listens on its port does not know the password."""
+        try:
+            connection = await asyncpg.connect(self.dsn("postgres", "postgres"), timeout=_CONNECT_SECONDS)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            return False
+        await connection.close()
+        return True
 
     async def _make_roles(self) -> None:
         known = self._secrets()

@@ -1,17 +1,13 @@
 """Server processes: started with a mark by which the next start recognises those that a killed one left behind."""
 
 import asyncio
-import json
 import os
 import signal
-import socket
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
-
-from adapters.private_files import write_private
 
 # Every process that is started here carries its folder in this variable. A process id alone proves nothing: after a
 # crash the number may have been given to somebody else's program.
@@ -43,6 +39,21 @@ def launch(
             umask=0o077,  # what servers write here is customers' data
             start_new_session=True,  # Ctrl-C in the terminal is for the parent, which stops its servers in order
         )
+
+
+def log_size(folder: Path) -> int:
+    """Return where in `folder/log` the next line goes, in bytes."""
+    try:
+        return (folder / "log").stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def log_from(folder: Path, begins: int) -> str:
+    """Return what has been written to `folder/log` since it had so many bytes; all of it when it began anew."""
+    with (folder / "log").open("rb") as log:
+        log.seek(begins if begins <= log_size(folder) else 0)
+        return log.read().decode(errors="replace")
 
 
 async def ended(process: subprocess.Popen[bytes]) -> int:
@@ -92,23 +103,13 @@ def end(processes: Iterable[psutil.Process], *signals: signal.Signals, patience_
             return
 
 
-def free_port() -> int:
-    """Return a TCP port that was free on loopback a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
-def is_free(port: int) -> bool:
-    """Tell whether a server could listen on a loopback port now; connections in TIME_WAIT do not count."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+def listening(pid: int) -> set[int]:
+    """Return the ports on which a process listens; none when it has ended."""
+    try:
+        open_ones = psutil.Process(pid).net_connections("tcp")
+    except psutil.Error:
+        return set()
+    return {one.laddr.port for one in open_ones if one.status == psutil.CONN_LISTEN}
 
 
 async def accepts_connections(host: str, port: int, timeout_seconds: float = 5.0) -> bool:
@@ -121,15 +122,3 @@ async def accepts_connections(host: str, port: int, timeout_seconds: float = 5.0
     except (OSError, TimeoutError):
         return False
     return True
-
-
-def remembered_ports(file: Path, *names: str) -> dict[str, int]:
-    """Return a port for each name: the one it had last time as long as nobody else has taken it meanwhile."""
-    try:
-        known: dict[str, int] = json.loads(file.read_text())
-    except (FileNotFoundError, ValueError):
-        known = {}
-    ports = {name: port if (port := known.get(name)) and is_free(port) else free_port() for name in names}
-    if ports != known:
-        write_private(file, json.dumps(ports))
-    return ports

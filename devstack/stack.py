@@ -26,7 +26,8 @@ from devstack.issuer import EmbeddedIssuer
 from devstack.lock import FolderLock
 from devstack.mail_process import MailProcess
 from devstack.postgres import EmbeddedPostgres
-from devstack.supervision import Server, Supervision
+from devstack.server_process import ServerProcess
+from devstack.supervision import Supervision
 from devstack.temporal import EmbeddedTemporal
 from devstack.worker import COMMAND as WORKER_COMMAND
 from devstack.worker import WorkerProcess
@@ -111,9 +112,9 @@ class Stack:
         return self._worker.pid
 
     @property
-    def servers(self) -> dict[str, Server]:
+    def servers(self) -> dict[str, ServerProcess]:
         """Return the stack's own servers by name; what the environment named is somebody else's."""
-        servers: dict[str, Server | None] = {
+        servers: dict[str, ServerProcess | None] = {
             "postgres": self._postgres,
             "temporal": self._temporal,
             "mail": self._mail,
@@ -181,7 +182,6 @@ class Stack:
             self._api.configure({**self.process_environment(), **self._token_settings()})
             self._cleanup.push_async_callback(self._api.stop)
             await self._api.start()
-            await self._api.ready()
             self._info = self.info.model_copy(
                 update={"api_url": self._api.url, "api_metrics_url": self._api.metrics_url}
             )
@@ -190,7 +190,6 @@ class Stack:
             self._codec.configure({**self.process_environment(), **self._token_settings(), **self._ui_settings()})
             self._cleanup.push_async_callback(self._codec.stop)
             await self._codec.start()
-            await self._codec.ready()
             self._info = self.info.model_copy(update={"codec_url": self._codec.url})
             self._started("codec", self._codec.pid)
         if self._restarts:
@@ -222,7 +221,7 @@ class Stack:
     async def _start_temporal(self) -> None:
         if self._temporal is not None:
             if self._wants_codec:  # the UI has to know where, and starts first
-                self._codec.choose_port()
+                self._codec.choose_ports()
                 self._temporal.codec_url = self._codec.url
             self._cleanup.push_async_callback(self._temporal.stop)
             await self._temporal.start()

@@ -4,8 +4,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
 
+from devstack.server_process import ServerProcess
 from domain.errors import TransferError
 
 _log = logging.getLogger(__name__)
@@ -14,23 +14,10 @@ _LONGEST_PAUSE_SECONDS = 10.0
 _HEALTHY_SECONDS = 30.0
 
 
-class Server(Protocol):
-    """A process that can be started again."""
-
-    @property
-    def pid(self) -> int: ...
-
-    async def start(self) -> None: ...
-
-    async def ended(self) -> int:
-        """Wait until the process has ended and return its exit code."""
-        ...
-
-
 class Supervision:
     """Watches one server; `on_start` hears the process id of each new one."""
 
-    def __init__(self, name: str, server: Server, on_start: Callable[[str, int], None]) -> None:
+    def __init__(self, name: str, server: ServerProcess, on_start: Callable[[str, int], None]) -> None:
         self._name = name
         self._server = server
         self._on_start = on_start

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from temporalio.client import Client
@@ -22,12 +22,8 @@ class WorkerProcess(Program):
     """`python -m worker` with the settings of a stack."""
 
     def __init__(self, folder: Path, command: Sequence[str] = COMMAND) -> None:
-        """Prepare the process; `folder` is made when it is missing and holds `log`."""
-        super().__init__("worker", command, folder)
-
-    def configure(self, environment: Mapping[str, str]) -> None:
-        """Set all of the worker's environment variables, before the first start; it shows its metrics."""
-        super().configure(self._with_metrics(environment))
+        """Prepare the process; `folder` is made when it is missing and holds `log`. It shows its metrics."""
+        super().__init__("worker", command, folder, metrics=True)
 
     async def ready(self, client: Client) -> None:
         """Wait until the server sees the worker ask both queues for work.

@@ -25,6 +25,7 @@ from adapters.temporal.client import connect_temporal
 from devstack import processes
 from devstack.certificates import make_certificates
 from devstack.mail import MailCatcher
+from devstack.ports import free_port
 from devstack.postgres import EmbeddedPostgres
 from devstack.seed import SHOW_MOVES
 from devstack.temporal import EmbeddedTemporal
@@ -94,7 +95,7 @@ class Services:
         self._hosts = hosts
         # An image gets the authorities that it trusts from its operating system.
         self._trust = {"SSL_CERT_FILE": str(authority)}
-        self.ports = {name: processes.free_port() for name in LONG_RUNNING}
+        self.ports = {name: free_port() for name in LONG_RUNNING}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def environment(self, name: str) -> dict[str, str]:
@@ -103,7 +104,7 @@ class Services:
         if name in PORT_OF:
             given |= {f"{PORT_OF[name]}_HOST": "127.0.0.1", f"{PORT_OF[name]}_PORT": str(self.ports[name])}
         if METRICS in given:
-            given[METRICS] = f"127.0.0.1:{processes.free_port()}"
+            given[METRICS] = f"127.0.0.1:{free_port()}"
         return given
 
     def url(self, name: str) -> str:

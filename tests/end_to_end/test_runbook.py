@@ -10,8 +10,8 @@ import pytest
 from temporalio.client import Client
 
 from adapters.temporal.client import connect_temporal
-from devstack import processes
 from devstack.binaries import temporal_cli
+from devstack.ports import free_port
 from devstack.seed import SHOW_MOVES
 from devstack.stack import Stack
 from domain.vocabulary import Scenario, TransferState
@@ -66,7 +66,7 @@ class Operator:
 @pytest.fixture
 async def stack(tmp_path: Path) -> AsyncIterator[tuple[Stack, str]]:
     """A stack with books, an API, and a worker that tells how it is."""
-    port = processes.free_port()
+    port = free_port()
     environment = {**clean_environment(), "SB_TRANSFER_HEALTH_PORT": str(port)}
     async with Stack(tmp_path / ".sb-transfer", api=True, environment=environment) as running:
         await make_books(settings_of(running.process_environment()), journal_lines=2_000)

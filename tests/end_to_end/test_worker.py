@@ -17,6 +17,7 @@ from temporalio.client import Client
 
 from adapters.temporal.client import connect_temporal
 from devstack import processes
+from devstack.ports import free_port
 from devstack.seed import SHOW_MOVES
 from devstack.stack import Stack
 from devstack.worker import COMMAND
@@ -59,7 +60,7 @@ class Worker:
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         folder.mkdir()
         self._folder = folder
-        self.port = processes.free_port()
+        self.port = free_port()
         variables = {**environment, "SB_TRANSFER_HEALTH_PORT": str(self.port)}
         self.process = processes.launch(COMMAND, folder=folder, environment=variables)
 

@@ -129,22 +129,6 @@ async def test_a_start_that_was_cut_off_is_repeated(tmp_path: Path) -> None:
         await server.stop()
 
 
-async def test_a_port_that_was_taken_meanwhile_is_left_alone(tmp_path: Path) -> None:
-    """Another program may have got our port while we were down; it must not be disturbed, nor stop us."""
-    server = server_in(tmp_path)
-    await server.start()
-    port = server.port
-    await server.stop()
-    other = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", port)
-    async with other:
-        await server.start()
-        try:
-            assert server.port != port
-            assert await connects(server)
-        finally:
-            await server.stop()
-
-
 async def test_passwords_are_for_the_owner_only(tmp_path: Path) -> None:
     """Other users of the machine must not read the books of a demo."""
     server = server_in(tmp_path)

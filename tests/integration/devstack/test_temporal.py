@@ -1,9 +1,7 @@
 """The embedded Temporal server keeps its state, and the connection to any Temporal server fails in clear words."""
 
 import asyncio
-import json
 import signal
-import socket
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -43,26 +41,6 @@ async def start_waiting_workflow(client: Client, name: str) -> None:
     await client.start_workflow(
         "Nobody", id=name, task_queue="nobody", search_attributes=TypedSearchAttributes(attributes)
     )
-
-
-async def test_a_port_that_somebody_takes_at_the_last_moment_costs_one_more_try(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Between the look whether a port is free and the server's own, any program's outgoing connection may get it."""
-    with socket.create_server(("127.0.0.1", 0)) as taker:
-        port = taker.getsockname()[1]
-        (tmp_path / "ports.json").write_text(json.dumps({"ui-port": port}))
-        looks = iter([True])  # as it was a moment before
-        honest = processes.is_free
-        monkeypatch.setattr(processes, "is_free", lambda port: next(looks, None) or honest(port))
-        server = EmbeddedTemporal(tmp_path)
-        await server.start()
-        try:
-            assert next(looks, None) is None
-            assert not server.ui_url.endswith(f":{port}")
-            await server.connect()
-        finally:
-            await server.stop()
 
 
 async def test_attributes_can_be_used_at_once_and_registered_again(tmp_path: Path) -> None:
@@ -126,24 +104,6 @@ async def test_a_server_that_was_left_behind_is_ended(tmp_path: Path) -> None:
     finally:
         await successor.stop()
     assert processes.leftovers(tmp_path) == []
-
-
-async def test_a_port_that_was_taken_meanwhile_is_left_alone(tmp_path: Path) -> None:
-    """Another program may have got our port while we were down; it must not be disturbed, nor stop us."""
-    server = EmbeddedTemporal(tmp_path)
-    await server.start()
-    address = server.address
-    await server.stop()
-    host, port = address.split(":")
-    other = await asyncio.start_server(lambda _, writer: writer.close(), host, int(port))
-    async with other:
-        await server.start()
-        try:
-            assert server.address != address
-            await server.connect()
-        finally:
-            await server.stop()
-        assert await processes.accepts_connections(host, int(port))
 
 
 @pytest.mark.parametrize(

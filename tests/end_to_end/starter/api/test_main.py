@@ -27,7 +27,6 @@ async def served(stack: Stack, tmp_path: Path) -> AsyncIterator[ApiProcess]:
     process = ApiProcess(tmp_path / "api")
     process.configure({**stack.process_environment(), **EmbeddedIssuer(stack.folder).settings()})
     await process.start()
-    await process.ready()
     yield process
     await process.stop()
 
@@ -50,7 +49,6 @@ async def test_without_its_database_it_lives_and_is_not_ready(stack: Stack, tmp_
     process.configure({**variables, "SB_TRANSFER_DATABASE_URL": own.dsn()})
     try:
         await process.start()
-        await process.ready()
         async with httpx.AsyncClient(base_url=process.url, timeout=60) as session:
             unmigrated = await session.get("/readyz")
             assert unmigrated.status_code == HTTPStatus.SERVICE_UNAVAILABLE
@@ -78,7 +76,7 @@ async def test_a_request_at_work_is_answered_after_the_signal(
     who = Caller(subject="deploy", name="Deploy", roles=frozenset({Role.BACKEND}))
     token = EmbeddedIssuer(stack.folder).token(who, timedelta(minutes=5))
     body = json.dumps({"environment_id": str(environment.environment_id)}).encode()
-    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.ports["http"])
     head = (
         f"GET /v1/environments/{environment.environment_id}/preview HTTP/1.1\r\nHost: api\r\n"
         f"Authorization: Bearer {token}\r\nIdempotency-Key: {uuid.uuid4()}\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -88,7 +86,7 @@ async def test_a_request_at_work_is_answered_after_the_signal(
     async with httpx.AsyncClient(base_url=served.url, timeout=60) as session:
         await session.get("/livez")  # so that the half request before it has been read as far as it goes
     os.kill(served.pid, signal.SIGTERM)
-    while await listens(served.port):  # noqa: ASYNC110 - another process closes it
+    while await listens(served.ports["http"]):  # noqa: ASYNC110 - another process closes it
         await asyncio.sleep(0.05)
     writer.write(body[5:])
     line = await reader.readline()

@@ -168,7 +168,6 @@ async def test_outside_the_embedded_stack_a_token_is_needed(
     process.configure(variables)
     await process.start()
     try:
-        await process.ready()
         async with httpx.AsyncClient(base_url=process.url, timeout=60) as session:
             assert (await session.get("/livez")).json() == {"status": "ok"}
             origin = {"Origin": "https://temporal.example"}

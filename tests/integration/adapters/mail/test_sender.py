@@ -20,7 +20,7 @@ from adapters.postgres.connection import Connection, Pool, connect_pool
 from adapters.postgres.migrations import migrate_environment
 from adapters.postgres.statements import load
 from devstack.mail import MailCatcher
-from devstack.processes import free_port
+from devstack.ports import free_port
 from domain.errors import MailDelayed, Superseded, TransferUnknown, Unavailable, WrongMoment
 from domain.messages import SendMail
 from domain.naming import schema_name_of

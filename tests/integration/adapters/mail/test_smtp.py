@@ -18,7 +18,7 @@ from adapters.mail import smtp as mail_module
 from adapters.mail.smtp import MailServerAway, OutgoingMail, SmtpClient
 from devstack.certificates import Certificates, make_certificates
 from devstack.mail import MailCatcher
-from devstack.processes import free_port
+from devstack.ports import free_port
 from domain.errors import MailDelayed, MailRejected, Misconfigured
 
 _PASSWORD = "p@ss:/w%rd €"
