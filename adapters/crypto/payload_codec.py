@@ -63,7 +63,22 @@ class EncryptingCodec(PayloadCodec):
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
         """Return each payload, its own metadata included, encrypted under a nonce of its own."""
+        return self.encode_all(payloads)
+
+    def encode_all(self, payloads: Sequence[Payload]) -> list[Payload]:
+        """Do what `encode` does, for those who have a thread for it."""
         return [self._encrypted(payload) for payload in payloads]
+
+    def decode_known(self, payloads: Sequence[Payload]) -> list[Payload]:
+        """Decrypt what a key on the ring encrypted and pass on everything else as it is.
+
+        Raises:
+            PayloadDamaged: It is not what was encrypted, or its metadata is not.
+        """
+        return [
+            self._decrypted(payload) if is_encrypted(payload) and key_id_of(payload) in self._ring else payload
+            for payload in payloads
+        ]
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
         """Return what was encrypted; a payload from before encryption is returned as it is.

@@ -1,8 +1,9 @@
 """Who may read histories, and the record of who did."""
 
+import asyncio
 import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from fastapi import Request
@@ -16,6 +17,8 @@ from starter.http.tokens import NotAuthenticated, TokenChecker
 _log = logging.getLogger("sb_transfer.codec")
 # Temporal takes names of up to 255 bytes; whatever else is sent is not worth writing down.
 _NAMESPACE = re.compile(r"[\w.-]{1,255}")
+# Each keeps a core busy and holds some hundred megabytes.
+_MOST_CONVERSIONS = 2
 LOCAL_UI_USER = Caller(subject="embedded-ui", name="the embedded Temporal UI", roles=frozenset({Role.OPERATOR}))
 
 
@@ -28,6 +31,9 @@ class CodecContext:
     tokens: TokenChecker
     origins: tuple[str, ...]
     """Where the Temporal UI is."""
+
+    conversions: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_CONVERSIONS))
+    """Bodies that are read or written at this moment; others wait, with their bytes and nothing more."""
 
     trusts_this_machine: bool = False
     """Only the embedded stack's: its UI has no login, and so no token, and both listen on loopback alone."""

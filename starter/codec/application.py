@@ -1,23 +1,31 @@
 """The routes of Temporal's remote codec protocol, with this service's tokens, limits and problem details."""
 
+import asyncio
+import json
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
 from google.protobuf import json_format
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from temporalio.api.common.v1 import Payload, Payloads
 
+from adapters.crypto.payload_codec import is_encrypted, key_id_of
+from domain.errors import TransferError
 from starter.codec.access import CodecContext
 from starter.http import problems
 from starter.http.body_limit import BodyLimit
 
+_log = logging.getLogger("sb_transfer.codec")
 OpenContext = Callable[[], AbstractAsyncContextManager[CodecContext]]
 # One answer of Temporal's is 4 MiB at most, and base64 makes it a third longer.
 LARGEST_BODY_BYTES = 8 * 1024 * 1024
+# A page of a history has 1,000 events at most.
+_MOST_PAYLOADS = 20_000
 # The UI sends the last one, an identity token, beside the access token; nobody here reads it.
 _HEADERS = ("X-Namespace", "Content-Type", "Authorization", "Authorization-Extras")
 
@@ -39,17 +47,18 @@ Context = Annotated[CodecContext, Depends(_context)]
 
 
 @router.post("/decode", summary="Payloads as they were before they were encrypted")
-async def decode(request: Request, response: Response, context: Context) -> dict[str, Any]:
-    """Take and return `{"payloads": […]}`, as protobuf's JSON; what was never encrypted comes back as it is."""
-    payloads = await _authorized_payloads(request, response, context, "decode")
-    return json_format.MessageToDict(Payloads(payloads=await context.codec.decode(payloads)))
+async def decode(request: Request, context: Context) -> Response:
+    """Take and return `{"payloads": […]}`, as protobuf's JSON.
+
+    What was never encrypted, or with a key that is not here, comes back as it is: the rest of a history is still read.
+    """
+    return await _answer(request, context, "decode")
 
 
 @router.post("/encode", summary="Payloads encrypted with the newest key")
-async def encode(request: Request, response: Response, context: Context) -> dict[str, Any]:
+async def encode(request: Request, context: Context) -> Response:
     """Take and return `{"payloads": […]}`: what somebody types into a signal's form."""
-    payloads = await _authorized_payloads(request, response, context, "encode")
-    return json_format.MessageToDict(Payloads(payloads=await context.codec.encode(payloads)))
+    return await _answer(request, context, "encode")
 
 
 @router.get("/livez", summary="The process lives")
@@ -58,29 +67,64 @@ async def livez() -> dict[str, str]:
     return {"status": "ok"}
 
 
-async def _authorized_payloads(
-    request: Request, response: Response, context: CodecContext, action: Literal["decode", "encode"]
-) -> Sequence[Payload]:
-    """Return what somebody sent who may do this, after it has been written down."""
-    caller = await context.authorize(request)
-    payloads = (await _payloads(request)).payloads
-    await context.record(request, caller, action, len(payloads))
-    response.headers["Cache-Control"] = "no-store"
-    return payloads
+async def _answer(request: Request, context: CodecContext, action: Literal["decode", "encode"]) -> Response:
+    """Convert what somebody sent who may do this, after it has been written down.
+
+    Megabytes of JSON take seconds: they are read and written by a few threads, never by the event loop.
+    """
+    # JSON by name too: such a request never leaves a browser unasked.
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise problems.RequestInvalid
+    body = await request.body()
+    async with context.conversions:
+        payloads = await asyncio.to_thread(_payloads_of, body)
+        await context.record(request, request.state.caller, action, len(payloads))
+        if missing := {key_id_of(payload) for payload in payloads if is_encrypted(payload)} - set(
+            context.codec.key_ids
+        ):
+            _log.warning("payloads stay unread: %s is not on the ring", ", ".join(sorted(missing)) or "no key of ours")
+        convert = context.codec.decode_known if action == "decode" else context.codec.encode_all
+        document = await asyncio.to_thread(lambda: _document_of(convert(payloads)))
+    return Response(document, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
-async def _payloads(request: Request) -> Payloads:
+def _payloads_of(body: bytes) -> Sequence[Payload]:
     """Return what a body holds.
 
     Raises:
-        RequestInvalid: It is not the JSON of payloads. JSON by name too: such a request never leaves a browser unasked.
+        RequestInvalid: It is not the JSON of payloads.
+        PayloadsTooLarge: There are too many of them.
     """
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise problems.RequestInvalid
     try:
-        return json_format.Parse(await request.body(), Payloads(), ignore_unknown_fields=True)
-    except (json_format.ParseError, UnicodeDecodeError, RecursionError):
+        document = json.loads(body)
+        if isinstance(document, dict) and len(document.get("payloads") or ()) > _MOST_PAYLOADS:
+            raise PayloadsTooLarge
+        return json_format.ParseDict(document, Payloads(), ignore_unknown_fields=True).payloads
+    except (json_format.ParseError, ValueError, TypeError, AttributeError, RecursionError):
         raise problems.RequestInvalid from None
+
+
+def _document_of(payloads: Sequence[Payload]) -> bytes:
+    return json.dumps(json_format.MessageToDict(Payloads(payloads=payloads))).encode()
+
+
+class AuthorizeFirst:
+    """Asks who is calling before anything of a body is read: a stranger's megabytes stay with the stranger."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap an application."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what comes from somebody who may read histories, and whatever carries nothing of them."""
+        if scope["type"] == "http" and scope["method"] == "POST":
+            request = Request(scope)
+            try:
+                request.state.caller = await scope["app"].state.context.authorize(request)
+            except TransferError as error:
+                await problems.answer(request, error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 def build_codec(open_context: OpenContext, origins: tuple[str, ...]) -> FastAPI:
@@ -98,6 +142,7 @@ def build_codec(open_context: OpenContext, origins: tuple[str, ...]) -> FastAPI:
     app.include_router(router)
     problems.install(app)
     app.add_middleware(BodyLimit, refuse=_too_large, too_slow=problems.too_slow, largest_bytes=LARGEST_BODY_BYTES)
+    app.add_middleware(AuthorizeFirst)
     # Outermost, or the UI could not read why something was refused.
     app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["POST"], allow_headers=_HEADERS)
     return app

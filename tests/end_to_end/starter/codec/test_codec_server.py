@@ -11,6 +11,7 @@ from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
@@ -209,16 +210,49 @@ async def test_odd_requests_are_refused_in_words(
     assert answer.json()["status"] == status
 
 
-async def test_a_key_that_is_missing_is_named(
+async def test_what_a_missing_key_encrypted_comes_back_as_it_is(
     stack: Stack, server: httpx.AsyncClient, payloads: dict[str, Any]
 ) -> None:
-    """An operator who sees ciphertext in the UI must find out which key is missing."""
-    headers = {"Authorization": f"Bearer {token(stack, Role.OPERATOR)}", "Accept-Language": "en"}
+    """Reads the rest of a history beside payloads of a key that is not here, and names that key in the log."""
+    headers = {"Authorization": f"Bearer {token(stack, Role.OPERATOR)}"}
     metadata = {**payloads["payloads"][0]["metadata"], "encryption-key-id": "MDEyMzQ1Njc4OWFiY2RlZg=="}
-    unknown = {"payloads": [{**payloads["payloads"][0], "metadata": metadata}]}
-    answer = await server.post("/decode", json=unknown, headers=headers)
-    assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
-    assert "encrypted with the key 0123456789abcdef" in answer.json()["detail"]
+    unknown = {**payloads["payloads"][0], "metadata": metadata}
+    nameless = {"metadata": {"encoding": "YmluYXJ5L2VuY3J5cHRlZA=="}, "data": "AAAA"}
+    sent = {"payloads": [unknown, *payloads["payloads"], nameless]}
+    answer = await server.post("/decode", json=sent, headers=headers)
+    assert answer.status_code == HTTPStatus.OK
+    assert WHO.encode() in plain(answer)
+    assert [answer.json()["payloads"][at] for at in (0, 2)] == [unknown, nameless]
+    assert "0123456789abcdef is not on the ring" in (stack.folder / "codec/log").read_text()
+
+
+async def test_a_strangers_body_is_not_read(stack: Stack) -> None:
+    """Answers whoever has no good token before the first byte of the body, however much is announced."""
+    address = urlsplit(str(stack.info.codec_url))
+    for head in ("", "Authorization: Bearer nonsense\r\n", f"Authorization: Bearer {token(stack, Role.FIRM)}\r\n"):
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        request = f"POST /decode HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{head}"
+        writer.write(f"{request}Content-Length: 8000000\r\n\r\n".encode())
+        async with asyncio.timeout(20):
+            line = await reader.readline()
+        assert line.split()[1] in (b"401", b"403")
+        writer.close()
+
+
+async def test_others_are_answered_while_megabytes_are_decoded(stack: Stack, server: httpx.AsyncClient) -> None:
+    """Decodes outside the event loop: `/livez` is answered many times before a large body is."""
+    headers = {"Authorization": f"Bearer {token(stack, Role.OPERATOR)}"}
+    many = {"payloads": [{"metadata": {"encoding": "anNvbi9wbGFpbg=="}, "data": "e30="}] * 20_000}
+    asked = asyncio.create_task(server.post("/decode", json=many, headers=headers))
+    answered = 0
+    while not asked.done():
+        assert (await server.get("/livez")).status_code == HTTPStatus.OK
+        answered += 1
+    assert (await asked).json() == many
+    assert answered > 5
+    more: dict[str, Any] = {"payloads": [{}] * 20_001}
+    refused = await server.post("/decode", json=more, headers=headers)
+    assert refused.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
 async def test_temporals_own_program_reads_by_it(stack: Stack, payloads: dict[str, Any]) -> None:
