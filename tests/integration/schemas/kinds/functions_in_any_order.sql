@@ -1,0 +1,16 @@
+create table fo (id int primary key, n numeric);
+create function fo_a(x int default 1) returns int language sql immutable as 'select x';
+create function fo_b(x int default fo_a(2)) returns int language sql stable begin atomic select fo_a(x); end;
+create view fo_v as select id, fo_b(id) as b from fo;
+create function fo_rows() returns setof fo_v language sql stable begin atomic select * from fo_v; end;
+create view fo_w as select * from fo_rows();
+create function fo_count(r fo_w) returns bigint language sql stable as 'select 1::bigint';
+alter table fo add column later int default fo_b(3);
+alter table fo add constraint fo_c check (fo_a(id) > 0);
+create function fo_whole(r fo) returns boolean language sql immutable as 'select r.id > 0';
+alter table fo add constraint fo_whole check (fo_whole(fo.*));
+create function fo_table() returns table (a int, b fo) language sql stable as 'select id, fo from fo';
+create procedure fo_p(inout a int, variadic b int[]) language plpgsql as 'begin a := b[1]; end';
+create function fo_poly(a anyelement, b anyarray default null, out c anyelement, out d anyarray) language sql as 'select a, b';
+create function fo_set(a text) returns text language sql stable strict parallel safe cost 7 set work_mem = '4MB' set datestyle to 'ISO, DMY' as 'select a';
+insert into fo (id, n) values (1, 1.10), (2, 1.1);

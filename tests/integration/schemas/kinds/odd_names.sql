@@ -1,0 +1,11 @@
+create table "Select" ("from" int primary key, "Ünï cödé" text, "a""b" int default 5, "x'y" int check ("x'y" <> 3), "$1" int, "percent%s" int);
+create index "Index ""of"" Select" on "Select" ("Ünï cödé", ("x'y" + 1));
+create table "2nd table\with" ("ref to" int references "Select", primary key ("ref to"));
+create view "V 'w'" as select "a""b" as "c""d" from "Select";
+create type "My Type" as enum ('it''s', 'a\b', 'Ü');
+create function "Do It"("p 1" "My Type" default 'it''s') returns text language sql as 'select $1::text';
+create sequence "Seq 1" start 5;
+comment on table "Select" is E'line\nbreak ''quoted'' $$ dollars $x$';
+comment on column "Select"."a""b" is '';
+create table a234567890123456789012345678901234567890123456789012345678901_x (b234567890123456789012345678901234567890123456789012345678901_x int unique, check (b234567890123456789012345678901234567890123456789012345678901_x > 0));
+insert into "Select" values (1, 'é', 2, 4, 5, 6); insert into "2nd table\with" values (1);

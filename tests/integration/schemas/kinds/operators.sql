@@ -1,0 +1,18 @@
+create type op_amount as (value numeric, currency text);
+create function op_lt(a op_amount, b op_amount) returns boolean language sql immutable as 'select a.value < b.value';
+create function op_le(a op_amount, b op_amount) returns boolean language sql immutable as 'select a.value <= b.value';
+create function op_eq(a op_amount, b op_amount) returns boolean language sql immutable as 'select a.value = b.value';
+create function op_cmp(a op_amount, b op_amount) returns int language sql immutable as 'select case when a.value < b.value then -1 when a.value > b.value then 1 else 0 end';
+create function op_plus(a op_amount, b op_amount) returns op_amount language sql immutable as 'select row(a.value + b.value, a.currency)::op_amount';
+create operator < (leftarg = op_amount, rightarg = op_amount, function = op_lt, commutator = >, negator = >=, restrict = scalarltsel, join = scalarltjoinsel);
+create operator > (leftarg = op_amount, rightarg = op_amount, function = op_lt, commutator = <);
+create operator <= (leftarg = op_amount, rightarg = op_amount, function = op_le);
+create operator >= (leftarg = op_amount, rightarg = op_amount, function = op_le);
+create operator = (leftarg = op_amount, rightarg = op_amount, function = op_eq, commutator = =, merges);
+create operator + (leftarg = op_amount, rightarg = op_amount, function = op_plus);
+create function op_neg(a op_amount) returns op_amount language sql immutable as 'select row(-a.value, a.currency)::op_amount';
+create operator -| (rightarg = op_amount, function = op_neg);
+create table op (id int primary key, a op_amount);
+create view op_v as select a + a as twice, -| a as minus from op where a < row(10, 'EUR')::op_amount;
+insert into op values (1, row(1.50, 'EUR')), (2, row(2.5, 'USD'));
+comment on operator + (op_amount, op_amount) is 'plus';

@@ -1,0 +1,10 @@
+create table pt (id bigint generated always as identity, y int not null, k text not null, v numeric, primary key (y, k, id)) partition by range (y);
+create table pt_old partition of pt for values from (minvalue) to (2000) partition by hash (k); create table pt_old_0 partition of pt_old for values with (modulus 2, remainder 0); create table pt_old_1 partition of pt_old for values with (modulus 2, remainder 1);
+create table pt_new partition of pt (constraint pt_pos check (v >= 0)) for values from (2000) to (maxvalue) with (fillfactor = 70); create table pt_rest partition of pt default;
+create index pt_v on pt (v); create index pt_own on pt_new (k desc); create unique index pt_u on pt (y, k, id) include (v);
+create function pt_f() returns trigger language plpgsql as 'begin return new; end'; create trigger pt_t before insert on pt for each row execute function pt_f(); alter table pt_new disable trigger pt_t;
+create table pt_ref (id int primary key, y int, k text, i bigint, foreign key (y, k, i) references pt (y, k, id)); comment on table pt_new is 'new ones'; comment on index pt_own is 'own';
+insert into pt (y, k, v) select 1990 + i, 'k' || i, i from generate_series(1, 30) i; insert into pt_ref select 1, y, k, id from pt limit 1;
+create type pt_e as enum ('a', 'b', 'c'); create table pt_l (e pt_e, n int) partition by list (e); create table pt_l1 partition of pt_l for values in ('a', 'b'); create table pt_l2 partition of pt_l for values in ('c', null); insert into pt_l values ('a', 1), ('c', 2), (null, 3);
+create table pt_x (a int, b text) partition by list (lower(b)); create table pt_x1 partition of pt_x for values in ('x'); insert into pt_x values (1, 'X');
+create table pt_hn (r int4range, e pt_e[]) partition by hash (e); create table pt_hn0 partition of pt_hn for values with (modulus 2, remainder 0); create table pt_hn1 partition of pt_hn for values with (modulus 2, remainder 1); insert into pt_hn select int4range(i, i + 1), array[(enum_range(null::pt_e))[1 + i % 3]] from generate_series(1, 20) i;
