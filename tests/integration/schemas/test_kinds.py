@@ -30,8 +30,8 @@ ODD = {
     "row_security_forced_on_the_owner": "create table rf (id int); alter table rf enable row level security; "
     "alter table rf force row level security; create policy p on rf using (id > 0)",
     "foreign_keys_between_partitions": "create table a (id int, y int, primary key (id, y)) partition by list (y); "
-    "create table a1 partition of a for values in (1); create table b (id int, y int, foreign key (id, y) references a) "
-    "partition by list (y); create table b1 partition of b for values in (1); insert into a values (1, 1); "
+    "create table a1 partition of a for values in (1); "
+    "create table b (id int, y int, foreign key (id, y) references a) partition by list (y); create table b1 partition of b for values in (1); insert into a values (1, 1); "
     "insert into b values (1, 1)",
     "numbers_of_tables_in_arrays_and_ranges": "create domain rd as regclass; create type rc as (a rd[], b int); "
     "create domain rdd as rc; create table rn (x rdd[]); insert into rn values (null)",
@@ -43,8 +43,8 @@ ODD = {
     "generated_by_the_time_zone": "create function day_of(t timestamptz) returns date language sql immutable as "
     "'select t::date'; set timezone = 'Asia/Tokyo'; create table gz (t timestamptz, d date generated always as "
     "(day_of(t)) stored); insert into gz values ('2026-01-01 20:00+00'); reset timezone",
-    "domain_by_the_clock": "create domain fresh as timestamptz check (value > clock_timestamp() - interval '1 second'); "
-    "create table df (f fresh); insert into df values (clock_timestamp()); select pg_sleep(1.2)",
+    "domain_by_the_clock": "create domain fresh as timestamptz "
+    "check (value > clock_timestamp() - interval '1 second'); create table df (f fresh); insert into df values (clock_timestamp()); select pg_sleep(1.2)",
 }
 
 
