@@ -1,0 +1,2 @@
+create table re (id int);
+revoke all on re from sb_owner;
