@@ -5,7 +5,7 @@ from tests.observability.conftest import NAMES, PERSON, Night
 
 def test_one_trace_joins_request_workflow_activity_and_statement(night: Night) -> None:
     """Whoever looks for the slow part of a freeze would have to guess which statement belonged to which request."""
-    statements = night.collector.until("SQL gate.raise_fence")
+    statements = night.collector.until("SQL freeze_release.raise_fence")
     assert statements, sorted({span.name for span in night.collector.spans})
     above = night.collector.above(statements[0])
     assert [(span.service, span.name) for span in above] == [
