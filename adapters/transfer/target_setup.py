@@ -99,13 +99,13 @@ class PostgresSuccessorDesk:
             await hold_forward(connection, order.transfer_id, evening=order.evening)
             earlier = await _result(connection, order.transfer_id, "report")
             if earlier is not None:
-                return summary_of_report(m.ComparisonReport.model_validate_json(earlier))
+                return m.ComparisonReport.model_validate_json(earlier).summary()
             sides = await _sides(connection, order.transfer_id)
             async with self._cells.together(connection, sides["old_cell"], sides["new_cell"]) as (old, new):
                 report = await comparison_report(
                     new, sides["old_schema"], sides["new_schema"], made_at=datetime.now(UTC), old=old
                 )
-            summary = summary_of_report(report)
+            summary = report.summary()
             await connection.execute(_SQL["keep_report"], order.transfer_id, report.model_dump_json())
             await tell(connection, order.transfer_id, "environments_compared", detail=summary.model_dump())
             return summary
@@ -149,15 +149,6 @@ async def _change(connection: Connection, sides: asyncpg.Record) -> _Changed:
     await leave_schema(connection)
     return _Changed(
         told=[(kind, told[kind]) for kind in ConsequenceKind if kind in told], invitations_withdrawn=withdrawn
-    )
-
-
-def summary_of_report(report: m.ComparisonReport) -> m.ComparisonSummary:
-    """Return a report's figures."""
-    return m.ComparisonSummary(
-        checks=len(report.checks),
-        unequal=sum(not check.equal for check in report.checks),
-        administrations=len({check.administration_id for check in report.checks}),
     )
 
 

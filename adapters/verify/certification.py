@@ -10,7 +10,6 @@ from adapters.postgres.connection import Connection, Pool, transaction
 from adapters.postgres.shards import Cells
 from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import environment_row, hold_forward, one, tell
-from adapters.transfer.target_setup import summary_of_report
 from adapters.verify.fingerprint_store import Moment, Side, keep_fingerprint, kept_fingerprint
 from adapters.verify.schema_snapshot import Place
 from adapters.verify.verifier import PostgresVerifier
@@ -169,7 +168,7 @@ class PostgresProver:
             totals=Totals(tables=len(frozen.tables), rows=frozen.rows),
             tables=certified_tables(frozen, opened),
             others=certified_objects(frozen, opened),
-            comparison=summary_of_report(report),
+            comparison=report.summary(),
             changed_on_purpose=_changed(CHANGED_ON_PURPOSE),
             banks=m.BanksReconnected.model_validate_json(proven["banks"]).banks,
             consequences=m.ConsequencesApplied.model_validate_json(proven["consequences"]).consequences,

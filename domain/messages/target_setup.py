@@ -56,14 +56,14 @@ class Check(Message):
     differences: list[str] = Field(default=[])
 
 
+class ComparisonSummary(Message):
+    checks: int
+    unequal: int
+    administrations: int
+
+
 class ComparisonReport(Message):
     """The checks that the manual tells people to make, per administration, old beside new."""
 
     made_at: AwareDatetime
     checks: list[Check]
-
-
-class ComparisonSummary(Message):
-    checks: int
-    unequal: int
-    administrations: int

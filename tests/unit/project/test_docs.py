@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.paths import DOCS
+from tests.tools.paths import DOCS, ROOT
 
 
 def test_every_decision_is_in_the_index() -> None:
@@ -24,3 +24,23 @@ def test_links_lead_somewhere(page: Path) -> None:
             titles = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
             anchors = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
             assert anchor in anchors, f"{target}#{anchor}"
+
+
+PAGES = sorted([*DOCS.rglob("*.md"), *(ROOT / name for name in ("README.md", "model/README.md", ".env.example"))])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_files_that_a_page_names_are_there(page: Path) -> None:
+    """Whoever looks for a file under the name that it had before a move finds nothing."""
+    folders = "|".join(sorted(entry.name for entry in ROOT.iterdir() if entry.is_dir() and entry.name[0] != "."))
+    named = re.findall(rf"(?<![\w./-])((?:{folders})/[\w./{{}},-]*\w)", page.read_text())
+    paths = {path for name in named for path in spread(name)}
+    assert sorted(path for path in paths if not (ROOT / path).exists() and not (page.parent / path).exists()) == []
+
+
+def spread(name: str) -> list[str]:
+    """Return the paths that `a/{b,c}/d` stands for."""
+    match = re.search(r"\{([^}]*)\}", name)
+    if match is None:
+        return [name]
+    return [path for one in match[1].split(",") for path in spread(name.replace(match[0], one, 1))]
