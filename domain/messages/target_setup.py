@@ -67,3 +67,11 @@ class ComparisonReport(Message):
 
     made_at: AwareDatetime
     checks: list[Check]
+
+    def summary(self) -> ComparisonSummary:
+        """Return the report's figures."""
+        return ComparisonSummary(
+            checks=len(self.checks),
+            unequal=sum(not check.equal for check in self.checks),
+            administrations=len({check.administration_id for check in self.checks}),
+        )
