@@ -55,8 +55,8 @@ from adapters.transfer.scheduling import PostgresEveningPlanner
 from adapters.transfer.target_setup import PostgresSuccessorDesk
 from adapters.transfer.tickets import PostgresTicketOffice, TicketSeal
 from adapters.transfer.uploads import PostgresReservations
-from adapters.verify.certification import PostgresProver
-from adapters.verify.prefetch import ReadAhead
+from adapters.verify.certification import PostgresCertifier
+from adapters.verify.prefetch import Prefetcher
 from adapters.verify.verifier import PostgresVerifier
 from domain.errors import Misconfigured
 from domain.vocabulary import HOME
@@ -102,7 +102,7 @@ def build_workers(
         limits=_limits(settings),
         cells=heavy,
         meters=meters,
-        meanwhile=ReadAhead,
+        meanwhile=Prefetcher,
     )
     mailer = SmtpClient(settings.smtp_url, settings.mail_from)
     reservations = PostgresReservations(
@@ -118,7 +118,7 @@ def build_workers(
         uploads=UploadActivities(reservations),
         scheduling=SchedulingActivities(PostgresEveningPlanner(home, settings.window, cells=quick)),
         clone=CloneActivities(engine, verifier, log),
-        certification=CertificationActivities(PostgresProver(heavy.home, verifier, signer, cells=heavy), log),
+        certification=CertificationActivities(PostgresCertifier(heavy.home, verifier, signer, cells=heavy), log),
         target_setup=TargetSetupActivities(PostgresSuccessorDesk(home, cells=quick)),
         mail=MailActivities(PostgresMailer(post.home, mailer, settings.zone, cells=post, meters=meters)),
         event_log=EventLogActivities(log),

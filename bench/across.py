@@ -20,7 +20,7 @@ from adapters.clone import PostgresCloneEngine
 from adapters.postgres.connection import connect_pool
 from adapters.postgres.migrations import migrate_control
 from adapters.postgres.shards import Cells, settle
-from adapters.verify.prefetch import ReadAhead
+from adapters.verify.prefetch import Prefetcher
 from adapters.verify.verifier import PostgresVerifier
 from devstack.binaries import postgres_bin
 from devstack.postgres import EmbeddedPostgres
@@ -68,7 +68,9 @@ class Between:
             new,
         )
         place = {"source_schema": self._source, "target_schema": f"env_{new.hex}", "source_cell": _ELSEWHERE}
-        engine = PostgresCloneEngine(self._cells.home, parallelism=_PARALLELISM, cells=self._cells, meanwhile=ReadAhead)
+        engine = PostgresCloneEngine(
+            self._cells.home, parallelism=_PARALLELISM, cells=self._cells, meanwhile=Prefetcher
+        )
         verifier = PostgresVerifier(self._cells.home, parallelism=_PARALLELISM, cells=self._cells)
         with peak_memory() as peak:
             began = time.monotonic()

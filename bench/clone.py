@@ -34,7 +34,7 @@ from rich.table import Table
 from adapters.clone import PostgresCloneEngine
 from adapters.postgres.connection import Pool, connect_pool
 from adapters.postgres.migrations import migrate_control
-from adapters.verify.prefetch import ReadAhead
+from adapters.verify.prefetch import Prefetcher
 from adapters.verify.verifier import PostgresVerifier
 from bench import across
 from bench.plot import draw
@@ -183,7 +183,7 @@ class Bench:
             uuid.uuid4(),
             new,
         )
-        engine = PostgresCloneEngine(self._pool, parallelism=PARALLELISM, meanwhile=ReadAhead)
+        engine = PostgresCloneEngine(self._pool, parallelism=PARALLELISM, meanwhile=Prefetcher)
         verifier = PostgresVerifier(self._pool, parallelism=PARALLELISM)
         with peak_memory() as peak:
             began = time.monotonic()

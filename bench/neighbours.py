@@ -26,7 +26,7 @@ from rich.table import Table
 from adapters.clone import Limits, PostgresCloneEngine
 from adapters.postgres.connection import Pool, connect_pool
 from adapters.postgres.migrations import migrate_control
-from adapters.verify.prefetch import ReadAhead
+from adapters.verify.prefetch import Prefetcher
 from devstack.postgres import EmbeddedPostgres
 from domain import messages as m
 
@@ -133,7 +133,7 @@ async def clone(
         nonlocal paused
         paused = paused or progress.phase.startswith("paused")
 
-    engine = PostgresCloneEngine(pool, parallelism=parallelism, limits=limits, meanwhile=ReadAhead)
+    engine = PostgresCloneEngine(pool, parallelism=parallelism, limits=limits, meanwhile=Prefetcher)
     clerks.cut()
     began = time.monotonic()
     order = m.CloneAdministrations(transfer_id=transfer, source_schema=source, target_schema=f"env_{new.hex}")

@@ -93,7 +93,7 @@ class Verifier(Protocol):
     async def verify(self, order: m.VerifyClone, report: ReportProgress) -> m.Verification: ...
 
 
-class Prover(Protocol):
+class Certifier(Protocol):
     """Keeps watch over what is proved, from the freeze to the release, and vouches for it."""
 
     async def hash_frozen(self, order: m.HashFrozen, report: ReportProgress) -> m.FrozenHashed:

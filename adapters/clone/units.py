@@ -38,7 +38,7 @@ _STRUCTURE = "structure"
 class IdleWork(Protocol):
     """What is done with connections while there is nothing to copy on them."""
 
-    async def piece(self, there: Connection) -> bool:
+    async def run_chunk(self, there: Connection) -> bool:
         """Do a little, on a connection to the source's database outside any transaction; tell whether there was any."""
         ...
 
@@ -101,7 +101,7 @@ class CloneExecution:
         if self._throttle.must_stop():
             return False
         async with self._attempt.reading(connection) as there:
-            return await self._meanwhile.piece(there)
+            return await self._meanwhile.run_chunk(there)
 
     async def _take(self, unit: CloneUnit, connection: Connection) -> None:
         self._phase = unit.phase

@@ -11,9 +11,9 @@ from uuid import UUID
 import asyncpg
 
 from adapters.postgres.connection import Connection, Pool, translated_errors
+from adapters.postgres.place import Place
 from adapters.postgres.shards import Cells
 from adapters.postgres.statements import load
-from adapters.verify.schema_snapshot import Place
 from adapters.verify.verifier import PostgresVerifier
 from domain.consequences import CHANGED_ON_PURPOSE
 from domain.errors import EnvironmentUnknown

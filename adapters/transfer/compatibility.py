@@ -13,8 +13,8 @@ import asyncpg
 from adapters.postgres.connection import Connection
 from adapters.postgres.statements import load
 from adapters.schema import catalog
-from adapters.verify.schema_diff import structure
-from adapters.verify.schema_snapshot import read_side
+from adapters.verify.schema_diff import schema_differences
+from adapters.verify.schema_snapshot import read_snapshot
 from domain.messages import Obstacle
 
 _SQL = load(__name__)
@@ -80,14 +80,14 @@ async def _tried(source: Connection, target: Connection, schema: str) -> list[Ob
     sides = []
     for connection, name in ((source, schema), (target, copy)):
         await connection.execute(_VERIFY["enter"], name)
-        sides.append(await read_side(connection, name))
+        sides.append(await read_snapshot(connection, name))
     old, new = sides
     for side in sides:
         for facts in side.facts.values():
             facts.pop("position", None)  # sequences are put where they stand when the rows are there
     return [
         Obstacle(what=difference.table, why=f"the other database would hold it otherwise: {difference.problem}")
-        for difference in structure(old, new)
+        for difference in schema_differences(old, new)
         if difference.table != "schema"
     ]
 

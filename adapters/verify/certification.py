@@ -7,11 +7,11 @@ from uuid import UUID, uuid5
 
 from adapters.crypto.certificate_signer import CertificateSigner
 from adapters.postgres.connection import Connection, Pool, transaction
+from adapters.postgres.place import Place
 from adapters.postgres.shards import Cells
 from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import environment_row, hold_forward, one, tell
 from adapters.verify.fingerprint_store import Moment, Side, keep_fingerprint, kept_fingerprint
-from adapters.verify.schema_snapshot import Place
 from adapters.verify.verifier import PostgresVerifier
 from domain import messages as m
 from domain.certificate import (
@@ -33,8 +33,8 @@ _MAX_CHANGES = 100  # a message has its bounds; what a refusal names fits many t
 _SQL = load(__name__)
 
 
-class PostgresProver:
-    """Plays `domain.ports.Prover`. It only reads the environments."""
+class PostgresCertifier:
+    """Plays `domain.ports.Certifier`. It only reads the environments."""
 
     def __init__(
         self, pool: Pool, verifier: PostgresVerifier, signer: CertificateSigner, *, cells: Cells | None = None

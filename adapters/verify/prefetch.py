@@ -16,10 +16,11 @@ from uuid import UUID
 import asyncpg
 
 from adapters.postgres.connection import Connection
+from adapters.postgres.place import Place
 from adapters.postgres.statements import load
 from adapters.verify.chunks import SMALL_BYTES, Pair, Unit, cut, read
 from adapters.verify.row_hash import Part
-from adapters.verify.schema_snapshot import Place, read_side
+from adapters.verify.schema_snapshot import read_snapshot
 from domain.errors import EnvironmentUnknown
 from domain.messages import CloneAdministrations, VerifyClone
 
@@ -42,7 +43,7 @@ class Ahead:
         return self.sums.get((part, unit.side.tables[part.table].file)) if len(unit.pieces) == 1 else None
 
 
-class ReadAhead:
+class Prefetcher:
     """Reads one environment, for one evening of one transfer."""
 
     def __init__(self, order: CloneAdministrations) -> None:
@@ -53,7 +54,7 @@ class ReadAhead:
         self._units: Iterator[Unit] | None = None
         self._beginning = asyncio.Lock()
 
-    async def piece(self, there: Connection) -> bool:
+    async def run_chunk(self, there: Connection) -> bool:
         """Read the next piece, some tenths of a second of work; tell whether there was one.
 
         Args:
@@ -88,7 +89,7 @@ class ReadAhead:
         place = Place(self._order.source_schema, self._order.source_cell)
         async with there.transaction(readonly=True):
             await there.execute(_SQL["enter"], place.schema)
-            side = await read_side(there, place.schema, place.cell)
+            side = await read_snapshot(there, place.schema, place.shard)
         pairs = [Pair(name, tuple(sorted(table.columns)), None) for name, table in side.readable.items()]
         return [unit for unit in cut(pairs, (side,)) if len(unit.pieces) == 1 and unit.bytes >= SMALL_BYTES]
 

@@ -16,7 +16,7 @@ _VERBATIM = re.compile(r"body|labels|parameters|settings|.*comment|.*default of 
 _QUALIFIER = re.compile(r"""'(?:[^']|'')*'|(?:"(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)\.(?=["a-z_*])|\s+""")
 
 
-def structure(old: Side, new: Side) -> Iterator[TableDifference]:
+def schema_differences(old: Side, new: Side) -> Iterator[TableDifference]:
     """Compare what the server says of each object of two schemas.
 
     Two servers of different major versions put the same definition into other words: a newer one leaves out the name of

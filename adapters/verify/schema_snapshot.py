@@ -36,14 +36,6 @@ Facts = dict[str, dict[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A schema, and the cell that it is in."""
-
-    schema: str
-    cell: str = HOME
-
-
-@dataclass(frozen=True, slots=True)
 class Type:
     """A type as the rows of one schema use it.
 
@@ -208,7 +200,7 @@ class Side:
         return None
 
 
-async def read_side(connection: Connection, schema: str, cell: str = HOME) -> Side:
+async def read_snapshot(connection: Connection, schema: str, cell: str = HOME) -> Side:
     """Read everything about a schema but its rows. The connection's search_path must be the schema.
 
     Raises:

@@ -16,6 +16,7 @@ from uuid import uuid5
 import asyncpg
 
 from adapters.postgres.connection import Connection, Pool, transaction, translated_errors
+from adapters.postgres.place import Place
 from adapters.postgres.shards import Cells
 from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import hold_forward, tell
@@ -24,8 +25,8 @@ from adapters.verify.chunks import Pair, Piece, Unit, cut, read
 from adapters.verify.fingerprint_store import keep_proof
 from adapters.verify.prefetch import Ahead, forget_ahead, kept_ahead
 from adapters.verify.row_diff import Differing
-from adapters.verify.schema_diff import NEW, OLD, structure
-from adapters.verify.schema_snapshot import Place, Side, read_side
+from adapters.verify.schema_diff import NEW, OLD, schema_differences
+from adapters.verify.schema_snapshot import Side, read_snapshot
 from domain.errors import CloneDiffers, EnvironmentUnknown
 from domain.fingerprint import Fingerprint
 from domain.messages import CloneProgress, TableDifference, Verification, VerifyClone
@@ -248,7 +249,7 @@ class PostgresVerifier:
     @asynccontextmanager
     async def _reading(self, place: Place | None = None, *, cell: str = HOME) -> AsyncIterator[Connection]:
         """Read in a transaction whose settings are fixed; a place makes the server write its names unqualified."""
-        pool = self._cells.pool(place.cell if place else cell)
+        pool = self._cells.pool(place.shard if place else cell)
         with translated_errors():
             async with pool.acquire() as connection, connection.transaction(readonly=True):
                 await connection.execute(_SQL["enter"], place.schema if place else None)
@@ -283,7 +284,7 @@ class PostgresVerifier:
             tables=len(old.tables),
             rows=sum(pair.sums[0][0] for pair in pairs),
             seconds=round(course.seconds, 3),
-            differences=_limited([*structure(old, new), *(found[pair.name] for pair in unequal)]),
+            differences=_limited([*schema_differences(old, new), *(found[pair.name] for pair in unequal)]),
         )
         fingerprints = [
             side.fingerprint({pair.name: pair.sums[place] for pair in pairs}, since)
@@ -310,7 +311,7 @@ class PostgresVerifier:
 
     async def _side(self, place: Place) -> Side:
         async with self._reading(place) as connection:
-            return await read_side(connection, place.schema, place.cell)
+            return await read_snapshot(connection, place.schema, place.shard)
 
     async def _forget_taken_grants(self, old: Side, new: Side) -> None:
         async with self._reading(cell=old.cell) as connection:

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from adapters.postgres.place import Place
 from adapters.postgres.shards import Cells
 from adapters.transfer.comparison import comparison_report
 from adapters.transfer.queries import EnvironmentRecord
-from adapters.verify.schema_snapshot import Place
 from adapters.verify.verifier import PostgresVerifier
 from domain import messages as m
 from domain.certificate import Certificate

@@ -10,7 +10,7 @@ from adapters.clone import PostgresCloneEngine
 from adapters.postgres.connection import Pool, connect_pool
 from adapters.postgres.shards import Cells
 from adapters.transfer.compatibility import rehearse
-from adapters.verify.prefetch import ReadAhead
+from adapters.verify.prefetch import Prefetcher
 from adapters.verify.verifier import PostgresVerifier
 from domain import messages as m
 from domain.vocabulary import HOME
@@ -40,7 +40,7 @@ class Across:
         return self.cells.pool(self.target_cell)
 
     def engine(self, parallelism: int = 2) -> PostgresCloneEngine:
-        return PostgresCloneEngine(self.cells.home, parallelism=parallelism, cells=self.cells, meanwhile=ReadAhead)
+        return PostgresCloneEngine(self.cells.home, parallelism=parallelism, cells=self.cells, meanwhile=Prefetcher)
 
     async def clone(self, parallelism: int = 2) -> m.CloneFinished:
         order = m.CloneAdministrations(

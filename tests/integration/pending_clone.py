@@ -14,7 +14,7 @@ import pytest
 from adapters.clone import PostgresCloneEngine
 from adapters.postgres.connection import Pool, connect_pool
 from adapters.postgres.place import Move, Place
-from adapters.verify.prefetch import ReadAhead
+from adapters.verify.prefetch import Prefetcher
 from adapters.verify.verifier import PostgresVerifier
 from devstack.binaries import postgres_bin
 from domain import messages as m
@@ -41,7 +41,7 @@ class PendingClone:
         )
 
     async def clone(self, parallelism: int = 2) -> m.CloneFinished:
-        return await PostgresCloneEngine(self.pool, parallelism=parallelism, meanwhile=ReadAhead).clone(
+        return await PostgresCloneEngine(self.pool, parallelism=parallelism, meanwhile=Prefetcher).clone(
             self.order, lambda _: None
         )
 

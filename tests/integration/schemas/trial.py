@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from adapters.clone import PostgresCloneEngine
-from adapters.verify.prefetch import ReadAhead
+from adapters.verify.prefetch import Prefetcher
 from adapters.verify.verifier import PostgresVerifier
 from devstack.postgres import EmbeddedPostgres
 from domain import messages as m
@@ -93,7 +93,7 @@ class Trial:
         order = m.CloneAdministrations(
             transfer_id=move.transfer_id, source_schema=move.schema, target_schema=move.new_schema
         )
-        await PostgresCloneEngine(services.pool, parallelism=2, meanwhile=ReadAhead).clone(order, lambda _: None)
+        await PostgresCloneEngine(services.pool, parallelism=2, meanwhile=Prefetcher).clone(order, lambda _: None)
         verification = await PostgresVerifier(services.pool, parallelism=2).verify(
             m.VerifyClone(transfer_id=move.transfer_id, source_schema=move.schema, target_schema=move.new_schema),
             lambda _: None,

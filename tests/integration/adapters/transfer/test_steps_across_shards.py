@@ -23,7 +23,7 @@ from adapters.transfer.freeze_release import PostgresEnvironmentGate
 from adapters.transfer.scheduling import PostgresEveningPlanner
 from adapters.transfer.target_setup import PostgresSuccessorDesk
 from adapters.transfer.uploads import PostgresReservations
-from adapters.verify.certification import PostgresProver
+from adapters.verify.certification import PostgresCertifier
 from adapters.verify.verifier import PostgresVerifier
 from devstack.postgres import EmbeddedPostgres
 from domain import messages as m
@@ -68,7 +68,7 @@ class Firm:
         pool, cells = self.services.pool, self.cells
         self.verifier = PostgresVerifier(pool, parallelism=2, cells=cells)
         self.engine = PostgresCloneEngine(pool, parallelism=2, cells=cells)
-        self.prover = PostgresProver(pool, self.verifier, SIGNER, cells=cells)
+        self.certifier = PostgresCertifier(pool, self.verifier, SIGNER, cells=cells)
         self.successor = PostgresSuccessorDesk(pool, cells=cells)
         self.planner = PostgresEveningPlanner(pool, WINDOW, cells=cells)
         self.services.gate = PostgresEnvironmentGate(pool, cells=cells)
@@ -104,7 +104,7 @@ class Firm:
         one = {"transfer_id": move.transfer_id}
         frozen = await self.missed(lambda: self.services.freeze(move))
         assert (frozen.environment.cell, frozen.administrations) == (cells[0], 3)
-        await self.prover.hash_frozen(m.HashFrozen(**one, schema_name=move.schema, cell=cells[0]), lambda _: None)
+        await self.certifier.hash_frozen(m.HashFrozen(**one, schema_name=move.schema, cell=cells[0]), lambda _: None)
         await self.services.issue(move)
         file = (await self.services.office.download(move.transfer_id))[1]
         made = await self.services.accept(move, file, licence_number=licence, name=f"Naar {cells[1]}")
@@ -119,8 +119,8 @@ class Firm:
         compared = await self.successor.compare(m.CompareEnvironments(**one))
         assert (compared.unequal, compared.administrations) == (0, 3)
         await self.missed(lambda: self.services.gate.open_for_inspection(m.OpenForInspection(**one)))
-        await self.prover.certify(m.IssueCertificate(**one, **place), lambda _: None)
-        checked = await self.prover.check(
+        await self.certifier.certify(m.IssueCertificate(**one, **place), lambda _: None)
+        checked = await self.certifier.check(
             m.CheckUnchanged(**one, **place, requested_by="bo", event_key=uuid.uuid4()), lambda _: None
         )
         assert checked.drift == ""

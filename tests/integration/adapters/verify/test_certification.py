@@ -16,7 +16,7 @@ from adapters.postgres.connection import Pool, connect_pool
 from adapters.postgres.shards import Cells
 from adapters.transfer.queries import PostgresRegister
 from adapters.transfer.target_setup import PostgresSuccessorDesk
-from adapters.verify.certification import PostgresProver
+from adapters.verify.certification import PostgresCertifier
 from adapters.verify.verifier import PostgresVerifier
 from devstack.postgres import EmbeddedPostgres
 from domain import messages as m
@@ -39,13 +39,13 @@ class Bench:
 
     services: Services
     move: Move
-    prover: PostgresProver
+    certifier: PostgresCertifier
     verifier: PostgresVerifier
     superuser: Pool
 
     async def hash_frozen(self) -> m.FrozenHashed:
         order = m.HashFrozen(transfer_id=self.move.transfer_id, schema_name=self.move.schema)
-        return await self.prover.hash_frozen(order, ignore)
+        return await self.certifier.hash_frozen(order, ignore)
 
     async def verify(self) -> m.Verification:
         sides = {"source_schema": self.move.schema, "target_schema": self.move.new_schema}
@@ -70,7 +70,7 @@ class Bench:
         order = m.IssueCertificate(
             transfer_id=self.move.transfer_id, source_schema=self.move.schema, target_schema=self.move.new_schema
         )
-        return await self.prover.certify(order, ignore)
+        return await self.certifier.certify(order, ignore)
 
     async def check(self) -> m.UnchangedChecked:
         order = m.CheckUnchanged(
@@ -80,7 +80,7 @@ class Bench:
             requested_by="bo@zuid.example",
             event_key=uuid.uuid4(),
         )
-        return await self.prover.check(order, ignore)
+        return await self.certifier.check(order, ignore)
 
     async def to_inspection(self) -> None:
         await self.clone()
@@ -119,7 +119,7 @@ async def bench(postgres: EmbeddedPostgres, dsn: str, database_name: str) -> Asy
     async with Services(dsn) as services:
         move = await services.move()
         verifier = PostgresVerifier(services.pool, parallelism=2)
-        made = Bench(services, move, PostgresProver(services.pool, verifier, SIGNER), verifier, superuser)
+        made = Bench(services, move, PostgresCertifier(services.pool, verifier, SIGNER), verifier, superuser)
         await services.accept(move, await services.ticket(move))
         await made.hash_frozen()
         yield made

@@ -140,7 +140,7 @@ class Watched:
     def __init__(self, _: m.CloneAdministrations) -> None:
         type(self).asked = 0
 
-    async def piece(self, there: Connection) -> bool:
+    async def run_chunk(self, there: Connection) -> bool:
         """Do nearly nothing."""
         assert not there.is_in_transaction()
         await there.execute("select pg_sleep(0.01)")

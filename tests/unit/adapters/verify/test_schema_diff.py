@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.verify.schema_diff import structure
+from adapters.verify.schema_diff import schema_differences
 from adapters.verify.schema_snapshot import Facts, Side
 
 
@@ -11,7 +11,7 @@ def side(facts: Facts, server: str) -> Side:
 
 
 def differences(old: Facts, new: Facts, versions: tuple[str, str] = ("15.1", "18.2")) -> list[str]:
-    return [one.problem for one in structure(side(old, versions[0]), side(new, versions[1]))]
+    return [one.problem for one in schema_differences(side(old, versions[0]), side(new, versions[1]))]
 
 
 @pytest.mark.parametrize(
