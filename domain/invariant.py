@@ -13,6 +13,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from uuid import UUID
 
+from domain.events import EventKind
 from domain.facts import (
     EnvironmentFacts,
     Facts,
@@ -22,6 +23,7 @@ from domain.facts import (
     WorkflowFacts,
     mail_told,
 )
+from domain.steps import told_in_state, told_when_undone
 from domain.violations import MEANING, REMEDY, Violation, ViolationKind
 from domain.vocabulary import EnvironmentStatus, MailKind, TransferState
 
@@ -52,42 +54,15 @@ def violations(facts: Facts) -> list[Violation]:
 
 
 # What the log must say of a transfer in a state; each is written in the transaction that enters the state.
-STORY: Mapping[TransferState, tuple[str, ...]] = MappingProxyType(
+STORY: Mapping[TransferState, tuple[EventKind, ...]] = MappingProxyType(
     {
-        TransferState.PREPARING: ("environment_frozen",),
-        TransferState.AWAITING_UPLOAD: ("environment_frozen", "ticket_issued"),
-        TransferState.SCHEDULED: ("environment_frozen", "ticket_issued", "upload_accepted"),
-        TransferState.CLONING: ("environment_frozen", "ticket_issued", "upload_accepted", "clone_started"),
-        TransferState.AWAITING_RELEASE: (
-            "environment_frozen",
-            "ticket_issued",
-            "upload_accepted",
-            "clone_started",
-            "clone_finished",
-            "opened_for_inspection",
-        ),
-        TransferState.RELEASED: (
-            "environment_frozen",
-            "ticket_issued",
-            "upload_accepted",
-            "clone_started",
-            "clone_finished",
-            "opened_for_inspection",
-            "environment_released",
-        ),
-        TransferState.UNDOING: ("undo_begun",),
-        TransferState.UNDONE: ("undo_begun",),
+        **told_in_state(),
+        TransferState.UNDOING: (EventKind.UNDO_BEGUN,),
+        TransferState.UNDONE: (EventKind.UNDO_BEGUN,),
     }
 )
 # What an undone transfer must have told, for each thing that it told before.
-STORY_UNDONE: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "environment_frozen": ("environment_unfrozen", "undo_finished"),
-        "ticket_issued": ("ticket_revoked",),
-        "upload_accepted": ("reservation_released",),
-        "clone_started": ("clone_dropped",),
-    }
-)
+STORY_UNDONE: Mapping[EventKind, EventKind] = MappingProxyType(told_when_undone())
 
 # --- the rules ---------------------------------------------------------------------------------------------------
 
@@ -323,7 +298,9 @@ def _nobody_enters_what_is_being_built(view: _View) -> Iterator[Violation]:
             continue
         # An evening that was put off when people could already look: it is shut table by table as it is dropped.
         moves = view.moves_to.get(one.environment_id, ())
-        if not any(move.live and {"opened_for_inspection", "start_postponed"} <= {*move.told} for move in moves):
+        if not any(
+            move.live and {EventKind.OPENED_FOR_INSPECTION, EventKind.START_POSTPONED} <= {*move.told} for move in moves
+        ):
             yield _of(one, ViolationKind.GRANT_TOO_EARLY, "building, and sb_app may enter its schema")
 
 
@@ -359,7 +336,8 @@ def _the_log_tells_the_story(view: _View) -> Iterator[Violation]:
         told = set(transfer.told)
         expected = [*STORY[transfer.state]]
         if transfer.state is TransferState.UNDONE:
-            expected += [then for first, thens in STORY_UNDONE.items() if first in told for then in thens]
+            expected += [then for first, then in STORY_UNDONE.items() if first in told]
+            expected += [EventKind.UNDO_FINISHED] if EventKind.ENVIRONMENT_FROZEN in told else []
         untold = [kind for kind in expected if kind not in told]
         if untold:
             what = f"{transfer.state.value}, and its log does not tell of {', '.join(untold)}"
@@ -374,7 +352,7 @@ def _people_are_told_how_it_ended(view: _View) -> Iterator[Violation]:
         expected: list[MailKind] = []
         if transfer.state is TransferState.RELEASED:
             expected = [MailKind.RELEASED, MailKind.INVITATION]
-        elif transfer.state is TransferState.UNDONE and "mail_sent" in told:
+        elif transfer.state is TransferState.UNDONE and EventKind.MAIL_SENT in told:
             expected = [MailKind.UNDONE]
         untold = [kind.value for kind in expected if mail_told(kind) not in told]
         if untold:

@@ -1,7 +1,14 @@
-"""The order of a transfer as data: each step, what it is called, and what undoes it."""
+"""The one table of steps: what a transfer does, in order, and everything that is told, shown or undone of each step.
+
+The story, the page in the Temporal UI, the evening, the undo, the recovery, the invariant, the chaos run and the
+picture in the docs are read from `STEPS`. docs/architecture.md shows how a step is added.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
+
+from domain.events import EventKind
+from domain.vocabulary import TransferState
 
 
 class StepName(StrEnum):
@@ -64,51 +71,260 @@ class ActivityName(StrEnum):
     FINISH_UNDO = "finish_undo"
 
 
+class PolicyName(StrEnum):
+    """How an activity may take its time and is tried again; `workflows.policies` has the numbers."""
+
+    FREEZE = "freeze"
+    STEP = "step"
+    HEAVY = "heavy"
+    HASH = "hash"
+    CHECK = "check"
+    MUST_HAPPEN = "must_happen"
+    DROP = "drop"
+    MAIL = "mail"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """An activity of a step; `summary` is what operators read beside it."""
+
+    activity: ActivityName
+    policy: PolicyName
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compensation(Work):
+    """What undoes a step, registered before the step runs: it does nothing when the step never did."""
+
+    event: EventKind
+    """The line of the log that tells that it is undone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step: its activities in order, and the activity that undoes it (registered before the step runs)."""
+    """One step, with everything that others need to know of it."""
 
     name: StepName
     title: str
-    activities: tuple[ActivityName, ...] = ()
-    compensation: ActivityName | None = None
+    work: tuple[Work, ...] = ()
+    """Its activities, in order."""
+    follows: StepName | None = None
+    """What has to be done before it begins; the first step begins with the transfer."""
+    begun_by: EventKind | None = None
+    """The line of the log that tells that it begins; None when the end of what it follows does."""
+    ended_by: EventKind | None = None
+    """The line that tells that it is done; None when something else does: a mail, somebody's decision."""
+    enters: TransferState | None = None
+    """The state that the database has from that line on; the same transaction writes both."""
+    waits_for: str = ""
+    """What the transfer waits for while it runs; `ticket_expires_at` and `starts_at` are put in. None beside others."""
+    of_an_evening: bool = False
+    """Whether it has to fit in one evening, and begins anew on the next when it does not."""
+    compensation: Compensation | None = None
+
+    @property
+    def work_and_compensation(self) -> tuple[Work, ...]:
+        """Return its activities and what undoes them."""
+        return self.work if self.compensation is None else (*self.work, self.compensation)
+
+    @property
+    def activities(self) -> tuple[ActivityName, ...]:
+        """Return the names of its activities, in order."""
+        return tuple(work.activity for work in self.work)
+
+    @property
+    def leaves(self) -> EventKind | None:
+        """Return the line from which on there is something to undo."""
+        return self.begun_by or self.ended_by
 
 
 STEPS: tuple[Step, ...] = (
     Step(
         StepName.FREEZE,
         "Freeze the environment",
-        (ActivityName.FREEZE_ENVIRONMENT,),
-        ActivityName.UNFREEZE_ENVIRONMENT,
+        (Work(ActivityName.FREEZE_ENVIRONMENT, PolicyName.FREEZE, "fence every write"),),
+        ended_by=EventKind.ENVIRONMENT_FROZEN,
+        enters=TransferState.PREPARING,
+        waits_for="the freeze of the environment",
+        compensation=Compensation(
+            ActivityName.UNFREEZE_ENVIRONMENT, PolicyName.MUST_HAPPEN, "unfreeze", EventKind.ENVIRONMENT_UNFROZEN
+        ),
     ),
     # Runs beside the waits that follow and is awaited before the clone.
-    Step(StepName.HASH, "Hash what was frozen", (ActivityName.HASH_FROZEN,)),
-    Step(StepName.TICKET, "Issue the ticket", (ActivityName.ISSUE_TICKET,), ActivityName.REVOKE_TICKET),
+    Step(
+        StepName.HASH,
+        "Hash what was frozen",
+        (Work(ActivityName.HASH_FROZEN, PolicyName.HASH, "hash every row of the frozen environment"),),
+        follows=StepName.FREEZE,
+        ended_by=EventKind.ENVIRONMENT_HASHED,
+    ),
+    Step(
+        StepName.TICKET,
+        "Issue the ticket",
+        (Work(ActivityName.ISSUE_TICKET, PolicyName.STEP, "issue the ticket"),),
+        follows=StepName.FREEZE,
+        ended_by=EventKind.TICKET_ISSUED,
+        enters=TransferState.AWAITING_UPLOAD,
+        waits_for="the ticket",
+        compensation=Compensation(
+            ActivityName.REVOKE_TICKET, PolicyName.MUST_HAPPEN, "revoke the ticket", EventKind.TICKET_REVOKED
+        ),
+    ),
     Step(
         StepName.AWAIT_UPLOAD,
         "Await the upload",
-        (ActivityName.ACCEPT_UPLOAD,),
-        ActivityName.RELEASE_RESERVATION,
+        (Work(ActivityName.ACCEPT_UPLOAD, PolicyName.STEP, "check the ticket, reserve name and url"),),
+        follows=StepName.TICKET,
+        ended_by=EventKind.UPLOAD_ACCEPTED,
+        enters=TransferState.SCHEDULED,
+        waits_for="the upload of the ticket, until {ticket_expires_at}",
+        compensation=Compensation(
+            ActivityName.RELEASE_RESERVATION,
+            PolicyName.MUST_HAPPEN,
+            "let name and url go",
+            EventKind.RESERVATION_RELEASED,
+        ),
     ),
-    Step(StepName.WAIT_FOR_EVENING, "Sleep until the evening window"),
+    Step(
+        StepName.WAIT_FOR_EVENING,
+        "Sleep until the evening window",
+        follows=StepName.AWAIT_UPLOAD,
+        ended_by=EventKind.CLONE_STARTED,
+        enters=TransferState.CLONING,
+        waits_for="the evening window, {starts_at}",
+        of_an_evening=True,
+    ),
     Step(
         StepName.CLONE,
         "Clone the administrations",
-        (ActivityName.CLONE_ADMINISTRATIONS,),
-        ActivityName.DROP_CLONE,
+        (Work(ActivityName.CLONE_ADMINISTRATIONS, PolicyName.HEAVY, "clone every administration"),),
+        follows=StepName.WAIT_FOR_EVENING,
+        begun_by=EventKind.CLONE_STARTED,
+        ended_by=EventKind.CLONE_FINISHED,
+        waits_for="the clone",
+        of_an_evening=True,
+        compensation=Compensation(ActivityName.DROP_CLONE, PolicyName.DROP, "drop the clone", EventKind.CLONE_DROPPED),
     ),
-    Step(StepName.VERIFY, "Verify every row", (ActivityName.VERIFY_CLONE,)),
-    Step(StepName.BANKS, "Reactivate Rabobank, flag the other banks", (ActivityName.RECONNECT_BANKS,)),
-    Step(StepName.CONSEQUENCES, "Apply the consequences", (ActivityName.APPLY_CONSEQUENCES,)),
+    Step(
+        StepName.VERIFY,
+        "Verify every row",
+        (Work(ActivityName.VERIFY_CLONE, PolicyName.HEAVY, "compare every row, byte for byte"),),
+        follows=StepName.CLONE,
+        ended_by=EventKind.CLONE_VERIFIED,
+        waits_for="the verification of every row",
+        of_an_evening=True,
+    ),
+    Step(
+        StepName.BANKS,
+        "Reactivate Rabobank, flag the other banks",
+        (Work(ActivityName.RECONNECT_BANKS, PolicyName.STEP, "Rabobank active, others to be activated again"),),
+        follows=StepName.VERIFY,
+        ended_by=EventKind.BANKS_RECONNECTED,
+        waits_for="the bank connections",
+        of_an_evening=True,
+    ),
+    Step(
+        StepName.CONSEQUENCES,
+        "Apply the consequences",
+        (Work(ActivityName.APPLY_CONSEQUENCES, PolicyName.STEP, "quotes, apps, AFAS Link, mailbox, becon number"),),
+        follows=StepName.BANKS,
+        ended_by=EventKind.INVITATIONS_WITHDRAWN,
+        waits_for="the consequences of the move",
+        of_an_evening=True,
+    ),
     Step(
         StepName.COMPARE,
         "Compare and open for inspection",
-        (ActivityName.COMPARE_ENVIRONMENTS, ActivityName.OPEN_FOR_INSPECTION),
+        (
+            Work(ActivityName.COMPARE_ENVIRONMENTS, PolicyName.HEAVY, "the comparisons that the manual asks for"),
+            Work(ActivityName.OPEN_FOR_INSPECTION, PolicyName.STEP, "readable, not yet writable"),
+        ),
+        follows=StepName.CONSEQUENCES,
+        ended_by=EventKind.OPENED_FOR_INSPECTION,
+        enters=TransferState.AWAITING_RELEASE,
+        waits_for="the comparison of both environments",
+        of_an_evening=True,
     ),
-    Step(StepName.CERTIFY, "Hash what is opened, sign the certificate", (ActivityName.ISSUE_CERTIFICATE,)),
-    Step(StepName.NOTIFY, "Tell the new side", (ActivityName.SEND_MAIL,)),
-    Step(StepName.AWAIT_RELEASE, "Await the release"),
-    # Refuses a release; it does not undo the transfer.
-    Step(StepName.CHECK, "Check that nothing has changed since", (ActivityName.CHECK_UNCHANGED,)),
-    Step(StepName.RELEASE, "Release", (ActivityName.RELEASE_ENVIRONMENT,)),
+    # The database has it as awaiting its release from the opening on; people are told so once it is certified.
+    Step(
+        StepName.CERTIFY,
+        "Hash what is opened, sign the certificate",
+        (Work(ActivityName.ISSUE_CERTIFICATE, PolicyName.HEAVY, "hash the opened environment, sign the certificate"),),
+        follows=StepName.COMPARE,
+        ended_by=EventKind.CERTIFICATE_ISSUED,
+        waits_for="the certificate",
+        of_an_evening=True,
+    ),
+    Step(
+        StepName.NOTIFY,
+        "Tell the new side",
+        (Work(ActivityName.SEND_MAIL, PolicyName.MAIL, "ready"),),
+        follows=StepName.CERTIFY,
+    ),
+    Step(
+        StepName.AWAIT_RELEASE,
+        "Await the release",
+        follows=StepName.CERTIFY,
+        waits_for="the new side's comparison and release",
+    ),
+    # Refuses a release; it does not undo the transfer. It begins with somebody's decision.
+    Step(
+        StepName.CHECK,
+        "Check that nothing has changed since",
+        (Work(ActivityName.CHECK_UNCHANGED, PolicyName.CHECK, "whether anything has changed since"),),
+        waits_for="a last look at both environments",
+    ),
+    Step(
+        StepName.RELEASE,
+        "Release",
+        (Work(ActivityName.RELEASE_ENVIRONMENT, PolicyName.MUST_HAPPEN, "writable, for good"),),
+        follows=StepName.CHECK,
+        ended_by=EventKind.ENVIRONMENT_RELEASED,
+        enters=TransferState.RELEASED,
+        waits_for="the release",
+    ),
 )
+
+
+def undone_steps() -> tuple[Step, ...]:
+    """Return the steps that have something to undo, in order."""
+    return tuple(step for step in STEPS if step.compensation is not None)
+
+
+def evening_steps() -> tuple[Step, ...]:
+    """Return the steps that begin anew when an evening did not suffice: the wait for it, and what follows."""
+    return tuple(step for step in STEPS if step.of_an_evening)
+
+
+def work_of(activity: str) -> Work:
+    """Return the row of a step's activity, or of a compensation.
+
+    Raises:
+        KeyError: It is of no step.
+    """
+    for step in STEPS:
+        for work in step.work_and_compensation:
+            if work.activity == activity:
+                return work
+    raise KeyError(activity)
+
+
+def told_in_state() -> dict[TransferState, tuple[EventKind, ...]]:
+    """Return what the log of a transfer must tell in each state that steps enter.
+
+    These are the lines that enter a state, and those of steps that leave something to undo.
+    """
+    told: dict[TransferState, tuple[EventKind, ...]] = {}
+    lines: list[EventKind] = []
+    for step in STEPS:
+        if step.ended_by and (step.enters or step.compensation):
+            lines.append(step.ended_by)
+        if step.enters:
+            told[step.enters] = tuple(lines)
+    return told
+
+
+def told_when_undone() -> dict[EventKind, EventKind]:
+    """Return the line that an undone transfer must have told, by the line from which on there was something to undo."""
+    return {step.leaves: step.compensation.event for step in STEPS if step.leaves and step.compensation}

@@ -5,72 +5,22 @@ Every step writes its line into the log in the transaction that does its work, s
 
 from collections.abc import Iterable
 from datetime import datetime, tzinfo
-from types import MappingProxyType
 
 from pydantic import AwareDatetime
 
+from domain.events import EventKind
 from domain.messages import Message, StepStatus
-from domain.steps import STEPS, StepName, StepState
+from domain.steps import STEPS, Step, StepName, StepState, evening_steps, undone_steps
 from domain.vocabulary import TransferState
 
-_DONE_BY = MappingProxyType(
-    {
-        StepName.FREEZE: "environment_frozen",
-        StepName.HASH: "environment_hashed",
-        StepName.TICKET: "ticket_issued",
-        StepName.AWAIT_UPLOAD: "upload_accepted",
-        StepName.WAIT_FOR_EVENING: "clone_started",
-        StepName.CLONE: "clone_finished",
-        StepName.VERIFY: "clone_verified",
-        StepName.BANKS: "banks_reconnected",
-        StepName.CONSEQUENCES: "invitations_withdrawn",
-        StepName.COMPARE: "opened_for_inspection",
-        StepName.CERTIFY: "certificate_issued",
-        StepName.RELEASE: "environment_released",
-    }
-)
-_UNDONE_BY = MappingProxyType(
-    {
-        StepName.FREEZE: "environment_unfrozen",
-        StepName.TICKET: "ticket_revoked",
-        StepName.AWAIT_UPLOAD: "reservation_released",
-        StepName.CLONE: "clone_dropped",
-    }
-)
-# What has to be done before a step begins; the freeze begins with the transfer, the last look with a release.
-_AFTER = MappingProxyType(
-    {
-        StepName.HASH: StepName.FREEZE,
-        StepName.TICKET: StepName.FREEZE,
-        StepName.AWAIT_UPLOAD: StepName.TICKET,
-        StepName.WAIT_FOR_EVENING: StepName.AWAIT_UPLOAD,
-        StepName.CLONE: StepName.WAIT_FOR_EVENING,
-        StepName.VERIFY: StepName.CLONE,
-        StepName.BANKS: StepName.VERIFY,
-        StepName.CONSEQUENCES: StepName.BANKS,
-        StepName.COMPARE: StepName.CONSEQUENCES,
-        StepName.CERTIFY: StepName.COMPARE,
-        StepName.NOTIFY: StepName.CERTIFY,
-        StepName.AWAIT_RELEASE: StepName.CERTIFY,
-        StepName.RELEASE: StepName.CHECK,
-    }
-)
-_OF_AN_EVENING = (
-    StepName.WAIT_FOR_EVENING,
-    StepName.CLONE,
-    StepName.VERIFY,
-    StepName.BANKS,
-    StepName.CONSEQUENCES,
-    StepName.COMPARE,
-    StepName.CERTIFY,
-)
-_CHECKED = "release_checked"
-_POSTPONED = "start_postponed"
-_UNDO_BEGUN = "undo_begun"
-_STEP_DONE_BY = {kind: step for step, kind in _DONE_BY.items()}
-_STEP_UNDONE_BY = {kind: step for step, kind in _UNDONE_BY.items()}
-KINDS_READ = (*_STEP_DONE_BY, *_STEP_UNDONE_BY, _CHECKED, _POSTPONED, _UNDO_BEGUN)
-"""The kinds of events that say something of a step."""
+# What says something of steps without being the beginning, the end or the undoing of one.
+_BESIDE = (EventKind.RELEASE_CHECKED, EventKind.START_POSTPONED, EventKind.UNDO_BEGUN)
+
+
+def kinds_read() -> tuple[EventKind, ...]:
+    """Return the kinds of events that say something of a step."""
+    ends = [step.ended_by for step in STEPS if step.ended_by]
+    return (*ends, *(step.compensation.event for step in undone_steps() if step.compensation), *_BESIDE)
 
 
 class LogLine(Message):
@@ -93,17 +43,18 @@ class _Log:
         self.done: dict[StepName, datetime] = {}
 
     def read(self, line: LogLine) -> None:
-        if step := _STEP_DONE_BY.get(line.kind):
-            self.done[step] = line.at
-        elif step := _STEP_UNDONE_BY.get(line.kind):
-            self._undone[step] = line.at
-        elif line.kind == _UNDO_BEGUN:
+        for step in STEPS:
+            if step.ended_by == line.kind:
+                self.done[step.name] = line.at
+            elif step.compensation and step.compensation.event == line.kind:
+                self._undone[step.name] = line.at
+        if line.kind == EventKind.UNDO_BEGUN:
             self._turned_at = line.at
-        elif line.kind == _POSTPONED:
+        elif line.kind == EventKind.START_POSTPONED:
             self._again_at = line.at
-            for name in _OF_AN_EVENING:
-                self.done.pop(name, None)
-        elif line.kind == _CHECKED:
+            for step in evening_steps():
+                self.done.pop(step.name, None)
+        elif line.kind == EventKind.RELEASE_CHECKED:
             self._checked(line)
 
     def _checked(self, line: LogLine) -> None:
@@ -115,8 +66,8 @@ class _Log:
 
     def begun(self) -> dict[StepName, datetime]:
         """Return when the steps that have begun did: with the end of what they follow."""
-        begun = {StepName.FREEZE: self._began_at}
-        begun |= {name: self.done[after] for name, after in _AFTER.items() if after in self.done}
+        begun = {STEPS[0].name: self._began_at}
+        begun |= {step.name: self.done[step.follows] for step in STEPS if step.follows and step.follows in self.done}
         if self._again_at is not None and StepName.WAIT_FOR_EVENING in begun:
             begun[StepName.WAIT_FOR_EVENING] = self._again_at
         for ended in (self.done, self._failed):
@@ -125,11 +76,12 @@ class _Log:
         return begun
 
     def standing(
-        self, name: StepName, state: TransferState, begun: dict[StepName, datetime]
+        self, step: Step, state: TransferState, begun: dict[StepName, datetime]
     ) -> tuple[StepState, datetime | None]:
         """Return a step's state, and when it came to that end if it is one."""
         turned = state in (TransferState.UNDOING, TransferState.UNDONE)
-        if turned and name in begun and name in _UNDONE_BY:
+        name = step.name
+        if turned and name in begun and step.compensation:
             over = name in self._undone or state is TransferState.UNDONE
             return (StepState.UNDONE if over else StepState.UNDOING), self._undone.get(name)
         if name in self.done:
@@ -140,7 +92,7 @@ class _Log:
 
 
 def steps_from_log(
-    happenings: Iterable[LogLine],
+    lines: Iterable[LogLine],
     *,
     state: TransferState,
     began_at: datetime,
@@ -151,46 +103,52 @@ def steps_from_log(
     A look before a release that is under way, and what a step that is tried again meets, only the workflow knows.
 
     Args:
-        happenings: The transfer's event log, in order.
+        lines: The transfer's event log, in order.
         state: The transfer's state.
         began_at: When the transfer began.
         ready_told_at: When the mail "klaar" was sent; None before.
     """
     log = _Log(began_at)
-    for happening in happenings:
-        log.read(happening)
+    for line in lines:
+        log.read(line)
     if ready_told_at is not None and StepName.CERTIFY in log.done:
         log.done[StepName.NOTIFY] = ready_told_at
     begun = log.begun()
-    told = []
-    for name in (step.name for step in STEPS):
-        step_state, finished_at = log.standing(name, state, begun)
-        told.append(StepStatus(step=name, state=step_state, started_at=begun.get(name), finished_at=finished_at))
-    return told
-
-
-# What a transfer waits for in each state, with the moment that goes with it.
-_WAITS_FOR = MappingProxyType(
-    {
-        TransferState.PREPARING: "the ticket",
-        TransferState.AWAITING_UPLOAD: "the upload of the ticket",
-        TransferState.SCHEDULED: "the evening window",
-        TransferState.CLONING: "the clone",
-        TransferState.AWAITING_RELEASE: "the new side's comparison and release",
-        TransferState.UNDOING: "the undo",
-        TransferState.RELEASED: "",
-        TransferState.UNDONE: "",
-    }
-)
+    found = []
+    for step in STEPS:
+        step_state, finished_at = log.standing(step, state, begun)
+        found.append(
+            StepStatus(step=step.name, state=step_state, started_at=begun.get(step.name), finished_at=finished_at)
+        )
+    return found
 
 
 def waits_for(
-    state: TransferState, *, zone: tzinfo, ticket_expires_at: datetime | None, starts_at: datetime | None
+    statuses: Iterable[StepStatus],
+    state: TransferState,
+    *,
+    zone: tzinfo,
+    ticket_expires_at: datetime | None = None,
+    starts_at: datetime | None = None,
 ) -> str:
-    """Say in a few words what a transfer waits for, as far as its state tells."""
-    words = _WAITS_FOR[state]
-    if state is TransferState.AWAITING_UPLOAD and ticket_expires_at is not None:
-        return f"{words}, until {ticket_expires_at.astimezone(zone):%Y-%m-%d %H:%M %Z}"
-    if state is TransferState.SCHEDULED and starts_at is not None:
-        return f"{words}, {starts_at.astimezone(zone):%Y-%m-%d %H:%M %Z}"
-    return words
+    """Say in a few words what a transfer waits for: what the step that runs does, with the moment that goes with it.
+
+    Its workflow and its log tell it in the same words.
+    """
+    if state is TransferState.UNDOING:
+        return "the undo"
+    if state.is_final:
+        return ""
+    words = {step.name: step.waits_for for step in STEPS if step.waits_for}
+    told = [status for status in statuses if status.step in words]
+    running = [status.step for status in told if status.state is StepState.RUNNING]
+    pending = [status.step for status in told if status.state is StepState.PENDING]
+    moments = {
+        "ticket_expires_at": _written_out(ticket_expires_at, zone),
+        "starts_at": _written_out(starts_at, zone),
+    }
+    return words[running[-1] if running else pending[0]].format(**moments) if running or pending else ""
+
+
+def _written_out(moment: datetime | None, zone: tzinfo) -> str:
+    return "a moment that is not known yet" if moment is None else f"{moment.astimezone(zone):%Y-%m-%d %H:%M %Z}"

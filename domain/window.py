@@ -17,6 +17,14 @@ _REMINDERS_IN_A_ROW = 13
 _THEN_EVERY = 4
 
 
+def zone_named(name: str) -> ZoneInfo:
+    """Return a zone by its name; the manual's when there is no such zone."""
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError):  # an unknown zone is a kind of both
+        return ZoneInfo("Europe/Amsterdam")
+
+
 def next_opening(accepted_at: datetime, opens: time, zone: ZoneInfo) -> datetime:
     """Return the first moment strictly after `accepted_at` at which the wall clock in `zone` shows `opens`.
 

@@ -1,12 +1,14 @@
-"""Calling an activity: one message in, one out, under a named policy."""
+"""Calling an activity: one message in, one out, under a policy that the table of steps names."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, RetryState, is_cancelled_exception
 
-from workflows.policies import Policy
+from domain import messages as m
+from domain.steps import Work, work_of
+from workflows.policies import BY_NAME, Policy
 from workflows.task_queues import clone_queue
 
 _Order = TypeVar("_Order")
@@ -28,10 +30,44 @@ async def perform(
     Raises:
         ActivityError: It failed for good, took too long or was cancelled.
     """
-    answer: _Answer = await workflow.execute_activity_method(
+    return cast(_Answer, await _execute(activity, order, policy, summary, cell=cell))
+
+
+async def perform_step(
+    activity: Callable[[Any, _Order], Awaitable[_Answer]], order: _Order, *, cell: str | None = None
+) -> _Answer:
+    """Run an activity of a step as the table of steps says; raises as `perform` does."""
+    work = work_of(activity.__name__)
+    return await perform(activity, order, BY_NAME[work.policy], work.summary, cell=cell)
+
+
+async def perform_work(work: Work, order: m.TakeStep, *, cell: str | None = None) -> m.StepTaken | None:
+    """Run what a row of the table of steps names, and return what it answers; a compensation answers nothing.
+
+    Heavy work waits in the queue of its `cell`. Raises as `perform` does.
+    """
+    policy = BY_NAME[work.policy]
+    cell = cell if policy.is_heavy else None
+    return cast(
+        m.StepTaken | None,
+        await _execute(work.activity, order, policy, work.summary, cell=cell, result_type=m.StepTaken | None),
+    )
+
+
+async def _execute(
+    activity: Any,
+    order: Any,
+    policy: Policy,
+    summary: str,
+    *,
+    cell: str | None,
+    result_type: Any = None,
+) -> Any:
+    return await workflow.execute_activity(
         activity,
         order,
         task_queue=policy.task_queue if cell is None else clone_queue(cell),
+        result_type=result_type,
         start_to_close_timeout=policy.start_to_close,
         schedule_to_close_timeout=policy.schedule_to_close,
         heartbeat_timeout=policy.heartbeat,
@@ -40,7 +76,6 @@ async def perform(
         priority=policy.priority,
         summary=summary,
     )
-    return answer
 
 
 def is_cancel(error: BaseException) -> bool:

@@ -10,8 +10,7 @@ from activities.certification import CertificationActivities
 from domain import messages as m
 from domain.errors import EnvironmentChanged, WrongMoment
 from domain.steps import StepName, StepState
-from workflows import policies
-from workflows.activity_calls import is_cancel, perform
+from workflows.activity_calls import is_cancel, perform_step
 from workflows.progress import TransferProgress
 from workflows.saga import root_cause
 
@@ -60,7 +59,7 @@ class Certification:
         """Hash what has been opened, which is what will be released, and sign what is proved."""
         old, new = self._both()
         with self._progress.step(StepName.CERTIFY):
-            issued = await perform(
+            issued = await perform_step(
                 CertificationActivities.issue_certificate,
                 m.IssueCertificate(
                     transfer_id=self._progress.transfer_id,
@@ -70,8 +69,6 @@ class Certification:
                     target_cell=new.cell,
                     evening=evening,
                 ),
-                policies.HEAVY,
-                "hash the opened environment, sign the certificate",
                 cell=new.cell,
             )
             self._progress.detail(StepName.CERTIFY, f"signed with key {issued.key_id}")
@@ -83,10 +80,9 @@ class Certification:
             ActivityError: The transfer was cancelled meanwhile.
         """
         old, new = self._both()
-        waited_for, self._progress.waiting_for = self._progress.waiting_for, "a last look at both environments"
         self._progress.mark(StepName.CHECK, StepState.RUNNING, "")
         try:
-            checked = await perform(
+            checked = await perform_step(
                 CertificationActivities.check_unchanged,
                 m.CheckUnchanged(
                     transfer_id=self._progress.transfer_id,
@@ -97,8 +93,6 @@ class Certification:
                     requested_by=release.released_by,
                     event_key=workflow.uuid4(),
                 ),
-                policies.CHECK,
-                "whether anything has changed since",
                 cell=new.cell,
             )
         except ActivityError as error:
@@ -112,7 +106,6 @@ class Certification:
                 self._progress.mark(StepName.CHECK, StepState.DONE, f"{checked.rows:,} rows as they were")
                 return None
             objection = Objection(f"something has changed: {checked.drift}", EnvironmentChanged.code())
-        self._progress.waiting_for = waited_for
         self._progress.mark(StepName.CHECK, StepState.FAILED, objection.why)
         return objection
 
@@ -121,11 +114,9 @@ class Certification:
         if old is None:
             raise AssertionError("the freeze tells what it froze")
         with self._progress.step(StepName.HASH):
-            hashed = await perform(
+            hashed = await perform_step(
                 CertificationActivities.hash_frozen,
                 m.HashFrozen(transfer_id=self._progress.transfer_id, schema_name=old.schema_name, cell=old.cell),
-                policies.HASH,
-                "hash every row of the frozen environment",
                 cell=old.cell,
             )
             self._progress.detail(StepName.HASH, f"{hashed.tables} tables, {hashed.rows:,} rows")

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
 from temporalio import workflow
@@ -14,16 +15,14 @@ from activities.scheduling import SchedulingActivities
 from activities.target_setup import TargetSetupActivities
 from domain import messages as m
 from domain.errors import CloneDiffers, ComparisonDiffers
-from domain.steps import StepName
+from domain.steps import Step, StepName, evening_steps
 from domain.vocabulary import TransferState, UndoReason
 from workflows import policies
-from workflows.activity_calls import perform
+from workflows.activity_calls import perform, perform_step, perform_work
 from workflows.certification import Certification
 from workflows.progress import TransferProgress
 from workflows.saga import Saga, Undo
 from workflows.waiting import done_before
-
-_STEPS = (StepName.CLONE, StepName.VERIFY, StepName.BANKS, StepName.CONSEQUENCES, StepName.COMPARE, StepName.CERTIFY)
 
 
 class EveningMove:
@@ -40,13 +39,21 @@ class EveningMove:
         self.cloned: m.CloneFinished | None = None
         self.verified: m.Verification | None = None
         self.opened: m.OpenedForInspection | None = None
+        # Steps that do more than their row of the table says.
+        self._verbs: Mapping[StepName, Callable[[], Awaitable[None]]] = {
+            StepName.CLONE: self._clone_administrations,
+            StepName.VERIFY: self._verify_every_row,
+            StepName.BANKS: self._reactivate_rabobank_and_flag_the_others,
+            StepName.CONSEQUENCES: self._apply_consequences,
+            StepName.COMPARE: self._compare_and_open,
+            StepName.CERTIFY: self._certify,
+        }
 
-    def plan(self, starts_at: datetime, closes_at: datetime, why: str = "") -> None:
+    def plan(self, starts_at: datetime, closes_at: datetime) -> None:
         """Wait for an evening from now on."""
         self._progress.starts_at = starts_at
         self._progress.closes_at = closes_at
-        waits_for = f"the evening window, {starts_at:%Y-%m-%d %H:%M %Z}"
-        self._progress.enter(TransferState.SCHEDULED, f"{waits_for} ({why})" if why else waits_for)
+        self._progress.enter(TransferState.SCHEDULED)
 
     async def sleep_until_it_begins(self) -> None:
         """The manual: "Dit proces starten wij 's avonds om 22:00"."""
@@ -135,7 +142,7 @@ class EveningMove:
         closes_at = self._progress.closes_at
         if closes_at is None:
             raise AssertionError("only a window that closes puts a move off")
-        self._progress.waiting_for = f"the next evening to be planned: {why}"
+        self._progress.needs = f"the next evening to be planned: {why}"
         self._progress.show()
         planned = await perform(
             SchedulingActivities.postpone_start,
@@ -152,45 +159,46 @@ class EveningMove:
         self._number = planned.evening
         self._begun = False
         self.cloned = self.verified = None
-        self._progress.begin_again(_STEPS)
+        self._progress.begin_again(step.name for step in evening_steps())
         self._progress.detail(StepName.WAIT_FOR_EVENING, why)
-        self.plan(planned.starts_at, planned.closes_at, why)
+        self.plan(planned.starts_at, planned.closes_at)
 
     # --- what has to fit in one evening --------------------------------------------------------------------------
 
     async def _move(self) -> None:
         """Clone, verify, banks, consequences, compare, certify: what has to fit in one evening."""
-        for step in (
-            self._certification.wait_until_hashed,
-            self._clone_administrations,
-            self._verify_every_row,
-            self._reactivate_rabobank_and_flag_the_others,
-            self._apply_consequences,
-            self._compare_and_open,
-            self._certify,
-        ):
-            await step()
+        await self._certification.wait_until_hashed()
+        for step in evening_steps():
+            if step.work:
+                await (verb() if (verb := self._verbs.get(step.name)) else self._take(step))
             # An activity that ended before it heard of a cancel answers as if nothing had happened.
             if (task := asyncio.current_task()) and task.cancelling():
                 raise asyncio.CancelledError
 
+    async def _take(self, step: Step) -> None:
+        """Take a step of which its row of the table says everything."""
+        old, new = self._both()
+        order = m.TakeStep(
+            transfer_id=self._progress.transfer_id,
+            environment_id=old.environment_id,
+            evening=self._number,
+            source_schema=old.schema_name,
+            target_schema=new.schema_name,
+            source_cell=old.cell,
+            target_cell=new.cell,
+        )
+        with self._saga.step(step.name):
+            for work in step.work:
+                taken = await perform_work(work, order, cell=new.cell)
+                if taken is not None and taken.detail:
+                    self._progress.detail(step.name, taken.detail)
+
     async def _clone_administrations(self) -> None:
         """The manual: "toegevoegd, inclusief alle administraties met alle gegevens"."""
-        self._saga.undo_with(
-            StepName.CLONE,
-            lambda: perform(
-                CloneActivities.drop_clone,
-                m.DropClone(transfer_id=self._progress.transfer_id),
-                policies.DROP,
-                "drop the clone",
-            ),
-        )
-        closes_at = None if self.asked_for else self._progress.closes_at
-        until = f", until the window closes at {closes_at:%Y-%m-%d %H:%M %Z}" if closes_at else ""
-        self._progress.enter(TransferState.CLONING, f"the clone{until}")
+        self._progress.enter(TransferState.CLONING)
         old, new = self._both()
-        with self._progress.step(StepName.CLONE):
-            self.cloned = await perform(
+        with self._saga.step(StepName.CLONE):
+            self.cloned = await perform_step(
                 CloneActivities.clone_administrations,
                 m.CloneAdministrations(
                     transfer_id=self._progress.transfer_id,
@@ -200,8 +208,6 @@ class EveningMove:
                     target_cell=new.cell,
                     evening=self._number,
                 ),
-                policies.HEAVY,
-                "clone every administration",
                 cell=new.cell,
             )
             self._progress.detail(
@@ -214,7 +220,7 @@ class EveningMove:
         """The manual: "met precies dezelfde administraties en gegevens als voor de verhuizing"."""
         old, new = self._both()
         with self._progress.step(StepName.VERIFY):
-            self.verified = await perform(
+            self.verified = await perform_step(
                 CloneActivities.verify_clone,
                 m.VerifyClone(
                     transfer_id=self._progress.transfer_id,
@@ -224,8 +230,6 @@ class EveningMove:
                     target_cell=new.cell,
                     evening=self._number,
                 ),
-                policies.HEAVY,
-                "compare every row, byte for byte",
                 cell=new.cell,
             )
             if not self.verified.equal:
@@ -238,22 +242,18 @@ class EveningMove:
     async def _reactivate_rabobank_and_flag_the_others(self) -> None:
         """The manual: "De Rabobank koppelingen worden meeverhuisd, maar de overige … opnieuw"."""
         with self._progress.step(StepName.BANKS):
-            done = await perform(
+            done = await perform_step(
                 TargetSetupActivities.reconnect_banks,
                 m.ReconnectBanks(transfer_id=self._progress.transfer_id, evening=self._number),
-                policies.STEP,
-                "Rabobank active, others to be activated again",
             )
             self._progress.detail(StepName.BANKS, ", ".join(f"{b.bank} {b.new} ({b.count})" for b in done.banks))
 
     async def _apply_consequences(self) -> None:
         """The manual's "Let op: het verhuizen van een klantomgeving heeft de volgende gevolgen"."""
         with self._progress.step(StepName.CONSEQUENCES):
-            done = await perform(
+            done = await perform_step(
                 TargetSetupActivities.apply_consequences,
                 m.ApplyConsequences(transfer_id=self._progress.transfer_id, evening=self._number),
-                policies.STEP,
-                "quotes, apps, AFAS Link, mailbox, becon number",
             )
             self._progress.detail(
                 StepName.CONSEQUENCES, ", ".join(f"{c.kind.value} {c.count}" for c in done.consequences)
@@ -263,11 +263,9 @@ class EveningMove:
         """Make the comparison of "Administraties controleren", then let people look."""
         _, new = self._both()
         with self._progress.step(StepName.COMPARE):
-            compared = await perform(
+            compared = await perform_step(
                 TargetSetupActivities.compare_environments,
                 m.CompareEnvironments(transfer_id=self._progress.transfer_id, evening=self._number),
-                policies.HEAVY,
-                "the comparisons that the manual asks for",
                 cell=new.cell,
             )
             self._progress.comparison = compared
@@ -275,11 +273,9 @@ class EveningMove:
                 raise Undo(
                     UndoReason.FAILED, f"{ComparisonDiffers.default_english()} {compared.unequal} checks differ."
                 )
-            self.opened = await perform(
+            self.opened = await perform_step(
                 FreezeReleaseActivities.open_for_inspection,
                 m.OpenForInspection(transfer_id=self._progress.transfer_id, evening=self._number),
-                policies.STEP,
-                "readable, not yet writable",
             )
 
     async def _certify(self) -> None:

@@ -8,6 +8,7 @@ from temporalio.exceptions import ActivityError
 
 from activities.mail import MailActivities
 from domain import messages as m
+from domain.events import EventKind
 from domain.steps import StepName, StepState
 from domain.vocabulary import MailKind, TransferState
 from workflows import policies
@@ -61,7 +62,7 @@ class MailDispatcher:
         """Give up the news of an undo: a mail server that is away must not bar the next move for days."""
         if self._progress.state is TransferState.UNDONE and any(not run.done() for run in self._runs):
             self.recall()
-            await saga.record("sb-transfer", "mail_given_up", "another move of the environment begins")
+            await saga.record("sb-transfer", EventKind.MAIL_GIVEN_UP, "another move of the environment begins")
 
     async def finish(self) -> None:
         """Wait until every mail is sent or given up."""

@@ -1,11 +1,14 @@
 """How long each kind of work may take and how it is tried again: every number in one place, with its reason."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from types import MappingProxyType
 
 from temporalio.common import Priority, RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
+from domain.steps import PolicyName
 from workflows.task_queues import CLONE, TRANSFERS
 from workflows.task_queues import MAIL as MAIL_QUEUE
 
@@ -21,6 +24,11 @@ class Policy:
     heartbeat: timedelta | None = None
     cancellation: ActivityCancellationType = ActivityCancellationType.TRY_CANCEL
     priority: Priority = Priority.default
+
+    @property
+    def is_heavy(self) -> bool:
+        """Tell whether it is work that waits in the queue of a cell."""
+        return self.task_queue == CLONE
 
 
 # The SDK passes on a beat at most this often: a cancel and fresh progress travel with it. Its default, 80% of the
@@ -143,6 +151,20 @@ MAIL = Policy(
         backoff_coefficient=2.0,
         maximum_interval=timedelta(minutes=15),
     ),
+)
+
+# Those that the table of steps names.
+BY_NAME: Mapping[PolicyName, Policy] = MappingProxyType(
+    {
+        PolicyName.FREEZE: FREEZE,
+        PolicyName.STEP: STEP,
+        PolicyName.HEAVY: HEAVY,
+        PolicyName.HASH: HASH,
+        PolicyName.CHECK: CHECK,
+        PolicyName.MUST_HAPPEN: MUST_HAPPEN,
+        PolicyName.DROP: DROP,
+        PolicyName.MAIL: MAIL,
+    }
 )
 
 # A server that greylists wants a pause before the second attempt; a mail that waits is seen to wait from the first.

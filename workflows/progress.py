@@ -12,7 +12,9 @@ from temporalio.common import SearchAttributeUpdate
 
 from domain import messages as m
 from domain.steps import STEPS, StepName, StepState
+from domain.story import waits_for
 from domain.vocabulary import Scenario, TransferState, UndoReason
+from domain.window import zone_named
 from workflows import search_attributes
 from workflows.details import current_details, progress_line
 
@@ -20,15 +22,18 @@ from workflows.details import current_details, progress_line
 class TransferProgress:
     """The transfer's own memory: deterministic, kept by the workflow, shown to people."""
 
-    def __init__(self, transfer_id: UUID, *, runbook_url: str = "", takes_signals: bool = True) -> None:
+    def __init__(
+        self, transfer_id: UUID, *, runbook_url: str = "", timezone: str = "", takes_signals: bool = True
+    ) -> None:
         self.transfer_id = transfer_id
         self._runbook_url = runbook_url
         self._takes_signals = takes_signals
+        self._zone = zone_named(timezone)
         self.state = TransferState.PREPARING
         self.scenario: Scenario | None = None
         self.old: m.EnvironmentSummary | None = None
         self.new: m.EnvironmentSummary | None = None
-        self.waiting_for = ""
+        self.needs = ""
         self.ticket_expires_at: datetime | None = None
         self.starts_at: datetime | None = None
         self.closes_at: datetime | None = None
@@ -50,7 +55,7 @@ class TransferProgress:
             old=self.old,
             new=self.new,
             steps=list(self._steps.values()),
-            waiting_for=self.waiting_for,
+            waiting_for=self.needs or self._waits_for(),
             ticket_expires_at=self.ticket_expires_at,
             starts_at=self.starts_at,
             closes_at=self.closes_at,
@@ -68,10 +73,19 @@ class TransferProgress:
             current_details(self.status(), runbook_url=self._runbook_url, takes_signals=self._takes_signals)
         )
 
-    def enter(self, state: TransferState, waiting_for: str = "") -> None:
+    def _waits_for(self) -> str:
+        return waits_for(
+            self._steps.values(),
+            self.state,
+            zone=self._zone,
+            ticket_expires_at=self.ticket_expires_at,
+            starts_at=self.starts_at,
+        )
+
+    def enter(self, state: TransferState) -> None:
         """Go to a state and let operators filter by it."""
         self.state = state
-        self.waiting_for = waiting_for
+        self.needs = ""
         updates: list[SearchAttributeUpdate[Any]] = [search_attributes.TRANSFER_STATE.value_set(state.value)]
         if self.old is not None:
             updates.append(search_attributes.SOURCE_LICENCE.value_set(self.old.licence_number))

@@ -3,25 +3,24 @@
 It takes the transfer's own workflow id, so that no other move of the environment can begin meanwhile.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, WorkflowAlreadyStartedError
 
-from activities.clone import CloneActivities
 from activities.event_log import EventLogActivities
 from activities.freeze_release import FreezeReleaseActivities
 from activities.reconcile import ReconcileActivities
-from activities.tickets import TicketActivities, UploadActivities
 from domain import messages as m
 from domain.errors import AlreadyReleased, WrongMoment
+from domain.events import EventKind
 from domain.naming import mailbox_workflow_id_of
 from domain.reconciliation import ReadStanding, RecoverTransfer, Standing
-from domain.steps import StepName
+from domain.steps import STEPS, StepName
 from domain.vocabulary import MailKind, TransferState, UndoReason
 from workflows import policies
-from workflows.activity_calls import perform
+from workflows.activity_calls import perform, perform_step
 from workflows.mail import MailDispatcher
 from workflows.mailbox import MailboxForwardingWorkflow
 from workflows.progress import TransferProgress
@@ -29,36 +28,6 @@ from workflows.refusals import refusal
 from workflows.saga import Saga, Undo
 
 WHY = "The transfer's workflow was stopped from outside, so the transfer could not go on."
-
-Compensation = Callable[[RecoverTransfer], Awaitable[None]]
-# What undoes each step that has something to undo, in the order in which the steps ran. A test holds it beside
-# `domain.steps.STEPS`. Each one does nothing when its step never ran.
-COMPENSATIONS: dict[StepName, Compensation] = {
-    StepName.FREEZE: lambda order: perform(
-        FreezeReleaseActivities.unfreeze_environment,
-        m.UnfreezeEnvironment(transfer_id=order.transfer_id, environment_id=order.environment_id),
-        policies.MUST_HAPPEN,
-        "unfreeze",
-    ),
-    StepName.TICKET: lambda order: perform(
-        TicketActivities.revoke_ticket,
-        m.RevokeTicket(transfer_id=order.transfer_id),
-        policies.MUST_HAPPEN,
-        "revoke the ticket",
-    ),
-    StepName.AWAIT_UPLOAD: lambda order: perform(
-        UploadActivities.release_reservation,
-        m.ReleaseReservation(transfer_id=order.transfer_id),
-        policies.MUST_HAPPEN,
-        "let name and url go",
-    ),
-    StepName.CLONE: lambda order: perform(
-        CloneActivities.drop_clone,
-        m.DropClone(transfer_id=order.transfer_id),
-        policies.DROP,
-        "drop the clone",
-    ),
-}
 
 
 @workflow.defn
@@ -98,7 +67,7 @@ class RecoveryWorkflow:
     async def _recover(self) -> None:
         standing = await self._look()
         await self._saga.record(
-            self._order.requested_by, "recovery_started", f"{standing.state.value}, and {self._order.why}"
+            self._order.requested_by, EventKind.RECOVERY_STARTED, f"{standing.state.value}, and {self._order.why}"
         )
         if not standing.state.is_final:
             if await self._turn_back(standing):
@@ -134,8 +103,8 @@ class RecoveryWorkflow:
         )
         if not await self._bar_the_way_forward(undo):
             return False
-        for step, compensation in COMPENSATIONS.items():
-            self._saga.undo_with(step, lambda compensation=compensation: compensation(self._order))  # type: ignore[misc]
+        for step in STEPS:
+            self._saga.will_undo(step.name)
         await self._saga.undo(undo)
         self._mail.send(MailKind.UNDONE)
         return True
@@ -168,9 +137,7 @@ class RecoveryWorkflow:
         )
         await self._saga.until_it_works(
             StepName.RELEASE,
-            lambda: perform(
-                FreezeReleaseActivities.release_environment, order, policies.MUST_HAPPEN, "writable, for good"
-            ),
+            lambda: perform_step(FreezeReleaseActivities.release_environment, order),
         )
         if standing.forwards_until is not None and standing.old_mailbox_address is not None:
             await watch_mailbox(

@@ -1,7 +1,9 @@
 """Undoing and persisting: what makes a transfer end whole, whatever happens on the way."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -11,15 +13,14 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 from activities.event_log import EventLogActivities
 from domain import messages as m
 from domain.errors import TransferError, WrongMoment
-from domain.steps import STEPS, StepName, StepState
+from domain.steps import STEPS, Step, StepName, StepState
 from domain.vocabulary import TransferState, UndoReason
 from workflows import policies
-from workflows.activity_calls import is_cancel, perform
+from workflows.activity_calls import is_cancel, perform, perform_work
 from workflows.progress import TransferProgress
 
 _Answer = TypeVar("_Answer")
-_TITLES = {step.name: step.title for step in STEPS}
-_Compensation = Callable[[], Awaitable[None]]
+_STEPS = {step.name: step for step in STEPS}
 
 
 class Undo(Exception):
@@ -69,12 +70,20 @@ class Saga:
     def __init__(self, progress: TransferProgress, environment_id: UUID) -> None:
         self._progress = progress
         self._environment_id = environment_id
-        self._compensations: list[tuple[StepName, _Compensation]] = []
+        self._to_undo: list[Step] = []
 
-    def undo_with(self, step: StepName, compensation: _Compensation) -> None:
-        """Register what undoes a step before the step runs: it may half-run and never tell."""
-        if all(known is not step for known, _ in self._compensations):  # a step that runs again is undone once
-            self._compensations.append((step, compensation))
+    @contextmanager
+    def step(self, name: StepName) -> Iterator[None]:
+        """Take a step: what undoes it is registered first, for it may half-run and never tell."""
+        self.will_undo(name)
+        with self._progress.step(name):
+            yield
+
+    def will_undo(self, name: StepName) -> None:
+        """Undo a step, if it has anything to undo, when the transfer is undone; one that runs again is undone once."""
+        step = _STEPS[name]
+        if step.compensation and step not in self._to_undo:
+            self._to_undo.append(step)
 
     async def undo(self, undo: Undo, *, unless: Collection[type[TransferError]] = ()) -> None:
         """Bar every forward step, then run the compensations in reverse.
@@ -85,7 +94,7 @@ class Saga:
         progress = self._progress
         progress.undo_reason = undo.reason
         progress.undo_code, progress.undo_detail = undo.code, undo.detail
-        progress.enter(TransferState.UNDOING, "the undo")
+        progress.enter(TransferState.UNDOING)
         begin = m.BeginUndo(
             transfer_id=progress.transfer_id,
             environment_id=self._environment_id,
@@ -99,11 +108,13 @@ class Saga:
             lambda: perform(EventLogActivities.begin_undo, begin, policies.MUST_HAPPEN, "bar every forward step"),
             unless=unless,
         )
-        while self._compensations:
-            step, compensation = self._compensations.pop()
-            progress.mark(step, StepState.UNDOING)
-            await self.until_it_works(step, compensation)
-            progress.mark(step, StepState.UNDONE)
+        order = m.TakeStep(transfer_id=progress.transfer_id, environment_id=self._environment_id)
+        while self._to_undo:
+            step = self._to_undo.pop()
+            if compensation := step.compensation:
+                progress.mark(step.name, StepState.UNDOING)
+                await self.until_it_works(step.name, partial(perform_work, compensation, order))
+                progress.mark(step.name, StepState.UNDONE)
         finish = m.FinishUndo(transfer_id=progress.transfer_id)
         await self.until_it_works(
             StepName.FREEZE,
@@ -125,17 +136,16 @@ class Saga:
             ActivityError: One of the errors in `unless`, which another round would meet again.
         """
         progress = self._progress
-        waited_for = progress.waiting_for
         while True:
             try:
                 answer = await act()
             except ActivityError as error:
                 if any(failed_with(error, kind) for kind in unless):
                     raise
-                progress.waiting_for = f"an operator: {_TITLES[step]} does not succeed"
+                progress.needs = f"an operator: {_STEPS[step].title} does not succeed"
                 progress.detail(step, f"needs an operator, is tried again by itself: {root_cause(error)}")
             else:
-                progress.waiting_for = waited_for
+                progress.needs = ""
                 return answer
             await workflow.sleep(policies.PAUSE_BETWEEN_ROUNDS, summary=f"before {step.value} is tried again")
 

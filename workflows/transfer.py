@@ -21,12 +21,12 @@ from domain.errors import (
     TicketUsed,
     WrongMoment,
 )
+from domain.events import EventKind
 from domain.reconciliation import RecoverTransfer
 from domain.steps import StepName, StepState
 from domain.vocabulary import MailKind, TransferState, UndoReason
 from domain.window import reminders_since
-from workflows import policies
-from workflows.activity_calls import perform
+from workflows.activity_calls import perform_step
 from workflows.certification import Certification
 from workflows.evening import EveningMove
 from workflows.mail import MailDispatcher
@@ -45,7 +45,7 @@ class TransferWorkflow:
     def __init__(self, order: m.TransferInput) -> None:
         self._order = order
         self._transfer_id = order.transfer_id or workflow.uuid4()
-        self._progress = TransferProgress(self._transfer_id, runbook_url=order.runbook_url)
+        self._progress = TransferProgress(self._transfer_id, runbook_url=order.runbook_url, timezone=order.timezone)
         self._saga = Saga(self._progress, order.environment_id)
         self._mail = MailDispatcher(self._progress)
         self._certification = Certification(self._progress)
@@ -83,14 +83,9 @@ class TransferWorkflow:
 
     async def _freeze(self) -> None:
         """The manual: "Alle administraties binnen deze klantomgeving krijgen het kenmerk alleen-lezen"."""
-        self._progress.enter(TransferState.PREPARING, "the freeze of the environment")
-        order = m.UnfreezeEnvironment(transfer_id=self._transfer_id, environment_id=self._order.environment_id)
-        self._saga.undo_with(
-            StepName.FREEZE,
-            lambda: perform(FreezeReleaseActivities.unfreeze_environment, order, policies.MUST_HAPPEN, "unfreeze"),
-        )
-        with self._progress.step(StepName.FREEZE):
-            frozen = await perform(
+        self._progress.enter(TransferState.PREPARING)
+        with self._saga.step(StepName.FREEZE):
+            frozen = await perform_step(
                 FreezeReleaseActivities.freeze_environment,
                 m.FreezeEnvironment(
                     transfer_id=self._transfer_id,
@@ -98,8 +93,6 @@ class TransferWorkflow:
                     workflow_id=workflow.info().workflow_id,
                     requested_by=self._order.requested_by,
                 ),
-                policies.FREEZE,
-                "fence every write",
             )
             self._progress.old = frozen.environment
             self._progress.detail(
@@ -109,23 +102,12 @@ class TransferWorkflow:
 
     async def _issue_ticket(self) -> None:
         """The manual: "SB slaat een bestand met de naam url-overdracht-ticket.avr op"."""
-        self._saga.undo_with(
-            StepName.TICKET,
-            lambda: perform(
-                TicketActivities.revoke_ticket,
-                m.RevokeTicket(transfer_id=self._transfer_id),
-                policies.MUST_HAPPEN,
-                "revoke the ticket",
-            ),
-        )
-        with self._progress.step(StepName.TICKET):
-            ticket = await perform(
+        with self._saga.step(StepName.TICKET):
+            ticket = await perform_step(
                 TicketActivities.issue_ticket,
                 m.IssueTicket(
                     transfer_id=self._transfer_id, issued_at=workflow.now(), for_licence=self._order.for_licence
                 ),
-                policies.STEP,
-                "issue the ticket",
             )
             self._ticket = ticket
             self._progress.ticket_expires_at = ticket.expires_at
@@ -137,19 +119,8 @@ class TransferWorkflow:
         ticket = self._ticket
         if ticket is None:
             raise AssertionError("the ticket comes before the wait")
-        self._saga.undo_with(
-            StepName.AWAIT_UPLOAD,
-            lambda: perform(
-                UploadActivities.release_reservation,
-                m.ReleaseReservation(transfer_id=self._transfer_id),
-                policies.MUST_HAPPEN,
-                "let name and url go",
-            ),
-        )
-        with self._progress.step(StepName.AWAIT_UPLOAD):
-            self._progress.enter(
-                TransferState.AWAITING_UPLOAD, f"the upload of the ticket, until {ticket.expires_at:%Y-%m-%d %H:%M}"
-            )
+        with self._saga.step(StepName.AWAIT_UPLOAD):
+            self._progress.enter(TransferState.AWAITING_UPLOAD)
             try:
                 await wait_and_remind(
                     lambda: self._reservation is not None,
@@ -165,7 +136,7 @@ class TransferWorkflow:
 
     def _notify(self) -> None:
         """The manual: "Je ontvangt een e-mail zodra de nieuwe klantomgeving gereed is"."""
-        self._progress.enter(TransferState.AWAITING_RELEASE, "the new side's comparison and release")
+        self._progress.enter(TransferState.AWAITING_RELEASE)
         self._mail.send(MailKind.READY, step=StepName.NOTIFY)
 
     async def _wait_for_release(self) -> m.Release:
@@ -202,7 +173,6 @@ class TransferWorkflow:
 
     async def _release(self, release: m.Release) -> None:
         """The manual: "Als alle controles zijn gedaan". Forward only from here."""
-        self._progress.waiting_for = ""
         self._progress.mark(StepName.RELEASE, StepState.RUNNING)
         order = m.ReleaseEnvironment(
             transfer_id=self._transfer_id,
@@ -212,9 +182,7 @@ class TransferWorkflow:
         )
         released = await self._saga.until_it_works(
             StepName.RELEASE,
-            lambda: perform(
-                FreezeReleaseActivities.release_environment, order, policies.MUST_HAPPEN, "writable, for good"
-            ),
+            lambda: perform_step(FreezeReleaseActivities.release_environment, order),
         )
         self._progress.enter(TransferState.RELEASED)
         self._progress.mark(StepName.RELEASE, StepState.DONE, f"{released.users_invited} users invited again")
@@ -244,7 +212,7 @@ class TransferWorkflow:
             self._require_open_for_upload()
             new_environment_id = workflow.uuid4()
             try:
-                reservation = await perform(
+                reservation = await perform_step(
                     UploadActivities.accept_upload,
                     m.AcceptUpload(
                         transfer_id=self._transfer_id,
@@ -252,8 +220,6 @@ class TransferWorkflow:
                         accepted_at=accepted_at,
                         new_environment_id=new_environment_id,
                     ),
-                    policies.STEP,
-                    "check the ticket, reserve name and url",
                 )
             except ActivityError as error:
                 raise answer_for(error) from error
@@ -349,7 +315,7 @@ class TransferWorkflow:
     )
     async def resend_mail(self, order: m.ResendMail) -> m.MailSent:
         """Send a mail again and answer with what could not be delivered."""
-        await self._saga.record(order.requested_by or "unknown", "mail_resend_requested", order.kind.value)
+        await self._saga.record(order.requested_by or "unknown", EventKind.MAIL_RESEND_REQUESTED, order.kind.value)
         try:
             return await self._mail.resend(order)
         except ActivityError as error:

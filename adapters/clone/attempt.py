@@ -13,6 +13,7 @@ from adapters.postgres.shards import Cells
 from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import hold_forward, tell
 from domain.errors import Superseded
+from domain.events import EventKind
 from domain.vocabulary import TransferState
 
 _SQL = load("adapters.clone.clone")
@@ -71,7 +72,9 @@ class CloneAttempt:
                 if transfer["state"] == TransferState.SCHEDULED:
                     await connection.execute(_SQL["begin_cloning"], transfer_id)
                     key = uuid5(transfer_id, f"clone_started {evening}")
-                    await tell(connection, transfer_id, "clone_started", detail={"evening": evening}, event_key=key)
+                    await tell(
+                        connection, transfer_id, EventKind.CLONE_STARTED, detail={"evening": evening}, event_key=key
+                    )
                     if (planned := transfer["starts_at"]) is not None:
                         lag = (datetime.now(UTC) - planned).total_seconds()
                 async with cells.forward(connection, move.new.shard, transfer, evening=evening) as books:

@@ -23,6 +23,7 @@ from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import await_no_disk, hold_backward, hold_forward, tell
 from adapters.schema import catalog
 from domain.errors import AlreadyReleased, Superseded, Unavailable
+from domain.events import EventKind
 from domain.messages import CloneAdministrations, CloneFinished, DropClone
 from domain.ports import MustStop, ReportProgress
 from domain.vocabulary import EnvironmentStatus
@@ -152,7 +153,10 @@ class PostgresCloneEngine:
             raise AlreadyReleased from error
         async with transaction(self._pool) as connection:
             await tell(
-                connection, order.transfer_id, "clone_dropped", event_key=uuid5(order.transfer_id, "clone_dropped")
+                connection,
+                order.transfer_id,
+                EventKind.CLONE_DROPPED,
+                event_key=uuid5(order.transfer_id, EventKind.CLONE_DROPPED),
             )
             async with self._cells.backward(connection, cell, transfer) as there:
                 await there.execute(_SQL["forget_run"], order.transfer_id)
@@ -202,7 +206,7 @@ class PostgresCloneEngine:
             await tell(
                 connection,
                 attempt.transfer_id,
-                "clone_finished",
+                EventKind.CLONE_FINISHED,
                 detail=finished.model_dump(),
                 event_key=uuid5(attempt.transfer_id, f"clone_finished {attempt.evening}"),
             )

@@ -16,12 +16,7 @@ from domain.steps import STEPS
 
 _log = logging.getLogger("sb_transfer.activity")
 _STEPS: Mapping[str, str] = MappingProxyType(
-    {
-        activity.value: step.name.value
-        for step in STEPS
-        for activity in (*step.activities, step.compensation)
-        if activity
-    }
+    {work.activity.value: step.name.value for step in STEPS for work in step.work_and_compensation}
 )
 
 

@@ -13,7 +13,8 @@ BUCKETS = {
     "sb_transfer_api_request_seconds": (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
 }
 COMPENSATIONS = frozenset(
-    {step.compensation for step in STEPS if step.compensation} | {ActivityName.BEGIN_UNDO, ActivityName.FINISH_UNDO}
+    {step.compensation.activity for step in STEPS if step.compensation}
+    | {ActivityName.BEGIN_UNDO, ActivityName.FINISH_UNDO}
 )
 MAIL_OUTCOMES = ("sent", "delayed", "failed")
 

@@ -17,6 +17,7 @@ from adapters.transfer.uploads import PostgresReservations
 from adapters.transfer.write_fence import patiently, sweep
 from domain import messages as m
 from domain.errors import TransferUnknown
+from domain.events import EventKind
 from domain.reconciliation import Healing, ReadStanding, Repair, Standing
 from domain.violations import Violation, ViolationKind
 from domain.vocabulary import HOME, EnvironmentStatus, TransferState
@@ -280,7 +281,7 @@ async def _tell(connection: Connection, transfer_id: UUID | None, order: Repair,
         await tell(
             connection,
             transfer_id,
-            "repaired",
+            EventKind.REPAIRED,
             actor=order.requested_by,
             reason=what,
             detail={"violation": order.violation.kind, "subject": order.violation.subject},

@@ -10,6 +10,7 @@ from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import SERVICE, await_no_disk, hold_backward, live_transfer_of, plain, tell
 from domain import messages as m
 from domain.errors import SomethingLeft, TransferUnknown
+from domain.events import EventKind
 from domain.vocabulary import TransferState
 
 _SQL = load(__name__)
@@ -59,7 +60,7 @@ class PostgresTransferLog:
                 await tell(
                     connection,
                     order.transfer_id,
-                    "undo_begun",
+                    EventKind.UNDO_BEGUN,
                     actor=order.requested_by or SERVICE,
                     reason=order.detail,
                     detail={"reason": order.reason},
@@ -110,4 +111,4 @@ class PostgresTransferLog:
                 if left := await connection.fetchval(_SQL["left_of"], order.transfer_id):
                     raise SomethingLeft(f"{SomethingLeft.default_english()} Left: {left}.")
                 await connection.execute(_SQL["finish_undo"], order.transfer_id)
-                await tell(connection, order.transfer_id, "undo_finished")
+                await tell(connection, order.transfer_id, EventKind.UNDO_FINISHED)

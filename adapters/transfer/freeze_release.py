@@ -46,6 +46,7 @@ from domain.errors import (
     TransferUnknown,
     WrongMoment,
 )
+from domain.events import EventKind
 from domain.naming import schema_name_of
 from domain.vocabulary import HOME, EnvironmentStatus, Scenario, TransferState
 
@@ -202,7 +203,7 @@ class PostgresEnvironmentGate:
             await tell(
                 connection,
                 order.transfer_id,
-                "environment_frozen",
+                EventKind.ENVIRONMENT_FROZEN,
                 actor=order.requested_by,
                 detail={"tables": frozen.tables, "administrations": frozen.administrations},
             )
@@ -233,7 +234,7 @@ class PostgresEnvironmentGate:
             if known is not None and known["lifted_at"] is None:
                 await connection.execute(_SQL["set_status"], known["environment_id"], EnvironmentStatus.ACTIVE)
                 await connection.execute(_SQL["mark_lifted"], order.transfer_id)
-                await tell(connection, order.transfer_id, "environment_unfrozen")
+                await tell(connection, order.transfer_id, EventKind.ENVIRONMENT_UNFROZEN)
         if fence is not None:
             await sweep(self._cells.pool(cell), fence["schema_name"])
 
@@ -275,7 +276,7 @@ class PostgresEnvironmentGate:
                 await note(there, new["cell"], guest)
         await connection.execute(_SQL["set_status"], new["environment_id"], EnvironmentStatus.AWAITING_RELEASE)
         await connection.execute(_SQL["mark_opened"], transfer["transfer_id"])
-        await tell(connection, transfer["transfer_id"], "opened_for_inspection", detail={"tables": fenced})
+        await tell(connection, transfer["transfer_id"], EventKind.OPENED_FOR_INSPECTION, detail={"tables": fenced})
 
     async def release(self, order: m.ReleaseEnvironment) -> m.EnvironmentReleased:
         """Make the new environment writable, invite its users again and route both mailbox addresses to it.
@@ -338,7 +339,7 @@ class PostgresEnvironmentGate:
             await tell(
                 connection,
                 order.transfer_id,
-                "environment_released",
+                EventKind.ENVIRONMENT_RELEASED,
                 actor=order.released_by,
                 reason=order.note,
                 detail={"users_invited": invited},
@@ -389,7 +390,7 @@ class PostgresEnvironmentGate:
                 await tell(
                     connection,
                     order.transfer_id,
-                    "mailbox_forwarding_closed",
+                    EventKind.MAILBOX_FORWARDING_CLOSED,
                     detail={"address": order.old_mailbox_address},
                 )
 

@@ -21,7 +21,7 @@ from domain.errors import (
     TransferUnknown,
 )
 from domain.steps import StepName
-from domain.story import KINDS_READ, LogLine
+from domain.story import LogLine, kinds_read
 from domain.vocabulary import EnvironmentStatus, MailKind, Scenario, TransferState
 
 _SQL = load(__name__)
@@ -245,7 +245,7 @@ class PostgresRegister:
         Raises:
             TransferUnknown: There is no such transfer.
         """
-        rows = await self._rows("standing", transfer_id, KINDS_READ)
+        rows = await self._rows("standing", transfer_id, kinds_read())
         if not rows:
             raise TransferUnknown
         return Standing.model_validate(dict(rows[0]))

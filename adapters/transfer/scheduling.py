@@ -12,6 +12,7 @@ from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import hold_forward, tell
 from domain import messages as m
 from domain.errors import EveningInvalid, Superseded, WrongMoment
+from domain.events import EventKind
 from domain.vocabulary import HOME, TransferState
 from domain.window import FURTHEST_EVENING, Window
 
@@ -75,7 +76,7 @@ class PostgresEveningPlanner:
             await tell(
                 connection,
                 order.transfer_id,
-                "start_rescheduled",
+                EventKind.START_RESCHEDULED,
                 actor=order.requested_by,
                 reason=order.reason,
                 detail={"from": transfer["starts_at"].isoformat(), "starts_at": starts_at.isoformat()},
@@ -103,7 +104,7 @@ class PostgresEveningPlanner:
         await tell(
             connection,
             order.transfer_id,
-            "start_postponed",
+            EventKind.START_POSTPONED,
             reason=order.why,
             detail={"evening": order.evening, "starts_at": starts_at.isoformat()},
         )
@@ -124,7 +125,7 @@ class PostgresEveningPlanner:
                 await note(there, cell, Guest(transfer["new_environment_id"], schema, order.transfer_id, None))
                 await there.execute(_SQL["forget_units"], schema)
                 await there.execute(_SQL["open_again"], schema)
-            await tell(connection, order.transfer_id, "clone_dropped", event_key=_dropped(order))
+            await tell(connection, order.transfer_id, EventKind.CLONE_DROPPED, event_key=_dropped(order))
             return False
 
 

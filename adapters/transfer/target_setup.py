@@ -13,6 +13,7 @@ from adapters.postgres.transfer_rows import enter_schema, hold_forward, leave_sc
 from adapters.transfer.comparison import comparison_report
 from domain import messages as m
 from domain.errors import WrongMoment
+from domain.events import EventKind
 from domain.vocabulary import HOME, ConsequenceKind, Scenario
 
 _SQL = load(__name__)
@@ -54,7 +55,7 @@ class PostgresSuccessorDesk:
             await connection.execute(_SQL["keep_banks"], order.transfer_id, outcome.model_dump_json())
             for bank in outcome.banks:
                 await tell(connection, order.transfer_id, f"bank_{bank.new}", detail=bank.model_dump())
-            await tell(connection, order.transfer_id, "banks_reconnected", detail={"banks": len(outcome.banks)})
+            await tell(connection, order.transfer_id, EventKind.BANKS_RECONNECTED, detail={"banks": len(outcome.banks)})
             return outcome
 
     async def apply_consequences(self, order: m.ApplyConsequences) -> m.ConsequencesApplied:
@@ -82,7 +83,10 @@ class PostgresSuccessorDesk:
             for kind, detail in changed.told:
                 await tell(connection, order.transfer_id, kind, detail=detail)
             await tell(
-                connection, order.transfer_id, "invitations_withdrawn", detail={"count": changed.invitations_withdrawn}
+                connection,
+                order.transfer_id,
+                EventKind.INVITATIONS_WITHDRAWN,
+                detail={"count": changed.invitations_withdrawn},
             )
             return applied
 
@@ -107,7 +111,7 @@ class PostgresSuccessorDesk:
                 )
             summary = report.summary()
             await connection.execute(_SQL["keep_report"], order.transfer_id, report.model_dump_json())
-            await tell(connection, order.transfer_id, "environments_compared", detail=summary.model_dump())
+            await tell(connection, order.transfer_id, EventKind.ENVIRONMENTS_COMPARED, detail=summary.model_dump())
             return summary
 
 

@@ -13,6 +13,7 @@ from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import environment_row, hold_backward, hold_forward, one, tell
 from domain import messages as m
 from domain.errors import Superseded, TicketExpired, TicketRevoked, TicketTaken, TicketUsed, WrongMoment
+from domain.events import EventKind
 from domain.naming import ticket_file_name
 from domain.window import reminders_before
 
@@ -76,7 +77,7 @@ class PostgresTicketOffice:
         await tell(
             connection,
             order.transfer_id,
-            "ticket_issued",
+            EventKind.TICKET_ISSUED,
             actor=transfer["requested_by"],
             detail={"expires_at": expires_at, "for_licence": order.for_licence},
         )
@@ -93,7 +94,7 @@ class PostgresTicketOffice:
                 return
             told: str = await connection.execute(_SQL["revoke"], order.transfer_id)
             if told.endswith(" 1"):
-                await tell(connection, order.transfer_id, "ticket_revoked")
+                await tell(connection, order.transfer_id, EventKind.TICKET_REVOKED)
 
     async def download(self, transfer_id: UUID, *, actor: str = "", once: bool = False) -> tuple[str, bytes]:
         """Seal the ticket: "SB slaat een bestand op in de Downloads map" (manual); return its file name and its bytes.
@@ -134,7 +135,7 @@ class PostgresTicketOffice:
                 )
             )
             await connection.execute(_SQL["keep_digest"], ticket["ticket_id"], digest_of(file))
-            await tell(connection, transfer_id, "ticket_downloaded", actor=actor or transfer["requested_by"])
+            await tell(connection, transfer_id, EventKind.TICKET_DOWNLOADED, actor=actor or transfer["requested_by"])
             return ticket["file_name"], file
 
     async def renew(self, transfer_id: UUID, *, actor: str) -> None:

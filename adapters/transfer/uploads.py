@@ -26,6 +26,7 @@ from domain.errors import (
     UrlTaken,
     WrongMoment,
 )
+from domain.events import EventKind
 from domain.naming import (
     checked_email,
     checked_url_part,
@@ -149,7 +150,7 @@ class PostgresReservations:
         await tell(
             connection,
             order.transfer_id,
-            "upload_accepted",
+            EventKind.UPLOAD_ACCEPTED,
             actor=upload.uploaded_by,
             detail={"scenario": scenario, "url": new["url"], "starts_at": starts_at.isoformat()},
         )
@@ -208,7 +209,7 @@ class PostgresReservations:
             await tell(
                 connection,
                 order.transfer_id,
-                "upload_refused",
+                EventKind.UPLOAD_REFUSED,
                 actor=upload.uploaded_by,
                 reason=refusal.english,
                 detail={
@@ -233,7 +234,7 @@ class PostgresReservations:
             await connection.execute(_SQL["drop_route"], transfer["new_environment_id"])
             told: str = await connection.execute(_SQL["let_go"], transfer["new_environment_id"])
             if told.endswith(" 1"):
-                await tell(connection, order.transfer_id, "reservation_released")
+                await tell(connection, order.transfer_id, EventKind.RESERVATION_RELEASED)
 
 
 def _login_email(scenario: Scenario, given: str | None) -> str | None:

@@ -26,6 +26,7 @@ from domain.certificate import (
 )
 from domain.consequences import CHANGED_ON_PURPOSE
 from domain.errors import CloneDiffers, WrongMoment
+from domain.events import EventKind
 from domain.fingerprint import Fingerprint
 from domain.ports import ReportProgress
 
@@ -64,9 +65,9 @@ class PostgresCertifier:
                 await tell(
                     connection,
                     order.transfer_id,
-                    "environment_hashed",
+                    EventKind.ENVIRONMENT_HASHED,
                     detail={"tables": len(frozen.tables), "rows": frozen.rows},
-                    event_key=uuid5(order.transfer_id, "environment_hashed"),
+                    event_key=uuid5(order.transfer_id, EventKind.ENVIRONMENT_HASHED),
                 )
         return m.FrozenHashed(hashed_at=frozen.taken_at, tables=len(frozen.tables), rows=frozen.rows)
 
@@ -133,7 +134,7 @@ class PostgresCertifier:
         await tell(
             connection,
             order.transfer_id,
-            "certificate_issued",
+            EventKind.CERTIFICATE_ISSUED,
             detail={"key_id": certificate.key_id, **certificate.totals.model_dump()},
             event_key=uuid5(order.transfer_id, f"certificate_issued {order.evening}"),
         )
@@ -205,7 +206,7 @@ class PostgresCertifier:
             await tell(
                 connection,
                 order.transfer_id,
-                "release_checked",
+                EventKind.RELEASE_CHECKED,
                 actor=order.requested_by,
                 reason=checked.drift,
                 detail={"tables": checked.tables, "rows": checked.rows},

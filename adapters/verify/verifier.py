@@ -28,12 +28,13 @@ from adapters.verify.row_diff import Differing
 from adapters.verify.schema_diff import NEW, OLD, schema_differences
 from adapters.verify.schema_snapshot import Side, read_snapshot
 from domain.errors import CloneDiffers, EnvironmentUnknown
+from domain.events import EventKind
 from domain.fingerprint import Fingerprint
 from domain.messages import CloneProgress, TableDifference, Verification, VerifyClone
 from domain.ports import ReportProgress
 from domain.vocabulary import HOME
 
-EVENT_KIND = "clone_verified"
+EVENT_KIND = EventKind.CLONE_VERIFIED
 MAX_KEYS = 20
 MAX_DIFFERENCES = 100
 _REPORT_SECONDS = 0.5

@@ -38,6 +38,7 @@ from domain.messages.mail import MailSent, SendMail
 from domain.messages.preview import BankToReactivate, Obstacle, Preview, QuoteLost
 from domain.messages.scheduling import PostponeStart, RescheduleStart, StartPlanned
 from domain.messages.status import CloneProgress, MailProblem, StepSeen, StepStatus, TransferRecord, TransferStatus
+from domain.messages.steps import StepTaken, TakeStep
 from domain.messages.target_setup import (
     ApplyConsequences,
     BankOutcome,
@@ -127,7 +128,9 @@ __all__ = [
     "StartPlanned",
     "StepSeen",
     "StepStatus",
+    "StepTaken",
     "TableDifference",
+    "TakeStep",
     "TicketIssued",
     "TransferInput",
     "TransferRecord",

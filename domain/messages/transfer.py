@@ -16,6 +16,7 @@ class TransferInput(Message):
     requested_by: str = "unknown"
     transfer_id: UUID | None = Field(default=None, description="made by the workflow when it is left out")
     runbook_url: str = Field(default="", description="where operators find docs/operations.md, for the Temporal UI")
+    timezone: str = Field(default="Europe/Amsterdam", description="on whose clock moments are written out")
     for_licence: str | None = Field(default=None, description="the only licence that may upload the ticket")
 
 

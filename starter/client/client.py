@@ -34,6 +34,7 @@ from domain.errors import (
     WrongMoment,
     all_errors,
 )
+from domain.events import EventKind
 from domain.naming import workflow_id_of
 from domain.vocabulary import MailKind, Scenario, TransferState, UndoReason
 from starter.client.comparison import Comparer, OnComparison
@@ -405,17 +406,19 @@ class TransferClient:
             Unavailable: It is delivered, and it is not clear yet whether it was taken.
         """
         signal = m.Release(released_by=by, note=note)
-        return await self._decide(which, "release", by, lambda remote: remote.release(signal), "environment_released")
+        return await self._decide(
+            which, "release", by, lambda remote: remote.release(signal), EventKind.ENVIRONMENT_RELEASED
+        )
 
     async def reject(self, which: str, *, by: str, reason: str) -> TransferSnapshot:
         """Undo a transfer after comparing; raises as `release` does."""
         signal = m.Reject(rejected_by=by, reason=reason)
-        return await self._decide(which, "reject", by, lambda remote: remote.reject(signal), "undo_begun")
+        return await self._decide(which, "reject", by, lambda remote: remote.reject(signal), EventKind.UNDO_BEGUN)
 
     async def start_now(self, which: str, *, by: str) -> TransferSnapshot:
         """Do not wait for 22:00; raises as `release` does."""
         signal = m.StartNow(requested_by=by)
-        return await self._decide(which, "start_now", by, lambda remote: remote.start_now(signal), "start_now")
+        return await self._decide(which, "start_now", by, lambda remote: remote.start_now(signal), EventKind.START_NOW)
 
     async def reschedule(self, which: str, *, evening: date, by: str, reason: str = "") -> m.StartPlanned:
         """Move on another evening than the one that is planned, and return when exactly.
@@ -439,7 +442,7 @@ class TransferClient:
         """Undo a transfer at any moment before its release; raises as `release` does."""
         why = m.ExplainCancel(requested_by=by, reason=reason)
         return await self._decide(
-            which, "cancel", by, lambda remote: remote.cancel(why), "undo_begun", tells_actor=False
+            which, "cancel", by, lambda remote: remote.cancel(why), EventKind.UNDO_BEGUN, tells_actor=False
         )
 
     async def resend_mail(self, which: str, *, kind: MailKind, to: str | None = None, by: str) -> m.MailSent:

@@ -159,6 +159,7 @@ class TransferLookup:
             new=standing.new,
             steps=steps,
             waiting_for=waits_for(
+                steps,
                 state,
                 zone=self._zone,
                 ticket_expires_at=standing.ticket_expires_at,

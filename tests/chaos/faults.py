@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from domain.steps import STEPS, ActivityName
+from domain.steps import STEPS, ActivityName, PolicyName
 from domain.vocabulary import TransferState
 
 
@@ -54,15 +54,22 @@ WAYS = (
     (Victim.MAIL, Manner.STOPPED),
 )
 HALVED = (ActivityName.CLONE_ADMINISTRATIONS, ActivityName.VERIFY_CLONE)
+_COMPENSATIONS = tuple(step.compensation.activity for step in STEPS if step.compensation)
+_UNDOING = frozenset({*_COMPENSATIONS, ActivityName.BEGIN_UNDO, ActivityName.FINISH_UNDO})
+
+
+def _short_work_in(state: TransferState) -> ActivityName:
+    """Return the first activity that is one short transaction, after the line that entered a state."""
+    begun = [step.enters for step in STEPS].index(state) + 1
+    return next(work.activity for step in STEPS[begun:] for work in step.work if work.policy is PolicyName.STEP)
+
+
 # States that pass in moments: the activity in it at whose beginning the state is looked at and the blow falls.
 PASSING = {
-    TransferState.PREPARING: ActivityName.ISSUE_TICKET,
-    TransferState.CLONING: ActivityName.RECONNECT_BANKS,
-    TransferState.UNDOING: ActivityName.DROP_CLONE,
+    TransferState.PREPARING: _short_work_in(TransferState.PREPARING),
+    TransferState.CLONING: _short_work_in(TransferState.CLONING),
+    TransferState.UNDOING: _COMPENSATIONS[-1],
 }
-_UNDOING = frozenset(
-    {step.compensation for step in STEPS if step.compensation} | {ActivityName.BEGIN_UNDO, ActivityName.FINISH_UNDO}
-)
 _AFTER_THE_RELEASE = frozenset({ActivityName.RELEASE_ENVIRONMENT, ActivityName.CLOSE_MAILBOX_FORWARDING})
 
 

@@ -109,7 +109,7 @@ def _places(steps: Iterable[Step]) -> Iterator[ActivityName | StepName]:
     for step in steps:
         yield from step.activities
         if step.compensation is not None:
-            yield step.compensation
+            yield step.compensation.activity
         if not step.activities:
             yield step.name
 

@@ -23,6 +23,11 @@ def reminders(world: Gate, kind: MailKind) -> list[int]:
     return [order.occurrence for order in world.orders if isinstance(order, m.SendMail) and order.kind is kind]
 
 
+def why_it_waits(status: m.TransferStatus) -> str:
+    """Return what the wait for the evening says of itself."""
+    return next(step.detail for step in status.steps if step.step is StepName.WAIT_FOR_EVENING)
+
+
 def postponements(world: Gate) -> list[m.PostponeStart]:
     return [order for order in world.orders if isinstance(order, m.PostponeStart)]
 
@@ -109,8 +114,8 @@ async def test_three_evenings_that_do_not_suffice_undo_the_transfer(
     await evenings.begin()
     for evening in (1, 2):
         status = await put_off(world, transfer, evening)
-        assert f"evening {evening} of 3 did not suffice" in status.waiting_for
-        assert "Clone the administrations" in status.waiting_for
+        assert f"evening {evening} of 3 did not suffice" in why_it_waits(status)
+        assert "Clone the administrations" in why_it_waits(status)
         await evenings.begin()
     result = await transfer.result()
     assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.FAILED)
@@ -167,7 +172,7 @@ async def test_a_copier_that_still_writes_is_stopped_before_its_clone_is_dropped
     evenings = Evenings(skipping, transfer)
     await upload(transfer)
     await evenings.begin()
-    assert "until the window closes" in (await reach(transfer, TransferState.CLONING)).waiting_for
+    assert (await reach(transfer, TransferState.CLONING)).closes_at is not None
     await put_off(world, transfer, 1)
     assert stopped.is_set()
 
@@ -191,7 +196,7 @@ async def test_an_evening_that_nobody_could_begin_is_not_counted(
     await evenings.begin()
     world.open_for = None
     status = await put_off(world, transfer, 1)
-    assert "nobody was at work" in status.waiting_for
+    assert "nobody was at work" in why_it_waits(status)
     assert status.evenings_tried == 0
     assert "clone" not in world.calls
     await evenings.begin()

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from domain.steps import STEPS, StepName, StepState
-from domain.story import KINDS_READ, LogLine, steps_from_log, waits_for
+from domain.story import LogLine, kinds_read, steps_from_log, waits_for
 from domain.vocabulary import TransferState
 
 BEGAN = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -107,10 +107,27 @@ def test_what_runs_when_it_turns_back_has_failed() -> None:
 def test_every_state_says_what_it_waits_for() -> None:
     """An operator who filters by state reads here what has to happen next."""
     zone = ZoneInfo("Europe/Amsterdam")
+    logs = {
+        TransferState.PREPARING: UPLOADED[:1],
+        TransferState.AWAITING_UPLOAD: UPLOADED[:3],
+        TransferState.SCHEDULED: UPLOADED,
+        TransferState.CLONING: (*UPLOADED, *MOVED[:1]),
+        TransferState.AWAITING_RELEASE: (*UPLOADED, *MOVED),
+        TransferState.RELEASED: (*UPLOADED, *MOVED, "release_checked", "environment_released"),
+        TransferState.UNDOING: (*UPLOADED, "undo_begun"),
+        TransferState.UNDONE: (*UPLOADED, "undo_begun"),
+    }
     words = {
-        state: waits_for(state, zone=zone, ticket_expires_at=BEGAN, starts_at=BEGAN + timedelta(hours=9))
+        state: waits_for(
+            steps_from_log([LogLine(kind=kind, at=BEGAN) for kind in logs[state]], state=state, began_at=BEGAN),
+            state,
+            zone=zone,
+            ticket_expires_at=BEGAN,
+            starts_at=BEGAN + timedelta(hours=9),
+        )
         for state in TransferState
     }
+    assert words[TransferState.PREPARING] == "the ticket"
     assert words[TransferState.AWAITING_UPLOAD] == "the upload of the ticket, until 2026-11-28 13:00 CET"
     assert words[TransferState.SCHEDULED] == "the evening window, 2026-11-28 22:00 CET"
     assert {state for state, said in words.items() if not said} == {TransferState.RELEASED, TransferState.UNDONE}
@@ -119,6 +136,6 @@ def test_every_state_says_what_it_waits_for() -> None:
 def test_every_step_that_can_end_has_its_line() -> None:
     """A step that is added without its line would never be seen to end."""
     silent = {StepName.NOTIFY, StepName.AWAIT_RELEASE, StepName.CHECK}
-    forward = [kind for kind in KINDS_READ if kind != "start_postponed"]
+    forward = [kind for kind in kinds_read() if kind != "start_postponed"]
     everything = told(*forward, state=TransferState.AWAITING_RELEASE)
     assert set(everything) - in_state(everything, StepState.PENDING) >= {step.name for step in STEPS} - silent
