@@ -83,6 +83,7 @@ class TransferClient:
         self._comparer = comparer
         self._log = log
         self._runbook_url = runbook_url
+        self._zone = zone
         self._lookup = TransferLookup(temporal, register, zone)
 
     # --- the old side --------------------------------------------------------------------------------------------
@@ -196,7 +197,7 @@ class TransferClient:
 
     async def _start(self, preview: m.Preview, order: m.TransferInput) -> RemoteTransfer:
         await self._previews.refusal(order.environment_id, for_licence=order.for_licence)
-        order = order.model_copy(update={"runbook_url": self._runbook_url})
+        order = order.model_copy(update={"runbook_url": self._runbook_url, "timezone": str(self._zone)})
         until = asyncio.get_running_loop().time() + _MAKE_WAY_PATIENCE_SECONDS
         while True:
             try:

@@ -161,7 +161,7 @@ _VALUES = st.recursive(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.dictionaries(_TEXT, _VALUES, max_size=3))
 def test_the_canonical_form_is_one_form(document: dict[str, object]) -> None:
     """Two programs that build the same document must sign and check the same bytes."""
