@@ -33,7 +33,7 @@ PAGES = sorted([*DOCS.rglob("*.md"), *(ROOT / name for name in ("README.md", "mo
 def test_files_that_a_page_names_are_there(page: Path) -> None:
     """Whoever looks for a file under the name that it had before a move finds nothing."""
     folders = "|".join(sorted(entry.name for entry in ROOT.iterdir() if entry.is_dir() and entry.name[0] != "."))
-    named = re.findall(rf"(?<![\w./-])((?:{folders})/[\w./{{}},-]*\w)", page.read_text())
+    named = re.findall(rf"(?<![\w./-])((?:{folders})/(?:[\w./,-]|\{{[\w,]*\}})*\w)", page.read_text())
     paths = {path for name in named for path in spread(name)}
     assert sorted(path for path in paths if not (ROOT / path).exists() and not (page.parent / path).exists()) == []
 
