@@ -115,7 +115,7 @@ class Case:
     rows: int
     title: str
 
-    def called(self, rows: int) -> str:
+    def label(self, rows: int) -> str:
         return self.title.format(rows=rows, scans=rows // 100)
 
     def statements(self, rows: int) -> str:
@@ -380,7 +380,7 @@ def main() -> None:
         table.add_row(case, *(str(value) for value in (*figures, *ways, *ratios)))
     Console(width=160).print(table)
     if chosen.plot:
-        titles = [f"{one['case']}: {CASES[one['case']].called(one['rows'])}" for one in results]
+        titles = [f"{one['case']}: {CASES[one['case']].label(one['rows'])}" for one in results]
         drawn = [(title, {OURS: one["seconds"], **one["others"]}) for title, one in zip(titles, results, strict=True)]
         chosen.plot.write_text(draw(drawn, OURS))
     if chosen.json:

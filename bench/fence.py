@@ -21,7 +21,7 @@ from adapters.postgres.migrations import migrate_control, migrate_environment
 from devstack.postgres import EmbeddedPostgres
 from domain.naming import schema_name_of
 from tests.load.freeze_cycles import held, passed_meanwhile, refused_after, run_freeze_cycles, score
-from tests.load.writers import KINDS, lay_out, running_writers
+from tests.load.writers import KINDS, create_tables, running_writers
 
 
 async def environment(pool: Pool, tables: int) -> uuid.UUID:
@@ -31,7 +31,7 @@ async def environment(pool: Pool, tables: int) -> uuid.UUID:
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(f"create schema {schema}")
         await migrate_environment(connection, schema)
-        await lay_out(connection, schema)
+        await create_tables(connection, schema)
         for number in range(tables):
             await connection.execute(f"create table {schema}.more_{number} (id integer)")
         await connection.execute(

@@ -1,8 +1,8 @@
 """What a clone costs the neighbours: `python bench/neighbours.py [--lines 1000000] [--json figures.json]`.
 
-Clerks, sessions of sb_app in another environment of the same server, book entries in small transactions, one after the
-other with a short pause: alone, and while an environment with so many journal lines is cloned, with one connection and
-with two. The clones stand between two stretches without one, and the ratios are to both together, so that what else the
+Sessions of sb_app in another environment of the same server book entries in small transactions, one after the other
+with a short pause: alone, and while an environment with so many journal lines is cloned, with one connection and with
+two. The clones stand between two stretches without one, and the ratios are to both together, so that what else the
 machine does counts on both sides. With `--max-active` the clone gives way, as with SB_TRANSFER_CLONE_MAX_ACTIVE.
 """
 
@@ -50,7 +50,7 @@ NEIGHBOUR_LINES = 50_000
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Interval:
     """Transactions of one stretch of time: their durations, seconds."""
 
     durations: list[float]
@@ -63,7 +63,7 @@ class Stretch:
         return {"transactions": len(self.durations), **{name: round(cut * 1e3, 2) for name, cut in named.items()}}
 
 
-class Clerks:
+class NeighbourSessions:
     """Sessions of the application that book entries until they are stopped."""
 
     def __init__(self, connections: Sequence[asyncpg.Connection], schema: str) -> None:
@@ -82,10 +82,10 @@ class Clerks:
                 task.cancel()
             await asyncio.wait(tasks)
 
-    def cut(self) -> Stretch:
+    def take_interval(self) -> Interval:
         """Return what was done since the last cut."""
         done, self._durations = self._durations, []
-        return Stretch(done)
+        return Interval(done)
 
     async def _work(self, connection: asyncpg.Connection) -> None:
         await connection.execute(f"set search_path to {self._schema}")
@@ -116,9 +116,9 @@ async def build(pool: Pool, lines: int) -> str:
 
 
 async def clone(
-    pool: Pool, source: str, parallelism: int, limits: Limits, clerks: Clerks
+    pool: Pool, source: str, parallelism: int, limits: Limits, neighbours: NeighbourSessions
 ) -> tuple[float, bool, list[float]]:
-    """Clone, and drop it again; return seconds, whether it paused, and how long the clerks' transactions took."""
+    """Clone, and drop it again; return seconds, whether it paused, and how long the sessions' transactions took."""
     transfer, new = uuid.uuid4(), uuid.uuid4()
     await pool.execute(
         "insert into control.transfer (transfer_id, workflow_id, environment_id, state, new_environment_id) "
@@ -134,12 +134,12 @@ async def clone(
         paused = paused or progress.phase.startswith("paused")
 
     engine = PostgresCloneEngine(pool, parallelism=parallelism, limits=limits, meanwhile=Prefetcher)
-    clerks.cut()
+    neighbours.take_interval()
     began = time.monotonic()
     order = m.CloneAdministrations(transfer_id=transfer, source_schema=source, target_schema=f"env_{new.hex}")
     await engine.clone(order, report)
     seconds = time.monotonic() - began
-    durations = clerks.cut().durations
+    durations = neighbours.take_interval().durations
     await pool.execute(
         "update control.transfer set state = 'undoing', undo_reason = 'failed' where transfer_id = $1", transfer
     )
@@ -147,11 +147,11 @@ async def clone(
     return seconds, paused, durations
 
 
-async def alone(clerks: Clerks) -> Stretch:
+async def measure_alone(neighbours: NeighbourSessions) -> Interval:
     """Return a stretch without a clone."""
-    clerks.cut()
+    neighbours.take_interval()
     await asyncio.sleep(ALONE_SECONDS)
-    return clerks.cut()
+    return neighbours.take_interval()
 
 
 async def measure(lines: int, sessions: int, limits: Limits, clones: int) -> list[dict[str, object]]:
@@ -165,20 +165,20 @@ async def measure(lines: int, sessions: int, limits: Limits, clones: int) -> lis
             source, neighbour = await build(pool, lines), await build(pool, NEIGHBOUR_LINES)
             await pool.execute("vacuum analyze")
             connections = [await asyncpg.connect(server.dsn("sb_app")) for _ in range(sessions)]
-            clerks = Clerks(connections, neighbour)
+            neighbours = NeighbourSessions(connections, neighbour)
             found: list[dict[str, object]] = []
-            async with clerks.at_work():
-                before = await alone(clerks)
+            async with neighbours.at_work():
+                before = await measure_alone(neighbours)
                 for parallelism in PARALLELISMS:
                     busy: list[float] = []
                     seconds, paused = 0.0, False
                     for _ in range(clones):
-                        took, waited, durations = await clone(pool, source, parallelism, limits, clerks)
+                        took, waited, durations = await clone(pool, source, parallelism, limits, neighbours)
                         busy += durations
                         seconds, paused = seconds + took, paused or waited
-                    after = await alone(clerks)
-                    quiet = Stretch([*before.durations, *after.durations]).figures
-                    during = Stretch(busy).figures
+                    after = await measure_alone(neighbours)
+                    quiet = Interval([*before.durations, *after.durations]).figures
+                    during = Interval(busy).figures
                     found.append(
                         {
                             "parallelism": parallelism,

@@ -55,7 +55,7 @@ class Figures:
 
 
 @asynccontextmanager
-async def watched(figures: Figures, pid: int, dsn: str) -> AsyncIterator[None]:
+async def keeping_maxima(figures: Figures, pid: int, dsn: str) -> AsyncIterator[None]:
     """Keep the most memory and connections that a worker had while the block ran."""
     worker = psutil.Process(pid)
     owner = await asyncpg.connect(dsn)
@@ -81,7 +81,7 @@ async def watched(figures: Figures, pid: int, dsn: str) -> AsyncIterator[None]:
         await owner.close()
 
 
-async def all_in(client: TransferClient, ids: list[str], *states: TransferState) -> None:
+async def wait_until_all(client: TransferClient, ids: list[str], *states: TransferState) -> None:
     """Wait until every transfer is in one of these states, as the database says."""
     while True:
         found = await client.transfers(states=states, limit=10_000)
@@ -105,7 +105,7 @@ async def evening(client: TransferClient, ids: list[str], figures: Figures) -> N
     figures.upload = round(time.monotonic() - began, 2)
     began = time.monotonic()
     await asyncio.gather(*(client.start_now(one.workflow_id, by="bench") for one in ready))
-    arrived = asyncio.create_task(all_in(client, ids, TransferState.AWAITING_RELEASE))
+    arrived = asyncio.create_task(wait_until_all(client, ids, TransferState.AWAITING_RELEASE))
     latencies = []
     while not arrived.done():
         asked = time.perf_counter()
@@ -158,7 +158,7 @@ async def measure(environments: int, lines: int) -> tuple[list[Figures], dict[st
                     given = {"slots_transfers": transactions, "slots_clone": clones, "clone_parallelism": parallelism}
                     async with (
                         worker(stack, Path(folder) / f"worker {number}", **given) as process,
-                        watched(figures, process.pid, dsn),
+                        keeping_maxima(figures, process.pid, dsn),
                     ):
                         await evening(client, ids, figures)
                     found.append(figures)

@@ -14,7 +14,7 @@ from domain.errors import EnvironmentBusy
 from domain.messages import BeginUndo, FinishUndo, FreezeEnvironment, UnfreezeEnvironment
 from domain.naming import schema_name_of, workflow_id_of
 from domain.vocabulary import UndoReason
-from tests.load.writers import Try, Writer, contents, written
+from tests.load.writers import Attempt, Writer, contents, written
 
 # An attempt that finds the environment busy takes over a second; the workflow's own pauses are longer.
 _PAUSE_WHEN_BUSY_SECONDS = 0.05
@@ -98,7 +98,7 @@ async def score(pool: Pool, schema: str, writers: Sequence[Writer]) -> Score:
     told = {(writer.number, number) for writer in writers for number in writer.acknowledged}
     return Score(
         acknowledged=len(told),
-        refused=sum(one.refused for writer in writers for one in writer.tries),
+        refused=sum(one.refused for writer in writers for one in writer.attempts),
         lost=len(told - set(there)),
         strays=len(set(there) - told),
         doubled=sum(count - 1 for count in there.values()),
@@ -131,13 +131,17 @@ def passed_meanwhile(writers: Sequence[Writer], cycles: Sequence[Cycle]) -> list
         one.ended - one.begun
         for cycle in cycles
         for writer in writers
-        for one in writer.tries
+        for one in writer.attempts
         if not one.refused and one.ended > cycle.ordered_at and one.begun < cycle.frozen_at
     ]
 
 
-def _first_refused(writer: Writer, cycle: Cycle) -> Try | None:
+def _first_refused(writer: Writer, cycle: Cycle) -> Attempt | None:
     return next(
-        (one for one in writer.tries if one.refused and cycle.ordered_at < one.ended and one.begun < cycle.undone_at),
+        (
+            one
+            for one in writer.attempts
+            if one.refused and cycle.ordered_at < one.ended and one.begun < cycle.undone_at
+        ),
         None,
     )

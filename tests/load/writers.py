@@ -20,7 +20,7 @@ REFUSED = asyncpg.ReadOnlySQLTransactionError
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
+class Attempt:
     """One attempt to write: when it began and ended (`time.perf_counter`), and whether it was refused."""
 
     begun: float
@@ -36,7 +36,7 @@ class Writer:
     kind: str
     schema: str
     acknowledged: list[int] = field(default_factory=list)
-    tries: list[Try] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
     numbers_refused: int = 0
     conflicts: int = 0
     _next: int = 0
@@ -54,7 +54,7 @@ class Writer:
 Write = Callable[[Connection, Writer], Awaitable[list[int]]]
 
 
-async def lay_out(connection: Connection, schema: str) -> None:
+async def create_tables(connection: Connection, schema: str) -> None:
     """Add the tables, the sequence and the functions that the writers use, and let the application at them."""
     await connection.execute("select set_config('search_path', $1 || ', pg_catalog', false)", schema)
     await connection.execute(
@@ -198,7 +198,7 @@ async def running_writers(
 
     Args:
         dsn: The database as `sb_app`.
-        schema: Where `lay_out` has been.
+        schema: Where `create_tables` has been.
         kinds: Names of `KINDS`; one may come more than once.
         replica: Whether the application may set `session_replication_role`; the kind `replica` needs it.
     """
@@ -230,7 +230,7 @@ async def _write_until_stopped(app: Connection, writer: Writer, stop: asyncio.Ev
         try:
             numbers = await write(app, writer)
         except REFUSED:
-            writer.tries.append(Try(begun, time.perf_counter(), refused=True))
+            writer.attempts.append(Attempt(begun, time.perf_counter(), refused=True))
             await asyncio.sleep(_PAUSE_WHEN_REFUSED_SECONDS)
         except asyncpg.InsufficientPrivilegeError:
             writer.numbers_refused += 1  # the right to draw a number is gone, which no trigger can put in words
@@ -238,7 +238,7 @@ async def _write_until_stopped(app: Connection, writer: Writer, stop: asyncio.Ev
         except asyncpg.SerializationError:
             writer.conflicts += 1
         else:
-            writer.tries.append(Try(begun, time.perf_counter(), refused=False))
+            writer.attempts.append(Attempt(begun, time.perf_counter(), refused=False))
             writer.acknowledged.extend(numbers)
 
 

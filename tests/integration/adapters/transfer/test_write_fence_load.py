@@ -5,7 +5,7 @@ import asyncpg
 from devstack.postgres import EmbeddedPostgres
 from tests.integration.services import Services
 from tests.load.freeze_cycles import run_freeze_cycles, score
-from tests.load.writers import KINDS, lay_out, running_writers
+from tests.load.writers import KINDS, create_tables, running_writers
 
 _CYCLES = 4
 
@@ -16,7 +16,7 @@ async def test_no_write_is_lost_or_slips_in_over_many_freezes(
     """An accountant would miss an invoice that the application had confirmed, or find one that was never copied."""
     move = await services.move()
     async with services.pool.acquire() as connection:
-        await lay_out(connection, move.schema)
+        await create_tables(connection, move.schema)
     superuser = await asyncpg.connect(postgres.dsn("postgres", database_name))
     await superuser.execute("grant set on parameter session_replication_role to sb_app")
     try:
@@ -33,7 +33,7 @@ async def test_no_write_is_lost_or_slips_in_over_many_freezes(
     # Each of them was really there, before and between the freezes, and was really refused.
     idle = [writer.kind for writer in writers if not writer.acknowledged]
     unrefused = [
-        writer.kind for writer in writers if not (writer.numbers_refused or any(t.refused for t in writer.tries))
+        writer.kind for writer in writers if not (writer.numbers_refused or any(t.refused for t in writer.attempts))
     ]
     assert (idle, unrefused) == ([], [])
     assert await services.fences(move.schema) == {}
