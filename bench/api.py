@@ -18,10 +18,10 @@ import httpx
 
 from bench.environments import build
 from devstack.issuer import EmbeddedIssuer
+from devstack.seed import make_books
 from devstack.stack import Stack
 from domain.authority import Caller, Role
 from domain.vocabulary import TransferState
-from starter.cli.setup import make_books
 from starter.client.client import TransferClient
 from starter.client.connect import connect, settings_of
 

@@ -25,10 +25,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.environments import build
+from devstack.seed import make_books
 from devstack.stack import Stack
 from devstack.worker import WorkerProcess
 from domain.vocabulary import TransferState
-from starter.cli.setup import make_books
 from starter.client.client import TransferClient
 from starter.client.connect import connect, settings_of
 

@@ -4,22 +4,13 @@ from datetime import datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from babel import Locale
+from babel.dates import format_date
+from babel.numbers import format_currency
+
 from domain.vocabulary import CheckKind, Language
 
-_DAYS = {
-    Language.DUTCH: ("maandag", "dinsdag", "woensdag", "donderdag", "vrijdag", "zaterdag", "zondag"),
-    Language.ENGLISH: ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
-}
-_MONTHS = {
-    Language.DUTCH: (
-        *("januari", "februari", "maart", "april", "mei", "juni"),
-        *("juli", "augustus", "september", "oktober", "november", "december"),
-    ),
-    Language.ENGLISH: (
-        *("January", "February", "March", "April", "May", "June"),
-        *("July", "August", "September", "October", "November", "December"),
-    ),
-}
+_LOCALES = {Language.DUTCH: Locale("nl", "NL"), Language.ENGLISH: Locale("en", "GB")}
 _BANKS = {"rabobank": "Rabobank", "knab": "KNAB", "abn_amro": "ABN AMRO", "ing": "ING", "asn": "ASN", "sns": "SNS"}
 _CHECKS = {
     CheckKind.BANK_BALANCE: ("Banksaldo", "Bank balance"),
@@ -42,18 +33,16 @@ class Formatter:
 
     def __init__(self, language: Language, zone: ZoneInfo) -> None:
         self.language = language
+        self._locale = _LOCALES[language]
         self._zone = zone
 
     def day(self, moment: datetime) -> str:
         """Return the date in the zone: `dinsdag 24 november 2026`."""
-        local = moment.astimezone(self._zone)
-        weekday = _DAYS[self.language][local.weekday()]
-        return f"{weekday} {local.day} {_MONTHS[self.language][local.month - 1]} {local.year}"
+        return format_date(moment.astimezone(self._zone), "EEEE d MMMM y", locale=self._locale)
 
     def clock(self, moment: datetime) -> str:
-        """Return the wall clock in the zone: `22:00`; with seconds where there are any."""
-        local = moment.astimezone(self._zone)
-        return f"{local:%H:%M:%S}" if local.second else f"{local:%H:%M}"
+        """Return the wall clock in the zone, without seconds: `22:00`."""
+        return f"{moment.astimezone(self._zone):%H:%M}"
 
     def moment(self, moment: datetime) -> str:
         """Return date, wall clock and whose clock it is."""
@@ -63,11 +52,8 @@ class Formatter:
 
     def money(self, amount: Decimal) -> str:
         """Return euros: `€ 1.234,56` or `€1,234.56`."""
-        written = f"{abs(amount):,.2f}"
-        sign = "-" if amount < 0 else ""
-        if self.language is Language.ENGLISH:
-            return f"{sign}€{written}"
-        return f"€ {sign}{written.translate(str.maketrans(',.', '.,'))}"
+        # A plain space: mails are broken into lines at others as well, and programs look for this one.
+        return format_currency(amount, "EUR", locale=self._locale).replace("\N{NO-BREAK SPACE}", " ")
 
     def bank(self, name: str) -> str:
         """Return a bank as people write it."""

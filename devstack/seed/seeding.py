@@ -11,8 +11,10 @@ from uuid import UUID
 from pydantic import Field
 
 from adapters.postgres.connection import Connection, Pool, transaction
+from adapters.postgres.database import database
 from adapters.postgres.migrations import migrate_environment
 from adapters.postgres.statements import load
+from adapters.settings import Settings
 from devstack.seed import documents as papers
 from devstack.seed import people as cast
 from devstack.seed.chart_of_accounts import bank_ledger_account, chart_of_accounts
@@ -105,6 +107,12 @@ async def seed(pool: Pool, *, value: int = 1, journal_lines: int = 20_000, base_
     # The largest comes first in the catalogue, so that the small ones fill the other connection meanwhile.
     seeded = await asyncio.gather(*map(in_turn, ENVIRONMENTS))
     return SeedReport(environments=seeded, seconds=perf_counter() - started)
+
+
+async def make_books(settings: Settings, *, value: int = 1, journal_lines: int = 20_000) -> SeedReport:
+    """Seed the database that the settings name; see `seed`."""
+    async with database(settings.database_url) as pool:
+        return await seed(pool, value=value, journal_lines=journal_lines, base_domain=settings.base_domain)
 
 
 class _Seeding:

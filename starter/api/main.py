@@ -15,10 +15,11 @@ from adapters.observability.logs import configure_logs
 from adapters.observability.program import run_program
 from adapters.observability.runtime import start_runtime
 from adapters.observability.tracing import traced
+from adapters.postgres.database import database
 from adapters.settings import Settings
 from starter.api.application import build_app
 from starter.api.dependencies import ApiContext
-from starter.client.connect import connect, database
+from starter.client.connect import connect
 from starter.environment import surroundings
 from starter.http.server import serve_until_stopped, uvicorn_config
 from starter.http.tokens import token_checker
@@ -45,7 +46,7 @@ async def open_context(
     tokens = token_checker(settings)
     async with (
         connect(settings, environment=environment, interceptors=interceptors, runtime=runtime) as client,
-        database(settings) as pool,
+        database(settings.database_url) as pool,
     ):
         yield ApiContext(
             client=client,

@@ -12,7 +12,7 @@ from rich.rule import Rule
 from rich.text import Text
 
 from adapters.settings import Settings
-from devstack.seed import SHOW_MOVES, ShowMove
+from devstack.seed import SHOW_MOVES, ShowMove, make_books
 from devstack.stack import Stack
 from domain import messages as m
 from domain.errors import Misconfigured, TransferError, Unavailable
@@ -21,7 +21,6 @@ from starter.cli import panels as display
 from starter.cli import tables
 from starter.cli.demo_report import DemoReport, collect, problems_of
 from starter.cli.output import ExitCode, Output, complain
-from starter.cli.setup import make_books
 from starter.cli.watch import Show, screen
 from starter.client.client import TransferClient
 from starter.client.connect import connect, settings_of

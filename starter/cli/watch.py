@@ -9,7 +9,9 @@ from rich.console import Console
 from rich.live import Live
 
 from domain.steps import STEPS, StepState
+from domain.vocabulary import TransferState
 from starter.cli import panels as display
+from starter.cli.output import ExitCode, Output
 from starter.client.client import TransferClient
 from starter.client.comparison import OnComparison
 from starter.client.models import TransferSnapshot
@@ -63,6 +65,18 @@ class _Log:
         if line not in self._told:
             self._told.add(line)
             self._console.print(display.plain(line), soft_wrap=True)
+
+
+def answer_with(output: Output, snapshot: TransferSnapshot) -> ExitCode:
+    """Answer with where a transfer stands; the exit code tells a script whether it was undone."""
+    output.answer(snapshot, display.snapshot(snapshot, now=datetime.now(UTC), zone=output.zone))
+    return code_of(snapshot)
+
+
+def code_of(snapshot: TransferSnapshot) -> ExitCode:
+    """Return the exit code that says whether a transfer was undone."""
+    undone = snapshot.status.state in (TransferState.UNDOING, TransferState.UNDONE)
+    return ExitCode.DIFFERENT if undone else ExitCode.OK
 
 
 async def watch_until(

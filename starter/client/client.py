@@ -2,64 +2,47 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, timedelta, tzinfo
 
 from temporalio.client import Client
 
 from adapters.transfer.event_log import PostgresTransferLog
 from adapters.transfer.preview import PostgresPreviewReader
-from adapters.transfer.queries import (
-    EnvironmentRecord,
-    MailRecord,
-    PostgresRegister,
-    Standing,
-    TransferEvent,
-    TransferResults,
-)
+from adapters.transfer.queries import PostgresRegister
 from adapters.transfer.tickets import PostgresTicketOffice, TicketSeal
 from domain import messages as m
-from domain.certificate import Certificate
 from domain.errors import (
     AlreadyInTransfer,
-    EnvironmentBusy,
-    Refused,
     TicketExpired,
     TicketRevoked,
     TicketUsed,
     TransferUnknown,
-    Unavailable,
     UploadRefused,
     WrongMoment,
-    all_errors,
 )
 from domain.events import EventKind
 from domain.naming import workflow_id_of
-from domain.vocabulary import MailKind, Scenario, TransferState, UndoReason
-from starter.client.comparison import Comparer, OnComparison
+from domain.vocabulary import MailKind, TransferState, UndoReason
+from starter.client.comparison import Comparer
 from starter.client.decisions import Decision, decide
-from starter.client.errors import NoWorker, domain_errors
-from starter.client.lookup import TransferLookup
-from starter.client.models import CertificateChecked, Compared, PreparedTransfer, TransferSnapshot
+from starter.client.errors import domain_errors
+from starter.client.models import PreparedTransfer, TransferSnapshot
+from starter.client.preparing import OnProgress, order_for, until_ticket
+from starter.client.reader import TransferReader
 from starter.client.workflow_handle import RemoteTransfer
 
-_FIRST_PAUSE_SECONDS = 0.05
-_LONGEST_PAUSE_SECONDS = 1.0
-_PREPARE_PATIENCE_SECONDS = 120.0
-_SILENCE_PATIENCE_SECONDS = 15.0
+_PAUSE_SECONDS = 0.05
+_UNTIL_KNOWN_SECONDS = 15.0
 # An undone transfer has at most a mail in hand; giving that up takes a moment.
 _MAKE_WAY_PATIENCE_SECONDS = 10.0
-_LATER = "Later `sb-transfer ticket` gets the ticket; `sb-transfer cancel` gives up."
-
-OnProgress = Callable[[m.TransferStatus], None]
 
 
-class TransferClient:
+class TransferClient(TransferReader):
     """Moves environments. One instance serves a whole process; `starter.client.connect.connect` opens it.
 
-    `which`, where a method takes it, is a workflow id, a transfer id, an environment id or an environment's name. Every
-    method raises a `Refused` for a business no, and an `Unavailable` when a server or the worker does not answer.
+    What `which` means and what is raised, `TransferReader` tells.
     """
 
     def __init__(
@@ -75,39 +58,14 @@ class TransferClient:
         zone: tzinfo = UTC,
         runbook_url: str = "",
     ) -> None:
-        self._temporal = temporal
-        self._register = register
-        self._previews = previews
+        super().__init__(temporal, register=register, previews=previews, comparer=comparer, zone=zone)
         self._tickets = tickets
         self._seal = seal
-        self._comparer = comparer
         self._log = log
         self._runbook_url = runbook_url
         self._zone = zone
-        self._lookup = TransferLookup(temporal, register, zone)
 
     # --- the old side --------------------------------------------------------------------------------------------
-
-    async def environment(self, which: str) -> EnvironmentRecord:
-        """Return the environment that an id, a name, or `<licence number>/<name>` means.
-
-        Raises:
-            EnvironmentUnknown, EnvironmentAmbiguous: None, or more than one, is meant.
-        """
-        return await self._lookup.environment(which)
-
-    async def preview(self, environment: str) -> m.Preview:
-        """Tell what a move of this environment will do, without doing anything.
-
-        Raises:
-            EnvironmentUnknown, EnvironmentAmbiguous: None, or more than one, is meant.
-        """
-        return await self._previews.preview((await self.environment(environment)).environment_id)
-
-    async def require_movable(self, environment: str, *, for_licence: str | None = None) -> None:
-        """Raise what `prepare` would refuse now; return when it would begin. Raises as `prepare` does."""
-        environment_id = (await self.environment(environment)).environment_id
-        await self._previews.refusal(environment_id, for_licence=for_licence)
 
     async def prepare(
         self,
@@ -135,9 +93,9 @@ class TransferClient:
             EnvironmentBusy: Somebody writes in it all the time; the freeze goes on trying.
         """
         preview = await self.preview(environment)
-        order = _order(preview, requested_by, uuid.uuid4(), for_licence)
+        order = order_for(preview, requested_by, uuid.uuid4(), for_licence)
         remote = await self._start(preview, order)
-        status = await _until_ticket(remote, on_progress)
+        status = await until_ticket(remote, on_progress)
         file_name, ticket = await self._tickets.download(status.transfer_id, actor=requested_by)
         return PreparedTransfer(
             transfer_id=status.transfer_id,
@@ -174,7 +132,7 @@ class TransferClient:
         """
         preview = await self.preview(environment)
         wanted = transfer_id or uuid.uuid4()
-        order = _order(preview, requested_by, wanted, for_licence)
+        order = order_for(preview, requested_by, wanted, for_licence)
         if transfer_id is not None and await self._register.transfer(transfer_id) is not None:
             return order
         try:
@@ -190,10 +148,10 @@ class TransferClient:
 
     async def _until_known(self, transfer_id: uuid.UUID) -> None:
         """Wait until the database knows a transfer that was started; without a worker not for ever."""
-        for _ in range(round(_SILENCE_PATIENCE_SECONDS / _FIRST_PAUSE_SECONDS)):
+        for _ in range(round(_UNTIL_KNOWN_SECONDS / _PAUSE_SECONDS)):
             if await self._register.transfer(transfer_id) is not None:
                 return
-            await asyncio.sleep(_FIRST_PAUSE_SECONDS)
+            await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _start(self, preview: m.Preview, order: m.TransferInput) -> RemoteTransfer:
         await self._previews.refusal(order.environment_id, for_licence=order.for_licence)
@@ -205,7 +163,7 @@ class TransferClient:
             except AlreadyInTransfer:
                 if asyncio.get_running_loop().time() > until or not await self._makes_way(order.environment_id):
                     raise
-            await asyncio.sleep(_FIRST_PAUSE_SECONDS)
+            await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _makes_way(self, environment_id: uuid.UUID) -> bool:
         """Ask an undone transfer to end that still has mail to send; tell whether that is what is in the way."""
@@ -288,71 +246,6 @@ class TransferClient:
 
     # --- anybody -------------------------------------------------------------------------------------------------
 
-    async def status(self, which: str) -> TransferSnapshot:
-        """Tell where a transfer stands; also after its end, and without a worker as far as the database knows.
-
-        Raises:
-            TransferUnknown, EnvironmentAmbiguous: None, or more than one, is meant.
-        """
-        return await self._lookup.snapshot(which)
-
-    async def standing(self, transfer_id: uuid.UUID) -> Standing:
-        """Return all that the database knows of where a transfer stands, in one question.
-
-        Raises:
-            TransferUnknown: There is no such transfer, or it has only just begun.
-        """
-        return await self._register.standing(transfer_id)
-
-    async def snapshot_of(self, standing: Standing) -> TransferSnapshot:
-        """Tell where a transfer stands by what its steps have written into the database.
-
-        For many who ask often: no worker has to answer. What only the workflow knows is missing: what is being tried
-        again, and a last look before a release that is under way.
-        """
-        return await self._lookup.written(standing)
-
-    async def result(self, which: str) -> m.TransferResult:
-        """Wait until a transfer has ended, mails and all, and return how."""
-        return await (await self._lookup.live(which))[0].result()
-
-    async def history_events(self, which: str) -> int:
-        """Return how many events the workflow's history holds."""
-        return await (await self._lookup.live(which))[0].history_events()
-
-    async def transfers(self, *, states: Collection[TransferState] = (), limit: int = 100) -> list[m.TransferRecord]:
-        """Return the newest transfers, in these states when any are given."""
-        return await self._register.transfers(limit=limit, states=states)
-
-    async def transfer(self, transfer_id: uuid.UUID) -> m.TransferRecord:
-        """Return what the database knows of a transfer.
-
-        Raises:
-            TransferUnknown: There is no such transfer.
-        """
-        found = await self._register.transfer(transfer_id)
-        if found is None:
-            raise TransferUnknown
-        return found
-
-    async def transfers_page(
-        self,
-        *,
-        limit: int,
-        states: Collection[TransferState] = (),
-        scenario: Scenario | None = None,
-        licence_number: str | None = None,
-        after: tuple[datetime, uuid.UUID] | None = None,
-    ) -> list[m.TransferRecord]:
-        """Return the next transfers from new to old; see `PostgresRegister.transfers_page`."""
-        return await self._register.transfers_page(
-            limit=limit, states=states, scenario=scenario, licence_number=licence_number, after=after
-        )
-
-    async def events(self, which: str, *, after: int = 0) -> list[TransferEvent]:
-        """Return a transfer's story in order, or what came after an event's id."""
-        return await self._register.events((await self._register.find_transfer(which)).transfer_id, after=after)
-
     async def temporal_answers(self) -> bool:
         """Tell whether Temporal's frontend is healthy."""
         with domain_errors():
@@ -363,41 +256,6 @@ class TransferClient:
         await self._log.record(
             m.RecordEvent(event_key=uuid.uuid4(), transfer_id=transfer_id, actor=actor, kind=kind, reason=reason)
         )
-
-    async def results(self, which: str) -> TransferResults:
-        """Return what the steps of a transfer left behind: figures, banks, consequences, the comparison."""
-        return await self._register.results((await self._register.find_transfer(which)).transfer_id)
-
-    async def mails(self, which: str) -> list[MailRecord]:
-        """Return the mails of a transfer, in the order in which they were tried."""
-        return await self._register.mails((await self._register.find_transfer(which)).transfer_id)
-
-    async def compare(self, old: str, new: str, *, on_progress: OnComparison | None = None) -> Compared:
-        """Compare two environments, each an id, a name or `<licence number>/<name>`; see `Comparer.compare`.
-
-        Raises:
-            EnvironmentUnknown, EnvironmentAmbiguous: One of them is not there, or more than one is meant.
-        """
-        return await self._comparer.compare(await self.environment(old), await self.environment(new), on_progress)
-
-    async def certificate(self, which: str) -> bytes:
-        """Return the signed certificate of a move that awaits its release, or was released: the file, byte for byte.
-
-        Raises:
-            CertificateUnknown: It has not been issued yet, or the transfer was undone.
-        """
-        return await self._register.certificate((await self._register.find_transfer(which)).transfer_id)
-
-    async def hold_against(
-        self, certificate: Certificate, *, on_progress: OnComparison | None = None
-    ) -> CertificateChecked:
-        """Read the environments of a certificate and compare them with it; see `Comparer.hold_against`.
-
-        Raises:
-            EnvironmentUnknown: One of them is not there (any more).
-        """
-        old, new = [await self.environment(str(side.environment_id)) for side in (certificate.old, certificate.new)]
-        return await self._comparer.hold_against(certificate, old, new, on_progress)
 
     async def release(self, which: str, *, by: str, note: str = "") -> TransferSnapshot:
         """Open the new environment for good: "Vrijgeven" (manual, Klantomgeving vrijgeven).
@@ -472,53 +330,6 @@ class TransferClient:
         decision = Decision(kind=kind, actor=actor, send=send, event=event, tells_actor=tells_actor)
         addressed = await self._lookup.addressed(which)
         return await decide(decision, addressed, self._register, self._written)
-
-
-def _order(preview: m.Preview, requested_by: str, transfer_id: uuid.UUID, for_licence: str | None) -> m.TransferInput:
-    return m.TransferInput(
-        environment_id=preview.environment.environment_id,
-        requested_by=requested_by,
-        transfer_id=transfer_id,
-        for_licence=for_licence.strip() if for_licence else None,
-    )
-
-
-async def _until_ticket(remote: RemoteTransfer, on_progress: OnProgress | None) -> m.TransferStatus:
-    """Wait until the ticket is there, or the transfer turned back before that.
-
-    Raises:
-        Refused: The reason for which it turned back.
-        EnvironmentBusy: It is still trying.
-        NoWorker: It is started, and nobody works on it.
-    """
-    pause = _FIRST_PAUSE_SECONDS
-    clock = asyncio.get_running_loop().time
-    began = answered_at = clock()
-    while clock() < began + _PREPARE_PATIENCE_SECONDS:
-        try:
-            status = await remote.status()
-        except Unavailable as error:  # a worker that is started again is back in seconds
-            if clock() > answered_at + _SILENCE_PATIENCE_SECONDS:
-                raise NoWorker(f"The transfer is started, but no worker answers for it. {_LATER}") from error
-            continue
-        answered_at = clock()
-        if on_progress:
-            on_progress(status)
-        if status.state is TransferState.AWAITING_UPLOAD:
-            return status
-        if status.state not in (TransferState.PREPARING, TransferState.UNDOING):
-            raise _turned_back(status)
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-    raise EnvironmentBusy(f"The environment is in use, so the freeze goes on trying. {_LATER}")
-
-
-def _turned_back(status: m.TransferStatus) -> Refused:
-    """Return why a transfer was undone before its ticket, as the class of refusal it was."""
-    kind = all_errors().get(status.undo_code)
-    if kind is not None and issubclass(kind, Refused):
-        return kind(status.undo_detail, dutch=kind.dutch)
-    return Refused(f"The transfer was undone: {status.undo_detail or status.undo_reason}. Nothing has changed.")
 
 
 def _too_late(record: m.TransferRecord | None) -> UploadRefused:

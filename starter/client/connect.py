@@ -2,13 +2,12 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from urllib.parse import urlsplit
 
 from temporalio.client import Interceptor
 from temporalio.runtime import Runtime
 
 from adapters.crypto.payload_codec import encrypting
-from adapters.postgres.connection import Pool, connect_pool, translated_errors
+from adapters.postgres.database import database
 from adapters.postgres.shards import open_cells
 from adapters.settings import Settings, settings_of
 from adapters.temporal.client import connect_temporal
@@ -17,11 +16,10 @@ from adapters.transfer.preview import PostgresPreviewReader
 from adapters.transfer.queries import PostgresRegister
 from adapters.transfer.tickets import PostgresTicketOffice, TicketSeal
 from adapters.verify.verifier import PostgresVerifier
-from domain.errors import Unavailable
 from starter.client.client import TransferClient
 from starter.client.comparison import Comparer
 
-__all__ = ["connect", "database", "settings_of"]
+__all__ = ["connect", "settings_of"]
 
 
 @asynccontextmanager
@@ -46,9 +44,9 @@ async def connect(
     """
     connections = 4 + settings.clone_parallelism
     async with (
-        database(settings, connections=connections) as pool,
+        database(settings.database_url, connections=connections) as pool,
         # Of its own, for questions that must be answered whatever else this process is at.
-        database(settings, keeps_no_state=True) as reading,
+        database(settings.database_url, keeps_no_state=True) as reading,
         open_cells(pool, settings.cells, max_size=connections, application_name="sb-transfer client") as cells,
     ):
         seal = TicketSeal(settings.ticket_keys)
@@ -68,37 +66,3 @@ async def connect(
             zone=settings.zone,
             runbook_url=settings.runbook_url or "",
         )
-
-
-@asynccontextmanager
-async def database(settings: Settings, *, connections: int = 4, keeps_no_state: bool = False) -> AsyncIterator[Pool]:
-    """Open a pool of at most so many connections, and close it; see `adapters.postgres.connection.connect_pool`.
-
-    Raises:
-        Unavailable: The database does not answer; the message says where, without the password.
-    """
-    pool = await connect_pool(
-        settings.database_url.get_secret_value(),
-        max_size=connections,
-        application_name="sb-transfer client",
-        keeps_no_state=keeps_no_state,
-    )
-    try:
-        await _prove(pool, settings)
-        yield pool
-    finally:
-        await pool.close()
-
-
-async def _prove(pool: Pool, settings: Settings) -> None:
-    """Make sure that the database is there: a pool alone connects to nothing."""
-    url = settings.database_url.get_secret_value()
-    try:
-        with translated_errors():
-            await pool.fetchval("select 1")
-    except Unavailable as error:
-        parts = urlsplit(url)
-        raise Unavailable(
-            f"The database does not answer at {parts.hostname or 'localhost'}:{parts.port or 5432}. "
-            "Start it, or correct SB_TRANSFER_DATABASE_URL."
-        ) from error

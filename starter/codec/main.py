@@ -9,8 +9,8 @@ from adapters.api_store.decode_audit import PostgresDecodeAudit
 from adapters.crypto.payload_codec import EncryptingCodec
 from adapters.observability.logs import configure_logs
 from adapters.observability.program import run_program
+from adapters.postgres.database import database
 from adapters.settings import Settings
-from starter.client.connect import database
 from starter.codec.access import CodecContext
 from starter.codec.application import build_codec
 from starter.environment import surroundings
@@ -30,7 +30,7 @@ async def open_context(settings: Settings) -> AsyncIterator[CodecContext]:
         Unavailable: The database does not answer.
     """
     tokens = token_checker(settings)
-    async with database(settings) as pool:
+    async with database(settings.database_url) as pool:
         yield CodecContext(
             codec=EncryptingCodec(settings.payload_keys),
             audit=PostgresDecodeAudit(pool),

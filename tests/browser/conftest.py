@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Page
 
+from devstack.seed import make_books
 from devstack.stack import Stack
-from starter.cli.setup import make_books
 from starter.client.client import TransferClient
 from starter.client.connect import connect, settings_of
 from tests.browser.pages import TemporalUi, window

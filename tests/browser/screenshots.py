@@ -8,9 +8,9 @@ from pathlib import Path
 
 from playwright.async_api import Page, expect
 
+from devstack.seed import make_books
 from devstack.stack import Stack
 from domain.vocabulary import TransferState
-from starter.cli.setup import make_books
 from starter.client.client import TransferClient
 from starter.client.connect import connect, settings_of
 from starter.client.polling import snapshots

@@ -17,15 +17,16 @@ from zoneinfo import ZoneInfo
 from temporalio.client import Client
 
 from adapters.crypto.payload_codec import encrypting
+from adapters.postgres.database import database
 from adapters.reconcile.inspection import PostgresInspector
 from adapters.temporal.client import connect_temporal
 from adapters.temporal.running_workflows import TemporalLiveness
 from adapters.verify.verifier import PostgresVerifier
 from devstack.mail import MailFolder
+from devstack.seed import make_books
 from devstack.stack import Stack
-from starter.cli.setup import make_books
 from starter.client.client import TransferClient
-from starter.client.connect import connect, database, settings_of
+from starter.client.connect import connect, settings_of
 from tests.chaos.blows import Ring
 from tests.chaos.faults import Ending, Fault, draw
 from tests.chaos.hooks import Hooks
@@ -143,7 +144,7 @@ async def lane(number: int, folder: Path, score: Score, *, journal_lines: int) -
         books = await make_books(settings, journal_lines=journal_lines)
         known = {one.name: one.environment_id for one in books.environments}
         client = await resources.enter_async_context(connect(settings, environment=environment))
-        pool = await resources.enter_async_context(database(settings, connections=8))
+        pool = await resources.enter_async_context(database(settings.database_url, connections=8))
         temporal = await connect_temporal(environment=environment, data_converter=encrypting(settings.payload_keys))
         hooks.ring = Ring(stack)
         inspector = PostgresInspector(pool, TemporalLiveness(temporal), PostgresVerifier(pool, parallelism=2))

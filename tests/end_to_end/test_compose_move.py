@@ -27,10 +27,9 @@ from devstack.certificates import make_certificates
 from devstack.mail import MailCatcher
 from devstack.ports import free_port
 from devstack.postgres import EmbeddedPostgres
-from devstack.seed import SHOW_MOVES
+from devstack.seed import SHOW_MOVES, make_books
 from devstack.temporal import EmbeddedTemporal
 from domain.authority import Role
-from starter.cli.setup import make_books
 from starter.client.connect import settings_of
 from tests.end_to_end.compose import SERVICES, bare, environment_of, filled_in_example, native, run_roles, seconds
 

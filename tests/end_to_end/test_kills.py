@@ -17,10 +17,9 @@ import pytest
 
 from devstack.binaries import temporal_cli
 from devstack.info import environment_of
-from devstack.seed import SHOW_MOVES
+from devstack.seed import SHOW_MOVES, make_books
 from devstack.stack import Stack
 from domain.vocabulary import TransferState
-from starter.cli.setup import make_books
 from starter.client.client import TransferClient
 from starter.client.connect import connect, settings_of
 from starter.client.polling import snapshots

@@ -21,11 +21,11 @@ from adapters.crypto.payload_codec import EncryptingCodec, encrypting
 from adapters.temporal.client import connect_temporal
 from devstack.binaries import temporal_cli
 from devstack.mail import MailCatcher
+from devstack.seed import make_books
 from devstack.stack import Stack
 from domain.reconciliation import RECONCILE_SCHEDULE
+from starter.cli.commands.payload_keys import tell_key_use
 from starter.cli.output import ExitCode, Output
-from starter.cli.payload_keys import tell_key_use
-from starter.cli.setup import make_books
 from starter.client.connect import connect, settings_of
 from starter.environment import Surroundings
 from tests.end_to_end.marks import MarkedRun, Run

@@ -19,20 +19,21 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError
 
 from adapters.crypto.payload_codec import encrypting
+from adapters.postgres.database import database
 from adapters.reconcile.inspection import PostgresInspector
 from adapters.temporal.client import connect_temporal
 from adapters.temporal.running_workflows import TemporalLiveness
 from adapters.temporal.schedule import ensure_nightly
 from adapters.verify.verifier import PostgresVerifier
 from devstack.binaries import temporal_cli
+from devstack.seed import make_books
 from devstack.stack import Stack
 from domain.naming import mailbox_workflow_id_of
 from domain.reconciliation import RECONCILE_SCHEDULE, Inspect, Reconcile, Reconciled
 from domain.violations import Violation
 from domain.vocabulary import MailKind, TransferState
-from starter.cli.setup import make_books
 from starter.client.client import TransferClient
-from starter.client.connect import connect, database, settings_of
+from starter.client.connect import connect, settings_of
 from starter.client.models import PreparedTransfer
 from starter.client.polling import snapshots
 from workflows.reconcile import VIOLATED, ReconcileWorkflow
@@ -67,7 +68,7 @@ class Night:
         """Look as the command does, without the time that a new process takes."""
         variables = self.stack.process_environment()
         settings = settings_of(variables)
-        async with database(settings) as pool:
+        async with database(settings.database_url) as pool:
             verifier = PostgresVerifier(pool, parallelism=1)
             return (
                 await PostgresInspector(pool, TemporalLiveness(self.temporal), verifier).inspect(Inspect())

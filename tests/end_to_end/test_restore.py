@@ -9,10 +9,10 @@ from pathlib import Path
 import asyncpg
 
 from devstack.binaries import postgres_bin
+from devstack.seed import make_books
 from devstack.stack import Stack
 from devstack.worker import WorkerProcess
 from domain.vocabulary import TransferState
-from starter.cli.setup import make_books
 from starter.client.client import TransferClient
 from starter.client.connect import connect, settings_of
 from tests.end_to_end.test_kills import clean_environment, reach

@@ -12,10 +12,9 @@ from temporalio.client import Client
 from adapters.temporal.client import connect_temporal
 from devstack.binaries import temporal_cli
 from devstack.ports import free_port
-from devstack.seed import SHOW_MOVES
+from devstack.seed import SHOW_MOVES, make_books
 from devstack.stack import Stack
 from domain.vocabulary import Scenario, TransferState
-from starter.cli.setup import make_books
 from starter.client.client import TransferClient
 from starter.client.connect import connect, settings_of
 from tests.end_to_end.test_kills import clean_environment, reach

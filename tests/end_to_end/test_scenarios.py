@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import pytest
 
-from devstack.seed import SHOW_MOVES, ShowMove
+from devstack.seed import SHOW_MOVES, ShowMove, make_books
 from devstack.stack import Stack
 from domain.errors import (
     AlreadyInTransfer,
@@ -29,7 +29,6 @@ from domain.errors import (
 from domain.steps import StepName, StepState
 from domain.vocabulary import CheckKind, EnvironmentStatus, MailKind, Scenario, TransferState, UndoReason
 from starter.cli.demo_report import mails_caught
-from starter.cli.setup import make_books
 from starter.client.client import TransferClient
 from starter.client.connect import connect, settings_of
 from starter.client.models import PreparedTransfer, Source

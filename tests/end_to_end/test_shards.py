@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from devstack.postgres import EmbeddedPostgres
+from devstack.seed import make_books
 from devstack.stack import Stack
 from domain.vocabulary import TransferState
-from starter.cli.setup import make_books
 from starter.client.client import TransferClient
 from starter.client.connect import connect, settings_of
 from tests.end_to_end.test_kills import clean_environment, counts, largest_environment, other_firm, reach

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
+from devstack.seed import make_books
 from devstack.stack import Stack
 from domain import messages as m
 from domain.vocabulary import MailKind, TransferState, UndoReason
-from starter.cli.setup import make_books
 from starter.client.client import TransferClient
 from starter.client.connect import connect, settings_of
 from starter.client.models import PreparedTransfer

@@ -15,10 +15,10 @@ import pytest
 from adapters.crypto.payload_codec import encrypting
 from adapters.temporal.client import connect_temporal
 from devstack.issuer import EmbeddedIssuer
+from devstack.seed import make_books
 from devstack.stack import Stack
 from domain.authority import Caller, Role
 from domain.reconciliation import RECONCILE_WORKFLOW, Reconcile
-from starter.cli.setup import make_books
 from starter.client.connect import connect, settings_of
 from tests.observability.collector import Collector
 from workflows.task_queues import TRANSFERS

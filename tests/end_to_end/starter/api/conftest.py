@@ -11,12 +11,12 @@ import pytest
 from fastapi import FastAPI
 
 from devstack.issuer import EmbeddedIssuer
+from devstack.seed import make_books
 from devstack.stack import Stack
 from domain.authority import Caller, Role
 from starter.api.application import build_app
 from starter.api.dependencies import ApiContext
 from starter.api.main import open_context
-from starter.cli.setup import make_books
 from starter.client.client import TransferClient
 from starter.client.connect import settings_of
 

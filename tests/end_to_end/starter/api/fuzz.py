@@ -14,9 +14,9 @@ from pathlib import Path
 from uuid import UUID
 
 from devstack.issuer import EmbeddedIssuer
+from devstack.seed import make_books
 from devstack.stack import Stack
 from domain.authority import Caller, Role
-from starter.cli.setup import make_books
 from starter.client.connect import connect, settings_of
 
 # A stream has no end while its transfer lives; `test_progress` reads one.

@@ -14,13 +14,14 @@ from starlette.types import Send as ASGISend
 
 from adapters.api_store.rate_limit import PostgresRateLimit
 from adapters.postgres.connection import Pool
+from adapters.postgres.database import database
 from devstack.stack import Stack
 from domain.authority import Role
 from domain.vocabulary import TransferState
 from starter.api.application import build_app
 from starter.api.dependencies import ApiContext
 from starter.client.client import TransferClient
-from starter.client.connect import database, settings_of
+from starter.client.connect import settings_of
 from starter.client.polling import snapshots
 from starter.http.body_limit import BodyLimit
 from starter.http.server import uvicorn_config
@@ -33,7 +34,7 @@ Send = Callable[..., httpx.AsyncClient]
 @pytest.fixture
 async def pool(stack: Stack) -> AsyncIterator[Pool]:
     """A pool in which nobody has tried anything yet."""
-    async with database(settings_of(stack.process_environment())) as opened:
+    async with database(settings_of(stack.process_environment()).database_url) as opened:
         await opened.execute("delete from control.api_attempt")
         yield opened
 

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from adapters.crypto.ticket_seal import TicketSeal
 from devstack.lock import FolderLock
-from starter.cli.key_rotation import rings
+from starter.cli.commands.key_rotation import rings
 from starter.cli.main import execute
 from starter.cli.output import ExitCode
 from tests.unit.adapters.crypto.test_ticket_seal import CLAIMS

@@ -1,7 +1,9 @@
 """`sb-transfer reconcile`: looking by oneself, and having the worker put right what is wrong."""
 
 from datetime import timedelta
+from typing import Annotated
 
+import typer
 from rich.console import RenderableType
 from rich.text import Text
 from temporalio.client import Client, WorkflowFailureError
@@ -9,6 +11,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
 
 from adapters.crypto.payload_codec import encrypting
+from adapters.postgres.database import database
 from adapters.postgres.shards import open_cells
 from adapters.reconcile.inspection import PostgresInspector
 from adapters.settings import Settings
@@ -17,19 +20,38 @@ from adapters.temporal.running_workflows import TemporalLiveness
 from adapters.verify.verifier import PostgresVerifier
 from domain.reconciliation import RECONCILE_SCHEDULE, Findings, Inspect, Reconcile, Reconciled
 from domain.violations import MEANING
-from starter.cli.output import ExitCode, Output
+from starter.cli.options import AsJson, By, acting_user
+from starter.cli.output import ExitCode, Output, run
 from starter.cli.panels import columns, plain
-from starter.client.connect import database
 from starter.client.errors import NoWorker, domain_errors
-from starter.environment import Surroundings
+from starter.environment import Surroundings, surroundings
 from workflows.markdown import fenced
 from workflows.reconcile import VIOLATED, ReconcileWorkflow
 from workflows.task_queues import TRANSFERS
 
 _RPC_TIMEOUT = timedelta(seconds=10)
 
+commands = typer.Typer()
 
-async def inspect(here: Surroundings, output: Output, *, fix: bool, deep: bool, by: str) -> ExitCode:
+
+@commands.command()
+def reconcile(
+    *,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Put right what is provably safe to put right; needs a worker.")
+    ] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also compare every row of clones that await their release.")
+    ] = False,
+    by: By = "",
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Look whether anything is half-moved; changes nothing without --fix. Exit code 6 when something is."""
+    here = surroundings()
+    return run(_inspect(here, Output(as_json=as_json, zone=here.settings.zone), fix=fix, deep=deep, by=acting_user(by)))
+
+
+async def _inspect(here: Surroundings, output: Output, *, fix: bool, deep: bool, by: str) -> ExitCode:
     """Look whether anything is half-moved, and heal it when that is asked for.
 
     Raises:
@@ -49,7 +71,7 @@ async def _look(settings: Settings, client: Client, *, deep: bool) -> Findings:
     """Look from here: for that no worker is needed."""
     connections = 2 + settings.clone_parallelism
     async with (
-        database(settings, connections=connections) as pool,
+        database(settings.database_url, connections=connections) as pool,
         open_cells(pool, settings.cells, max_size=connections, application_name="sb-transfer client") as cells,
     ):
         verifier = PostgresVerifier(pool, parallelism=settings.clone_parallelism, cells=cells)

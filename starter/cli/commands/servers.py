@@ -1,25 +1,61 @@
-"""What operators do once: bring the database and the server up to date, and make books to try things with."""
+"""What operators run: `setup`, and the programs that serve until they are told to stop."""
 
+import os
+import sys
+from typing import NoReturn
+
+import typer
 from rich.text import Text
 
 from adapters.crypto.payload_codec import encrypting
+from adapters.postgres.database import database
 from adapters.postgres.shards import set_up as set_up_databases
-from adapters.settings import Settings
 from adapters.temporal.client import connect_temporal, register_search_attributes
 from adapters.temporal.schedule import ensure_nightly
-from devstack.seed import SeedReport, seed
 from domain.reconciliation import RECONCILE_SCHEDULE
 from domain.vocabulary import HOME
-from starter.cli.output import ExitCode, Output
-from starter.client.connect import database
-from starter.environment import Surroundings
+from starter.cli.options import AsJson
+from starter.cli.output import ExitCode, Output, run
+from starter.environment import Surroundings, surroundings
 from workflows import search_attributes
 from workflows.task_queues import TRANSFERS
 
+commands = typer.Typer()
 
-async def set_up(here: Surroundings, output: Output) -> ExitCode:
+
+@commands.command()
+def setup(as_json: AsJson = False) -> ExitCode:
+    """Migrate the database, register the search attributes, make the nightly schedule; may be repeated."""
+    return run(_set_up(surroundings(), Output(as_json=as_json)))
+
+
+@commands.command()
+def worker() -> NoReturn:
+    """Become the worker: it does the work until SIGTERM or Ctrl-C, and then stops in order."""
+    _become("worker")
+
+
+@commands.command()
+def api() -> NoReturn:
+    """Become the HTTP API: it serves until SIGTERM or Ctrl-C, and then finishes what it has taken on."""
+    _become("starter.api.main")
+
+
+@commands.command()
+def codec() -> NoReturn:
+    """Become the codec server, which shows histories in plain text to those who may; until SIGTERM or Ctrl-C."""
+    _become("starter.codec.main")
+
+
+def _become(module: str) -> NoReturn:
+    here = surroundings()
+    # Safe path: a `worker.py` in the current folder is not the worker.
+    os.execve(sys.executable, [sys.executable, "-P", "-m", module], here.environment)  # noqa: S606 - our own module
+
+
+async def _set_up(here: Surroundings, output: Output) -> ExitCode:
     """Migrate the database, register the search attributes, and keep the nightly look; all may be repeated."""
-    async with database(here.settings):  # says where the database should be when it is not there
+    async with database(here.settings.database_url):  # says where the database should be when it is not there
         migrations = await set_up_databases(here.settings.database_url.get_secret_value(), here.settings.cells)
     client = await connect_temporal(environment=here.environment, data_converter=encrypting(here.settings.payload_keys))
     attributes = await register_search_attributes(client, search_attributes.ALL)
@@ -41,27 +77,3 @@ async def set_up(here: Surroundings, output: Output) -> ExitCode:
         ),
     )
     return ExitCode.OK
-
-
-async def seed_books(here: Surroundings, output: Output, *, value: int, journal_lines: int) -> ExitCode:
-    """Make licences and environments with books."""
-    report = await make_books(here.settings, value=value, journal_lines=journal_lines)
-    lines = [
-        Text(
-            f"{'made' if one.created else 'kept'}  {one.environment_id}  {one.licence_number}  {one.name} "
-            f"({one.administrations} administrations)"
-        )
-        for one in report.environments
-    ]
-    output.answer(
-        {**report.model_dump(mode="json"), "rows": report.rows},
-        *lines,
-        Text(f"{report.rows:,} rows in {report.seconds:.1f} s.", style="green"),
-    )
-    return ExitCode.OK
-
-
-async def make_books(settings: Settings, *, value: int = 1, journal_lines: int) -> SeedReport:
-    """Seed the database that the settings name."""
-    async with database(settings) as pool:
-        return await seed(pool, value=value, journal_lines=journal_lines, base_domain=settings.base_domain)

@@ -7,21 +7,28 @@ the one ring that stands in the environment, which nobody but its owner can chan
 import base64
 import os
 import re
-from collections.abc import Mapping
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.text import Text
 
 from adapters.private_files import write_private
 from adapters.settings import Settings
 from domain.errors import Misconfigured
+from starter.cli.options import AsJson
 from starter.cli.output import ExitCode, Output
 
 _KEY_BYTES = 32
 _SUFFIX = "_keys"
 _STACK_FOLDER = Path(".sb-transfer")
+
+
+commands = typer.Typer()
+keys = typer.Typer(help="Keys, and how they change.", context_settings={"help_option_names": ["-h", "--help"]})
+commands.add_typer(keys, name="keys")
 
 
 def rings() -> dict[str, str]:
@@ -47,25 +54,30 @@ class Turn(StrEnum):
     """The key at the end to the front, once everybody has it."""
 
 
-def rotate(  # noqa: PLR0917 - one command's words
-    ring: str, turn: Turn, file: Path | None, folder: Path | None, given: Mapping[str, str], output: Output
+@keys.command()
+def rotate(
+    ring: Annotated[str, typer.Argument(metavar="RING", help="ticket, certificate, ...: each SB_TRANSFER_*_KEYS.")],
+    file: Annotated[Path | None, typer.Option(metavar="FILE", help="The file that holds the ring.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--dir", metavar="DIR", help="The data of the stack that holds the ring.")
+    ] = None,
+    how: Annotated[Turn, typer.Option(help="See docs/operations.md, Keys.")] = Turn.FRONT,
+    as_json: AsJson = False,
 ) -> ExitCode:
-    """Turn a ring of keys.
+    """Put a new key in front of a ring; what was made with the older ones stays good.
 
-    The ring is that of the file, else of the environment, else of the stack whose data is in the folder. A file is
-    written, mode 0600, whole or not at all; the environment cannot be written, so its new ring is printed.
-
-    Raises:
-        Misconfigured: There is no such ring, no keys are there, one is unusable, or a stack runs with them.
+    The ring is that of --file, else of the environment, else of the stack in this folder.
     """
+    # A file is written, mode 0600, whole or not at all; the environment cannot be written, so its new ring is printed.
+    output = Output(as_json=as_json)
     variable = rings().get(ring)
     if variable is None:
         raise Misconfigured(f"There is no ring {ring!r}. Choose one of: {', '.join(sorted(rings()))}.")
-    if file is None and folder is None and given.get(variable):
-        turned = _turned(given[variable], variable, turn)
+    if file is None and folder is None and os.environ.get(variable):
+        turned = _turned(os.environ[variable], variable, how)
         # Printed because there is nowhere to write it; names alone would be of no use.
         output.answer(
-            {"ring": ring, "keys": _names(turned), variable: ",".join(turned)}, *_to_set(variable, turned, turn)
+            {"ring": ring, "keys": _names(turned), variable: ",".join(turned)}, *_to_set(variable, turned, how)
         )
         return ExitCode.OK
     target = file or _file_of_stack(folder or _STACK_FOLDER, ring)
@@ -75,9 +87,9 @@ def rotate(  # noqa: PLR0917 - one command's words
         raise Misconfigured(
             f"{target} cannot be read as a ring of keys. Name another file, or set {variable}."
         ) from error
-    turned = _turned(held, str(target), turn)
+    turned = _turned(held, str(target), how)
     write_private(target, "\n".join(turned) + "\n")
-    output.answer({"ring": ring, "keys": _names(turned), "file": str(target)}, *_written(target, turned, turn))
+    output.answer({"ring": ring, "keys": _names(turned), "file": str(target)}, *_written(target, turned, how))
     return ExitCode.OK
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import AsyncIterator
 
+import typer
 from google.protobuf.message import Message
 from rich.text import Text
 from temporalio.api.common.v1 import Payload, WorkflowExecution
@@ -15,10 +16,13 @@ from adapters.crypto.payload_codec import EncryptingCodec, encrypting, key_id_of
 from adapters.temporal.client import connect_temporal
 from domain.messages import Message as DomainMessage
 from domain.reconciliation import RECONCILE_SCHEDULE
-from starter.cli.output import ExitCode, Output
+from starter.cli.options import AsJson
+from starter.cli.output import ExitCode, Output, run
 from starter.cli.panels import columns
 from starter.client.errors import domain_errors
-from starter.environment import Surroundings
+from starter.environment import Surroundings, surroundings
+
+commands = typer.Typer()
 
 
 class KeyUse(DomainMessage):
@@ -30,6 +34,13 @@ class KeyUse(DomainMessage):
     open_histories: int
     closed_histories: int
     schedules: int
+
+
+@commands.command("payload-keys")
+def payload_keys(as_json: AsJson = False) -> ExitCode:
+    """Tell which keys encrypt histories and which are still needed. Exit code 1 when one that is needed is missing."""
+    here = surroundings()
+    return run(tell_key_use(here, Output(as_json=as_json, zone=here.settings.zone)))
 
 
 async def tell_key_use(here: Surroundings, output: Output) -> ExitCode:

@@ -1,0 +1,168 @@
+"""What anybody may ask of transfers and environments; it changes nothing."""
+
+import uuid
+from collections.abc import Collection
+from datetime import UTC, datetime, tzinfo
+
+from temporalio.client import Client
+
+from adapters.transfer.preview import PostgresPreviewReader
+from adapters.transfer.queries import (
+    EnvironmentRecord,
+    MailRecord,
+    PostgresRegister,
+    Standing,
+    TransferEvent,
+    TransferResults,
+)
+from domain import messages as m
+from domain.certificate import Certificate
+from domain.errors import TransferUnknown
+from domain.vocabulary import Scenario, TransferState
+from starter.client.comparison import Comparer, OnComparison
+from starter.client.lookup import TransferLookup
+from starter.client.models import CertificateChecked, Compared, TransferSnapshot
+
+
+class TransferReader:
+    """Reads what the database and the workflows know.
+
+    `which`, where a method takes it, is a workflow id, a transfer id, an environment id or an environment's name. Every
+    method raises a `Refused` for a business no, and an `Unavailable` when a server or the worker does not answer.
+    """
+
+    def __init__(
+        self,
+        temporal: Client,
+        *,
+        register: PostgresRegister,
+        previews: PostgresPreviewReader,
+        comparer: Comparer,
+        zone: tzinfo = UTC,
+    ) -> None:
+        self._temporal = temporal
+        self._register = register
+        self._previews = previews
+        self._comparer = comparer
+        self._lookup = TransferLookup(temporal, register, zone)
+
+    async def environment(self, which: str) -> EnvironmentRecord:
+        """Return the environment that an id, a name, or `<licence number>/<name>` means.
+
+        Raises:
+            EnvironmentUnknown, EnvironmentAmbiguous: None, or more than one, is meant.
+        """
+        return await self._lookup.environment(which)
+
+    async def preview(self, environment: str) -> m.Preview:
+        """Tell what a move of this environment will do, without doing anything.
+
+        Raises:
+            EnvironmentUnknown, EnvironmentAmbiguous: None, or more than one, is meant.
+        """
+        return await self._previews.preview((await self.environment(environment)).environment_id)
+
+    async def require_movable(self, environment: str, *, for_licence: str | None = None) -> None:
+        """Raise what `prepare` would refuse now; return when it would begin. Raises as `prepare` does."""
+        environment_id = (await self.environment(environment)).environment_id
+        await self._previews.refusal(environment_id, for_licence=for_licence)
+
+    async def status(self, which: str) -> TransferSnapshot:
+        """Tell where a transfer stands; also after its end, and without a worker as far as the database knows.
+
+        Raises:
+            TransferUnknown, EnvironmentAmbiguous: None, or more than one, is meant.
+        """
+        return await self._lookup.snapshot(which)
+
+    async def standing(self, transfer_id: uuid.UUID) -> Standing:
+        """Return all that the database knows of where a transfer stands, in one question.
+
+        Raises:
+            TransferUnknown: There is no such transfer, or it has only just begun.
+        """
+        return await self._register.standing(transfer_id)
+
+    async def snapshot_of(self, standing: Standing) -> TransferSnapshot:
+        """Tell where a transfer stands by what its steps have written into the database.
+
+        For many who ask often: no worker has to answer. What only the workflow knows is missing: what is being tried
+        again, and a last look before a release that is under way.
+        """
+        return await self._lookup.written(standing)
+
+    async def result(self, which: str) -> m.TransferResult:
+        """Wait until a transfer has ended, mails and all, and return how."""
+        return await (await self._lookup.live(which))[0].result()
+
+    async def history_events(self, which: str) -> int:
+        """Return how many events the workflow's history holds."""
+        return await (await self._lookup.live(which))[0].history_events()
+
+    async def transfers(self, *, states: Collection[TransferState] = (), limit: int = 100) -> list[m.TransferRecord]:
+        """Return the newest transfers, in these states when any are given."""
+        return await self._register.transfers(limit=limit, states=states)
+
+    async def transfer(self, transfer_id: uuid.UUID) -> m.TransferRecord:
+        """Return what the database knows of a transfer.
+
+        Raises:
+            TransferUnknown: There is no such transfer.
+        """
+        found = await self._register.transfer(transfer_id)
+        if found is None:
+            raise TransferUnknown
+        return found
+
+    async def transfers_page(
+        self,
+        *,
+        limit: int,
+        states: Collection[TransferState] = (),
+        scenario: Scenario | None = None,
+        licence_number: str | None = None,
+        after: tuple[datetime, uuid.UUID] | None = None,
+    ) -> list[m.TransferRecord]:
+        """Return the next transfers from new to old; see `PostgresRegister.transfers_page`."""
+        return await self._register.transfers_page(
+            limit=limit, states=states, scenario=scenario, licence_number=licence_number, after=after
+        )
+
+    async def events(self, which: str, *, after: int = 0) -> list[TransferEvent]:
+        """Return a transfer's story in order, or what came after an event's id."""
+        return await self._register.events((await self._register.find_transfer(which)).transfer_id, after=after)
+
+    async def results(self, which: str) -> TransferResults:
+        """Return what the steps of a transfer left behind: figures, banks, consequences, the comparison."""
+        return await self._register.results((await self._register.find_transfer(which)).transfer_id)
+
+    async def mails(self, which: str) -> list[MailRecord]:
+        """Return the mails of a transfer, in the order in which they were tried."""
+        return await self._register.mails((await self._register.find_transfer(which)).transfer_id)
+
+    async def compare(self, old: str, new: str, *, on_progress: OnComparison | None = None) -> Compared:
+        """Compare two environments, each an id, a name or `<licence number>/<name>`; see `Comparer.compare`.
+
+        Raises:
+            EnvironmentUnknown, EnvironmentAmbiguous: One of them is not there, or more than one is meant.
+        """
+        return await self._comparer.compare(await self.environment(old), await self.environment(new), on_progress)
+
+    async def certificate(self, which: str) -> bytes:
+        """Return the signed certificate of a move that awaits its release, or was released: the file, byte for byte.
+
+        Raises:
+            CertificateUnknown: It has not been issued yet, or the transfer was undone.
+        """
+        return await self._register.certificate((await self._register.find_transfer(which)).transfer_id)
+
+    async def hold_against(
+        self, certificate: Certificate, *, on_progress: OnComparison | None = None
+    ) -> CertificateChecked:
+        """Read the environments of a certificate and compare them with it; see `Comparer.hold_against`.
+
+        Raises:
+            EnvironmentUnknown: One of them is not there (any more).
+        """
+        old, new = [await self.environment(str(side.environment_id)) for side in (certificate.old, certificate.new)]
+        return await self._comparer.hold_against(certificate, old, new, on_progress)
