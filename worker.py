@@ -122,10 +122,10 @@ def build_workers(
         target_setup=TargetSetupActivities(PostgresSuccessorDesk(home, cells=quick)),
         mail=MailActivities(PostgresMailer(post.home, mailer, settings.zone, cells=post, meters=meters)),
         event_log=EventLogActivities(log),
-    )
-    reconcile = ReconcileActivities(
-        NotedInspector(PostgresInspector(home, TemporalLiveness(client), verifier, cells=quick), home),
-        PostgresHealer(home, gate=gate, reservations=reservations, engine=engine, cells=quick),
+        reconcile=ReconcileActivities(
+            NotedInspector(PostgresInspector(home, TemporalLiveness(client), verifier, cells=quick), home),
+            PostgresHealer(home, gate=gate, reservations=reservations, engine=engine, cells=quick),
+        ),
     )
     interceptors = (Trail(meters), ErrorBoundary())
     deployment = deployment_of(settings)
@@ -133,7 +133,7 @@ def build_workers(
         client,
         task_queue=queues.TRANSFERS,
         workflows=[TransferWorkflow, MailboxForwardingWorkflow, RecoveryWorkflow, ReconcileWorkflow],
-        activities=[*registry.short(), *reconcile.short()],
+        activities=registry.all(),
         workflow_runner=sandbox(),
         interceptors=interceptors,
         plugins=plugins,
@@ -146,7 +146,7 @@ def build_workers(
         Worker(
             client,
             task_queue=queues.clone_queue(cell),
-            activities=[*registry.heavy(), *reconcile.heavy()],
+            activities=registry.all(),
             interceptors=interceptors,
             plugins=plugins,
             deployment_config=deployment,
@@ -159,7 +159,7 @@ def build_workers(
     mail = Worker(
         client,
         task_queue=queues.MAIL,
-        activities=registry.post(),
+        activities=registry.all(),
         interceptors=interceptors,
         plugins=plugins,
         deployment_config=deployment,

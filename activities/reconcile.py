@@ -1,8 +1,5 @@
 """Looking for what is half-moved, and putting it right."""
 
-from collections.abc import Callable
-from typing import Any
-
 from temporalio import activity
 
 from activities.heartbeat import heartbeats
@@ -37,11 +34,3 @@ class ReconcileActivities:
     @activity.defn(name=ReconcileActivityName.REPAIR)
     async def repair(self, order: Repair) -> Healing:
         return await self._healer.repair(order)
-
-    def short(self) -> list[Callable[..., Any]]:
-        """Return the activities of the queue `transfers`."""
-        return [self.inspect_everything, self.read_standing, self.repair]
-
-    def heavy(self) -> list[Callable[..., Any]]:
-        """Return the activities of the queue `clone`: an inspection that compares every row."""
-        return [self.inspect_everything]

@@ -1,7 +1,8 @@
-"""Which activities each queue serves: one list for the worker and for the tests that stand in for it."""
+"""Every activity there is, with its ports: one list for the worker and for the tests that stand in for it."""
 
+import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from activities.certification import CertificationActivities
@@ -9,6 +10,7 @@ from activities.clone import CloneActivities
 from activities.event_log import EventLogActivities
 from activities.freeze_release import FreezeReleaseActivities
 from activities.mail import MailActivities
+from activities.reconcile import ReconcileActivities
 from activities.scheduling import SchedulingActivities
 from activities.target_setup import TargetSetupActivities
 from activities.tickets import TicketActivities, UploadActivities
@@ -16,7 +18,7 @@ from activities.tickets import TicketActivities, UploadActivities
 
 @dataclass(frozen=True, slots=True)
 class ActivityRegistry:
-    """All activities, with their ports injected."""
+    """All activities by capability. Every public method of a capability is one; the workflow chooses its queue."""
 
     freeze_release: FreezeReleaseActivities
     tickets: TicketActivities
@@ -27,41 +29,18 @@ class ActivityRegistry:
     target_setup: TargetSetupActivities
     mail: MailActivities
     event_log: EventLogActivities
+    reconcile: ReconcileActivities | None = None
 
-    def short(self) -> list[Callable[..., Any]]:
-        """Return the activities of the queue `transfers`: short transactions, and mail that was put there before."""
+    def all(self) -> list[Callable[..., Any]]:
+        """Return every activity.
+
+        Each queue serves all of them: what an earlier version queued elsewhere is still done. Slots are a queue's own.
+        """
+        capabilities = [getattr(self, field.name) for field in fields(self)]
         return [
-            self.freeze_release.freeze_environment,
-            self.freeze_release.unfreeze_environment,
-            self.freeze_release.open_for_inspection,
-            self.freeze_release.release_environment,
-            self.freeze_release.close_mailbox_forwarding,
-            self.tickets.issue_ticket,
-            self.tickets.revoke_ticket,
-            self.uploads.accept_upload,
-            self.uploads.release_reservation,
-            self.scheduling.postpone_start,
-            self.scheduling.reschedule_start,
-            self.clone.drop_clone,
-            self.target_setup.reconnect_banks,
-            self.target_setup.apply_consequences,
-            self.mail.send_mail,  # what an earlier version queued here is retried here for as long as three days
-            self.event_log.record_event,
-            self.event_log.begin_undo,
-            self.event_log.finish_undo,
+            method
+            for capability in capabilities
+            if capability is not None
+            for name, method in inspect.getmembers(capability, inspect.ismethod)
+            if not name.startswith("_")
         ]
-
-    def heavy(self) -> list[Callable[..., Any]]:
-        """Return the activities of the queue `clone`: work that grows with the environment."""
-        return [
-            self.clone.clone_administrations,
-            self.clone.verify_clone,
-            self.target_setup.compare_environments,
-            self.certification.hash_frozen,
-            self.certification.issue_certificate,
-            self.certification.check_unchanged,
-        ]
-
-    def post(self) -> list[Callable[..., Any]]:
-        """Return the activities of the queue `mail`: what waits for a server that nobody here runs."""
-        return [self.mail.send_mail]

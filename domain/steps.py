@@ -4,7 +4,7 @@ The story, the page in the Temporal UI, the evening, the undo, the recovery, the
 picture in the docs are read from `STEPS`. docs/architecture.md shows how a step is added.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from domain.events import EventKind
@@ -110,7 +110,7 @@ class Step:
     work: tuple[Work, ...] = ()
     """Its activities, in order."""
     follows: StepName | None = None
-    """What has to be done before it begins; the first step begins with the transfer."""
+    """What has to be done before it begins, when that is not the row above; the first begins with the transfer."""
     begun_by: EventKind | None = None
     """The line of the log that tells that it begins; None when the end of what it follows does."""
     ended_by: EventKind | None = None
@@ -139,7 +139,13 @@ class Step:
         return self.begun_by or self.ended_by
 
 
-STEPS: tuple[Step, ...] = (
+def _in_order(*steps: Step) -> tuple[Step, ...]:
+    """Return steps of which each follows the one before it, unless its row says otherwise."""
+    before = (None, *(step.name for step in steps))
+    return tuple(replace(step, follows=step.follows or name) for step, name in zip(steps, before, strict=False))
+
+
+STEPS: tuple[Step, ...] = _in_order(
     Step(
         StepName.FREEZE,
         "Freeze the environment",
@@ -156,7 +162,6 @@ STEPS: tuple[Step, ...] = (
         StepName.HASH,
         "Hash what was frozen",
         (Work(ActivityName.HASH_FROZEN, PolicyName.HASH, "hash every row of the frozen environment"),),
-        follows=StepName.FREEZE,
         ended_by=EventKind.ENVIRONMENT_HASHED,
     ),
     Step(
@@ -175,7 +180,6 @@ STEPS: tuple[Step, ...] = (
         StepName.AWAIT_UPLOAD,
         "Await the upload",
         (Work(ActivityName.ACCEPT_UPLOAD, PolicyName.STEP, "check the ticket, reserve name and url"),),
-        follows=StepName.TICKET,
         ended_by=EventKind.UPLOAD_ACCEPTED,
         enters=TransferState.SCHEDULED,
         waits_for="the upload of the ticket, until {ticket_expires_at}",
@@ -189,7 +193,6 @@ STEPS: tuple[Step, ...] = (
     Step(
         StepName.WAIT_FOR_EVENING,
         "Sleep until the evening window",
-        follows=StepName.AWAIT_UPLOAD,
         ended_by=EventKind.CLONE_STARTED,
         enters=TransferState.CLONING,
         waits_for="the evening window, {starts_at}",
@@ -199,7 +202,6 @@ STEPS: tuple[Step, ...] = (
         StepName.CLONE,
         "Clone the administrations",
         (Work(ActivityName.CLONE_ADMINISTRATIONS, PolicyName.HEAVY, "clone every administration"),),
-        follows=StepName.WAIT_FOR_EVENING,
         begun_by=EventKind.CLONE_STARTED,
         ended_by=EventKind.CLONE_FINISHED,
         waits_for="the clone",
@@ -210,7 +212,6 @@ STEPS: tuple[Step, ...] = (
         StepName.VERIFY,
         "Verify every row",
         (Work(ActivityName.VERIFY_CLONE, PolicyName.HEAVY, "compare every row, byte for byte"),),
-        follows=StepName.CLONE,
         ended_by=EventKind.CLONE_VERIFIED,
         waits_for="the verification of every row",
         of_an_evening=True,
@@ -219,7 +220,6 @@ STEPS: tuple[Step, ...] = (
         StepName.BANKS,
         "Reactivate Rabobank, flag the other banks",
         (Work(ActivityName.RECONNECT_BANKS, PolicyName.STEP, "Rabobank active, others to be activated again"),),
-        follows=StepName.VERIFY,
         ended_by=EventKind.BANKS_RECONNECTED,
         waits_for="the bank connections",
         of_an_evening=True,
@@ -228,7 +228,6 @@ STEPS: tuple[Step, ...] = (
         StepName.CONSEQUENCES,
         "Apply the consequences",
         (Work(ActivityName.APPLY_CONSEQUENCES, PolicyName.STEP, "quotes, apps, AFAS Link, mailbox, becon number"),),
-        follows=StepName.BANKS,
         ended_by=EventKind.INVITATIONS_WITHDRAWN,
         waits_for="the consequences of the move",
         of_an_evening=True,
@@ -240,7 +239,6 @@ STEPS: tuple[Step, ...] = (
             Work(ActivityName.COMPARE_ENVIRONMENTS, PolicyName.HEAVY, "the comparisons that the manual asks for"),
             Work(ActivityName.OPEN_FOR_INSPECTION, PolicyName.STEP, "readable, not yet writable"),
         ),
-        follows=StepName.CONSEQUENCES,
         ended_by=EventKind.OPENED_FOR_INSPECTION,
         enters=TransferState.AWAITING_RELEASE,
         waits_for="the comparison of both environments",
@@ -251,7 +249,6 @@ STEPS: tuple[Step, ...] = (
         StepName.CERTIFY,
         "Hash what is opened, sign the certificate",
         (Work(ActivityName.ISSUE_CERTIFICATE, PolicyName.HEAVY, "hash the opened environment, sign the certificate"),),
-        follows=StepName.COMPARE,
         ended_by=EventKind.CERTIFICATE_ISSUED,
         waits_for="the certificate",
         of_an_evening=True,
@@ -260,7 +257,6 @@ STEPS: tuple[Step, ...] = (
         StepName.NOTIFY,
         "Tell the new side",
         (Work(ActivityName.SEND_MAIL, PolicyName.MAIL, "ready"),),
-        follows=StepName.CERTIFY,
     ),
     Step(
         StepName.AWAIT_RELEASE,
@@ -279,7 +275,6 @@ STEPS: tuple[Step, ...] = (
         StepName.RELEASE,
         "Release",
         (Work(ActivityName.RELEASE_ENVIRONMENT, PolicyName.MUST_HAPPEN, "writable, for good"),),
-        follows=StepName.CHECK,
         ended_by=EventKind.ENVIRONMENT_RELEASED,
         enters=TransferState.RELEASED,
         waits_for="the release",

@@ -82,30 +82,6 @@ class ConnectionStatus(StrEnum):
     NEEDS_REACTIVATION = "needs_reactivation"
 
 
-class MobileLinkStatus(StrEnum):
-    """State of a user's AFAS Link."""
-
-    LINKED = "linked"
-    NEEDS_RELINK = "needs_relink"
-
-
-class InvitationStatus(StrEnum):
-    """Whether a user of an environment was asked in and came."""
-
-    NOT_INVITED = "not_invited"
-    INVITED = "invited"
-    ACCEPTED = "accepted"
-
-
-class QuoteStatus(StrEnum):
-    """State of a quote; an open one does not survive a move."""
-
-    OPEN = "open"
-    ACCEPTED = "accepted"
-    REJECTED = "rejected"
-    EXPIRED = "expired"
-
-
 class MailKind(StrEnum):
     """Every mail this service can send."""
 

@@ -247,7 +247,7 @@ class TransferWorkflow:
         else:
             self._evening.asked_for = signal
             self._progress.detail(StepName.WAIT_FOR_EVENING, f"started early by {signal.requested_by}")
-            await self._saga.record(signal.requested_by, "start_now")
+            await self._saga.record(signal.requested_by, EventKind.START_NOW)
 
     @workflow.update(
         description='Move on another evening. {"evening": "2026-12-01", "requested_by": "<name>", "reason": "<why>"}. '

@@ -2,121 +2,38 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
 from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Worker
 
-from activities.boundary import ErrorBoundary
-from activities.clone import CloneActivities
-from activities.event_log import EventLogActivities
-from activities.freeze_release import FreezeReleaseActivities
-from activities.mail import MailActivities
-from activities.reconcile import ReconcileActivities
-from activities.tickets import TicketActivities, UploadActivities
 from domain import messages as m
 from domain.errors import AlreadyReleased, EnvironmentBusy, TransferError
 from domain.naming import mailbox_workflow_id_of, workflow_id_of
 from domain.reconciliation import (
-    Findings,
-    Healing,
-    Inspect,
-    ReadStanding,
     Reconcile,
     Reconciled,
     RecoverTransfer,
-    Repair,
-    Standing,
 )
 from domain.violations import REMEDY, Violation, ViolationKind
 from domain.vocabulary import MailKind, TransferState, UndoReason
-from tests.workflows.world import Gate, ReservationBook
+from tests.workflows.world import Ward, workers
 from workflows import task_queues as queues
-from workflows.mailbox import MailboxForwardingWorkflow
 from workflows.reconcile import VIOLATED, ReconcileWorkflow
 from workflows.recovery import RecoveryWorkflow
-from workflows.sandbox import sandbox
 
 UNDONE_IN_ORDER = ["begin_undo", "drop", "release_reservation", "revoke", "unfreeze", "finish_undo", "send undone"]
-
-
-class Ward(Gate):
-    """A world in which a transfer was left behind."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.transfer_id = uuid4()
-        self.states = [TransferState.AWAITING_RELEASE]
-        self.mails_answered: list[MailKind] = []
-        self.wrong: list[tuple[Violation, ...]] = []
-
-    async def standing(self, order: ReadStanding) -> Standing:
-        await self._did("standing", order)
-        state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
-        released = state is TransferState.RELEASED
-        return Standing(
-            transfer_id=order.transfer_id,
-            environment_id=self.old_id,
-            state=state,
-            scenario=self.scenario,
-            undo_reason=UndoReason.REJECTED if state is TransferState.UNDOING else None,
-            undo_detail="not ours" if state is TransferState.UNDOING else "",
-            old=self._summary(self.old_id, "10001"),
-            new=None,
-            mails_answered=self.mails_answered,
-            old_mailbox_address="enyoi@10001.mailbox.sb.example",
-            forwards_until=datetime.now(UTC) + timedelta(days=3) if released else None,
-        )
-
-    async def inspect(self, order: Inspect) -> Findings:
-        await self._did("inspect", order)
-        found = self.wrong.pop(0) if self.wrong else ()
-        return Findings(at=datetime.now(UTC), environments=1, transfers=1, violations=found)
-
-    async def repair(self, order: Repair) -> Healing:
-        await self._did("repair", order)
-        return Healing(violation=order.violation, done=True, what="done")
-
-    def steps(self) -> list[str]:
-        """Return what was done, without what only looks or tells."""
-        return [call for call in self.calls if call not in ("standing", "record", "inspect")]
 
 
 @pytest.fixture
 async def ward(skipping: WorkflowEnvironment) -> AsyncIterator[Ward]:
     ward = Ward()
-    gate, tickets, clone, log = (
-        FreezeReleaseActivities(ward),
-        TicketActivities(ward),
-        CloneActivities(ward, ward, ward),
-        EventLogActivities(ward),
-    )
-    reconcile, mail = ReconcileActivities(ward, ward), MailActivities(ward)
-    transfers = Worker(
-        skipping.client,
-        task_queue=queues.TRANSFERS,
-        workflows=[RecoveryWorkflow, ReconcileWorkflow, MailboxForwardingWorkflow],
-        activities=[
-            gate.unfreeze_environment,
-            gate.release_environment,
-            tickets.revoke_ticket,
-            UploadActivities(ReservationBook(ward)).release_reservation,
-            clone.drop_clone,
-            log.begin_undo,
-            log.finish_undo,
-            log.record_event,
-            *reconcile.short(),
-        ],
-        workflow_runner=sandbox(),
-        interceptors=[ErrorBoundary()],
-    )
-    post = Worker(skipping.client, task_queue=queues.MAIL, activities=[mail.send_mail], interceptors=[ErrorBoundary()])
+    transfers, heavy, mail = workers(skipping.client, ward)
     with skipping.with_time_skipping_disabled():
-        async with transfers, post:
+        async with transfers, heavy, mail:
             yield ward
 
 

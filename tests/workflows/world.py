@@ -16,6 +16,7 @@ from activities.clone import CloneActivities
 from activities.event_log import EventLogActivities
 from activities.freeze_release import FreezeReleaseActivities
 from activities.mail import MailActivities
+from activities.reconcile import ReconcileActivities
 from activities.registry import ActivityRegistry
 from activities.scheduling import SchedulingActivities
 from activities.target_setup import TargetSetupActivities
@@ -23,11 +24,14 @@ from activities.tickets import TicketActivities, UploadActivities
 from domain import messages as m
 from domain.errors import TransferError
 from domain.ports import MustStop, ReportProgress
-from domain.vocabulary import CheckKind, ConsequenceKind, MailKind, Scenario
+from domain.reconciliation import Findings, Healing, Inspect, ReadStanding, Repair, Standing
+from domain.violations import Violation
+from domain.vocabulary import CheckKind, ConsequenceKind, MailKind, Scenario, TransferState, UndoReason
 from domain.window import Window
 from workflows import policies
 from workflows import task_queues as queues
 from workflows.mailbox import MailboxForwardingWorkflow
+from workflows.reconcile import ReconcileWorkflow
 from workflows.recovery import RecoveryWorkflow
 from workflows.sandbox import sandbox
 from workflows.transfer import TransferWorkflow
@@ -219,6 +223,48 @@ class Gate(World):
         )
 
 
+class Ward(Gate):
+    """A world in which a transfer was left behind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.transfer_id = uuid.uuid4()
+        self.states = [TransferState.AWAITING_RELEASE]
+        self.mails_answered: list[MailKind] = []
+        self.wrong: list[tuple[Violation, ...]] = []
+
+    async def standing(self, order: ReadStanding) -> Standing:
+        await self._did("standing", order)
+        state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        released = state is TransferState.RELEASED
+        return Standing(
+            transfer_id=order.transfer_id,
+            environment_id=self.old_id,
+            state=state,
+            scenario=self.scenario,
+            undo_reason=UndoReason.REJECTED if state is TransferState.UNDOING else None,
+            undo_detail="not ours" if state is TransferState.UNDOING else "",
+            old=self._summary(self.old_id, "10001"),
+            new=None,
+            mails_answered=self.mails_answered,
+            old_mailbox_address="enyoi@10001.mailbox.sb.example",
+            forwards_until=datetime.now(UTC) + timedelta(days=3) if released else None,
+        )
+
+    async def inspect(self, order: Inspect) -> Findings:
+        await self._did("inspect", order)
+        found = self.wrong.pop(0) if self.wrong else ()
+        return Findings(at=datetime.now(UTC), environments=1, transfers=1, violations=found)
+
+    async def repair(self, order: Repair) -> Healing:
+        await self._did("repair", order)
+        return Healing(violation=order.violation, done=True, what="done")
+
+    def steps(self) -> list[str]:
+        """Return what was done, without what only looks or tells."""
+        return [call for call in self.calls if call not in ("standing", "record", "inspect")]
+
+
 class ReservationBook:
     """… and here the reservation's."""
 
@@ -252,12 +298,13 @@ def workers(
         target_setup=TargetSetupActivities(world),
         mail=MailActivities(world),
         event_log=EventLogActivities(world),
+        reconcile=ReconcileActivities(world, world) if isinstance(world, Ward) else None,
     )
     transfers = Worker(
         client,
         task_queue=queues.TRANSFERS,
-        workflows=[transfer, MailboxForwardingWorkflow, RecoveryWorkflow],
-        activities=[*registry.short(), *more],
+        workflows=[transfer, MailboxForwardingWorkflow, RecoveryWorkflow, ReconcileWorkflow],
+        activities=[*registry.all(), *more],
         interceptors=[ErrorBoundary()],
         workflow_runner=runner or sandbox(),
         max_cached_workflows=cached,
@@ -265,9 +312,9 @@ def workers(
     heavy = Worker(
         client,
         task_queue=queues.CLONE,
-        activities=registry.heavy(),
+        activities=registry.all(),
         interceptors=[ErrorBoundary()],
         max_heartbeat_throttle_interval=policies.BEAT,
     )
-    mail = Worker(client, task_queue=queues.MAIL, activities=registry.post(), interceptors=[ErrorBoundary()])
+    mail = Worker(client, task_queue=queues.MAIL, activities=registry.all(), interceptors=[ErrorBoundary()])
     return transfers, heavy, mail
