@@ -1,8 +1,9 @@
 """Every setting of this service, read once, in the composition roots only."""
 
 import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import time, timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, ByteSize, Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from adapters.observability.logs import LogFormat
 from domain.errors import Misconfigured
@@ -20,6 +21,9 @@ from domain.window import SHORTEST_WINDOW, Window, length_of
 # The issuer that every embedded stack has; its key lies in a folder, so no server in earnest may trust it.
 EMBEDDED_ISSUER = "urn:sb-transfer:embedded"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
+# What has no default and not every program needs: a codec server sends no mail and signs nothing.
+SECRETS = ("smtp_url", "ticket_keys", "certificate_keys", "payload_keys")
+_FILE_SUFFIX = "_FILE"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -73,12 +77,27 @@ Duration = Annotated[timedelta, BeforeValidator(_duration)]
 
 
 class Settings(BaseSettings):
-    """The service's settings: environment variables with the prefix `SB_TRANSFER_`.
+    """The service's settings: environment variables with the prefix `SB_TRANSFER_`, or files that such variables name.
 
+    `SB_TRANSFER_DATABASE_URL_FILE=/run/secrets/database-url` is read from that file, and so is every other setting. No
+    secret has a default; those that a program does without are empty (`settings_of`).
     Where Temporal is comes from Temporal's own configuration (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, profiles, TLS).
     """
 
     model_config = SettingsConfigDict(env_prefix="SB_TRANSFER_", frozen=True, extra="ignore")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let nothing come by itself: `settings_of` knows which variables are meant, and which are files."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
 
     database_url: SecretStr = Field(description="postgresql://user:password@host:port/database")
     cells: Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(_addresses)] = Field(
@@ -87,15 +106,17 @@ class Settings(BaseSettings):
     serve_cells: Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_names)] = Field(
         default=None, description="the cells whose heavy work this worker does, e.g. home,west; or all"
     )
-    smtp_url: SecretStr = Field(description="smtp://, smtps:// or smtp+starttls://, with user:password@ for a login")
+    smtp_url: SecretStr = Field(
+        default=SecretStr(""), description="smtp://, smtps:// or smtp+starttls://, with user:password@ for a login"
+    )
     ticket_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_key_ring)] = Field(
-        min_length=1, description="Fernet keys, newest first; older ones still open tickets"
+        default=(), description="Fernet keys, newest first; older ones still open tickets"
     )
     certificate_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_key_ring)] = Field(
-        min_length=1, description="Ed25519 keys that sign certificates, newest first; older ones still vouch"
+        default=(), description="Ed25519 keys that sign certificates, newest first; older ones still vouch"
     )
     payload_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_key_ring)] = Field(
-        min_length=1, description="AES-256 keys that encrypt histories, newest first; older ones still decrypt"
+        default=(), description="AES-256 keys that encrypt histories, newest first; older ones still decrypt"
     )
     mail_from: str = "SB <noreply@sb.example>"
     base_domain: str = Field(default="sb.example", description="an environment lives at https://<host>.<base_domain>/")
@@ -281,32 +302,52 @@ class Settings(BaseSettings):
         return ZoneInfo(self.timezone)
 
 
-def load_settings(**overrides: Any) -> Settings:
-    """Read the settings from the environment.
-
-    Raises:
-        Misconfigured: One line per unusable setting, without its value: a value may be a secret.
-    """
-    try:
-        return Settings(**overrides)
-    except ValidationError as error:
-        lines = [
-            f"{Settings.model_config['env_prefix']}{str(problem['loc'][0]).upper()}: {problem['msg']}"
-            for problem in error.errors(include_input=False, include_url=False)
-        ]
-        raise Misconfigured("Unusable settings. Set these and start again:\n  " + "\n  ".join(lines)) from None
+def load_settings(needs: Collection[str] = SECRETS) -> Settings:
+    """Read the settings from this process's environment; see `settings_of`."""
+    return settings_of(os.environ, needs)
 
 
-def settings_of(variables: Mapping[str, str]) -> Settings:
+def settings_of(variables: Mapping[str, str], needs: Collection[str] = SECRETS) -> Settings:
     """Return the settings in these variables, whatever the process's own say.
 
+    Args:
+        variables: Environment variables; an empty one counts as one that is not there.
+        needs: Which of `SECRETS` the program cannot do without.
+
     Raises:
-        Misconfigured: A setting is missing or unusable.
+        Misconfigured: One line per setting that is missing or unusable, without its value: a value may be a secret.
     """
-    prefix = Settings.model_config.get("env_prefix", "")
-    given = {
-        name: variables[f"{prefix}{name.upper()}"]
-        for name in Settings.model_fields
-        if variables.get(f"{prefix}{name.upper()}")
+    given: dict[str, Any] = {
+        name: value for name in Settings.model_fields if (value := _value(variables, _variable(name)))
     }
-    return load_settings(**given)
+    problems = [(name, "Field required") for name in SECRETS if name in needs and name not in given]
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        found = error.errors(include_input=False, include_url=False)
+        problems += [(str(problem["loc"][0]), problem["msg"]) for problem in found]
+    if problems:
+        lines = [f"{_variable(name)}: {words}" for name, words in problems]
+        raise Misconfigured("Unusable settings. Set these and start again:\n  " + "\n  ".join(lines))
+    return settings
+
+
+def _variable(name: str) -> str:
+    return f"{Settings.model_config['env_prefix']}{name.upper()}"
+
+
+def _value(variables: Mapping[str, str], variable: str) -> str | None:
+    """Return what a variable says, or the file that `<variable>_FILE` names, without the line's end.
+
+    Raises:
+        Misconfigured: Both are given, or the file cannot be read; the message does not repeat what either holds.
+    """
+    value, file = variables.get(variable), variables.get(f"{variable}{_FILE_SUFFIX}")
+    if not file:
+        return value
+    if value:
+        raise Misconfigured(f"{variable} and {variable}{_FILE_SUFFIX} are both set. Set one of them.")
+    try:
+        return Path(file).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"{variable}{_FILE_SUFFIX} names {file}, which cannot be read as text.") from error

@@ -12,6 +12,8 @@ from devstack.server_process import ServerProcess
 from domain.errors import Misconfigured, Unavailable
 
 _ANSWER_SECONDS = 0.1
+# As in deploy/temporal-dynamic.yaml: the moves of one firm do not wait behind all of another's.
+DYNAMIC = {"matching.enableFairness": "true"}
 _PORTS = ("port", "ui-port", "http-port", "metrics-port")
 
 
@@ -27,7 +29,7 @@ class EmbeddedTemporal(ServerProcess):
                 `{"frontend.WorkflowTimeSkippingEnabled": "true"}`.
         """
         super().__init__("Temporal server", folder, *_PORTS)
-        self._settings = dict(settings or {})
+        self._settings = {**DYNAMIC, **(settings or {})}
         self.codec_url: str | None = None
         """Where the UI has payloads decoded, from the next start on."""
 

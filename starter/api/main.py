@@ -94,7 +94,7 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
 
 
 async def _run() -> None:
-    here = surroundings()
+    here = surroundings(needs=("ticket_keys", "payload_keys"))
     configure_logs(here.settings.log_format)
     await serve(here.settings, here.environment)
 

@@ -60,7 +60,7 @@ async def serve(settings: Settings) -> None:
 
 
 async def _run() -> None:
-    settings = surroundings().settings
+    settings = surroundings(needs=("payload_keys",)).settings
     configure_logs(settings.log_format)
     await serve(settings)
 

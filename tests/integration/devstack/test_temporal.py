@@ -1,22 +1,28 @@
 """The embedded Temporal server keeps its state, and the connection to any Temporal server fails in clear words."""
 
 import asyncio
+import json
 import signal
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import ClassVar
 
 import psutil
 import pytest
+import yaml
+from temporalio import workflow
 from temporalio.client import Client
-from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+from temporalio.common import Priority, SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+from temporalio.worker import Worker
 
 from adapters.temporal.client import connect_temporal, register_search_attributes
 from devstack import processes
 from devstack.certificates import make_certificates
-from devstack.temporal import EmbeddedTemporal
+from devstack.temporal import DYNAMIC, EmbeddedTemporal
 from domain.errors import Misconfigured, TransferError, Unavailable
+from tests.tools.paths import ROOT
 from workflows import search_attributes
 
 
@@ -156,3 +162,40 @@ async def test_an_unknown_namespace_is_told_apart(server: EmbeddedTemporal) -> N
     environment = {"TEMPORAL_ADDRESS": server.address, "TEMPORAL_NAMESPACE": "boekhouding"}
     with pytest.raises(Misconfigured, match=r"has no namespace boekhouding\..*TEMPORAL_NAMESPACE"):
         await connect_temporal(environment=environment)
+
+
+async def test_the_embedded_server_is_as_fair_as_the_one_in_production() -> None:
+    """A queue is shared out by licence in both, or a trial of an evening says nothing about the real one."""
+    deployed = yaml.safe_load((ROOT / "deploy/temporal-dynamic.yaml").read_text())
+    assert deployed["matching.enableFairness"] == [{"value": True}]
+    for name, [setting] in deployed.items():
+        assert DYNAMIC.get(name, "255") == json.dumps(setting["value"])
+
+
+@workflow.defn(sandboxed=False)
+class Turn:
+    """Writes down when its turn came."""
+
+    order: ClassVar[list[str]] = []
+
+    @workflow.run
+    async def run(self, firm: str) -> None:
+        self.order.append(firm)
+
+
+async def test_tasks_of_one_priority_are_shared_out_by_key(server: EmbeddedTemporal) -> None:
+    """Serves the one task of a small firm long before the last of a large firm's that came first."""
+    client = await server.connect()
+    handles = [
+        await client.start_workflow(
+            Turn.run, firm, id=f"turn-{number}", task_queue="fair", priority=Priority(fairness_key=firm)
+        )
+        for number, firm in enumerate(["large"] * 80 + ["small"])
+    ]
+    async with Worker(
+        client, task_queue="fair", workflows=[Turn], max_concurrent_workflow_tasks=2, max_cached_workflows=2
+    ):
+        await asyncio.gather(*(handle.result() for handle in handles))
+    assert len(Turn.order) == len(handles)
+    # The queue has four parts, each fair in itself.
+    assert Turn.order.index("small") < 40

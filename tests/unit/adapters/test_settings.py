@@ -1,5 +1,7 @@
 """What operators write in the settings is understood, or refused by its name."""
 
+from pathlib import Path
+
 import pytest
 
 from adapters.settings import Settings, settings_of
@@ -72,3 +74,42 @@ def test_cells_that_cannot_be_read_are_refused_without_repeating_them(value: str
     with pytest.raises(Misconfigured, match="SB_TRANSFER_CELLS") as refused:
         settings(CELLS=value)
     assert "secret" not in str(refused.value)
+
+
+def test_a_setting_may_stand_in_a_file(tmp_path: Path) -> None:
+    """Reads `<setting>_FILE`, as container platforms hand over secrets, without the end of its line."""
+    file = tmp_path / "keys"
+    file.write_text("new,old\n")
+    without = {name: value for name, value in NEEDED.items() if name != "SB_TRANSFER_TICKET_KEYS"}
+    given = settings_of({**without, "SB_TRANSFER_TICKET_KEYS_FILE": str(file)})
+    assert [key.get_secret_value() for key in given.ticket_keys] == ["new", "old"]
+
+
+def test_a_setting_that_is_given_twice_or_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
+    """Refuses a file beside a value, and one that is not there, without repeating what either holds."""
+    file = tmp_path / "url"
+    file.write_text("smtp://secret@host")
+    with pytest.raises(Misconfigured, match="SB_TRANSFER_SMTP_URL and SB_TRANSFER_SMTP_URL_FILE") as refused:
+        settings(SMTP_URL_FILE=str(file))
+    assert "secret" not in str(refused.value)
+    with pytest.raises(Misconfigured, match=r"SB_TRANSFER_RUNBOOK_URL_FILE names .*/missing"):
+        settings(RUNBOOK_URL_FILE=str(tmp_path / "missing"))
+
+
+def test_a_program_asks_for_the_secrets_that_it_needs() -> None:
+    """Starts a codec server without mail and signing keys, and nothing without what it uses."""
+    codec = {"SB_TRANSFER_DATABASE_URL": "postgresql://x", "SB_TRANSFER_PAYLOAD_KEYS": "c"}
+    given = settings_of(codec, needs=("payload_keys",))
+    assert (given.ticket_keys, given.certificate_keys, given.smtp_url.get_secret_value()) == ((), (), "")
+    with pytest.raises(Misconfigured) as refused:
+        settings_of(codec)
+    for missing in ("SMTP_URL", "TICKET_KEYS", "CERTIFICATE_KEYS"):
+        assert f"SB_TRANSFER_{missing}: Field required" in str(refused.value)
+    with pytest.raises(Misconfigured, match="SB_TRANSFER_DATABASE_URL: Field required"):
+        settings_of({**NEEDED, "SB_TRANSFER_DATABASE_URL": ""})
+
+
+def test_a_setting_of_this_process_does_not_leak_into_those_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Takes what the given variables say and nothing else: half of one system and half of another lose transfers."""
+    monkeypatch.setenv("SB_TRANSFER_BASE_DOMAIN", "elsewhere.example")
+    assert settings().base_domain == "sb.example"

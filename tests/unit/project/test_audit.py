@@ -1,5 +1,8 @@
 """What the audit of the dependencies makes of what a list of vulnerabilities says."""
 
+import pytest
+
+from tests.tools import audit
 from tests.tools.audit import Findings
 
 SKIPPED = {"name": "rich", "skip_reason": "Dependency not found on PyPI"}
@@ -18,10 +21,33 @@ def test_a_known_vulnerability_fails_the_check() -> None:
     assert "jinja2 3.1.2: CVE-2024-1, repaired in 3.1.3" in words
 
 
-def test_an_audit_that_was_not_made_says_so() -> None:
-    """A list that knows none of the packages would look like a clean bill."""
-    code, words = Findings.of({"dependencies": [SKIPPED]}).verdict()
-    assert (code, "COULD NOT BE MADE" in words) == (0, True)
+@pytest.mark.parametrize("found", [Findings(), Findings.of({"dependencies": [SKIPPED]})])
+def test_an_audit_that_reached_no_list_fails_and_says_so(found: Findings) -> None:
+    """Fails when no list answered, or one that knows none of the packages: it would look like a clean bill."""
+    code, words = found.verdict()
+    assert code == 2
+    assert "COULD NOT BE MADE" in words
+    assert "nothing was looked at" in words
+
+
+def test_the_program_fails_when_no_list_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ends with an exit code that stops a build, after every list was asked."""
+    asked: list[str] = []
+
+    def ask_nobody(service: str) -> Findings:
+        asked.append(service)
+        return Findings()
+
+    monkeypatch.setattr(audit, "ask", ask_nobody)
+    assert audit.main([]) == 2
+    assert asked == [*audit._SERVICES]
+    assert audit.main(["--if-possible"]) == 0
+
+
+def test_a_known_vulnerability_fails_wherever_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stops a build also where the audit may be left out."""
+    monkeypatch.setattr(audit, "ask", lambda _: Findings.of({"dependencies": [VULNERABLE]}))
+    assert audit.main(["--if-possible"]) == 1
 
 
 def test_what_was_left_out_is_named() -> None:
