@@ -65,6 +65,7 @@ class MailCatcher:
         security: Security = "none",
         tls: ssl.SSLContext | None = None,
         login: tuple[str, str] | None = None,
+        smtputf8: bool = True,
     ) -> None:
         """Prepare a server.
 
@@ -75,6 +76,7 @@ class MailCatcher:
             security: `starttls` refuses mail until the connection is encrypted, `tls` is encrypted from the first byte.
             tls: The server's certificate; needed unless `security` is `none`.
             login: User and password without which nothing is accepted.
+            smtputf8: Whether addresses may have letters beyond ASCII (RFC 6531).
         """
         if (tls is None) != (security == "none"):
             raise ValueError("a certificate goes with security starttls or tls, and only with those")
@@ -86,6 +88,7 @@ class MailCatcher:
         self._security = security
         self._tls = tls
         self._login = login
+        self._smtputf8 = smtputf8
         self._server: asyncio.Server | None = None
 
     @property
@@ -124,7 +127,7 @@ class MailCatcher:
         return SMTP(
             self,
             hostname="mail.localhost",
-            enable_SMTPUTF8=True,
+            enable_SMTPUTF8=self._smtputf8,
             tls_context=self._tls if self._security == "starttls" else None,
             require_starttls=self._security == "starttls",
             authenticator=self._authenticate,

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from adapters.mail.messages import MailFacts, MailRenderer, Recipient, merged, read_facts, recipients_of
-from adapters.mail.smtp import Attachment, MailServerAway, OutgoingMail, SmtpClient
+from adapters.mail.smtp import Attachment, MailRefusedToUs, MailServerAway, OutgoingMail, SmtpClient
 from adapters.observability.metrics import UNMEASURED, Meters
 from adapters.postgres.connection import Connection, Pool, translated_errors
 from adapters.postgres.shards import Cells
@@ -117,7 +117,8 @@ class PostgresMailer:
                 await connection.execute(_SQL["mark_failed"], *key, error.english, _ACTOR)
                 problems.append(_problem(order, mail, error.english))
             except MailDelayed as error:
-                self._meters.mail_attempts.add(1, {"outcome": "delayed"})
+                refused = isinstance(error, MailRefusedToUs)  # an alert: nothing gets better by waiting
+                self._meters.mail_attempts.add(1, {"outcome": "refused" if refused else "delayed"})
                 await connection.execute(_SQL["mark_delayed"], *key, error.english)
                 if isinstance(error, MailServerAway):
                     # The others would only wait for the same server's timeout.

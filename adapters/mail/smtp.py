@@ -12,7 +12,7 @@ from email.header import Header
 from email.headerregistry import Address, HeaderRegistry, UniqueUnstructuredHeader
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
-from email.policy import Policy
+from email.policy import EmailPolicy, Policy
 from email.utils import format_datetime, localtime, parseaddr
 from ipaddress import ip_address
 from typing import Any
@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 import aiosmtplib
 from pydantic import SecretStr
 
+from adapters.mail.addresses import AddressUnusable, EnvelopeAddress, envelope_address
 from domain.errors import LoginEmailInvalid, MailDelayed, MailRejected, Misconfigured
 from domain.naming import checked_email
 
@@ -28,8 +29,13 @@ _PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 _REPLY_TIMEOUT_SECONDS = 20.0
 # A server that answers every command just in time must not hold a worker for ever.
 _MAIL_TIMEOUT_SECONDS = 60.0
+_QUESTION_TIMEOUT_SECONDS = 3.0
 # RFC 4954: authentication required, too weak, refused, encryption needed. Our login is at fault, not the recipient.
 _LOGIN_CODES = frozenset({530, 534, 535, 538})
+# RFC 3463, at the start of a reply: class, subject and detail.
+_ENHANCED = re.compile(r"5\.(?P<subject>[1-7])\.\d{1,3}(?!\d)")
+_ABOUT_NON_ASCII = ("5.6.7", "5.6.9")  # RFC 6531: this recipient cannot be given an address beyond ASCII
+_MAILBOX_CODES = (550, 551, 552, 553)  # RFC 5321, 4.2.3: unavailable, not local, full, not allowed
 _URL_FORMS = (
     "SB_TRANSFER_SMTP_URL must be smtp://host:port (no encryption), smtp+starttls://user:password@host:port or "
     "smtps://user:password@host:port, with special characters in the login percent-encoded"
@@ -53,13 +59,17 @@ class _Subject(UniqueUnstructuredHeader):
         return f"Subject: {encoded}{policy.linesep}"
 
 
-def _policy() -> Policy:
+def _policy() -> "EmailPolicy[EmailMessage]":
     registry = HeaderRegistry()
     registry.map_to_type("subject", _Subject)  # type: ignore[arg-type] # mixed into BaseHeader by the registry
     return SMTP_POLICY.clone(header_factory=registry)
 
 
 _POLICY = _policy()
+
+
+class MailRefusedToUs(MailDelayed):
+    """The mail server refuses this for a reason that lies with us. Correct what it objects to; it is tried again."""
 
 
 class MailServerAway(MailDelayed):
@@ -132,9 +142,9 @@ class SmtpClient:
             MailRejected: The recipient is not one plain address.
         """
         recipient = _checked_recipient(mail.recipient)
-        message = EmailMessage(policy=_POLICY)
+        message = EmailMessage(policy=_POLICY.clone(utf8=True) if recipient.needs_smtputf8 else _POLICY)
         message["From"] = self._sender
-        message["To"] = Address(addr_spec=recipient)
+        message["To"] = Address(username=recipient.mailbox, domain=recipient.domain)
         message["Subject"] = mail.subject
         message["Date"] = format_datetime(localtime())
         message["Message-ID"] = mail.message_id
@@ -152,15 +162,47 @@ class SmtpClient:
         """Hand a mail to the server; returning means that the server has taken it.
 
         Raises:
-            MailRejected: The server refuses this mail for good, or the address is none.
+            MailRejected: The server refuses this address for good, or it is none.
+            MailRefusedToUs: (a MailDelayed) The server refuses what we send or how, whoever it is for.
             MailDelayed: The server asks to try later.
             MailServerAway: (a MailDelayed) No server, no connection, no login: other mail would fare no better.
         """
         message = self.compose(mail)
+        recipient = _checked_recipient(mail.recipient)
+        client = await self._client()
+        connected = False
+        try:
+            async with asyncio.timeout(_MAIL_TIMEOUT_SECONDS):
+                await client.connect()
+                connected = True
+                await client.send_message(message, sender=self._sender.addr_spec, recipients=[str(recipient)])
+        except (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError) as error:
+            raise self._meaning_of(error, connected=connected) from None  # the cause may quote what was sent
+        else:
+            # The mail is accepted; a server that says goodbye badly must not make us send it again.
+            with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
+                await client.quit(timeout=2)
+        finally:
+            client.close()
+
+    async def takes_smtputf8(self) -> bool:
+        """Tell whether the server can be given a mailbox with letters beyond ASCII; false when it is away."""
+        client = await self._client()
+        try:
+            async with asyncio.timeout(_QUESTION_TIMEOUT_SECONDS):
+                await client.connect()
+                await client.ehlo()
+                return client.supports_extension("smtputf8")
+        except (aiosmtplib.SMTPException, OSError, TimeoutError):
+            return False
+        finally:
+            client.close()
+
+    async def _client(self) -> aiosmtplib.SMTP:
         if self._client_name is None:
             self._client_name = await asyncio.to_thread(socket.getfqdn)
         server = self._server
-        client = aiosmtplib.SMTP(
+        return aiosmtplib.SMTP(
             hostname=server.host,
             port=server.port,
             use_tls=server.scheme == "smtps",
@@ -171,22 +213,6 @@ class SmtpClient:
             local_hostname=self._client_name,
             timeout=_REPLY_TIMEOUT_SECONDS,
         )
-        connected = False
-        try:
-            async with asyncio.timeout(_MAIL_TIMEOUT_SECONDS):
-                await client.connect()
-                connected = True
-                await client.send_message(
-                    message, sender=self._sender.addr_spec, recipients=[_checked_recipient(mail.recipient)]
-                )
-        except (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError) as error:
-            raise self._meaning_of(error, connected=connected) from None  # the cause may quote what was sent
-        else:
-            # The mail is accepted; a server that says goodbye badly must not make us send it again.
-            with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
-                await client.quit(timeout=2)
-        finally:
-            client.close()
 
     def _meaning_of(self, error: Exception, *, connected: bool) -> MailRejected | MailDelayed:
         """Return what an error means; before the connection stands, none is about the recipient."""
@@ -194,9 +220,14 @@ class SmtpClient:
             case aiosmtplib.SMTPException() if not connected:
                 pass
             case aiosmtplib.SMTPRecipientsRefused(recipients=[first, *_]):
-                return _verdict(first.code, first.message)
+                return _verdict(first.code, first.message, at_recipient=True)
             case aiosmtplib.SMTPResponseException() if not self._is_about_us(error):
-                return _verdict(error.code, error.message)
+                return _verdict(error.code, error.message, at_recipient=False)
+            case aiosmtplib.SMTPNotSupported():
+                return MailRejected(
+                    "This address has letters that our mail server cannot pass on: it offers no SMTPUTF8. "
+                    "Give an address without them, and send it again."
+                )
             case ValueError() if not isinstance(error, OSError):
                 return MailRejected(f"The mail cannot be sent as it is ({type(error).__name__}). Correct the address.")
         where = f"{self._server.host}:{self._server.port}"
@@ -228,13 +259,30 @@ def _trouble(error: Exception) -> str:
     return f"cannot be used now: {_one_line(error)}"
 
 
-def _verdict(code: int, reply: str) -> MailRejected | MailDelayed:
+def _verdict(code: int, reply: str, *, at_recipient: bool) -> MailRejected | MailDelayed:
     said = f"{code} {_one_line(reply)}".strip()
     if code == 421:  # noqa: PLR2004 - RFC 5321, 4.2.1: service not available, closing transmission channel
         return MailServerAway(f"The mail server is closing: {said}. Tried again by itself.")
-    if 500 <= code <= 599:  # noqa: PLR2004 - RFC 5321, 4.2.1: permanent
-        return MailRejected(f"The mail server refuses this mail: {said}. Correct the address and send it again.")
-    return MailDelayed(f"The mail server does not take this mail yet: {said}. Tried again by itself.")
+    if not 500 <= code <= 599:  # noqa: PLR2004 - RFC 5321, 4.2.1: permanent
+        return MailDelayed(f"The mail server does not take this mail yet: {said}. Tried again by itself.")
+    if _is_about_the_address(code, reply, at_recipient=at_recipient):
+        return MailRejected(f"The mail server refuses this address: {said}. Correct it and send the mail again.")
+    return MailRefusedToUs(
+        f"The mail server refuses what we send, whoever it is for: {said}. Correct what it objects to; "
+        "tried again by itself."
+    )
+
+
+def _is_about_the_address(code: int, reply: str, *, at_recipient: bool) -> bool:
+    """Tell whether a permanent refusal says something of the recipient's address, and not of us or of what we send.
+
+    RFC 3463: the second number of an enhanced code names the subject. Addressing (1), mailbox (2) and routing (4) are
+    the address's; mail system (3), protocol (5), content (6) and policy (7) are not. Without one only a mailbox that is
+    refused at its own command is: what comes after the content may be about anything.
+    """
+    if enhanced := _ENHANCED.match(reply.strip()):
+        return enhanced["subject"] in "124" or enhanced[0] in _ABOUT_NON_ASCII
+    return at_recipient and code in _MAILBOX_CODES
 
 
 def _one_line(said: object) -> str:
@@ -243,14 +291,10 @@ def _one_line(said: object) -> str:
     return " ".join(printable.split())[:300] or type(said).__name__
 
 
-def _checked_recipient(address: str) -> str:
-    """Return an address that can be written on an envelope; a domain with other letters in its encoded form."""
-    local, at, domain = address.strip().rpartition("@")
-    with suppress(UnicodeError):
-        domain = domain if domain.isascii() else domain.encode("idna").decode("ascii")
+def _checked_recipient(address: str) -> EnvelopeAddress:
     try:
-        return checked_email(f"{local}{at}{domain}")
-    except LoginEmailInvalid:
+        return envelope_address(address)
+    except AddressUnusable:
         raise MailRejected("This is not a usable e-mail address. Correct the address and send it again.") from None
 
 

@@ -16,7 +16,7 @@ COMPENSATIONS = frozenset(
     {step.compensation.activity for step in STEPS if step.compensation}
     | {ActivityName.BEGIN_UNDO, ActivityName.FINISH_UNDO}
 )
-MAIL_OUTCOMES = ("sent", "delayed", "failed")
+MAIL_OUTCOMES = ("sent", "delayed", "refused", "failed")
 
 
 class Meters:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from adapters.mail import smtp as mail_module
-from adapters.mail.smtp import MailServerAway, OutgoingMail, SmtpClient
+from adapters.mail.smtp import MailRefusedToUs, MailServerAway, OutgoingMail, SmtpClient
 from devstack.certificates import Certificates, make_certificates
 from devstack.mail import MailCatcher
 from devstack.ports import free_port
@@ -137,6 +137,49 @@ async def test_a_refusal_means_what_its_code_means(
         assert catcher.mails() == []
 
 
+@pytest.mark.parametrize(
+    ("moment", "answer"),
+    [
+        *(("recipient", "504 Command parameter not implemented"), ("content", "504 5.5.4 Not implemented")),
+        *(("recipient", "550 5.7.1 Relaying denied"), ("content", "550 5.7.1 Message rejected due to SPF")),
+        *(("recipient", "554 5.7.1 Client host blocked"), ("content", "554 5.7.26 Unauthenticated mail")),
+        *(("recipient", "501 5.5.4 Syntax"), ("recipient", "503 5.5.1 Bad sequence"), ("recipient", "555 Parameters")),
+        *(("content", "552 5.3.4 Too big"), ("content", "554 5.6.0 Content"), ("content", "554 Transaction failed")),
+        *(("recipient", "550 5.3.0 Mail system"), ("content", "550 Looks like spam"), ("recipient", "554 No thanks")),
+    ],
+)
+async def test_a_refusal_of_us_is_tried_again_and_no_address_is_marked_as_bad(
+    tmp_path: Path, moment: str, answer: str
+) -> None:
+    """A policy or a server that does not know our command is about us; every customer's address would go bad."""
+    async with MailCatcher(tmp_path) as catcher:
+        if moment == "recipient":
+            catcher.answers[_MAIL.recipient] = answer
+        else:
+            catcher.answer_to_data = answer
+        with pytest.raises(MailRefusedToUs, match="refuses what we send"):
+            await _mailer(catcher.url).send(_MAIL)
+
+
+@pytest.mark.parametrize(
+    ("moment", "answer"),
+    [
+        *(("recipient", "550 No such user"), ("recipient", "551 5.1.6 Moved"), ("recipient", "552 5.2.2 Full")),
+        *(("recipient", "550 5.4.1 No route"), ("content", "550 5.1.1 No such user"), ("content", "552 5.2.2 Full")),
+        ("recipient", "553 5.6.7 Non-ASCII addresses not permitted"),
+    ],
+)
+async def test_a_refusal_of_an_address_is_for_good(tmp_path: Path, moment: str, answer: str) -> None:
+    """What names the address, the mailbox or its route is not mended by trying again."""
+    async with MailCatcher(tmp_path) as catcher:
+        if moment == "recipient":
+            catcher.answers[_MAIL.recipient] = answer
+        else:
+            catcher.answer_to_data = answer
+        with pytest.raises(MailRejected, match="refuses this address"):
+            await _mailer(catcher.url).send(_MAIL)
+
+
 async def test_a_server_that_is_not_there_is_tried_again() -> None:
     """Maintenance of the mail server must read as "later", with the server's place in it."""
     port = free_port()
@@ -208,7 +251,8 @@ async def test_a_connection_that_breaks_before_the_acceptance_is_tried_again() -
     [
         *("", "jan", "jan@", "@bedrijf.example", "jan@bedrijf", "a@b.example, c@d.example", "Jan <jan@b.example>"),
         *("jan@b.example\r\nBcc: dief@c.example", "jan@b.example\nRCPT TO:<dief@c.example>", "jan piet@b.example"),
-        *('"jan piet"@b.example', "jän@b.example", "jan@[127.0.0.1]", "jan@b..example", "jan\0@b.example"),
+        *('"jan piet"@b.example', "jan@[127.0.0.1]", "jan@b..example", "jan\0@b.example", ".jan@b.example"),
+        *("jan\u202e@b.example", "jan@ex\u2024ample..nl", "jan@💩.example", "jan@xn--a.example", "jan@a_b.example"),
     ],
 )
 def test_only_one_plain_address_is_written_to(address: str) -> None:
@@ -217,9 +261,44 @@ def test_only_one_plain_address_is_written_to(address: str) -> None:
         _mailer("smtp://localhost").compose(_with(recipient=address))
 
 
-def test_a_domain_with_accents_is_written_in_its_encoded_form() -> None:
-    """A customer with such a domain must be reached by servers that know ASCII only."""
-    assert _mailer("smtp://localhost").compose(_with(recipient="info@café.example"))["To"] == "info@xn--caf-dma.example"
+@pytest.mark.parametrize(
+    ("address", "written"),
+    [
+        ("info@café.example", "info@xn--caf-dma.example"),
+        ("info@straße.example", "info@xn--strae-oqa.example"),  # not strasse.example, which is a stranger's
+        ("info@faß.de", "info@xn--fa-hia.de"),
+        ("info@βόλος.example", "info@xn--nxasmm1c.example"),
+        ("info@bücher。example", "info@xn--bcher-kva.example"),
+        ("Info@Bedrijf.Example", "Info@Bedrijf.Example"),
+        ("info@xn--strae-oqa.example", "info@xn--strae-oqa.example"),
+    ],
+)
+async def test_mail_for_a_domain_with_other_letters_goes_to_that_domain_and_to_no_strangers(
+    tmp_path: Path, address: str, written: str
+) -> None:
+    """Encodes a domain by IDNA 2008, without the older rules that make another domain of it."""
+    async with MailCatcher(tmp_path, smtputf8=False) as catcher:
+        await _mailer(catcher.url).send(_with(recipient=address))
+        (got,) = catcher.mails()
+    assert (got["Delivered-To"], got["To"]) == (written, written)
+
+
+async def test_a_mailbox_with_other_letters_is_reached_where_the_server_offers_it(tmp_path: Path) -> None:
+    """Uses SMTPUTF8 when it is offered, and tells what to do when it is not; other mail goes on."""
+    mail = _with(recipient="jän@straße.example")
+    async with MailCatcher(tmp_path / "new") as catcher:
+        assert await _mailer(catcher.url).takes_smtputf8()
+        await _mailer(catcher.url).send(mail)
+        (got,) = catcher.mails()
+        assert got["Subject"] == _MAIL.subject
+        (raw,) = (tmp_path / "new").glob("*.eml")
+        assert "To: jän@xn--strae-oqa.example" in raw.read_text()
+    async with MailCatcher(tmp_path / "old", smtputf8=False) as catcher:
+        assert not await _mailer(catcher.url).takes_smtputf8()
+        with pytest.raises(MailRejected, match="offers no SMTPUTF8"):
+            await _mailer(catcher.url).send(mail)
+        await _mailer(catcher.url).send(_MAIL)
+    assert not await _mailer(f"smtp://127.0.0.1:{free_port()}").takes_smtputf8()
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
