@@ -44,6 +44,14 @@ def envelope_address(given: str) -> EnvelopeAddress:
     return EnvelopeAddress(_checked_mailbox(mailbox), _encoded_domain(domain))
 
 
+def address_key(given: str) -> str:
+    """Return what two spellings of one address have in common; case counts in neither half, as mail servers have it."""
+    try:
+        return str(envelope_address(given)).lower()
+    except AddressUnusable:
+        return given.strip().lower()
+
+
 def _checked_mailbox(mailbox: str) -> str:
     dots = mailbox.startswith(".") or mailbox.endswith(".") or ".." in mailbox
     if not mailbox or dots or len(mailbox.encode("utf-8", "replace")) > _MAILBOX_OCTETS:

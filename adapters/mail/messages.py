@@ -15,6 +15,7 @@ import asyncpg
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict
 
+from adapters.mail.addresses import address_key
 from adapters.mail.formatting import Formatter
 from adapters.postgres.connection import Connection, transaction
 from adapters.postgres.shards import Cells
@@ -228,8 +229,9 @@ def merged(recipients: list[Recipient]) -> list[Recipient]:
         address = recipient.address.strip()
         if not address:
             continue
-        first = by_address.get(address.casefold())
-        by_address[address.casefold()] = Recipient(
+        key = address_key(address)
+        first = by_address.get(key)
+        by_address[key] = Recipient(
             address=first.address if first else address,
             language=first.language if first else recipient.language,
             old_side=recipient.old_side or (first is not None and first.old_side),

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
+from adapters.mail.addresses import address_key
 from adapters.mail.messages import MailFacts, MailRenderer, Recipient, merged, read_facts, recipients_of
 from adapters.mail.smtp import Attachment, MailRefusedToUs, MailServerAway, OutgoingMail, SmtpClient
 from adapters.observability.metrics import UNMEASURED, Meters
@@ -140,7 +141,7 @@ class PostgresMailer:
         which = order.kind if order.occurrence == 1 else f"{order.kind} {order.occurrence}"
         return OutgoingMail(
             recipient=recipient.address,
-            message_id=self._mailer.message_id(str(order.transfer_id), which, recipient.address.casefold()),
+            message_id=self._mailer.message_id(str(order.transfer_id), which, address_key(recipient.address)),
             language=recipient.language,
             subject=letter.subject,
             text=letter.text,
@@ -153,17 +154,17 @@ class PostgresMailer:
         theirs = recipients_of(facts, order.kind)
         if order.kind is MailKind.UNDONE:
             theirs = _had_something(known, theirs)
-        spelled = {row["recipient"].casefold(): row["recipient"] for row in known if row["kind"] == order.kind}
-        theirs = [replace(each, address=spelled.get(each.address.casefold(), each.address)) for each in theirs]
+        spelled = {address_key(row["recipient"]): row["recipient"] for row in known if row["kind"] == order.kind}
+        theirs = [replace(each, address=spelled.get(address_key(each.address), each.address)) for each in theirs]
         if order.only_to is None:
             return theirs
         wanted = " ".join(order.only_to.replace("\0", " ").split())  # what is no address is refused, and noted, as one
         for each in theirs:
-            if each.address.casefold() == wanted.casefold():
+            if address_key(each.address) == address_key(wanted):
                 return [each]
         # Somebody else is to read what the first recipient reads.
         like = theirs[0] if theirs else Recipient(wanted, Language.DUTCH, old_side=True, new_side=True)
-        return [replace(like, address=spelled.get(wanted.casefold(), wanted), full_name="")]
+        return [replace(like, address=spelled.get(address_key(wanted), wanted), full_name="")]
 
 
 async def _attachments(connection: Connection, facts: MailFacts, order: SendMail) -> tuple[Attachment, ...]:
@@ -189,13 +190,13 @@ def _check_moment(facts: MailFacts, kind: MailKind) -> None:
 
 def _had_something(known: list[asyncpg.Record], theirs: list[Recipient]) -> list[Recipient]:
     """Return everybody who got an earlier mail of this transfer, or may have: no answer to the attempt is known."""
-    parties = {each.address.casefold(): each for each in theirs}
+    parties = {address_key(each.address): each for each in theirs}
     found = []
     for row in known:
         unanswered = row["status"] == "pending" and row["attempts"] > 0 and row["problem"] is None
         if row["kind"] == MailKind.UNDONE or not (row["status"] == "sent" or unanswered):
             continue
-        party = parties.get(row["recipient"].casefold())
+        party = parties.get(address_key(row["recipient"]))
         to_old = row["kind"] in (MailKind.TICKET_ISSUED, MailKind.TICKET_REMINDER)
         to_new = row["kind"] in (MailKind.READY, MailKind.RELEASE_REMINDER)
         found.append(

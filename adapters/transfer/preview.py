@@ -1,9 +1,12 @@
 """Tells what a move will do before it does anything: the manual's "Let op", with this customer's own figures."""
 
+from collections.abc import Iterable
 from uuid import UUID
 
 import asyncpg
 
+from adapters.mail.addresses import AddressUnusable, envelope_address
+from adapters.mail.smtp import SmtpClient
 from adapters.postgres.connection import Connection, Pool, transaction
 from adapters.postgres.shards import Cells
 from adapters.postgres.statements import load
@@ -29,10 +32,11 @@ _SQL = load(__name__) | load("adapters.transfer.uploads")
 class PostgresPreviewReader:
     """Reads an environment; changes nothing."""
 
-    def __init__(self, pool: Pool, *, cells: Cells | None = None) -> None:
-        """Take a pool that is connected as sb_owner, and other cells' pools."""
+    def __init__(self, pool: Pool, *, cells: Cells | None = None, mail: SmtpClient | None = None) -> None:
+        """Take a pool that is connected as sb_owner, other cells' pools, and the mail server that news goes through."""
         self._pool = pool
         self._cells = cells or Cells(pool)
+        self._mail = mail
 
     async def preview(self, environment_id: UUID) -> m.Preview:
         """Return what a move of this environment will carry, lose and leave to be done.
@@ -44,7 +48,22 @@ class PostgresPreviewReader:
             environment = await _known(connection, environment_id)
             licence = await one(connection, _SQL["licence_of"], environment_id)
             async with self._cells.together(connection, environment["cell"], environment["cell"]) as (there, _):
-                return await _preview(there, environment, licence)
+                found, odd = await _preview(there, environment, licence)
+        return found.model_copy(update={"unreachable": await self._unreachable(odd)})
+
+    async def _unreachable(self, addresses: Iterable[str]) -> list[m.UnreachableAddress]:
+        """Return those of some addresses that no mail reaches; ask the mail server only where that depends on it."""
+        found, beyond_ascii = [], []
+        for address in addresses:
+            try:
+                if envelope_address(address).needs_smtputf8:
+                    beyond_ascii.append(address)
+            except AddressUnusable:
+                found.append(m.UnreachableAddress(address=address, why="It is no e-mail address. Correct it."))
+        if beyond_ascii and not (self._mail is not None and await self._mail.takes_smtputf8()):
+            why = "Our mail server passes on no letters beyond ASCII before the @. Give another address."
+            found += [m.UnreachableAddress(address=address, why=why) for address in beyond_ascii]
+        return found
 
     async def refusal(self, environment_id: UUID, *, for_licence: str | None = None) -> None:
         """Raise what a freeze would raise now, changing nothing; return when it would begin.
@@ -69,8 +88,10 @@ class PostgresPreviewReader:
                 await refuse_obstacles(there, environment["schema_name"])
 
 
-async def _preview(there: Connection, environment: asyncpg.Record, licence: asyncpg.Record) -> m.Preview:
-    """Look into an environment, in the database that it lives in."""
+async def _preview(
+    there: Connection, environment: asyncpg.Record, licence: asyncpg.Record
+) -> tuple[m.Preview, list[str]]:
+    """Look into an environment, in the database that it lives in; return addresses that may be none, too."""
     schema_name = environment["schema_name"]
     size = await one(there, _SQL["size_of_schema"], schema_name)
     obstacles = await inspect_schema(there, schema_name)
@@ -91,8 +112,9 @@ async def _preview(there: Connection, environment: asyncpg.Record, licence: asyn
         rows_estimate=size["rows_estimate"],
         bytes_total=size["bytes_total"],
     )
+    odd = [licence["contact_email"], *await _column(there, "odd_addresses")]
     await leave_schema(there)
-    return found
+    return found, odd
 
 
 async def _require_target(connection: Connection, environment: asyncpg.Record, for_licence: str) -> None:

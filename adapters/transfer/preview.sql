@@ -1,6 +1,6 @@
 -- name: licence_of
 -- Who holds the licence that an environment hangs under.
-select l.holder_name, l.kind from control.licence l
+select l.holder_name, l.kind, l.contact_email from control.licence l
 join control.environment e using (licence_number) where e.environment_id = $1
 
 -- name: administrations
@@ -27,6 +27,12 @@ order by a.name, b.bank, b.iban
 -- name: linked_users
 -- Users whose telephone is linked now.
 select email from app_user where mobile_link_status = 'linked' order by lower(email)
+
+-- name: odd_addresses
+-- The first users' addresses that are not plain ASCII ones: some of them no mail reaches.
+select email from app_user
+where email !~ '^[A-Za-z0-9.!#$%&''*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9-]+[.])+[A-Za-z]{2,63}$'
+order by lower(email) limit 100
 
 -- name: size_of_schema
 -- Tables, rows as the server estimates them, and bytes with their indexes. A parent's rows are in its partitions.

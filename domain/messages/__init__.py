@@ -35,7 +35,7 @@ from domain.messages.freeze_release import (
     UnfreezeEnvironment,
 )
 from domain.messages.mail import MailSent, SendMail
-from domain.messages.preview import BankToReactivate, Obstacle, Preview, QuoteLost
+from domain.messages.preview import BankToReactivate, Obstacle, Preview, QuoteLost, UnreachableAddress
 from domain.messages.scheduling import PostponeStart, RescheduleStart, StartPlanned
 from domain.messages.status import CloneProgress, MailProblem, StepSeen, StepStatus, TransferRecord, TransferStatus
 from domain.messages.steps import StepTaken, TakeStep
@@ -138,6 +138,7 @@ __all__ = [
     "TransferStatus",
     "UnchangedChecked",
     "UnfreezeEnvironment",
+    "UnreachableAddress",
     "Upload",
     "UploadAccepted",
     "Verification",

@@ -33,6 +33,13 @@ class Obstacle(Message):
     why: str = Field(description="the reason, ending in what to do")
 
 
+class UnreachableAddress(Message):
+    """An address that news of the move, or an invitation afterwards, cannot be sent to."""
+
+    address: str
+    why: str = Field(description="the reason, ending in what to do")
+
+
 class Preview(Message):
     """What a move will do, told before anything happens."""
 
@@ -45,6 +52,7 @@ class Preview(Message):
     banks_carried: list[BankToReactivate] = Field(description="Rabobank connections, which come along active")
     banks_to_reactivate: list[BankToReactivate]
     users_to_relink: list[str]
+    unreachable: list[UnreachableAddress] = Field(default=[], description="the first hundred")
     obstacles: list[Obstacle]
     tables: int
     rows_estimate: int

@@ -202,6 +202,7 @@ def preview(found: m.Preview) -> RenderableType:
     row("Banks to activate again", map(_bank, found.banks_to_reactivate), "none", "yellow")
     row("Apps to activate again", found.app_connections, "none", "yellow")
     row("Users to link again", found.users_to_relink, "none", "yellow")
+    row("Cannot be mailed", (f"{one.address}: {one.why}" for one in found.unreachable), "nobody", "yellow")
     row(
         "Cannot be carried",
         (f"{one.what}: {one.why}" for one in found.obstacles),

@@ -7,6 +7,7 @@ from temporalio.client import Interceptor
 from temporalio.runtime import Runtime
 
 from adapters.crypto.payload_codec import encrypting
+from adapters.mail.smtp import SmtpClient
 from adapters.postgres.database import database
 from adapters.postgres.shards import open_cells
 from adapters.settings import Settings, settings_of
@@ -58,7 +59,7 @@ async def connect(
                 runtime=runtime,
             ),
             register=PostgresRegister(reading),
-            previews=PostgresPreviewReader(pool, cells=cells),
+            previews=PostgresPreviewReader(pool, cells=cells, mail=SmtpClient(settings.smtp_url, settings.mail_from)),
             tickets=PostgresTicketOffice(pool, seal, settings.ticket_ttl),
             seal=seal,
             comparer=Comparer(cells, PostgresVerifier(pool, parallelism=settings.clone_parallelism, cells=cells)),

@@ -2,9 +2,14 @@
 
 import uuid
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from adapters.mail.smtp import SmtpClient
+from adapters.transfer.preview import PostgresPreviewReader
+from devstack.mail import MailCatcher
 from domain.errors import AlreadyInTransfer, CannotBeCarried, EnvironmentNotActive, EnvironmentUnknown
 from domain.messages import QuoteLost
 from domain.vocabulary import LicenceKind
@@ -33,6 +38,23 @@ async def test_a_preview_tells_what_is_lost_and_what_is_to_be_done(services: Ser
     assert found.bytes_total > 0
     assert await services.status_of(move.environment_id) == "active"
     assert await services.pool.fetchval("select count(*) from control.transfer") == 0
+
+
+async def test_a_preview_tells_whom_no_mail_will_reach(services: Services, tmp_path: Path) -> None:
+    """Somebody whose invitation cannot be sent is known before the move, and not after it."""
+    move = await services.move()
+    await services.pool.execute(
+        f"insert into {move.schema}.app_user (email, full_name, role, invitation_status, mobile_link_status) "
+        "select email, email, 'reader', 'invited', 'needs_relink' "
+        "from unnest(array['jän@enyoi.example', 'info@straße.example', 'geen adres']) email"
+    )
+    async with MailCatcher(tmp_path, smtputf8=False) as catcher:
+        previews = PostgresPreviewReader(services.pool, mail=SmtpClient(SecretStr(catcher.url), "sb@sb.example"))
+        found = await previews.preview(move.environment_id)
+        assert [one.address for one in found.unreachable] == ["geen adres", "jän@enyoi.example"]
+    async with MailCatcher(tmp_path) as catcher:
+        previews = PostgresPreviewReader(services.pool, mail=SmtpClient(SecretStr(catcher.url), "sb@sb.example"))
+        assert [one.address for one in (await previews.preview(move.environment_id)).unreachable] == ["geen adres"]
 
 
 async def test_the_estimate_knows_rows_once_they_are_counted(services: Services) -> None:
