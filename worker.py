@@ -104,7 +104,7 @@ def build_workers(
         meters=meters,
         meanwhile=Prefetcher,
     )
-    mailer = SmtpClient(settings.smtp_url, settings.mail_from)
+    mailer = SmtpClient(settings.smtp_url, settings.mail_from, reply_to=settings.mail_reply_to)
     reservations = PostgresReservations(
         home, seal, base_domain=settings.base_domain, window=settings.window, cells=quick
     )
@@ -120,7 +120,11 @@ def build_workers(
         clone=CloneActivities(engine, verifier, log),
         certification=CertificationActivities(PostgresCertifier(heavy.home, verifier, signer, cells=heavy), log),
         target_setup=TargetSetupActivities(PostgresSuccessorDesk(home, cells=quick)),
-        mail=MailActivities(PostgresMailer(post.home, mailer, settings.zone, cells=post, meters=meters)),
+        mail=MailActivities(
+            PostgresMailer(
+                post.home, mailer, settings.zone, support=settings.support_contact, cells=post, meters=meters
+            )
+        ),
         event_log=EventLogActivities(log),
         reconcile=ReconcileActivities(
             NotedInspector(PostgresInspector(home, TemporalLiveness(client), verifier, cells=quick), home),

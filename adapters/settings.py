@@ -119,6 +119,8 @@ class Settings(BaseSettings):
         default=(), description="AES-256 keys that encrypt histories, newest first; older ones still decrypt"
     )
     mail_from: str = "SB <noreply@sb.example>"
+    mail_reply_to: str = Field(default="", description="who gets what people answer; the sender, if left out")
+    support_contact: str = Field(default="", description="shown in mails: an address, a url or a telephone number")
     base_domain: str = Field(default="sb.example", description="an environment lives at https://<host>.<base_domain>/")
     window_opens: time = time(22, 0)
     window_closes: time = Field(

@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict
 
-from adapters.mail.addresses import address_key
+from adapters.mail.addresses import AddressUnusable, address_key, envelope_address
 from adapters.mail.formatting import Formatter
 from adapters.postgres.connection import Connection, transaction
 from adapters.postgres.shards import Cells
@@ -39,6 +39,14 @@ from domain.vocabulary import (
 _SQL = load("adapters.mail.sender")
 _LINE_LENGTH = 74
 _LONGEST = 500
+_BREAK = "\N{ZERO WIDTH SPACE}"
+# Behind each of these a client might go on reading an address: a scheme's colon, a stop or an @ within a word, the
+# backslash of a server's name. The stops that name systems take for one are among them (UTS 46).
+_LINKED = re.compile(
+    r"(?<=[A-Za-z]):(?=\S)|(?<=www)[.]|(?<=[\w-])[.\u3002\uff0e\uff61](?=[^\W\d_]{2})|@(?=\w)|\\(?=\\)"
+)
+# A name or an abbreviation that ends in a full stop, at the end of a sentence.
+_TWO_STOPS = re.compile(r"(?<![.\s])\.((?:</[a-z]+>)*)\.(?!\.)")
 # A longer table would push the mail past what mailboxes show at once (about 100 kB): then one line per check.
 _MOST_CHECKS = 72
 
@@ -51,7 +59,17 @@ def _one_line(value: object) -> object:
     return " ".join(visible.split())[:_LONGEST]
 
 
+def unlinked(text: str) -> str:
+    """Return somebody's text so that no mail client makes a link of it: what looks like one is broken, unseen.
+
+    A name is chosen by a customer or by the other side, and a link in it would be sent in ours.
+    """
+    return _LINKED.sub(lambda found: found[0] + _BREAK, text)
+
+
 Line = Annotated[str, BeforeValidator(_one_line)]
+# What people chose or typed: names, numbers, reasons. Urls and mailbox addresses are this service's own.
+Typed = Annotated[str, BeforeValidator(_one_line), AfterValidator(unlinked)]
 
 
 class _Fact(BaseModel):
@@ -61,7 +79,7 @@ class _Fact(BaseModel):
 class EnvironmentFacts(_Fact):
     """An environment under its licence, as far as it is known."""
 
-    name: Line = ""
+    name: Typed = ""
     url: Line = ""
     mailbox_address: Line = ""
     schema_name: str = ""
@@ -69,7 +87,7 @@ class EnvironmentFacts(_Fact):
     status: EnvironmentStatus | None = None
     login_email: str = ""
     licence_number: Line = ""
-    holder_name: Line = ""
+    holder_name: Typed = ""
     kind: LicenceKind | None = None
     contact_email: str = ""
     language: Language = Language.DUTCH
@@ -80,7 +98,7 @@ class TransferFacts(_Fact):
     state: TransferState
     scenario: Scenario | None = None
     undo_reason: UndoReason | None = None
-    undo_detail: Line = ""
+    undo_detail: Typed = ""
     starts_at: AwareDatetime | None = None
     released_at: AwareDatetime | None = None
 
@@ -92,31 +110,39 @@ class TicketFacts(_Fact):
 
 
 class OpenQuote(_Fact):
-    administration: Line
-    number: Line
-    customer: Line
+    administration: Typed
+    number: Typed
+    customer: Typed
     amount: Decimal
 
 
 class User(_Fact):
     email: str
-    full_name: Line = ""
+    full_name: Typed = ""
     language: Language = Language.DUTCH
+
+    @property
+    def shown(self) -> str:
+        """Return the address to read: as it is when it is one, else as text."""
+        try:
+            return str(envelope_address(self.email))
+        except AddressUnusable:
+            return unlinked(str(_one_line(self.email)))
 
 
 class BankLine(_Fact):
-    administration: Line
-    bank: Line
-    iban: Line
+    administration: Typed
+    bank: Typed
+    iban: Typed
     status: ConnectionStatus
 
 
 class Contents(_Fact):
     """What an environment holds that a mail speaks of."""
 
-    administrations: list[Line] = []
+    administrations: list[Typed] = []
     quotes: list[OpenQuote] = []
-    apps: list[Line] = []
+    apps: list[Typed] = []
     users: list[User] = []
     connections: list[BankLine] = []
 
@@ -138,6 +164,10 @@ class MailFacts(_Fact):
     consequences: list[Consequence] | None = None
     contents: Contents = Contents()
     certificate_key: str = ""
+
+    def for_reader(self, *, new_side: bool) -> "MailFacts":
+        """Return what one reader may know: of the new environment the old side learns who holds it, and no more."""
+        return self if new_side else self.model_copy(update={"new": EnvironmentFacts(holder_name=self.new.holder_name)})
 
     def count_of(self, kind: str) -> int:
         """Return how many things a consequence touched, 0 when it is not known."""
@@ -247,13 +277,16 @@ class MailRenderer:
     A template says everything once, in calls of `p`, whose macros come as HTML (everything escaped) and as text.
     """
 
-    def __init__(self, zone: ZoneInfo) -> None:
+    def __init__(self, zone: ZoneInfo, *, support: str = "") -> None:
+        """Take the clock that mails speak of, and where whoever has a question is helped."""
         self._zone = zone
+        self._support = support
         self._html = _environment("html")
         self._text = _environment("text")
 
     def write(self, kind: MailKind, facts: MailFacts, recipient: Recipient) -> RenderedMail:
         """Return the letter for one recipient, in the recipient's language."""
+        facts = facts.for_reader(new_side=recipient.new_side)
         words = Formatter(recipient.language, self._zone)
         name = f"{recipient.language}/{kind}.jinja"
         values: dict[str, Any] = {
@@ -264,6 +297,7 @@ class MailRenderer:
             "old": facts.old,
             "new": facts.new,
             "to": recipient,
+            "support": self._support,
             "words": words,
             "comparison": _comparison(facts, words),
             "banks_to_activate": _banks_to_activate(facts, words),
@@ -272,7 +306,8 @@ class MailRenderer:
         template = self._text.get_template(name)
         subject = "".join(template.blocks["subject"](template.new_context(values)))
         text = re.sub(r"\n{3,}", "\n\n", template.render(values)).strip() + "\n"
-        return RenderedMail(" ".join(subject.split()), text, self._html.get_template(name).render(values))
+        html = self._html.get_template(name).render(values)
+        return RenderedMail(" ".join(subject.split()), *(_TWO_STOPS.sub(r".\1", part) for part in (text, html)))
 
 
 def _comparison(facts: MailFacts, words: Formatter) -> dict[str, Any] | None:
@@ -288,10 +323,10 @@ def _comparison(facts: MailFacts, words: Formatter) -> dict[str, Any] | None:
         "brief": brief,
         "rows": [
             {
-                "administration": _one_line(check.administration),
+                "administration": unlinked(str(_one_line(check.administration))),
                 "check": words.check(check.check),
-                "old": _one_line(check.old),
-                "new": _one_line(check.new),
+                "old": unlinked(str(_one_line(check.old))),
+                "new": unlinked(str(_one_line(check.new))),
                 "equal": check.equal,
             }
             for check in checks

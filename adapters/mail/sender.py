@@ -49,6 +49,7 @@ class PostgresMailer:
         mailer: SmtpClient,
         zone: ZoneInfo,
         *,
+        support: str = "",
         cells: Cells | None = None,
         meters: Meters = UNMEASURED,
     ) -> None:
@@ -58,13 +59,14 @@ class PostgresMailer:
             pool: Connections as sb_owner; a send keeps one while it runs.
             mailer: The way out.
             zone: The clock that mails speak of.
+            support: Where whoever has a question is helped: an address, a url or a number.
             cells: Where environments live that are not in the pool's database.
             meters: Count attempts.
         """
         self._pool = pool
         self._cells = cells or Cells(pool)
         self._mailer = mailer
-        self._writer = MailRenderer(zone)
+        self._writer = MailRenderer(zone, support=support)
         self._meters = meters
 
     async def send(self, order: SendMail) -> MailSent:

@@ -114,19 +114,23 @@ class SmtpClient:
     first byte. Certificates are checked.
     """
 
-    def __init__(self, url: SecretStr, mail_from: str, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, url: SecretStr, mail_from: str, *, reply_to: str = "", tls: ssl.SSLContext | None = None
+    ) -> None:
         """Read the configuration; nothing is connected yet.
 
         Args:
             url: See the class; the login is percent-decoded.
             mail_from: `Name <address>` or an address.
+            reply_to: Who gets what people answer, likewise; the sender, when left out.
             tls: Whom to trust; the system's certificate authorities when left out.
 
         Raises:
             Misconfigured: The url or the sender is unusable. The message holds neither.
         """
         self._server = _server_of(url)
-        self._sender = _sender_of(mail_from)
+        self._sender = _mailbox_of("SB_TRANSFER_MAIL_FROM", mail_from)
+        self._reply_to = _mailbox_of("SB_TRANSFER_MAIL_REPLY_TO", reply_to) if reply_to.strip() else None
         self._tls = tls
         self._client_name: str | None = None
 
@@ -144,6 +148,8 @@ class SmtpClient:
         recipient = _checked_recipient(mail.recipient)
         message = EmailMessage(policy=_POLICY.clone(utf8=True) if recipient.needs_smtputf8 else _POLICY)
         message["From"] = self._sender
+        if self._reply_to is not None:
+            message["Reply-To"] = self._reply_to
         message["To"] = Address(username=recipient.mailbox, domain=recipient.domain)
         message["Subject"] = mail.subject
         message["Date"] = format_datetime(localtime())
@@ -298,14 +304,14 @@ def _checked_recipient(address: str) -> EnvelopeAddress:
         raise MailRejected("This is not a usable e-mail address. Correct the address and send it again.") from None
 
 
-def _sender_of(mail_from: str) -> Address:
-    name, address = parseaddr(mail_from)
-    if re.search(r"[\r\n\0]", mail_from):
-        raise Misconfigured("SB_TRANSFER_MAIL_FROM must be one line.")
+def _mailbox_of(setting: str, given: str) -> Address:
+    name, address = parseaddr(given)
+    if re.search(r"[\r\n\0]", given):
+        raise Misconfigured(f"{setting} must be one line.")
     try:
         return Address(display_name=name, addr_spec=checked_email(address))
     except LoginEmailInvalid:
-        raise Misconfigured("SB_TRANSFER_MAIL_FROM must be an address such as SB <noreply@sb.example>.") from None
+        raise Misconfigured(f"{setting} must be an address such as SB <noreply@sb.example>.") from None
 
 
 def _server_of(url: SecretStr) -> _Server:

@@ -318,6 +318,19 @@ def test_any_name_survives_in_a_subject(name: str) -> None:
     assert back["To"] == _MAIL.recipient
 
 
+async def test_an_answer_goes_to_whom_the_settings_name(tmp_path: Path) -> None:
+    """Sends replies to people, where the sender is a mailbox that nobody reads."""
+    async with MailCatcher(tmp_path) as catcher:
+        client = SmtpClient(SecretStr(catcher.url), "SB <noreply@sb.example>", reply_to="SB support <hulp@sb.example>")
+        await client.send(_MAIL)
+        await _mailer(catcher.url).send(_MAIL)
+        asked, plain = catcher.mails()
+    assert asked["Reply-To"] == "SB support <hulp@sb.example>"
+    assert plain["Reply-To"] is None
+    with pytest.raises(Misconfigured, match="SB_TRANSFER_MAIL_REPLY_TO"):
+        SmtpClient(SecretStr(catcher.url), "SB <noreply@sb.example>", reply_to="geen adres")
+
+
 def test_a_subject_with_a_line_end_is_refused() -> None:
     """Should a name ever get here with its line ends, no header may come of it."""
     with pytest.raises(ValueError, match="linefeed"):

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from adapters.mail.messages import MailFacts, MailRenderer, Recipient, RenderedMail, merged, recipients_of
+from adapters.mail.messages import MailFacts, MailRenderer, Recipient, RenderedMail, merged, recipients_of, unlinked
 from domain.vocabulary import CheckKind, Language, MailKind, Scenario, UndoReason
 
 _WRITER = MailRenderer(ZoneInfo("Europe/Amsterdam"))
@@ -267,7 +267,7 @@ def test_ready_letter_stays_readable_for_many_administrations() -> None:
     ("scenario", "recipient", "said", "not_said"),
     [
         (Scenario.INSOURCE, _NEW, "hebben wij dit veld leeggemaakt", "licentie 10001 op"),
-        (Scenario.SWITCH, _NEW, "gewijzigd worden naar het nieuwe accountants- of administratiekantoor", "leeggemaakt"),
+        (Scenario.SWITCH, _NEW, "gewijzigd worden naar jullie eigen kantoor", "leeggemaakt"),
         (Scenario.INSOURCE, _OLD, "Je kunt de oude klantomgeving verwijderen", "Zeg de oude licentie"),
         (Scenario.OUTSOURCE, _OLD, "Zeg de oude licentie 10001 op", "klantomgeving verwijderen"),
         (Scenario.SWITCH, _OLD, "De vorige klantomgeving is nog benaderbaar als alleen-lezen", "Zeg de oude licentie"),
@@ -300,7 +300,9 @@ def test_undone_letter_says_why_and_what_is_true_now(reason: UndoReason, said: s
     text = _flat(_WRITER.write(MailKind.UNDONE, facts, _OLD).text)
     assert said in text
     assert "De oude klantomgeving Enyoi is weer beschrijfbaar" in text
-    assert "Van de nieuwe omgeving Enyoi Nieuw blijft niets over." in text
+    assert "Van de nieuwe omgeving blijft niets over." in text
+    to_new = _flat(_WRITER.write(MailKind.UNDONE, facts, _NEW).text)
+    assert "Van de nieuwe omgeving Enyoi Nieuw blijft niets over." in to_new
 
 
 def test_undone_letter_does_not_promise_what_is_not_done_yet() -> None:
@@ -370,3 +372,90 @@ def test_english_letters_are_english() -> None:
     assert "Quote OFF-7 for Jansen, €1,234.50 (Enyoi BV)" in text
     assert "Thursday 24 December 2026 at 10:30 (Amsterdam time)" in text
     assert "klantomgeving" not in text
+
+
+@pytest.mark.parametrize("language", list(Language))
+@pytest.mark.parametrize("kind", list(MailKind))
+def test_the_old_side_learns_who_takes_over_and_nothing_else_of_the_new_side(
+    kind: MailKind, language: Language
+) -> None:
+    """Names the new holder to the firm that a customer leaves; its url, mailbox and new name are not that firm's."""
+    letter = _WRITER.write(kind, _facts(kind), Recipient("oud@example.nl", language, old_side=True))
+    seen = letter.subject + letter.text + letter.html
+    for hidden in ("Enyoi Nieuw", "enyoi-nieuw", "nieuwkantoor", "klant@example.nl", "20002", "nieuw@example.nl"):
+        assert hidden not in seen
+    if kind in (MailKind.UPLOAD_ACCEPTED, MailKind.RELEASED):
+        assert "Nieuw Kantoor" in letter.text
+
+
+# What mail clients make a link of: a scheme, a host with a stop in it, an address, a server's share.
+_LINK = re.compile(r"(?i)[a-z][a-z0-9+.-]*:[^\s\u200b]|www[.]\w|[\w-]+[.\u3002\uff0e\uff61][^\W\d_]{2,}|\w@\w|\\\\\w")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("https://evil.example", "evil.example", "www.evil.example/x", "Klik HTTP://evil.example?a=1 nu"),
+        *("mailto:dief@evil.example", "dief@evil.example", "javascript:alert(1)", "\\\\evil\\share"),
+        *("evil\u3002example", "evil.xn--p1ai", "пример.рф", "Booking.com B.V."),
+    ],
+)
+@pytest.mark.parametrize("kind", list(MailKind))
+def test_links_in_names_do_not_become_links_in_mails(kind: MailKind, name: str) -> None:
+    """Breaks whatever a client would link in a name that somebody chose: the mail comes from us."""
+    assert _LINK.search(name), "the pattern finds it as it was typed"
+    given = _facts(kind).model_dump(mode="json")
+    for place in ("old", "new"):
+        given[place] |= {"name": name, "holder_name": name}
+    given["transfer"] |= {"undo_detail": name}
+    given["contents"] |= {
+        "administrations": [name],
+        "quotes": [{"administration": name, "number": name, "customer": name, "amount": "1.00"}],
+        "apps": [name],
+        # An address of a user is one that the mail speaks of; only what is none is text.
+        "users": [{"email": "jan@example.nl" if name.startswith("dief@") else name, "full_name": name}],
+        "connections": [{"administration": name, "bank": name, "iban": name, "status": "needs_reactivation"}],
+    }
+    given["report"] = {"checks": [_check(CheckKind.RELATIONS, administration=name) | {"old": name, "new": name}]}
+    ours = re.compile(
+        r"https://(oud|nieuw)kantoor\.sb\.example/[a-z-]+|enyoi[a-z-]*@(oud|nieuw)kantoor\.mailbox\.sb\.example"
+        r"|(enyoi|url)-overdracht-ticket\.avr|\S+@example\.nl"
+    )
+    letter = _WRITER.write(kind, MailFacts.model_validate(given), _BOTH)
+    for part in (letter.subject, letter.text, _words_of(letter)):
+        assert not _LINK.search(ours.sub("", part))
+    assert "href" not in re.sub(r'href="https://(oud|nieuw)kantoor\.sb\.example/[a-z-]+"', "", letter.html)
+
+
+def test_a_name_that_looks_like_no_link_stays_as_it_is() -> None:
+    """Leaves legal forms, numbers and amounts alone: programs and people compare them."""
+    for name in ("Jansen & Zn. B.V.", "v.o.f. De Boer", "Nr. 2.1", "1.234,56", "Afd. Noord", "10:30 uur"):
+        assert unlinked(name) == name
+
+
+@pytest.mark.parametrize("language", list(Language))
+@pytest.mark.parametrize("kind", list(MailKind))
+def test_a_sentence_ends_in_one_full_stop_and_a_moment_has_no_seconds(kind: MailKind, language: Language) -> None:
+    """Ends a sentence once behind a name such as B.V., and tells moments as people do."""
+    given = _facts(kind).model_dump(mode="json")
+    given["old"] |= {"holder_name": "Oud B.V.", "name": "Enyoi B.V."}
+    given["new"] |= {"holder_name": "Nieuw B.V.", "name": "Enyoi N.V."}
+    given["transfer"]["starts_at"] = "2026-11-24T21:00:17Z"
+    given["ticket"]["expires_at"] = "2026-12-24T09:30:59Z"
+    given["forward_until"] = "2026-12-25T08:00:01Z"
+    letter = _WRITER.write(kind, MailFacts.model_validate(given), replace(_BOTH, language=language))
+    for part in (letter.subject, letter.text, _words_of(letter)):
+        assert ".." not in part
+        assert not re.search(r"\d\d:\d\d:\d\d", part)
+
+
+def test_whoever_has_a_question_reads_where_to_ask() -> None:
+    """Shows the contact of support in every mail, and beside each sentence that sends somebody there."""
+    writer = MailRenderer(ZoneInfo("Europe/Amsterdam"), support="support@sb.example")
+    for kind in MailKind:
+        letter = writer.write(kind, _facts(kind), _BOTH)
+        assert "Vragen? support@sb.example" in letter.text
+        assert "Vragen? support@sb.example" in _words_of(letter)
+    assert "meld bij support (support@sb.example)" in _flat(
+        writer.write(MailKind.READY, _facts(MailKind.READY), _NEW).text
+    )
