@@ -41,7 +41,7 @@ from adapters.observability.program import run_program
 from adapters.observability.runtime import start_runtime
 from adapters.observability.tracing import traced
 from adapters.postgres.connection import connect_pool
-from adapters.postgres.shards import Cells, open_cells
+from adapters.postgres.shards import Shards, open_shards
 from adapters.reconcile.inspection import PostgresInspector
 from adapters.reconcile.noted import NotedInspector
 from adapters.reconcile.repairs import PostgresHealer
@@ -49,11 +49,11 @@ from adapters.settings import Settings, load_settings
 from adapters.temporal.build_id import build_id
 from adapters.temporal.client import connect_temporal
 from adapters.temporal.running_workflows import TemporalLiveness
-from adapters.transfer.event_log import PostgresTransferLog
-from adapters.transfer.freeze_release import PostgresEnvironmentGate
+from adapters.transfer.event_log import PostgresTransferEventLog
+from adapters.transfer.freeze_release import PostgresEnvironmentAccess
 from adapters.transfer.scheduling import PostgresEveningPlanner
-from adapters.transfer.target_setup import PostgresSuccessorDesk
-from adapters.transfer.tickets import PostgresTicketOffice, TicketSeal
+from adapters.transfer.target_setup import PostgresTargetSetup
+from adapters.transfer.tickets import PostgresTicketIssuer, TicketSeal
 from adapters.transfer.uploads import PostgresReservations
 from adapters.verify.certification import PostgresCertifier
 from adapters.verify.prefetch import Prefetcher
@@ -79,9 +79,9 @@ def build_workers(
     client: Client,
     settings: Settings,
     *,
-    quick: Cells,
-    heavy: Cells,
-    post: Cells,
+    quick: Shards,
+    heavy: Shards,
+    post: Shards,
     plugins: Sequence[Plugin] = (),
     meters: Meters = UNMEASURED,
 ) -> list[Worker]:
@@ -95,40 +95,40 @@ def build_workers(
     seal = TicketSeal(settings.ticket_keys)
     signer = CertificateSigner(settings.certificate_keys)
     parallelism, home = settings.clone_parallelism, quick.home
-    verifier = PostgresVerifier(heavy.home, parallelism=parallelism, cells=heavy)
+    verifier = PostgresVerifier(heavy.home, parallelism=parallelism, shards=heavy)
     engine = PostgresCloneEngine(
         heavy.home,
         parallelism=parallelism,
         limits=_limits(settings),
-        cells=heavy,
+        shards=heavy,
         meters=meters,
         meanwhile=Prefetcher,
     )
     mailer = SmtpClient(settings.smtp_url, settings.mail_from, reply_to=settings.mail_reply_to)
     reservations = PostgresReservations(
-        home, seal, base_domain=settings.base_domain, window=settings.window, cells=quick
+        home, seal, base_domain=settings.base_domain, window=settings.window, shards=quick
     )
-    gate = PostgresEnvironmentGate(home, remind_every=settings.release_reminder_every, cells=quick, meters=meters)
-    log = PostgresTransferLog(home, meters)
+    gate = PostgresEnvironmentAccess(home, remind_every=settings.release_reminder_every, shards=quick, meters=meters)
+    log = PostgresTransferEventLog(home, meters)
     registry = ActivityRegistry(
         freeze_release=FreezeReleaseActivities(gate),
         tickets=TicketActivities(
-            PostgresTicketOffice(home, seal, settings.ticket_ttl, reminders=settings.ticket_reminders)
+            PostgresTicketIssuer(home, seal, settings.ticket_ttl, reminders=settings.ticket_reminders)
         ),
         uploads=UploadActivities(reservations),
-        scheduling=SchedulingActivities(PostgresEveningPlanner(home, settings.window, cells=quick)),
+        scheduling=SchedulingActivities(PostgresEveningPlanner(home, settings.window, shards=quick)),
         clone=CloneActivities(engine, verifier, log),
-        certification=CertificationActivities(PostgresCertifier(heavy.home, verifier, signer, cells=heavy), log),
-        target_setup=TargetSetupActivities(PostgresSuccessorDesk(home, cells=quick)),
+        certification=CertificationActivities(PostgresCertifier(heavy.home, verifier, signer, shards=heavy), log),
+        target_setup=TargetSetupActivities(PostgresTargetSetup(home, shards=quick)),
         mail=MailActivities(
             PostgresMailer(
-                post.home, mailer, settings.zone, support=settings.support_contact, cells=post, meters=meters
+                post.home, mailer, settings.zone, support=settings.support_contact, shards=post, meters=meters
             )
         ),
         event_log=EventLogActivities(log),
         reconcile=ReconcileActivities(
-            NotedInspector(PostgresInspector(home, TemporalLiveness(client), verifier, cells=quick), home),
-            PostgresHealer(home, gate=gate, reservations=reservations, engine=engine, cells=quick),
+            NotedInspector(PostgresInspector(home, TemporalLiveness(client), verifier, shards=quick), home),
+            PostgresHealer(home, gate=gate, reservations=reservations, engine=engine, shards=quick),
         ),
     )
     interceptors = (Trail(meters), ErrorBoundary())
@@ -223,10 +223,10 @@ async def serve(settings: Settings, *, plugins: Sequence[Plugin] = ()) -> None:
         runtime = start_runtime(settings.metrics_bind)
         # Each clone also holds one connection for its bookkeeping, and may read or write in any cell.
         clones = len(served_cells(settings)) * settings.slots_clone * (settings.clone_parallelism + 1)
-        quick = await _cells(resources, settings, "sb-transfer worker", settings.slots_transfers, ready=1)
-        heavy = await _cells(resources, settings, "sb-transfer clone", clones)
+        quick = await _shards(resources, settings, "sb-transfer worker", settings.slots_transfers, ready=1)
+        heavy = await _shards(resources, settings, "sb-transfer clone", clones)
         await require_sight(quick.home, _limits(settings))
-        post = await _cells(resources, settings, "sb-transfer mail", settings.slots_mail, ready=1)
+        post = await _shards(resources, settings, "sb-transfer mail", settings.slots_mail, ready=1)
         client = await connect_temporal(
             data_converter=encrypting(settings.payload_keys),
             interceptors=tracing.interceptors() if tracing else (),
@@ -259,12 +259,12 @@ async def _work(workers: Sequence[Worker], stop: asyncio.Event, health: WorkerHe
             running.create_task(worker.shutdown())
 
 
-async def _cells(resources: AsyncExitStack, settings: Settings, name: str, most: int, *, ready: int = 0) -> Cells:
+async def _shards(resources: AsyncExitStack, settings: Settings, name: str, most: int, *, ready: int = 0) -> Shards:
     """Connect to the home database and to every other cell, with at most so many connections to each."""
     dsn = settings.database_url.get_secret_value()
     home = await connect_pool(dsn, min_size=ready, max_size=most, application_name=name)
     resources.push_async_callback(home.close)
-    return await resources.enter_async_context(open_cells(home, settings.cells, max_size=most, application_name=name))
+    return await resources.enter_async_context(open_shards(home, settings.cells, max_size=most, application_name=name))
 
 
 def main(*, plugins: Sequence[Plugin] = ()) -> int:

@@ -3,14 +3,14 @@
 from temporalio import activity
 
 from domain import messages as m
-from domain.ports import TransferLog
+from domain.ports import TransferEventLog
 from domain.steps import ActivityName
 
 
 class EventLogActivities:
     """Keeps the append-only story, and marks the beginning and the end of an undo."""
 
-    def __init__(self, log: TransferLog) -> None:
+    def __init__(self, log: TransferEventLog) -> None:
         self._log = log
 
     @activity.defn(name=ActivityName.RECORD_EVENT)

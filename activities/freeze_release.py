@@ -3,14 +3,14 @@
 from temporalio import activity
 
 from domain import messages as m
-from domain.ports import EnvironmentGate
+from domain.ports import EnvironmentAccess
 from domain.steps import ActivityName
 
 
 class FreezeReleaseActivities:
     """Shuts and opens environments to writers."""
 
-    def __init__(self, gate: EnvironmentGate) -> None:
+    def __init__(self, gate: EnvironmentAccess) -> None:
         self._gate = gate
 
     @activity.defn(name=ActivityName.FREEZE_ENVIRONMENT)

@@ -4,14 +4,14 @@ from temporalio import activity
 
 from activities.heartbeat import heartbeats
 from domain import messages as m
-from domain.ports import SuccessorDesk
+from domain.ports import TargetSetup
 from domain.steps import ActivityName
 
 
 class TargetSetupActivities:
     """Brings the new environment into the state that the manual describes."""
 
-    def __init__(self, desk: SuccessorDesk) -> None:
+    def __init__(self, desk: TargetSetup) -> None:
         self._desk = desk
 
     @activity.defn(name=ActivityName.RECONNECT_BANKS)

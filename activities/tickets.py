@@ -3,14 +3,14 @@
 from temporalio import activity
 
 from domain import messages as m
-from domain.ports import Reservations, TicketOffice
+from domain.ports import Reservations, TicketIssuer
 from domain.steps import ActivityName
 
 
 class TicketActivities:
     """Issues and revokes the right to take over an environment."""
 
-    def __init__(self, office: TicketOffice) -> None:
+    def __init__(self, office: TicketIssuer) -> None:
         self._office = office
 
     @activity.defn(name=ActivityName.ISSUE_TICKET)

@@ -19,7 +19,7 @@ import asyncpg
 from adapters.clone import PostgresCloneEngine
 from adapters.postgres.connection import connect_pool
 from adapters.postgres.migrations import migrate_control
-from adapters.postgres.shards import Cells, settle
+from adapters.postgres.shards import Shards, settle
 from adapters.verify.prefetch import Prefetcher
 from adapters.verify.verifier import PostgresVerifier
 from devstack.binaries import postgres_bin
@@ -41,15 +41,15 @@ Peak = Callable[[], AbstractContextManager[Callable[[], float]]]
 class Between:
     """Two servers, and an environment on the older one."""
 
-    def __init__(self, old: EmbeddedPostgres, new: EmbeddedPostgres, cells: Cells, folder: Path) -> None:
+    def __init__(self, old: EmbeddedPostgres, new: EmbeddedPostgres, shards: Shards, folder: Path) -> None:
         self._servers = (old, new)
-        self._cells = cells
+        self._shards = shards
         self._folder = folder
         self._source = f"env_{uuid.uuid4().hex}"
 
     async def build(self, sql: str) -> None:
         """Make the schema to carry."""
-        pool = self._cells.pool(_ELSEWHERE)
+        pool = self._shards.pool(_ELSEWHERE)
         async with pool.acquire() as connection:
             await connection.execute(f"create schema {self._source}")
             await connection.execute(f"set search_path to {self._source}, pg_catalog")
@@ -60,7 +60,7 @@ class Between:
     async def ours(self, peak_memory: Peak) -> dict[str, float]:
         """Clone and prove; return the seconds of both and the worker's memory."""
         transfer, new = uuid.uuid4(), uuid.uuid4()
-        await self._cells.home.execute(
+        await self._shards.home.execute(
             "insert into control.transfer (transfer_id, workflow_id, environment_id, state, new_environment_id) "
             "values ($1, 'bench', $2, 'scheduled', $3)",
             transfer,
@@ -69,9 +69,9 @@ class Between:
         )
         place = {"source_schema": self._source, "target_schema": f"env_{new.hex}", "source_cell": _ELSEWHERE}
         engine = PostgresCloneEngine(
-            self._cells.home, parallelism=_PARALLELISM, cells=self._cells, meanwhile=Prefetcher
+            self._shards.home, parallelism=_PARALLELISM, shards=self._shards, meanwhile=Prefetcher
         )
-        verifier = PostgresVerifier(self._cells.home, parallelism=_PARALLELISM, cells=self._cells)
+        verifier = PostgresVerifier(self._shards.home, parallelism=_PARALLELISM, shards=self._shards)
         with peak_memory() as peak:
             began = time.monotonic()
             await engine.clone(m.CloneAdministrations(transfer_id=transfer, **place), lambda _: None)
@@ -81,7 +81,7 @@ class Between:
             if not proof.equal:
                 raise SystemExit(f"the clone differs: {proof.differences[:3]}")
             measured = {"seconds": total, "clone": cloned, "verify": total - cloned, "peak_mb_over_idle": peak()}
-        await self._cells.home.execute(
+        await self._shards.home.execute(
             "update control.transfer set state = 'undoing', undo_reason = 'failed' where transfer_id = $1", transfer
         )
         await engine.drop(m.DropClone(transfer_id=transfer))
@@ -134,7 +134,7 @@ async def measure(sql: str, rows: int, repeat: int, peak_memory: Peak) -> dict[s
                 await migrate_control(server.dsn())
                 await settle(server.dsn(), name)
             pools = [await connect_pool(server.dsn(), max_size=4, application_name="bench") for server in (new, old)]
-            bench = Between(old, new, Cells(pools[0], {_ELSEWHERE: pools[1]}), Path(folder))
+            bench = Between(old, new, Shards(pools[0], {_ELSEWHERE: pools[1]}), Path(folder))
             await bench.build(sql)
             for _ in range(repeat):
                 dumps = {}

@@ -18,7 +18,7 @@ ReportProgress = Callable[[m.CloneProgress], None]
 MustStop = Callable[[], bool]
 
 
-class EnvironmentGate(Protocol):
+class EnvironmentAccess(Protocol):
     """Shuts and opens an environment to writers."""
 
     async def freeze(self, order: m.FreezeEnvironment) -> m.EnvironmentFrozen:
@@ -42,7 +42,7 @@ class EnvironmentGate(Protocol):
         ...
 
 
-class TicketOffice(Protocol):
+class TicketIssuer(Protocol):
     """Issues and revokes the right to take over an environment."""
 
     async def issue(self, order: m.IssueTicket) -> m.TicketIssued: ...
@@ -109,7 +109,7 @@ class Certifier(Protocol):
         ...
 
 
-class SuccessorDesk(Protocol):
+class TargetSetup(Protocol):
     """Brings the new environment into the state that the manual describes."""
 
     async def reconnect_banks(self, order: m.ReconnectBanks) -> m.BanksReconnected: ...
@@ -133,7 +133,7 @@ class SightBoard(Protocol):
         ...
 
 
-class TransferLog(Protocol):
+class TransferEventLog(Protocol):
     """The append-only story of a transfer."""
 
     async def record(self, order: m.RecordEvent) -> None: ...

@@ -9,9 +9,9 @@ from uuid import UUID, uuid5
 from adapters.observability.metrics import UNMEASURED, Meters
 from adapters.postgres.connection import Connection, Pool, translated_errors
 from adapters.postgres.place import Move
-from adapters.postgres.shards import Cells
+from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
-from adapters.postgres.transfer_rows import hold_forward, tell
+from adapters.postgres.transfer_rows import lock_for_step, record_event
 from domain.errors import Superseded
 from domain.events import EventKind
 from domain.vocabulary import TransferState
@@ -51,33 +51,33 @@ class CloneAttempt:
         *,
         evening: int = 1,
         meters: Meters = UNMEASURED,
-        cells: Cells | None = None,
+        shards: Shards | None = None,
     ) -> "CloneAttempt":
         """Bar every older attempt and read what they have finished; `result` is set when that is everything.
 
         Raises:
             Superseded: The transfer is being undone, this evening was put off, or the clone has been dropped.
         """
-        cells = cells or Cells(pool)
+        shards = shards or Shards(pool)
         target = move.new.schema
-        there = cells.pool(move.new.shard)
-        from_elsewhere = cells.pool(move.old.shard) if move.across else None
+        there = shards.pool(move.new.shard)
+        from_elsewhere = shards.pool(move.old.shard) if move.across else None
         lag: float | None = None
         with translated_errors():
             async with pool.acquire() as connection, connection.transaction():
-                transfer = await hold_forward(connection, transfer_id, evening=evening)
+                transfer = await lock_for_step(connection, transfer_id, evening=evening)
                 result = await connection.fetchval(_SQL["clone_result"], transfer_id)
                 if result is not None:
                     return cls(there, transfer_id, move, 0, meters, evening, result, source_pool=from_elsewhere)
                 if transfer["state"] == TransferState.SCHEDULED:
                     await connection.execute(_SQL["begin_cloning"], transfer_id)
                     key = uuid5(transfer_id, f"clone_started {evening}")
-                    await tell(
+                    await record_event(
                         connection, transfer_id, EventKind.CLONE_STARTED, detail={"evening": evening}, event_key=key
                     )
                     if (planned := transfer["starts_at"]) is not None:
                         lag = (datetime.now(UTC) - planned).total_seconds()
-                async with cells.forward(connection, move.new.shard, transfer, evening=evening) as books:
+                async with shards.forward(connection, move.new.shard, transfer, evening=evening) as books:
                     # The server goes on with the statement of a worker that is gone; waiting would hold up an undo.
                     await books.execute(_SQL["terminate_sessions"], session_name(transfer_id))
                     attempt = await books.fetchval(_SQL["open_run"], target, move.old.schema, transfer_id)

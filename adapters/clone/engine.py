@@ -18,9 +18,9 @@ from adapters.clone.units import CloneExecution, IdleWork, NotCarried
 from adapters.observability.metrics import UNMEASURED, Meters
 from adapters.postgres.connection import Connection, Pool, transaction, translated_errors
 from adapters.postgres.place import Move
-from adapters.postgres.shards import Cells, Guest, cell_of_new, note
+from adapters.postgres.shards import Guest, Shards, cell_of_new, note
 from adapters.postgres.statements import load
-from adapters.postgres.transfer_rows import await_no_disk, hold_backward, hold_forward, tell
+from adapters.postgres.transfer_rows import await_no_disk, lock_for_step, lock_for_undo, record_event
 from adapters.schema import catalog
 from domain.errors import AlreadyReleased, Superseded, Unavailable
 from domain.events import EventKind
@@ -48,7 +48,7 @@ class PostgresCloneEngine:
         *,
         parallelism: int,
         limits: Limits = _NO_LIMITS,
-        cells: Cells | None = None,
+        shards: Shards | None = None,
         meters: Meters = UNMEASURED,
         meanwhile: Callable[[CloneAdministrations], IdleWork] | None = None,
     ) -> None:
@@ -58,14 +58,14 @@ class PostgresCloneEngine:
             pool: Has at least `parallelism` + 1 connections for each clone that runs at once.
             parallelism: Connections that one clone keeps busy.
             limits: Above these a clone pauses between two units.
-            cells: Where environments live that are not in the pool's database; as many connections to each.
+            shards: Where environments live that are not in the pool's database; as many connections to each.
             meters: Measure what is carried, and how late a clone begins.
             meanwhile: Makes what each clone's connections do while there is nothing to copy on them.
         """
         self._pool = pool
         self._parallelism = parallelism
         self._limits = limits
-        self._cells = cells or Cells(pool)
+        self._shards = shards or Shards(pool)
         self._meters = meters
         self._meanwhile = meanwhile
 
@@ -92,7 +92,7 @@ class PostgresCloneEngine:
             Move.of(order),
             evening=order.evening,
             meters=self._meters,
-            cells=self._cells,
+            shards=self._shards,
         )
         if attempt.result is not None:
             return CloneFinished.model_validate_json(attempt.result)
@@ -131,14 +131,14 @@ class PostgresCloneEngine:
         """
         async with transaction(self._pool) as connection:
             # The undo has begun (checked here), so no new attempt can start; what still runs is ended, then barred.
-            transfer = await hold_backward(connection, order.transfer_id)
+            transfer = await lock_for_undo(connection, order.transfer_id)
             if transfer is None:
                 return
             cell = await cell_of_new(connection, transfer)
             reserved = await connection.fetchval(_SQL["reserved_schema"], order.transfer_id)
-            async with self._cells.backward(connection, cell, transfer) as there:
+            async with self._shards.backward(connection, cell, transfer) as there:
                 await there.execute(_SQL["terminate_sessions"], session_name(order.transfer_id))
-        pool = self._cells.pool(cell)
+        pool = self._shards.pool(cell)
         async with transaction(pool) as there:
             schema = await there.fetchval(_SQL["close_run"], order.transfer_id) or reserved
         if schema is None:
@@ -152,13 +152,13 @@ class PostgresCloneEngine:
         except asyncpg.ObjectInUseError as error:
             raise AlreadyReleased from error
         async with transaction(self._pool) as connection:
-            await tell(
+            await record_event(
                 connection,
                 order.transfer_id,
                 EventKind.CLONE_DROPPED,
                 event_key=uuid5(order.transfer_id, EventKind.CLONE_DROPPED),
             )
-            async with self._cells.backward(connection, cell, transfer) as there:
+            async with self._shards.backward(connection, cell, transfer) as there:
                 await there.execute(_SQL["forget_run"], order.transfer_id)
 
     async def _add_seconds(self, attempt: CloneAttempt, seconds: float) -> None:
@@ -174,8 +174,8 @@ class PostgresCloneEngine:
     ) -> CloneFinished:
         shard = attempt.move.new.shard
         async with transaction(self._pool) as connection:
-            transfer = await hold_forward(connection, attempt.transfer_id, evening=attempt.evening)
-            async with self._cells.forward(connection, shard, transfer) as books:
+            transfer = await lock_for_step(connection, attempt.transfer_id, evening=attempt.evening)
+            async with self._shards.forward(connection, shard, transfer) as books:
                 done = await books.fetchval(_SQL["hold_run"], attempt.target, attempt.attempt)
                 if done is None:
                     raise Superseded
@@ -203,7 +203,7 @@ class PostgresCloneEngine:
                 finished.bytes,
                 finished.seconds,
             )
-            await tell(
+            await record_event(
                 connection,
                 attempt.transfer_id,
                 EventKind.CLONE_FINISHED,

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from adapters.mail.addresses import AddressUnusable, address_key, envelope_address
 from adapters.mail.formatting import Formatter
 from adapters.postgres.connection import Connection, transaction
-from adapters.postgres.shards import Cells
+from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
 from domain.errors import TransferUnknown
 from domain.messages import BankOutcome, Check, Consequence
@@ -195,7 +195,7 @@ class RenderedMail:
 
 
 async def read_facts(
-    connection: Connection, transfer_id: UUID, kind: MailKind, *, cells: Cells | None = None
+    connection: Connection, transfer_id: UUID, kind: MailKind, *, shards: Shards | None = None
 ) -> MailFacts:
     """Read what a mail of this kind needs, in the caller's transaction and in the cell that the environment lives in.
 
@@ -213,10 +213,10 @@ async def read_facts(
     try:
         async with AsyncExitStack() as looking:
             there = connection
-            if cells is None or place.cell == HOME:
+            if shards is None or place.cell == HOME:
                 await looking.enter_async_context(connection.transaction())
             else:
-                there = await looking.enter_async_context(transaction(cells.pool(place.cell)))
+                there = await looking.enter_async_context(transaction(shards.pool(place.cell)))
             await there.execute(_SQL["look_into"], place.schema_name)
             contents = await there.fetchval(_SQL["contents"])
             await there.execute("reset search_path")

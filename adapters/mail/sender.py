@@ -14,7 +14,7 @@ from adapters.mail.messages import MailFacts, MailRenderer, Recipient, merged, r
 from adapters.mail.smtp import Attachment, MailRefusedToUs, MailServerAway, OutgoingMail, SmtpClient
 from adapters.observability.metrics import UNMEASURED, Meters
 from adapters.postgres.connection import Connection, Pool, translated_errors
-from adapters.postgres.shards import Cells
+from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
 from domain.errors import MailDelayed, MailRejected, Superseded, WrongMoment
 from domain.messages import MailProblem, MailSent, SendMail
@@ -50,7 +50,7 @@ class PostgresMailer:
         zone: ZoneInfo,
         *,
         support: str = "",
-        cells: Cells | None = None,
+        shards: Shards | None = None,
         meters: Meters = UNMEASURED,
     ) -> None:
         """Take the collaborators.
@@ -60,11 +60,11 @@ class PostgresMailer:
             mailer: The way out.
             zone: The clock that mails speak of.
             support: Where whoever has a question is helped: an address, a url or a number.
-            cells: Where environments live that are not in the pool's database.
+            shards: Where environments live that are not in the pool's database.
             meters: Count attempts.
         """
         self._pool = pool
-        self._cells = cells or Cells(pool)
+        self._shards = shards or Shards(pool)
         self._mailer = mailer
         self._writer = MailRenderer(zone, support=support)
         self._meters = meters
@@ -88,7 +88,7 @@ class PostgresMailer:
         with translated_errors():
             async with self._pool.acquire() as connection, _sole_sender(connection, order.transfer_id, order.kind):
                 async with connection.transaction():
-                    facts = await read_facts(connection, order.transfer_id, order.kind, cells=self._cells)
+                    facts = await read_facts(connection, order.transfer_id, order.kind, shards=self._shards)
                     _check_moment(facts, order.kind)
                     if facts.transfer.state not in _REMINDERS.get(order.kind, tuple(TransferState)):
                         return MailSent(sent=0)

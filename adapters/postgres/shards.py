@@ -36,7 +36,7 @@ class Guest:
     status: EnvironmentStatus | None
 
 
-class Cells:
+class Shards:
     """Connections to every cell that there is an address for."""
 
     def __init__(self, home: Pool, others: Mapping[str, Pool] = _NONE) -> None:
@@ -157,9 +157,9 @@ async def is_released_here(there: Connection, transfer_id: UUID) -> bool:
 
 
 @asynccontextmanager
-async def open_cells(
+async def open_shards(
     home: Pool, addresses: Mapping[str, SecretStr], *, max_size: int, application_name: str
-) -> AsyncIterator[Cells]:
+) -> AsyncIterator[Shards]:
     """Connect to the cells that `control.cell` names; each is connected to when it is first needed.
 
     Args:
@@ -182,7 +182,7 @@ async def open_cells(
             )
             pools.push_async_callback(pool.close)
             others[row["name"]] = pool
-        yield Cells(home, others)
+        yield Shards(home, others)
 
 
 async def _known(home: Pool) -> list[asyncpg.Record]:

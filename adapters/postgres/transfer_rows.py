@@ -17,7 +17,7 @@ _SQL = load(__name__)
 _BEING_UNDONE = (TransferState.UNDOING, TransferState.UNDONE)
 
 
-async def hold_forward(connection: Connection, transfer_id: UUID, *, evening: int | None = None) -> asyncpg.Record:
+async def lock_for_step(connection: Connection, transfer_id: UUID, *, evening: int | None = None) -> asyncpg.Record:
     """Lock a transfer's row for a step forward; `evening` is the planned start that the step belongs to.
 
     Raises:
@@ -32,7 +32,7 @@ async def hold_forward(connection: Connection, transfer_id: UUID, *, evening: in
     return row
 
 
-async def hold_backward(connection: Connection, transfer_id: UUID) -> asyncpg.Record | None:
+async def lock_for_undo(connection: Connection, transfer_id: UUID) -> asyncpg.Record | None:
     """Lock a transfer's row for a compensation; None when the transfer never came into being.
 
     Raises:
@@ -54,7 +54,7 @@ async def await_no_disk(connection: Connection) -> None:
     await connection.execute(_SQL["not_awaited"])
 
 
-async def tell(
+async def record_event(
     connection: Connection,
     transfer_id: UUID,
     kind: str,
@@ -65,7 +65,7 @@ async def tell(
     event_key: UUID | None = None,
 ) -> bool:
     """Append an event to the transfer's log; return whether it was new."""
-    told: str = await connection.execute(
+    command_tag: str = await connection.execute(
         _SQL["add_event"],
         transfer_id,
         plain(actor) or SERVICE,
@@ -74,7 +74,7 @@ async def tell(
         json.dumps(detail or {}, default=str),
         event_key,
     )
-    return told.endswith(" 1")
+    return command_tag.endswith(" 1")
 
 
 async def one(connection: Connection, statement: str, *arguments: object) -> asyncpg.Record:

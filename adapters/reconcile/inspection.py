@@ -12,7 +12,7 @@ import asyncpg
 
 from adapters.postgres.connection import Connection, Pool, translated_errors
 from adapters.postgres.place import Place
-from adapters.postgres.shards import Cells
+from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
 from adapters.verify.verifier import PostgresVerifier
 from domain.consequences import CHANGED_ON_PURPOSE
@@ -63,7 +63,7 @@ class PostgresInspector:
         verifier: PostgresVerifier,
         *,
         look_again_after: timedelta = LOOK_AGAIN_AFTER,
-        cells: Cells | None = None,
+        shards: Shards | None = None,
     ) -> None:
         """Take the collaborators.
 
@@ -72,9 +72,9 @@ class PostgresInspector:
             liveness: Whom to ask what runs.
             verifier: Compares clones when an inspection is to be deep.
             look_again_after: How long to wait before a finding is looked at again.
-            cells: Where environments live that are not in the pool's database.
+            shards: Where environments live that are not in the pool's database.
         """
-        self._cells = cells or Cells(pool)
+        self._shards = shards or Shards(pool)
         self._liveness = liveness
         self._verifier = verifier
         self._pause_seconds = look_again_after.total_seconds()
@@ -144,7 +144,7 @@ class PostgresInspector:
             enter = await connection.fetchval(_SQL["import_snapshot"], instant["snapshot"])
             seen = await self._seen(connection, HOME, known, openings, enter)
         # A cell is looked into a moment later: what only that moment made is not there at the second look.
-        for cell in sorted({row["cell"] for row in known} | self._cells.others.keys()):
+        for cell in sorted({row["cell"] for row in known} | self._shards.others.keys()):
             if cell != HOME:
                 there = [row for row in known if row["cell"] == cell]
                 async with self._snapshot(cell=cell) as connection:
@@ -193,7 +193,7 @@ class PostgresInspector:
 
     @asynccontextmanager
     async def _snapshot(self, enter: str | None = None, *, cell: str = HOME) -> AsyncIterator[Connection]:
-        pool = self._cells.pool(cell)
+        pool = self._shards.pool(cell)
         with translated_errors():
             async with (
                 pool.acquire() as connection,

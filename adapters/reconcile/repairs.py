@@ -9,12 +9,12 @@ import asyncpg
 
 from adapters.clone import PostgresCloneEngine
 from adapters.postgres.connection import Connection, Pool, transaction
-from adapters.postgres.shards import Cells
+from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
-from adapters.postgres.transfer_rows import tell
-from adapters.transfer.freeze_release import PostgresEnvironmentGate, lift
+from adapters.postgres.transfer_rows import record_event
+from adapters.transfer.freeze_release import PostgresEnvironmentAccess, restore_access
 from adapters.transfer.uploads import PostgresReservations
-from adapters.transfer.write_fence import patiently, sweep
+from adapters.transfer.write_fence import bounded_waits, sweep
 from domain import messages as m
 from domain.errors import TransferUnknown
 from domain.events import EventKind
@@ -43,14 +43,14 @@ class PostgresHealer:
         self,
         pool: Pool,
         *,
-        gate: PostgresEnvironmentGate,
+        gate: PostgresEnvironmentAccess,
         reservations: PostgresReservations,
         engine: PostgresCloneEngine,
-        cells: Cells | None = None,
+        shards: Shards | None = None,
     ) -> None:
         """Take a pool that is connected as sb_owner, who undoes the steps of a transfer, and other cells' pools."""
         self._pool = pool
-        self._cells = cells or Cells(pool)
+        self._shards = shards or Shards(pool)
         self._gate = gate
         self._reservations = reservations
         self._engine = engine
@@ -108,7 +108,7 @@ class PostgresHealer:
             if environment["status"] != EnvironmentStatus.READ_ONLY or released is None:
                 # What was written meanwhile may be in the clone or not: shutting it now would hide that.
                 raise _NotSafe("It is in a transfer that is not released.")
-            async with self._there(connection, environment) as there, patiently(there):
+            async with self._there(connection, environment) as there, bounded_waits(there):
                 tables = await there.fetchval(_SQL["raise_fence"], environment["schema_name"], "transferred")
             await _tell(connection, released["transfer_id"], order, f"fenced {tables} tables of the old environment")
         return f"all {tables} tables refuse writes"
@@ -151,7 +151,7 @@ class PostgresHealer:
         async with transaction(self._pool) as connection:
             environment = await _held(connection, whose)
             transfer_id = await _newest_move(connection, environment["environment_id"])
-        left = await sweep(self._cells.pool(environment["cell"]), environment["schema_name"])
+        left = await sweep(self._shards.pool(environment["cell"]), environment["schema_name"])
         if left:
             raise _NotSafe(f"{left} tables are being read on and on.")
         async with transaction(self._pool) as connection:
@@ -163,7 +163,7 @@ class PostgresHealer:
             environment = await _held(connection, whose)
             async with self._there(connection, environment) as there:
                 opening = await _opening(there, environment)
-                async with patiently(there):
+                async with bounded_waits(there):
                     lowered = await there.fetchval(
                         _SQL["lower_flags"], opening["schema_name"], opening["administrations"], opening["opened"]
                     )
@@ -185,11 +185,11 @@ class PostgresHealer:
                 state = await connection.fetchval(_SQL["hold_transfer"], fence["transfer_id"])
                 if state not in (None, TransferState.UNDONE):
                     raise _NotSafe("The transfer that froze it is under way.")
-                async with patiently(there):
+                async with bounded_waits(there):
                     await there.execute(_SQL["bar_stray"], fence["transfer_id"])
-                    await lift(there, cell, fence["transfer_id"], fence)
+                    await restore_access(there, cell, fence["transfer_id"], fence)
             await _tell(connection, fence["transfer_id"], order, "a freeze that was broken off is lifted")
-        await sweep(self._cells.pool(cell), environment["schema_name"])
+        await sweep(self._shards.pool(cell), environment["schema_name"])
         return "it takes writes again, as before the freeze that was broken off"
 
     async def _keep_out(self, whose: str, order: Repair) -> str:
@@ -228,7 +228,7 @@ class PostgresHealer:
         await self._engine.drop(m.DropClone(transfer_id=transfer_id))
         async with transaction(self._pool) as connection:
             cell = await connection.fetchval(_SQL["cell_of_new"], transfer_id) or HOME
-        pool = self._cells.pool(cell)
+        pool = self._shards.pool(cell)
         # The engine knows its own runs; what a restored backup brought back is none of them.
         more = 1
         while more:
@@ -240,7 +240,7 @@ class PostgresHealer:
     @asynccontextmanager
     async def _there(self, connection: Connection, environment: asyncpg.Record) -> AsyncIterator[Connection]:
         """Work where an environment lives; what is done in another database commits when the block ends."""
-        async with self._cells.together(connection, environment["cell"], environment["cell"]) as (there, _):
+        async with self._shards.together(connection, environment["cell"], environment["cell"]) as (there, _):
             yield there
 
 
@@ -278,7 +278,7 @@ async def _newest_move(connection: Connection, environment_id: UUID) -> UUID | N
 async def _tell(connection: Connection, transfer_id: UUID | None, order: Repair, what: str) -> None:
     """Write down who puts what right, once, in the story of the transfer that left it."""
     if transfer_id is not None:
-        await tell(
+        await record_event(
             connection,
             transfer_id,
             EventKind.REPAIRED,

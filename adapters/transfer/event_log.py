@@ -7,7 +7,7 @@ import asyncpg
 from adapters.observability.metrics import UNMEASURED, Meters
 from adapters.postgres.connection import Connection, Pool, transaction
 from adapters.postgres.statements import load
-from adapters.postgres.transfer_rows import SERVICE, await_no_disk, hold_backward, live_transfer_of, plain, tell
+from adapters.postgres.transfer_rows import SERVICE, await_no_disk, live_transfer_of, lock_for_undo, plain, record_event
 from domain import messages as m
 from domain.errors import SomethingLeft, TransferUnknown
 from domain.events import EventKind
@@ -16,8 +16,8 @@ from domain.vocabulary import TransferState
 _SQL = load(__name__)
 
 
-class PostgresTransferLog:
-    """Plays `domain.ports.TransferLog`."""
+class PostgresTransferEventLog:
+    """Plays `domain.ports.TransferEventLog`."""
 
     def __init__(self, pool: Pool, meters: Meters = UNMEASURED) -> None:
         """Take a pool that is connected as sb_owner."""
@@ -37,7 +37,7 @@ class PostgresTransferLog:
     async def record(self, order: m.RecordEvent) -> None:
         """Append an event, once for each key. The transfer itself need not exist (yet)."""
         async with transaction(self._pool) as connection:
-            await tell(
+            await record_event(
                 connection,
                 order.transfer_id,
                 order.kind,
@@ -55,9 +55,9 @@ class PostgresTransferLog:
         """
         async with transaction(self._pool) as connection:
             begun = await self._bar(connection, order)
-            await hold_backward(connection, order.transfer_id)
+            await lock_for_undo(connection, order.transfer_id)
             if begun:
-                await tell(
+                await record_event(
                     connection,
                     order.transfer_id,
                     EventKind.UNDO_BEGUN,
@@ -83,7 +83,7 @@ class PostgresTransferLog:
             # Our own freeze made the row at the same moment, or the other transfer ended just now: look again.
 
     async def _begin(self, connection: Connection, order: m.BeginUndo, state: TransferState) -> bool:
-        told: str = await connection.execute(
+        command_tag: str = await connection.execute(
             _SQL["begin_undo"],
             order.transfer_id,
             order.workflow_id,
@@ -93,7 +93,7 @@ class PostgresTransferLog:
             order.reason,
             plain(order.detail, 2000),
         )
-        return told.endswith(" 1")
+        return command_tag.endswith(" 1")
 
     async def finish_undo(self, order: m.FinishUndo) -> None:
         """Close the books of a transfer of which nothing is left.
@@ -104,11 +104,11 @@ class PostgresTransferLog:
             SomethingLeft: A fence, a ticket, a reservation or a schema: whoever undoes it does not know of that step.
         """
         async with transaction(self._pool) as connection:
-            transfer = await hold_backward(connection, order.transfer_id)
+            transfer = await lock_for_undo(connection, order.transfer_id)
             if transfer is None:
                 raise TransferUnknown
             if transfer["state"] == TransferState.UNDOING:
                 if left := await connection.fetchval(_SQL["left_of"], order.transfer_id):
                     raise SomethingLeft(f"{SomethingLeft.default_english()} Left: {left}.")
                 await connection.execute(_SQL["finish_undo"], order.transfer_id)
-                await tell(connection, order.transfer_id, EventKind.UNDO_FINISHED)
+                await record_event(connection, order.transfer_id, EventKind.UNDO_FINISHED)

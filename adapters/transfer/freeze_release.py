@@ -9,17 +9,17 @@ import asyncpg
 
 from adapters.observability.metrics import UNMEASURED, Meters
 from adapters.postgres.connection import Connection, Pool, transaction
-from adapters.postgres.shards import Cells, Guest, is_released_here, note, release_here
+from adapters.postgres.shards import Guest, Shards, is_released_here, note, release_here
 from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import (
     enter_schema,
     environment_row,
-    hold_backward,
-    hold_forward,
     leave_schema,
+    lock_for_step,
+    lock_for_undo,
     one,
+    record_event,
     summary_of,
-    tell,
 )
 from adapters.schema.catalog import apply_schema_grants
 from adapters.transfer.write_fence import (
@@ -27,10 +27,10 @@ from adapters.transfer.write_fence import (
     PAUSE_BETWEEN_TRIES,
     Patience,
     TableBusy,
+    bounded_waits,
     busy_when_late,
     freeze_schema,
     in_the_way,
-    patiently,
     refuse_obstacles,
     sweep,
     wait_for_drawn_numbers,
@@ -57,20 +57,20 @@ _SQL = load("adapters.postgres.transfer_rows") | load(__name__)
 _FENCE = ("environment_id", "schema_name", "administrations", "administration_count", "table_count", "sequence_grants")
 
 
-class PostgresEnvironmentGate:
-    """Plays `domain.ports.EnvironmentGate`. See `control.refuse_write` for what an application sees."""
+class PostgresEnvironmentAccess:
+    """Plays `domain.ports.EnvironmentAccess`. See `control.refuse_write` for what an application sees."""
 
     def __init__(
         self,
         pool: Pool,
         *,
         remind_every: timedelta = timedelta(days=7),
-        cells: Cells | None = None,
+        shards: Shards | None = None,
         meters: Meters = UNMEASURED,
     ) -> None:
         """Take a pool that is connected as sb_owner, how often a release is reminded of, and other cells' pools."""
         self._pool = pool
-        self._cells = cells or Cells(pool)
+        self._shards = shards or Shards(pool)
         self._meters = meters
         self._remind_every = remind_every
 
@@ -87,7 +87,7 @@ class PostgresEnvironmentGate:
         for patience in PATIENCE:
             try:
                 frozen = await self._try_to_freeze(order, patience, in_the_way_before)
-                pool = self._cells.pool(frozen.environment.cell)
+                pool = self._shards.pool(frozen.environment.cell)
                 await wait_for_drawn_numbers(pool, frozen.environment.schema_name)
             except EnvironmentBusy as error:
                 if isinstance(error, TableBusy):
@@ -103,7 +103,7 @@ class PostgresEnvironmentGate:
         async with transaction(self._pool) as connection:
             environment = await environment_row(connection, environment_id)
         cell = environment["cell"] if environment is not None else HOME
-        blockers = await in_the_way(self._cells.pool(cell), schema_name_of(environment_id))
+        blockers = await in_the_way(self._shards.pool(cell), schema_name_of(environment_id))
         if not blockers:
             return EnvironmentBusy()
         said = f"{EnvironmentBusy.default_english()} In the way: {'; '.join(blockers)}."
@@ -126,7 +126,7 @@ class PostgresEnvironmentGate:
                 order.requested_by,
             )
             try:
-                transfer = await hold_forward(connection, order.transfer_id)
+                transfer = await lock_for_step(connection, order.transfer_id)
             except TransferUnknown:
                 raise AlreadyInTransfer from None  # the row was not made, because another live one is in its way
             if transfer["frozen_at"] is not None:
@@ -160,7 +160,7 @@ class PostgresEnvironmentGate:
         cell, schema_name = environment["cell"], environment["schema_name"]
         await connection.execute(_SQL["set_status"], order.environment_id, EnvironmentStatus.READ_ONLY)
         frozen_at = await connection.fetchval(_SQL["mark_frozen"], order.transfer_id)
-        async with self._cells.forward(connection, cell, transfer) as there:
+        async with self._shards.forward(connection, cell, transfer) as there:
             # What another database has done and this one has missed.
             fence = await there.fetchrow(_SQL["fence_of"], order.transfer_id)
             if fence is None:
@@ -200,7 +200,7 @@ class PostgresEnvironmentGate:
     ) -> m.EnvironmentFrozen:
         frozen = _frozen(environment, fence)
         with busy_when_late():
-            await tell(
+            await record_event(
                 connection,
                 order.transfer_id,
                 EventKind.ENVIRONMENT_FROZEN,
@@ -218,25 +218,25 @@ class PostgresEnvironmentGate:
             EnvironmentBusy: Somebody's lock was in the way; try again.
         """
         async with transaction(self._pool) as connection:
-            transfer = await hold_backward(connection, order.transfer_id)
+            transfer = await lock_for_undo(connection, order.transfer_id)
             if transfer is None:
                 return
             environment = await environment_row(connection, transfer["environment_id"])
             cell = environment["cell"] if environment is not None else HOME
             known = await connection.fetchrow(_SQL["fence_of"], order.transfer_id)
-            async with self._cells.backward(connection, cell, transfer) as there:
+            async with self._shards.backward(connection, cell, transfer) as there:
                 fence = await there.fetchrow(_SQL["fence_of"], order.transfer_id)
                 if fence is not None and fence["lifted_at"] is None:
-                    async with patiently(there):
+                    async with bounded_waits(there):
                         await environment_row(connection, fence["environment_id"], hold=True)
-                        await lift(there, cell, order.transfer_id, fence)
+                        await restore_access(there, cell, order.transfer_id, fence)
             # Home does not know of a freeze that it has missed, and then nobody was told of it.
             if known is not None and known["lifted_at"] is None:
                 await connection.execute(_SQL["set_status"], known["environment_id"], EnvironmentStatus.ACTIVE)
                 await connection.execute(_SQL["mark_lifted"], order.transfer_id)
-                await tell(connection, order.transfer_id, EventKind.ENVIRONMENT_UNFROZEN)
+                await record_event(connection, order.transfer_id, EventKind.ENVIRONMENT_UNFROZEN)
         if fence is not None:
-            await sweep(self._cells.pool(cell), fence["schema_name"])
+            await sweep(self._shards.pool(cell), fence["schema_name"])
 
     async def open_for_inspection(self, order: m.OpenForInspection) -> m.OpenedForInspection:
         """Let the application read the new environment, and refuse its writes.
@@ -248,7 +248,7 @@ class PostgresEnvironmentGate:
             Superseded: The transfer is being undone.
         """
         async with transaction(self._pool) as connection:
-            transfer = await hold_forward(connection, order.transfer_id, evening=order.evening)
+            transfer = await lock_for_step(connection, order.transfer_id, evening=order.evening)
             if transfer["state"] not in (TransferState.AWAITING_RELEASE, TransferState.RELEASED):
                 await self._open(connection, transfer)
             return m.OpenedForInspection(
@@ -261,14 +261,14 @@ class PostgresEnvironmentGate:
         new = await environment_row(connection, transfer["new_environment_id"], hold=True)
         if old is None or new is None:
             raise WrongMoment
-        async with self._cells.together(connection, old["cell"], old["cell"]) as (source, _):
+        async with self._shards.together(connection, old["cell"], old["cell"]) as (source, _):
             open_tables = [row[0] for row in await source.fetch(_SQL["unfenced_tables"], old["schema_name"])]
             if open_tables:
                 raise CloneDiffers(
                     f"The old environment could be written while it was moved: no fence on {', '.join(open_tables)}. "
                     "The transfer is undone; start it again when nobody changes the environment's tables."
                 )
-            async with self._cells.forward(connection, new["cell"], transfer) as there, patiently(there):
+            async with self._shards.forward(connection, new["cell"], transfer) as there, bounded_waits(there):
                 fenced = await there.fetchval(_SQL["raise_fence"], new["schema_name"], "awaiting_release")
                 await apply_schema_grants(there, old["schema_name"], new["schema_name"], source=source)
                 status = EnvironmentStatus.AWAITING_RELEASE
@@ -276,7 +276,9 @@ class PostgresEnvironmentGate:
                 await note(there, new["cell"], guest)
         await connection.execute(_SQL["set_status"], new["environment_id"], EnvironmentStatus.AWAITING_RELEASE)
         await connection.execute(_SQL["mark_opened"], transfer["transfer_id"])
-        await tell(connection, transfer["transfer_id"], EventKind.OPENED_FOR_INSPECTION, detail={"tables": fenced})
+        await record_event(
+            connection, transfer["transfer_id"], EventKind.OPENED_FOR_INSPECTION, detail={"tables": fenced}
+        )
 
     async def release(self, order: m.ReleaseEnvironment) -> m.EnvironmentReleased:
         """Make the new environment writable, invite its users again and route both mailbox addresses to it.
@@ -287,7 +289,7 @@ class PostgresEnvironmentGate:
             Superseded: The transfer is being undone.
         """
         async with transaction(self._pool) as connection:
-            transfer = await hold_forward(connection, order.transfer_id)
+            transfer = await lock_for_step(connection, order.transfer_id)
             if transfer["state"] not in (TransferState.AWAITING_RELEASE, TransferState.RELEASED):
                 raise WrongMoment
             old = await environment_row(connection, transfer["environment_id"])
@@ -302,7 +304,7 @@ class PostgresEnvironmentGate:
                 invited = await self._release(connection, order, transfer, old, new)
         if new["cell"] != HOME:
             await self._open_elsewhere(order, new)
-        await sweep(self._cells.pool(new["cell"]), new["schema_name"])
+        await sweep(self._shards.pool(new["cell"]), new["schema_name"])
         return m.EnvironmentReleased(
             old_mailbox_address=old["mailbox_address"],
             new_mailbox_address=new["mailbox_address"],
@@ -324,19 +326,19 @@ class PostgresEnvironmentGate:
         await connection.execute(
             _SQL["route_mailbox"], old["mailbox_address"], new_id, order.released_at + FORWARDING_TIME
         )
-        async with patiently(connection):
+        async with bounded_waits(connection):
             if new["cell"] == HOME:
                 invited = await self._open_up(connection, transfer, new, await self._fence(connection, order))
             else:
                 # Home says first that there is no way back, then the cell opens: an undo cannot come in between. Nobody
                 # writes there meanwhile, so that whoever is going to be invited can be counted now.
-                async with self._cells.together(connection, new["cell"], new["cell"]) as (there, _):
+                async with self._shards.together(connection, new["cell"], new["cell"]) as (there, _):
                     await enter_schema(there, new["schema_name"])
                     invited = int(await there.fetchval(_SQL["count_users"], _owner(transfer, new)))
                     await leave_schema(there)
             await connection.execute(_SQL["set_status"], new_id, EnvironmentStatus.ACTIVE)
             await connection.execute(_SQL["mark_released"], order.transfer_id, order.released_by, order.released_at)
-            await tell(
+            await record_event(
                 connection,
                 order.transfer_id,
                 EventKind.ENVIRONMENT_RELEASED,
@@ -352,12 +354,12 @@ class PostgresEnvironmentGate:
     async def _open_elsewhere(self, order: m.ReleaseEnvironment, new: asyncpg.Record) -> None:
         """Open what home says is released; when that was done already, do nothing."""
         async with transaction(self._pool) as connection:
-            transfer = await hold_forward(connection, order.transfer_id)
+            transfer = await lock_for_step(connection, order.transfer_id)
             fence = await self._fence(connection, order)
-            async with self._cells.forward(connection, new["cell"], transfer) as there:
+            async with self._shards.forward(connection, new["cell"], transfer) as there:
                 if await is_released_here(there, order.transfer_id):
                     return
-                async with patiently(there):
+                async with bounded_waits(there):
                     await self._open_up(there, transfer, new, fence)
                     status = EnvironmentStatus.ACTIVE
                     guest = Guest(new["environment_id"], new["schema_name"], order.transfer_id, status)
@@ -377,17 +379,17 @@ class PostgresEnvironmentGate:
         await enter_schema(connection, new["schema_name"])
         if owner := _owner(transfer, new):
             await connection.execute(_SQL["add_owner"], owner)
-        told: str = await connection.execute(_SQL["invite_users"])
+        command_tag: str = await connection.execute(_SQL["invite_users"])
         await leave_schema(connection)
-        return int(told.rsplit(" ", 1)[1])
+        return int(command_tag.rsplit(" ", 1)[1])
 
     async def close_forwarding(self, order: m.CloseMailboxForwarding) -> None:
         """Let the old mailbox address belong to nobody; it is never given to anybody else."""
         async with transaction(self._pool) as connection:
-            await hold_forward(connection, order.transfer_id)
-            told: str = await connection.execute(_SQL["close_route"], order.old_mailbox_address)
-            if told.endswith(" 1"):
-                await tell(
+            await lock_for_step(connection, order.transfer_id)
+            command_tag: str = await connection.execute(_SQL["close_route"], order.old_mailbox_address)
+            if command_tag.endswith(" 1"):
+                await record_event(
                     connection,
                     order.transfer_id,
                     EventKind.MAILBOX_FORWARDING_CLOSED,
@@ -395,7 +397,7 @@ class PostgresEnvironmentGate:
                 )
 
 
-async def lift(there: Connection, cell: str, transfer_id: UUID, fence: asyncpg.Record) -> None:
+async def restore_access(there: Connection, cell: str, transfer_id: UUID, fence: asyncpg.Record) -> None:
     """Give an environment back as it was before a freeze, in the database that it lives in."""
     await there.fetchval(_SQL["lift_fence"], fence["schema_name"], fence["administrations"])
     await there.fetchval(_SQL["give_sequence_grants"], fence["schema_name"], fence["sequence_grants"])

@@ -8,7 +8,7 @@ import asyncpg
 from adapters.mail.addresses import AddressUnusable, envelope_address
 from adapters.mail.smtp import SmtpClient
 from adapters.postgres.connection import Connection, Pool, transaction
-from adapters.postgres.shards import Cells
+from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import (
     enter_schema,
@@ -32,10 +32,10 @@ _SQL = load(__name__) | load("adapters.transfer.uploads")
 class PostgresPreviewReader:
     """Reads an environment; changes nothing."""
 
-    def __init__(self, pool: Pool, *, cells: Cells | None = None, mail: SmtpClient | None = None) -> None:
+    def __init__(self, pool: Pool, *, shards: Shards | None = None, mail: SmtpClient | None = None) -> None:
         """Take a pool that is connected as sb_owner, other cells' pools, and the mail server that news goes through."""
         self._pool = pool
-        self._cells = cells or Cells(pool)
+        self._shards = shards or Shards(pool)
         self._mail = mail
 
     async def preview(self, environment_id: UUID) -> m.Preview:
@@ -47,7 +47,7 @@ class PostgresPreviewReader:
         async with transaction(self._pool) as connection:
             environment = await _known(connection, environment_id)
             licence = await one(connection, _SQL["licence_of"], environment_id)
-            async with self._cells.together(connection, environment["cell"], environment["cell"]) as (there, _):
+            async with self._shards.together(connection, environment["cell"], environment["cell"]) as (there, _):
                 found, odd = await _preview(there, environment, licence)
         return found.model_copy(update={"unreachable": await self._unreachable(odd)})
 
@@ -84,7 +84,7 @@ class PostgresPreviewReader:
                 raise EnvironmentNotActive
             if for_licence is not None:
                 await _require_target(connection, environment, for_licence)
-            async with self._cells.together(connection, environment["cell"], environment["cell"]) as (there, _):
+            async with self._shards.together(connection, environment["cell"], environment["cell"]) as (there, _):
                 await refuse_obstacles(there, environment["schema_name"])
 
 

@@ -8,15 +8,12 @@ from uuid import UUID
 import asyncpg
 from pydantic import AwareDatetime, Json
 
-from adapters.postgres.connection import Pool, transaction, translated_errors
+from adapters.postgres.connection import Pool, translated_errors
 from adapters.postgres.statements import load
-from adapters.postgres.transfer_rows import live_transfer_of
 from domain import messages as m
 from domain.errors import (
-    AlreadyInTransfer,
     CertificateUnknown,
     EnvironmentAmbiguous,
-    EnvironmentNotActive,
     EnvironmentUnknown,
     TransferUnknown,
 )
@@ -84,7 +81,7 @@ class TransferResults(m.Message):
     report: Json[m.ComparisonReport] | None
 
 
-class Standing(m.TransferRecord):
+class RecordedTransfer(m.TransferRecord):
     """All that says where a transfer stands.
 
     `ahead`: people may act since a moment, and the workflow, whose first act is then to send their mail, may not have
@@ -105,7 +102,7 @@ class Standing(m.TransferRecord):
     seen_at: AwareDatetime | None
 
 
-class PostgresRegister:
+class PostgresTransferQueries:
     """Answers questions; changes nothing."""
 
     def __init__(self, pool: Pool) -> None:
@@ -145,21 +142,6 @@ class PostgresRegister:
         if len(candidates) > 1:
             raise EnvironmentAmbiguous
         return candidates[0]
-
-    async def require_movable(self, environment_id: UUID) -> None:
-        """Make sure that an environment can be moved now, as far as `control` knows; changes nothing.
-
-        Raises:
-            EnvironmentUnknown, AlreadyInTransfer, EnvironmentNotActive: As for the freeze.
-        """
-        async with transaction(self._pool) as connection:
-            row = await connection.fetchrow(_SQL["environment"], environment_id)
-            if row is None:
-                raise EnvironmentUnknown
-            if await live_transfer_of(connection, environment_id) is not None:
-                raise AlreadyInTransfer
-            if row["status"] != EnvironmentStatus.ACTIVE:
-                raise EnvironmentNotActive
 
     # --- transfers ---------------------------------------------------------------------------------------------
 
@@ -239,7 +221,7 @@ class PostgresRegister:
             raise TransferUnknown
         return TransferResults.model_validate(dict(rows[0]))
 
-    async def standing(self, transfer_id: UUID) -> Standing:
+    async def standing(self, transfer_id: UUID) -> RecordedTransfer:
         """Return where a transfer stands, in one question.
 
         Raises:
@@ -248,7 +230,7 @@ class PostgresRegister:
         rows = await self._rows("standing", transfer_id, kinds_read())
         if not rows:
             raise TransferUnknown
-        return Standing.model_validate(dict(rows[0]))
+        return RecordedTransfer.model_validate(dict(rows[0]))
 
     async def certificate(self, transfer_id: UUID) -> bytes:
         """Return the signed certificate, byte for byte.

@@ -7,9 +7,9 @@ import asyncpg
 
 from adapters.clone.attempt import session_name
 from adapters.postgres.connection import Connection, Pool, transaction
-from adapters.postgres.shards import Cells, Guest, cell_of_new, note
+from adapters.postgres.shards import Guest, Shards, cell_of_new, note
 from adapters.postgres.statements import load
-from adapters.postgres.transfer_rows import hold_forward, tell
+from adapters.postgres.transfer_rows import lock_for_step, record_event
 from domain import messages as m
 from domain.errors import EveningInvalid, Superseded, WrongMoment
 from domain.events import EventKind
@@ -29,10 +29,10 @@ class PostgresEveningPlanner:
     many transactions as that takes; an attempt that finds some of it gone goes on with the rest.
     """
 
-    def __init__(self, pool: Pool, window: Window, *, cells: Cells | None = None) -> None:
+    def __init__(self, pool: Pool, window: Window, *, shards: Shards | None = None) -> None:
         """Take a pool that is connected as sb_owner, the evening window, and other cells' pools."""
         self._pool = pool
-        self._cells = cells or Cells(pool)
+        self._shards = shards or Shards(pool)
         self._window = window
 
     async def postpone(self, order: m.PostponeStart) -> m.StartPlanned:
@@ -43,7 +43,7 @@ class PostgresEveningPlanner:
             WrongMoment: Nothing has been planned yet, or it is released.
         """
         async with transaction(self._pool) as connection:
-            transfer = await hold_forward(connection, order.transfer_id)
+            transfer = await lock_for_step(connection, order.transfer_id)
             if transfer["evening"] == order.evening:
                 await self._put_off(connection, order, transfer)
             elif transfer["evening"] != order.evening + 1:
@@ -51,7 +51,7 @@ class PostgresEveningPlanner:
         while await self._drop_some(order):
             continue
         async with transaction(self._pool) as connection:
-            transfer = await hold_forward(connection, order.transfer_id, evening=order.evening + 1)
+            transfer = await lock_for_step(connection, order.transfer_id, evening=order.evening + 1)
             return self._planned(transfer["evening"], transfer["starts_at"])
 
     async def reschedule(self, order: m.RescheduleStart) -> m.StartPlanned:
@@ -69,11 +69,11 @@ class PostgresEveningPlanner:
         if not order.asked_at < starts_at <= order.asked_at + FURTHEST_EVENING:
             raise EveningInvalid
         async with transaction(self._pool) as connection:
-            transfer = await hold_forward(connection, order.transfer_id, evening=order.evening)
+            transfer = await lock_for_step(connection, order.transfer_id, evening=order.evening)
             if transfer["state"] != TransferState.SCHEDULED:
                 raise WrongMoment
             await connection.execute(_SQL["plan_on"], order.transfer_id, starts_at)
-            await tell(
+            await record_event(
                 connection,
                 order.transfer_id,
                 EventKind.START_RESCHEDULED,
@@ -93,7 +93,7 @@ class PostgresEveningPlanner:
             raise WrongMoment
         starts_at = self._window.start_again_at(order.decided_at)
         cell = await cell_of_new(connection, transfer)
-        async with self._cells.forward(connection, cell, transfer, evening=order.evening + 1) as there:
+        async with self._shards.forward(connection, cell, transfer, evening=order.evening + 1) as there:
             # The server goes on with the statement of a worker that is gone, which would hold up the bar.
             await there.execute(_SQL["terminate_sessions"], session_name(order.transfer_id))
             if cell != HOME:
@@ -101,7 +101,7 @@ class PostgresEveningPlanner:
             await there.execute(_SQL["bar_run"], order.transfer_id)
         await connection.execute(_SQL["put_off"], order.transfer_id, order.evening, starts_at)
         await connection.execute(_SQL["build_again"], transfer["new_environment_id"])
-        await tell(
+        await record_event(
             connection,
             order.transfer_id,
             EventKind.START_POSTPONED,
@@ -113,9 +113,9 @@ class PostgresEveningPlanner:
         """Drop some tables, or in the end the schema, and return whether there is more to do."""
         async with transaction(self._pool) as connection:
             # Held until the commit: neither an undo nor the next evening comes in between.
-            transfer = await hold_forward(connection, order.transfer_id, evening=order.evening + 1)
+            transfer = await lock_for_step(connection, order.transfer_id, evening=order.evening + 1)
             cell = await cell_of_new(connection, transfer)
-            async with self._cells.forward(connection, cell, transfer) as there:
+            async with self._shards.forward(connection, cell, transfer) as there:
                 schema = await there.fetchval(_SQL["hold_barred_run"], order.transfer_id)
                 if schema is None:
                     return False
@@ -125,7 +125,7 @@ class PostgresEveningPlanner:
                 await note(there, cell, Guest(transfer["new_environment_id"], schema, order.transfer_id, None))
                 await there.execute(_SQL["forget_units"], schema)
                 await there.execute(_SQL["open_again"], schema)
-            await tell(connection, order.transfer_id, EventKind.CLONE_DROPPED, event_key=_dropped(order))
+            await record_event(connection, order.transfer_id, EventKind.CLONE_DROPPED, event_key=_dropped(order))
             return False
 
 

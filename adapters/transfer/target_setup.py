@@ -7,9 +7,9 @@ from uuid import UUID
 import asyncpg
 
 from adapters.postgres.connection import Connection, Pool, transaction
-from adapters.postgres.shards import Cells
+from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
-from adapters.postgres.transfer_rows import enter_schema, hold_forward, leave_schema, one, tell
+from adapters.postgres.transfer_rows import enter_schema, leave_schema, lock_for_step, one, record_event
 from adapters.transfer.comparison import comparison_report
 from domain import messages as m
 from domain.errors import WrongMoment
@@ -19,17 +19,17 @@ from domain.vocabulary import HOME, ConsequenceKind, Scenario
 _SQL = load(__name__)
 
 
-class PostgresSuccessorDesk:
-    """Plays `domain.ports.SuccessorDesk`.
+class PostgresTargetSetup:
+    """Plays `domain.ports.TargetSetup`.
 
     Each step is one transaction that holds the transfer's row, and leaves its result there: an attempt that finds a
     result returns it and changes nothing. The old environment is only read.
     """
 
-    def __init__(self, pool: Pool, *, cells: Cells | None = None) -> None:
+    def __init__(self, pool: Pool, *, shards: Shards | None = None) -> None:
         """Take a pool that is connected as sb_owner, and other cells' pools."""
         self._pool = pool
-        self._cells = cells or Cells(pool)
+        self._shards = shards or Shards(pool)
 
     async def reconnect_banks(self, order: m.ReconnectBanks) -> m.BanksReconnected:
         """Let Rabobank connections be active in the new environment, and flag all others.
@@ -39,12 +39,12 @@ class PostgresSuccessorDesk:
             Superseded: The transfer is being undone.
         """
         async with transaction(self._pool) as connection:
-            transfer = await hold_forward(connection, order.transfer_id, evening=order.evening)
+            transfer = await lock_for_step(connection, order.transfer_id, evening=order.evening)
             earlier = await _result(connection, order.transfer_id, "banks")
             if earlier is not None:
                 return m.BanksReconnected.model_validate_json(earlier)
             sides = await _sides(connection, order.transfer_id)
-            async with self._cells.forward(connection, sides["new_cell"], transfer) as there:
+            async with self._shards.forward(connection, sides["new_cell"], transfer) as there:
                 # What another database has done and this one has missed.
                 done = await _result(there, order.transfer_id, "banks")
                 if done is None:
@@ -54,8 +54,10 @@ class PostgresSuccessorDesk:
                     outcome = m.BanksReconnected.model_validate_json(done)
             await connection.execute(_SQL["keep_banks"], order.transfer_id, outcome.model_dump_json())
             for bank in outcome.banks:
-                await tell(connection, order.transfer_id, f"bank_{bank.new}", detail=bank.model_dump())
-            await tell(connection, order.transfer_id, EventKind.BANKS_RECONNECTED, detail={"banks": len(outcome.banks)})
+                await record_event(connection, order.transfer_id, f"bank_{bank.new}", detail=bank.model_dump())
+            await record_event(
+                connection, order.transfer_id, EventKind.BANKS_RECONNECTED, detail={"banks": len(outcome.banks)}
+            )
             return outcome
 
     async def apply_consequences(self, order: m.ApplyConsequences) -> m.ConsequencesApplied:
@@ -66,12 +68,12 @@ class PostgresSuccessorDesk:
             Superseded: The transfer is being undone.
         """
         async with transaction(self._pool) as connection:
-            transfer = await hold_forward(connection, order.transfer_id, evening=order.evening)
+            transfer = await lock_for_step(connection, order.transfer_id, evening=order.evening)
             earlier = await _result(connection, order.transfer_id, "consequences")
             if earlier is not None:
                 return m.ConsequencesApplied.model_validate_json(earlier)
             sides = await _sides(connection, order.transfer_id)
-            async with self._cells.forward(connection, sides["new_cell"], transfer) as there:
+            async with self._shards.forward(connection, sides["new_cell"], transfer) as there:
                 done = await _result(there, order.transfer_id, "consequences")
                 changed = _Changed.model_validate_json(done) if done is not None else await _change(there, sides)
                 if sides["new_cell"] != HOME:
@@ -81,8 +83,8 @@ class PostgresSuccessorDesk:
             )
             await connection.execute(_SQL["keep_consequences"], order.transfer_id, applied.model_dump_json())
             for kind, detail in changed.told:
-                await tell(connection, order.transfer_id, kind, detail=detail)
-            await tell(
+                await record_event(connection, order.transfer_id, kind, detail=detail)
+            await record_event(
                 connection,
                 order.transfer_id,
                 EventKind.INVITATIONS_WITHDRAWN,
@@ -100,18 +102,20 @@ class PostgresSuccessorDesk:
             Superseded: The transfer is being undone.
         """
         async with transaction(self._pool) as connection:
-            await hold_forward(connection, order.transfer_id, evening=order.evening)
+            await lock_for_step(connection, order.transfer_id, evening=order.evening)
             earlier = await _result(connection, order.transfer_id, "report")
             if earlier is not None:
                 return m.ComparisonReport.model_validate_json(earlier).summary()
             sides = await _sides(connection, order.transfer_id)
-            async with self._cells.together(connection, sides["old_cell"], sides["new_cell"]) as (old, new):
+            async with self._shards.together(connection, sides["old_cell"], sides["new_cell"]) as (old, new):
                 report = await comparison_report(
                     new, sides["old_schema"], sides["new_schema"], made_at=datetime.now(UTC), old=old
                 )
             summary = report.summary()
             await connection.execute(_SQL["keep_report"], order.transfer_id, report.model_dump_json())
-            await tell(connection, order.transfer_id, EventKind.ENVIRONMENTS_COMPARED, detail=summary.model_dump())
+            await record_event(
+                connection, order.transfer_id, EventKind.ENVIRONMENTS_COMPARED, detail=summary.model_dump()
+            )
             return summary
 
 

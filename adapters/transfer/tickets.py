@@ -10,14 +10,14 @@ import asyncpg
 from adapters.crypto.ticket_seal import TicketClaims, TicketSeal
 from adapters.postgres.connection import Connection, Pool, transaction
 from adapters.postgres.statements import load
-from adapters.postgres.transfer_rows import environment_row, hold_backward, hold_forward, one, tell
+from adapters.postgres.transfer_rows import environment_row, lock_for_step, lock_for_undo, one, record_event
 from domain import messages as m
 from domain.errors import Superseded, TicketExpired, TicketRevoked, TicketTaken, TicketUsed, WrongMoment
 from domain.events import EventKind
 from domain.naming import ticket_file_name
 from domain.window import reminders_before
 
-__all__ = ["PostgresTicketOffice", "TicketClaims", "TicketSeal", "check_ticket", "digest_of"]
+__all__ = ["PostgresTicketIssuer", "TicketClaims", "TicketSeal", "check_ticket", "digest_of"]
 
 _SQL = load(__name__)
 
@@ -27,8 +27,8 @@ def digest_of(file: bytes) -> bytes:
     return hashlib.sha256(file).digest()
 
 
-class PostgresTicketOffice:
-    """Plays `domain.ports.TicketOffice`: registers tickets, which are sealed only when they are downloaded."""
+class PostgresTicketIssuer:
+    """Plays `domain.ports.TicketIssuer`: registers tickets, which are sealed only when they are downloaded."""
 
     def __init__(self, pool: Pool, seal: TicketSeal, ttl: timedelta, *, reminders: tuple[timedelta, ...] = ()) -> None:
         """Take a pool that is connected as sb_owner, the seal, how long a ticket is good, and when to remind of it.
@@ -48,7 +48,7 @@ class PostgresTicketOffice:
             Superseded: It is being undone.
         """
         async with transaction(self._pool) as connection:
-            transfer = await hold_forward(connection, order.transfer_id)
+            transfer = await lock_for_step(connection, order.transfer_id)
             ticket = await connection.fetchrow(_SQL["ticket_of"], order.transfer_id)
             if ticket is None:
                 ticket = await self._issue(connection, order, transfer)
@@ -74,7 +74,7 @@ class PostgresTicketOffice:
             order.for_licence,
         )
         await connection.execute(_SQL["await_upload"], order.transfer_id)
-        await tell(
+        await record_event(
             connection,
             order.transfer_id,
             EventKind.TICKET_ISSUED,
@@ -90,11 +90,11 @@ class PostgresTicketOffice:
             AlreadyReleased, WrongMoment: The transfer is not being undone.
         """
         async with transaction(self._pool) as connection:
-            if await hold_backward(connection, order.transfer_id) is None:
+            if await lock_for_undo(connection, order.transfer_id) is None:
                 return
-            told: str = await connection.execute(_SQL["revoke"], order.transfer_id)
-            if told.endswith(" 1"):
-                await tell(connection, order.transfer_id, EventKind.TICKET_REVOKED)
+            command_tag: str = await connection.execute(_SQL["revoke"], order.transfer_id)
+            if command_tag.endswith(" 1"):
+                await record_event(connection, order.transfer_id, EventKind.TICKET_REVOKED)
 
     async def download(self, transfer_id: UUID, *, actor: str = "", once: bool = False) -> tuple[str, bytes]:
         """Seal the ticket: "SB slaat een bestand op in de Downloads map" (manual); return its file name and its bytes.
@@ -114,7 +114,7 @@ class PostgresTicketOffice:
         """
         async with transaction(self._pool) as connection:
             try:
-                transfer = await hold_forward(connection, transfer_id)
+                transfer = await lock_for_step(connection, transfer_id)
             except Superseded:
                 raise TicketRevoked from None
             ticket = await connection.fetchrow(_SQL["ticket_of"], transfer_id)
@@ -135,7 +135,9 @@ class PostgresTicketOffice:
                 )
             )
             await connection.execute(_SQL["keep_digest"], ticket["ticket_id"], digest_of(file))
-            await tell(connection, transfer_id, EventKind.TICKET_DOWNLOADED, actor=actor or transfer["requested_by"])
+            await record_event(
+                connection, transfer_id, EventKind.TICKET_DOWNLOADED, actor=actor or transfer["requested_by"]
+            )
             return ticket["file_name"], file
 
     async def renew(self, transfer_id: UUID, *, actor: str) -> None:
@@ -146,7 +148,7 @@ class PostgresTicketOffice:
         """
         async with transaction(self._pool) as connection:
             try:
-                await hold_forward(connection, transfer_id)
+                await lock_for_step(connection, transfer_id)
             except Superseded:
                 raise TicketRevoked from None
             ticket = await connection.fetchrow(_SQL["ticket_of"], transfer_id)
@@ -154,7 +156,7 @@ class PostgresTicketOffice:
                 raise WrongMoment
             check_ticket(ticket, at=datetime.now(UTC))
             await connection.execute(_SQL["forget_digest"], ticket["ticket_id"])
-            await tell(connection, transfer_id, "ticket_renewed", actor=actor)
+            await record_event(connection, transfer_id, "ticket_renewed", actor=actor)
 
 
 def check_ticket(ticket: asyncpg.Record, *, at: datetime) -> None:

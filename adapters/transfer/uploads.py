@@ -7,9 +7,9 @@ from datetime import timedelta
 import asyncpg
 
 from adapters.postgres.connection import Connection, Pool, transaction
-from adapters.postgres.shards import Cells
+from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
-from adapters.postgres.transfer_rows import environment_row, hold_backward, hold_forward, plain, tell
+from adapters.postgres.transfer_rows import environment_row, lock_for_step, lock_for_undo, plain, record_event
 from adapters.transfer.compatibility import rehearse
 from adapters.transfer.tickets import TicketClaims, TicketSeal, check_ticket, digest_of
 from domain import messages as m
@@ -50,11 +50,11 @@ class PostgresReservations:
     """Plays `domain.ports.Reservations`."""
 
     def __init__(
-        self, pool: Pool, tickets: TicketSeal, base_domain: str, window: Window, *, cells: Cells | None = None
+        self, pool: Pool, tickets: TicketSeal, base_domain: str, window: Window, *, shards: Shards | None = None
     ) -> None:
         """Take a pool that is connected as sb_owner, the seal, the evening window, and other cells' pools."""
         self._pool = pool
-        self._cells = cells or Cells(pool)
+        self._shards = shards or Shards(pool)
         self._seal = tickets
         self._base_domain = base_domain
         self._window = window
@@ -82,7 +82,7 @@ class PostgresReservations:
     async def _accept(
         self, connection: Connection, order: m.AcceptUpload, opened: tuple[TicketClaims, bytes]
     ) -> m.ReservationMade:
-        transfer = await hold_forward(connection, order.transfer_id)
+        transfer = await lock_for_step(connection, order.transfer_id)
         claims, digest = opened
         if claims.issued_at > order.accepted_at + _CLOCK_SKEW:
             raise TicketNotGenuine  # whoever made it has a key, but not our clock
@@ -103,7 +103,7 @@ class PostgresReservations:
             raise TicketForAnotherLicence
         await self._reserve(connection, order, transfer)
         await connection.execute(_SQL["use_ticket"], ticket["ticket_id"], order.accepted_at)
-        return _made(await hold_forward(connection, order.transfer_id), self._window)
+        return _made(await lock_for_step(connection, order.transfer_id), self._window)
 
     async def _reserve(self, connection: Connection, order: m.AcceptUpload, transfer: asyncpg.Record) -> None:
         upload = order.upload
@@ -147,7 +147,7 @@ class PostgresReservations:
             order.accepted_at,
             starts_at,
         )
-        await tell(
+        await record_event(
             connection,
             order.transfer_id,
             EventKind.UPLOAD_ACCEPTED,
@@ -161,7 +161,7 @@ class PostgresReservations:
         Raises:
             CellCannotHold: It cannot; the message lists what and why.
         """
-        async with self._cells.together(connection, old["cell"], cell) as (source, target):
+        async with self._shards.together(connection, old["cell"], cell) as (source, target):
             obstacles = await rehearse(source, target, old["schema_name"])
         if obstacles:
             lines = "\n".join(f"- {obstacle.what}: {obstacle.why}" for obstacle in obstacles)
@@ -206,7 +206,7 @@ class PostgresReservations:
         attempt = f"{order.transfer_id} {order.new_environment_id} {order.accepted_at.timestamp()} {refusal.code()}"
         upload = order.upload
         async with transaction(self._pool) as connection:
-            await tell(
+            await record_event(
                 connection,
                 order.transfer_id,
                 EventKind.UPLOAD_REFUSED,
@@ -228,13 +228,13 @@ class PostgresReservations:
             AlreadyReleased, WrongMoment: The transfer is not being undone.
         """
         async with transaction(self._pool) as connection:
-            transfer = await hold_backward(connection, order.transfer_id)
+            transfer = await lock_for_undo(connection, order.transfer_id)
             if transfer is None or transfer["new_environment_id"] is None:
                 return
             await connection.execute(_SQL["drop_route"], transfer["new_environment_id"])
-            told: str = await connection.execute(_SQL["let_go"], transfer["new_environment_id"])
-            if told.endswith(" 1"):
-                await tell(connection, order.transfer_id, EventKind.RESERVATION_RELEASED)
+            command_tag: str = await connection.execute(_SQL["let_go"], transfer["new_environment_id"])
+            if command_tag.endswith(" 1"):
+                await record_event(connection, order.transfer_id, EventKind.RESERVATION_RELEASED)
 
 
 def _login_email(scenario: Scenario, given: str | None) -> str | None:

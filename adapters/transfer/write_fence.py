@@ -136,7 +136,7 @@ async def in_the_way(pool: Pool, schema_name: str) -> list[str]:
 
 
 @asynccontextmanager
-async def patiently(connection: Connection) -> AsyncIterator[None]:
+async def bounded_waits(connection: Connection) -> AsyncIterator[None]:
     """Bound every wait of a block that works where the application may not write.
 
     Raises:

@@ -8,9 +8,9 @@ from uuid import UUID, uuid5
 from adapters.crypto.certificate_signer import CertificateSigner
 from adapters.postgres.connection import Connection, Pool, transaction
 from adapters.postgres.place import Place
-from adapters.postgres.shards import Cells
+from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
-from adapters.postgres.transfer_rows import environment_row, hold_forward, one, tell
+from adapters.postgres.transfer_rows import environment_row, lock_for_step, one, record_event
 from adapters.verify.fingerprint_store import Moment, Side, keep_fingerprint, kept_fingerprint
 from adapters.verify.verifier import PostgresVerifier
 from domain import messages as m
@@ -38,11 +38,11 @@ class PostgresCertifier:
     """Plays `domain.ports.Certifier`. It only reads the environments."""
 
     def __init__(
-        self, pool: Pool, verifier: PostgresVerifier, signer: CertificateSigner, *, cells: Cells | None = None
+        self, pool: Pool, verifier: PostgresVerifier, signer: CertificateSigner, *, shards: Shards | None = None
     ) -> None:
         """Take a pool that is connected as sb_owner, who hashes, who signs, and other cells' pools."""
         self._pool = pool
-        self._cells = cells or Cells(pool)
+        self._shards = shards or Shards(pool)
         self._verifier = verifier
         self._signer = signer
 
@@ -55,14 +55,14 @@ class PostgresCertifier:
             Unavailable: The server is away; try again.
         """
         async with transaction(self._pool) as connection:
-            await hold_forward(connection, order.transfer_id)
+            await lock_for_step(connection, order.transfer_id)
             frozen = await kept_fingerprint(connection, order.transfer_id, Moment.FROZEN, Side.OLD)
         if frozen is None:
             frozen = await self._verifier.hashes(Place(order.schema_name, order.cell), report)
             async with transaction(self._pool) as connection:
-                await hold_forward(connection, order.transfer_id)
+                await lock_for_step(connection, order.transfer_id)
                 await keep_fingerprint(connection, order.transfer_id, Moment.FROZEN, Side.OLD, frozen)
-                await tell(
+                await record_event(
                     connection,
                     order.transfer_id,
                     EventKind.ENVIRONMENT_HASHED,
@@ -80,13 +80,13 @@ class PostgresCertifier:
             Unavailable: The server is away; try again.
         """
         async with transaction(self._pool) as connection:
-            await hold_forward(connection, order.transfer_id, evening=order.evening)
+            await lock_for_step(connection, order.transfer_id, evening=order.evening)
             issued = await connection.fetchrow(_SQL["kept_certificate"], order.transfer_id, order.evening)
         if issued is None:
             opened = await self._verifier.hashes(Place(order.target_schema, order.target_cell), report)
             await self._require_only_purposeful(order, opened)
             async with transaction(self._pool) as connection:
-                await hold_forward(connection, order.transfer_id, evening=order.evening)
+                await lock_for_step(connection, order.transfer_id, evening=order.evening)
                 await keep_fingerprint(connection, order.transfer_id, Moment.OPENED, Side.NEW, opened)
                 await self._issue(connection, order, opened)
                 issued = await one(connection, _SQL["kept_certificate"], order.transfer_id, order.evening)
@@ -100,7 +100,7 @@ class PostgresCertifier:
         """
         async with transaction(self._pool) as connection:
             cloned = await kept_fingerprint(connection, order.transfer_id, Moment.CLONED, Side.NEW)
-        async with transaction(self._cells.pool(order.target_cell)) as there:
+        async with transaction(self._shards.pool(order.target_cell)) as there:
             await there.execute(_SQL["mute_triggers"])
             muted = await there.fetchval(_SQL["muted"])
             await there.execute(_SQL["unmute_triggers"])
@@ -131,7 +131,7 @@ class PostgresCertifier:
             certificate.issued_at,
             self._signer.sign(certificate).decode(),
         )
-        await tell(
+        await record_event(
             connection,
             order.transfer_id,
             EventKind.CERTIFICATE_ISSUED,
@@ -140,7 +140,7 @@ class PostgresCertifier:
         )
 
     async def _certificate(self, connection: Connection, transfer_id: UUID, opened: Fingerprint) -> Certificate:
-        transfer = await hold_forward(connection, transfer_id)
+        transfer = await lock_for_step(connection, transfer_id)
         frozen = await kept_fingerprint(connection, transfer_id, Moment.FROZEN, Side.OLD)
         cloned = await kept_fingerprint(connection, transfer_id, Moment.CLONED, Side.NEW)
         if frozen is None or cloned is None:
@@ -184,7 +184,7 @@ class PostgresCertifier:
             Unavailable: The server is away; try again.
         """
         async with transaction(self._pool) as connection:
-            await hold_forward(connection, order.transfer_id)
+            await lock_for_step(connection, order.transfer_id)
             before = [
                 await kept_fingerprint(connection, order.transfer_id, Moment.FROZEN, Side.OLD),
                 await kept_fingerprint(connection, order.transfer_id, Moment.OPENED, Side.NEW),
@@ -200,10 +200,10 @@ class PostgresCertifier:
             new_changes=new_changes[:_MAX_CHANGES],
         )
         async with transaction(self._pool) as connection:
-            await hold_forward(connection, order.transfer_id)
+            await lock_for_step(connection, order.transfer_id)
             for side, fingerprint in zip(Side, now, strict=True):
                 await keep_fingerprint(connection, order.transfer_id, Moment.RELEASE, side, fingerprint)
-            await tell(
+            await record_event(
                 connection,
                 order.transfer_id,
                 EventKind.RELEASE_CHECKED,

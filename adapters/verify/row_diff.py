@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from adapters.postgres.connection import Connection, rows_of, translated_errors, unless_lost
-from adapters.postgres.shards import Cells
+from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
 from adapters.verify.schema_diff import NEW, OLD
 from adapters.verify.schema_snapshot import Side, fragment
@@ -19,10 +19,10 @@ class Differing:
     """One table that is not equal on both sides."""
 
     def __init__(
-        self, cells: Cells, table: str, columns: tuple[str, ...], key: tuple[str, ...] | None, at_most: int
+        self, shards: Shards, table: str, columns: tuple[str, ...], key: tuple[str, ...] | None, at_most: int
     ) -> None:
         """Take who is connected, the table, the columns that are compared, its key, and how many rows to name."""
-        self._cells = cells
+        self._shards = shards
         self._table = table
         self._columns = columns
         self._key = key or ()
@@ -106,7 +106,7 @@ class Differing:
     @asynccontextmanager
     async def _reading(self, cell: str, *, readonly: bool = True) -> AsyncIterator[Connection]:
         with translated_errors():
-            async with self._cells.pool(cell).acquire() as connection, connection.transaction(readonly=readonly):
+            async with self._shards.pool(cell).acquire() as connection, connection.transaction(readonly=readonly):
                 await connection.execute(_SQL["enter"], None)
                 yield connection
 

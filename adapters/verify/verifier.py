@@ -17,9 +17,9 @@ import asyncpg
 
 from adapters.postgres.connection import Connection, Pool, transaction, translated_errors
 from adapters.postgres.place import Place
-from adapters.postgres.shards import Cells
+from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
-from adapters.postgres.transfer_rows import hold_forward, tell
+from adapters.postgres.transfer_rows import lock_for_step, record_event
 from adapters.task_group import task_group
 from adapters.verify.chunks import Pair, Piece, Unit, cut, read
 from adapters.verify.fingerprint_store import keep_proof
@@ -138,11 +138,11 @@ def _silence(_: CloneProgress) -> None:
 class PostgresVerifier:
     """Plays `domain.ports.Verifier`."""
 
-    def __init__(self, pool: Pool, *, parallelism: int, cells: Cells | None = None) -> None:
+    def __init__(self, pool: Pool, *, parallelism: int, shards: Shards | None = None) -> None:
         """Take a pool that is connected as sb_owner, the number of its connections to keep busy, and other cells'."""
         self._pool = pool
         self._parallelism = parallelism
-        self._cells = cells or Cells(pool)
+        self._shards = shards or Shards(pool)
 
     async def verify(self, order: VerifyClone, report: ReportProgress) -> Verification:
         """Compare a clone with its source, keep the result with the transfer and tell it once.
@@ -154,7 +154,7 @@ class PostgresVerifier:
             Unavailable: The server is away; try again.
         """
         async with transaction(self._pool) as connection:
-            await hold_forward(connection, order.transfer_id, evening=order.evening)
+            await lock_for_step(connection, order.transfer_id, evening=order.evening)
             ahead = await kept_ahead(connection, order)
         try:
             compared = await self._compare(
@@ -170,16 +170,16 @@ class PostgresVerifier:
         verification = compared.verification
         if verification.equal:
             async with transaction(self._pool) as connection:
-                await hold_forward(connection, order.transfer_id, evening=order.evening)
+                await lock_for_step(connection, order.transfer_id, evening=order.evening)
                 changed = await keep_proof(connection, order.transfer_id, compared.old, compared.new)
             verification = verification.model_copy(update={"differences": _limited(changed)})
         found = verification.model_dump()
         summary = {**verification.model_dump(exclude={"differences"}), "mismatches": len(verification.differences)}
         async with transaction(self._pool) as connection:
-            await hold_forward(connection, order.transfer_id, evening=order.evening)
+            await lock_for_step(connection, order.transfer_id, evening=order.evening)
             await connection.execute(_SQL["keep"], order.transfer_id, json.dumps(summary | found))
             await forget_ahead(connection, order.transfer_id)
-            await tell(
+            await record_event(
                 connection,
                 order.transfer_id,
                 EVENT_KIND,
@@ -245,12 +245,12 @@ class PostgresVerifier:
 
     async def _hold(self, order: VerifyClone) -> None:
         async with transaction(self._pool) as connection:
-            await hold_forward(connection, order.transfer_id, evening=order.evening)
+            await lock_for_step(connection, order.transfer_id, evening=order.evening)
 
     @asynccontextmanager
     async def _reading(self, place: Place | None = None, *, cell: str = HOME) -> AsyncIterator[Connection]:
         """Read in a transaction whose settings are fixed; a place makes the server write its names unqualified."""
-        pool = self._cells.pool(place.shard if place else cell)
+        pool = self._shards.pool(place.shard if place else cell)
         with translated_errors():
             async with pool.acquire() as connection, connection.transaction(readonly=True):
                 await connection.execute(_SQL["enter"], place.schema if place else None)
@@ -353,7 +353,7 @@ class PostgresVerifier:
             return TableDifference(table=table, problem=f"its rows could not be read: {pair.unreadable}")
         counts = [sums[0] for sums in pair.sums]
         problem = f"rows differ: {counts[0]} in {OLD}, {counts[1]} in {NEW}"
-        differing = Differing(self._cells, pair.name, pair.columns, pair.key, MAX_KEYS)
+        differing = Differing(self._shards, pair.name, pair.columns, pair.key, MAX_KEYS)
         keys = await differing.keys(old, new) if pair.key else []
         keys = keys or await differing.rows(old, new)
         if len(keys) > MAX_KEYS:

@@ -14,7 +14,7 @@ from structlog.contextvars import bind_contextvars
 from adapters.api_store.idempotency import PostgresIdempotencyKeys
 from adapters.api_store.rate_limit import PostgresRateLimit
 from adapters.postgres.connection import Pool
-from adapters.transfer.queries import EnvironmentRecord, Standing
+from adapters.transfer.queries import EnvironmentRecord, RecordedTransfer
 from domain import messages as m
 from domain.authority import Action, Caller
 from domain.errors import EnvironmentUnknown, TransferUnknown
@@ -67,7 +67,7 @@ class ApiContext:
         _require_allowed(caller, action, record)
         return record
 
-    async def standing(self, caller: Caller, transfer_id: UUID) -> Standing:
+    async def standing(self, caller: Caller, transfer_id: UUID) -> RecordedTransfer:
         """Return where a transfer stands that the caller may see; raises as `transfer` does."""
         self.require(caller, Action.SEE)
         standing = await self.client.standing(transfer_id)

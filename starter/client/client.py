@@ -8,10 +8,10 @@ from datetime import UTC, date, timedelta, tzinfo
 
 from temporalio.client import Client
 
-from adapters.transfer.event_log import PostgresTransferLog
+from adapters.transfer.event_log import PostgresTransferEventLog
 from adapters.transfer.preview import PostgresPreviewReader
-from adapters.transfer.queries import PostgresRegister
-from adapters.transfer.tickets import PostgresTicketOffice, TicketSeal
+from adapters.transfer.queries import PostgresTransferQueries
+from adapters.transfer.tickets import PostgresTicketIssuer, TicketSeal
 from domain import messages as m
 from domain.errors import (
     AlreadyInTransfer,
@@ -49,12 +49,12 @@ class TransferClient(TransferReader):
         self,
         temporal: Client,
         *,
-        register: PostgresRegister,
+        register: PostgresTransferQueries,
         previews: PostgresPreviewReader,
-        tickets: PostgresTicketOffice,
+        tickets: PostgresTicketIssuer,
         seal: TicketSeal,
         comparer: Comparer,
-        log: PostgresTransferLog,
+        log: PostgresTransferEventLog,
         zone: tzinfo = UTC,
         runbook_url: str = "",
     ) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from adapters.postgres.place import Place
-from adapters.postgres.shards import Cells
+from adapters.postgres.shards import Shards
 from adapters.transfer.comparison import comparison_report
 from adapters.transfer.queries import EnvironmentRecord
 from adapters.verify.verifier import PostgresVerifier
@@ -20,9 +20,9 @@ OnComparison = Callable[[m.CloneProgress], None]
 class Comparer:
     """Compares environments, wherever they live; changes nothing."""
 
-    def __init__(self, cells: Cells, verifier: PostgresVerifier) -> None:
+    def __init__(self, shards: Shards, verifier: PostgresVerifier) -> None:
         """Take pools that are connected as sb_owner, and the verifier."""
-        self._cells = cells
+        self._shards = shards
         self._verifier = verifier
 
     async def compare(
@@ -39,7 +39,7 @@ class Comparer:
         verification = await self._verifier.compare_schemas(
             _place(old), _place(new), CHANGED_ON_PURPOSE, on_progress or (lambda _: None)
         )
-        async with self._cells.together(None, old.cell, new.cell) as (here, there):
+        async with self._shards.together(None, old.cell, new.cell) as (here, there):
             report = await comparison_report(
                 there, old.schema_name, new.schema_name, made_at=datetime.now(UTC), old=here
             )

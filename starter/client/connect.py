@@ -9,13 +9,13 @@ from temporalio.runtime import Runtime
 from adapters.crypto.payload_codec import encrypting
 from adapters.mail.smtp import SmtpClient
 from adapters.postgres.database import database
-from adapters.postgres.shards import open_cells
+from adapters.postgres.shards import open_shards
 from adapters.settings import Settings, settings_of
 from adapters.temporal.client import connect_temporal
-from adapters.transfer.event_log import PostgresTransferLog
+from adapters.transfer.event_log import PostgresTransferEventLog
 from adapters.transfer.preview import PostgresPreviewReader
-from adapters.transfer.queries import PostgresRegister
-from adapters.transfer.tickets import PostgresTicketOffice, TicketSeal
+from adapters.transfer.queries import PostgresTransferQueries
+from adapters.transfer.tickets import PostgresTicketIssuer, TicketSeal
 from adapters.verify.verifier import PostgresVerifier
 from starter.client.client import TransferClient
 from starter.client.comparison import Comparer
@@ -48,7 +48,7 @@ async def connect(
         database(settings.database_url, connections=connections) as pool,
         # Of its own, for questions that must be answered whatever else this process is at.
         database(settings.database_url, keeps_no_state=True) as reading,
-        open_cells(pool, settings.cells, max_size=connections, application_name="sb-transfer client") as cells,
+        open_shards(pool, settings.cells, max_size=connections, application_name="sb-transfer client") as shards,
     ):
         seal = TicketSeal(settings.ticket_keys)
         yield TransferClient(
@@ -58,16 +58,16 @@ async def connect(
                 interceptors=interceptors,
                 runtime=runtime,
             ),
-            register=PostgresRegister(reading),
+            register=PostgresTransferQueries(reading),
             previews=PostgresPreviewReader(
                 pool,
-                cells=cells,
+                shards=shards,
                 mail=_mail_server(settings),
             ),
-            tickets=PostgresTicketOffice(pool, seal, settings.ticket_ttl),
+            tickets=PostgresTicketIssuer(pool, seal, settings.ticket_ttl),
             seal=seal,
-            comparer=Comparer(cells, PostgresVerifier(pool, parallelism=settings.clone_parallelism, cells=cells)),
-            log=PostgresTransferLog(pool),
+            comparer=Comparer(shards, PostgresVerifier(pool, parallelism=settings.clone_parallelism, shards=shards)),
+            log=PostgresTransferEventLog(pool),
             zone=settings.zone,
             runbook_url=settings.runbook_url or "",
         )

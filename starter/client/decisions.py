@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from adapters.postgres.transfer_rows import plain
-from adapters.transfer.queries import PostgresRegister
+from adapters.transfer.queries import PostgresTransferQueries
 from domain.errors import EnvironmentChanged, Refused, Unavailable, WrongMoment
 from starter.client.lookup import TransferRun
 from starter.client.models import TransferSnapshot
@@ -38,7 +38,7 @@ class Decision:
 
 
 async def decide(
-    decision: Decision, addressed: TransferRun, register: PostgresRegister, written: Written
+    decision: Decision, addressed: TransferRun, register: PostgresTransferQueries, written: Written
 ) -> TransferSnapshot:
     """Send a decision and wait until it is clear whether it was taken.
 

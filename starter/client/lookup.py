@@ -6,7 +6,7 @@ from uuid import UUID
 
 from temporalio.client import Client
 
-from adapters.transfer.queries import EnvironmentRecord, PostgresRegister, Standing
+from adapters.transfer.queries import EnvironmentRecord, PostgresTransferQueries, RecordedTransfer
 from domain import messages as m
 from domain.errors import EnvironmentUnknown, TransferUnknown, WrongMoment
 from domain.naming import workflow_id_of
@@ -45,7 +45,7 @@ class TransferRun:
 class TransferLookup:
     """Finds what a workflow id, a transfer id, an environment id or an environment's name means."""
 
-    def __init__(self, temporal: Client, register: PostgresRegister, zone: tzinfo) -> None:
+    def __init__(self, temporal: Client, register: PostgresTransferQueries, zone: tzinfo) -> None:
         """Take Temporal, the read side of the database, and the zone in which moments are written out."""
         self._temporal = temporal
         self._register = register
@@ -131,7 +131,7 @@ class TransferLookup:
         except EnvironmentUnknown:
             raise TransferUnknown from None
 
-    async def written(self, standing: Standing) -> TransferSnapshot:
+    async def written(self, standing: RecordedTransfer) -> TransferSnapshot:
         """Return where a transfer stands by what its steps have written down: at once, whatever the workers are at.
 
         While it is being undone the workflow is asked if it answers: only it knows which step waits for an operator.
@@ -142,7 +142,7 @@ class TransferLookup:
             return await self.snapshot(str(standing.transfer_id))
         return self._as_written(standing)
 
-    def _as_written(self, standing: Standing) -> TransferSnapshot:
+    def _as_written(self, standing: RecordedTransfer) -> TransferSnapshot:
         steps = steps_from_log(
             standing.happenings,
             state=standing.state,
@@ -175,7 +175,7 @@ class TransferLookup:
         return TransferSnapshot(status=status, clone=_progress_of(standing, steps), told_by=Source.DATABASE)
 
 
-def _state_of(standing: Standing, steps: list[m.StepStatus]) -> TransferState:
+def _state_of(standing: RecordedTransfer, steps: list[m.StepStatus]) -> TransferState:
     """Return the state as people are told: what is opened awaits its release only when it is certified."""
     certified = any(step.step is StepName.CERTIFY and step.state is StepState.DONE for step in steps)
     if standing.state is TransferState.AWAITING_RELEASE and not certified:
@@ -183,7 +183,7 @@ def _state_of(standing: Standing, steps: list[m.StepStatus]) -> TransferState:
     return standing.state
 
 
-def _progress_of(standing: Standing, steps: list[m.StepStatus]) -> m.CloneProgress | None:
+def _progress_of(standing: RecordedTransfer, steps: list[m.StepStatus]) -> m.CloneProgress | None:
     """Return how far the work of a step is, if that step has not ended or begun again since it told so."""
     if standing.seen is None or standing.seen_at is None:
         return None

@@ -10,8 +10,8 @@ from adapters.transfer.preview import PostgresPreviewReader
 from adapters.transfer.queries import (
     EnvironmentRecord,
     MailRecord,
-    PostgresRegister,
-    Standing,
+    PostgresTransferQueries,
+    RecordedTransfer,
     TransferEvent,
     TransferResults,
 )
@@ -35,7 +35,7 @@ class TransferReader:
         self,
         temporal: Client,
         *,
-        register: PostgresRegister,
+        register: PostgresTransferQueries,
         previews: PostgresPreviewReader,
         comparer: Comparer,
         zone: tzinfo = UTC,
@@ -75,7 +75,7 @@ class TransferReader:
         """
         return await self._lookup.snapshot(which)
 
-    async def standing(self, transfer_id: uuid.UUID) -> Standing:
+    async def standing(self, transfer_id: uuid.UUID) -> RecordedTransfer:
         """Return all that the database knows of where a transfer stands, in one question.
 
         Raises:
@@ -83,7 +83,7 @@ class TransferReader:
         """
         return await self._register.standing(transfer_id)
 
-    async def snapshot_of(self, standing: Standing) -> TransferSnapshot:
+    async def snapshot_of(self, standing: RecordedTransfer) -> TransferSnapshot:
         """Tell where a transfer stands by what its steps have written into the database.
 
         For many who ask often: no worker has to answer. What only the workflow knows is missing: what is being tried
@@ -123,7 +123,7 @@ class TransferReader:
         licence_number: str | None = None,
         after: tuple[datetime, uuid.UUID] | None = None,
     ) -> list[m.TransferRecord]:
-        """Return the next transfers from new to old; see `PostgresRegister.transfers_page`."""
+        """Return the next transfers from new to old; see `PostgresTransferQueries.transfers_page`."""
         return await self._register.transfers_page(
             limit=limit, states=states, scenario=scenario, licence_number=licence_number, after=after
         )

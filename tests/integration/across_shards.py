@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from adapters.clone import PostgresCloneEngine
 from adapters.postgres.connection import Pool, connect_pool
-from adapters.postgres.shards import Cells
+from adapters.postgres.shards import Shards
 from adapters.transfer.compatibility import rehearse
 from adapters.verify.prefetch import Prefetcher
 from adapters.verify.verifier import PostgresVerifier
@@ -23,7 +23,7 @@ _PATIENCE_SECONDS = 60
 class Across:
     """A transfer that is about to be cloned from one database to another."""
 
-    cells: Cells
+    shards: Shards
     source_cell: str
     target_cell: str
     transfer_id: uuid.UUID
@@ -33,14 +33,14 @@ class Across:
 
     @property
     def old(self) -> Pool:
-        return self.cells.pool(self.source_cell)
+        return self.shards.pool(self.source_cell)
 
     @property
     def new(self) -> Pool:
-        return self.cells.pool(self.target_cell)
+        return self.shards.pool(self.target_cell)
 
     def engine(self, parallelism: int = 2) -> PostgresCloneEngine:
-        return PostgresCloneEngine(self.cells.home, parallelism=parallelism, cells=self.cells, meanwhile=Prefetcher)
+        return PostgresCloneEngine(self.shards.home, parallelism=parallelism, shards=self.shards, meanwhile=Prefetcher)
 
     async def clone(self, parallelism: int = 2) -> m.CloneFinished:
         order = m.CloneAdministrations(
@@ -60,7 +60,7 @@ class Across:
             source_cell=self.source_cell,
             target_cell=self.target_cell,
         )
-        verifier = PostgresVerifier(self.cells.home, parallelism=2, cells=self.cells)
+        verifier = PostgresVerifier(self.shards.home, parallelism=2, shards=self.shards)
         return (await verifier.verify(order, lambda _: None)).differences
 
     async def build(self, sql: str) -> None:
@@ -70,11 +70,11 @@ class Across:
             await connection.execute("reset search_path")
 
     async def rehearse(self) -> list[m.Obstacle]:
-        async with self.cells.together(None, self.source_cell, self.target_cell) as (source, target):
+        async with self.shards.together(None, self.source_cell, self.target_cell) as (source, target):
             return await rehearse(source, target, self.source)
 
     async def undo(self) -> None:
-        await self.cells.home.execute(
+        await self.shards.home.execute(
             "update control.transfer set state = 'undoing', undo_reason = 'failed' where transfer_id = $1 "
             "and state <> 'released'",
             self.transfer_id,
@@ -98,8 +98,8 @@ async def across(younger: str, elder: str, *, to_elder: bool) -> AsyncIterator[A
     west = await connect_pool(elder, max_size=8, application_name="test")
     old, new, transfer = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
     source_cell, target_cell = (HOME, WEST) if to_elder else (WEST, HOME)
-    cells = Cells(home, {WEST: west})
-    made = Across(cells, source_cell, target_cell, transfer, f"env_{old.hex}", f"env_{new.hex}", old)
+    shards = Shards(home, {WEST: west})
+    made = Across(shards, source_cell, target_cell, transfer, f"env_{old.hex}", f"env_{new.hex}", old)
     try:
         await home.execute("insert into control.cell values ($1, $1)", WEST)
         await home.execute(

@@ -14,12 +14,12 @@ from pydantic import SecretStr
 
 from adapters.postgres.connection import Pool, connect_pool
 from adapters.postgres.migrations import migrate_environment
-from adapters.transfer.event_log import PostgresTransferLog
-from adapters.transfer.freeze_release import PostgresEnvironmentGate
+from adapters.transfer.event_log import PostgresTransferEventLog
+from adapters.transfer.freeze_release import PostgresEnvironmentAccess
 from adapters.transfer.preview import PostgresPreviewReader
-from adapters.transfer.queries import PostgresRegister
+from adapters.transfer.queries import PostgresTransferQueries
 from adapters.transfer.scheduling import PostgresEveningPlanner
-from adapters.transfer.tickets import PostgresTicketOffice, TicketSeal
+from adapters.transfer.tickets import PostgresTicketIssuer, TicketSeal
 from adapters.transfer.uploads import PostgresReservations
 from domain import messages as m
 from domain.naming import default_url_part, mailbox_address_of, schema_name_of, url_of, workflow_id_of
@@ -88,13 +88,13 @@ class Services:
     async def __aenter__(self) -> Self:
         self.pool = await connect_pool(self._dsn, max_size=24, application_name="services test")
         self.seal = TicketSeal([SecretStr(Fernet.generate_key().decode())])
-        self.gate = PostgresEnvironmentGate(self.pool)
-        self.office = PostgresTicketOffice(self.pool, self.seal, TTL)
+        self.gate = PostgresEnvironmentAccess(self.pool)
+        self.office = PostgresTicketIssuer(self.pool, self.seal, TTL)
         self.reservations = PostgresReservations(self.pool, self.seal, BASE_DOMAIN, WINDOW)
         self.planner = PostgresEveningPlanner(self.pool, WINDOW)
-        self.log = PostgresTransferLog(self.pool)
+        self.log = PostgresTransferEventLog(self.pool)
         self.previews = PostgresPreviewReader(self.pool)
-        self.register = PostgresRegister(self.pool)
+        self.register = PostgresTransferQueries(self.pool)
         await self.pool.executemany("insert into control.licence values ($1, $2, $3, $4, $5, $6)", _LICENCES)
         return self
 

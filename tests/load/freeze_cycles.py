@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from adapters.postgres.connection import Pool
-from adapters.transfer.event_log import PostgresTransferLog
-from adapters.transfer.freeze_release import PostgresEnvironmentGate
+from adapters.transfer.event_log import PostgresTransferEventLog
+from adapters.transfer.freeze_release import PostgresEnvironmentAccess
 from domain.errors import EnvironmentBusy
 from domain.messages import BeginUndo, FinishUndo, FreezeEnvironment, UnfreezeEnvironment
 from domain.naming import schema_name_of, workflow_id_of
@@ -37,7 +37,7 @@ async def run_freeze_cycles(
     pool: Pool, environment_id: uuid.UUID, *, cycles: int, open_seconds: float, shut_seconds: float
 ) -> list[Cycle]:
     """Freeze and unfreeze `cycles` times, open and shut for so long in between, as the workflow's activities do."""
-    gate, log = PostgresEnvironmentGate(pool), PostgresTransferLog(pool)
+    gate, log = PostgresEnvironmentAccess(pool), PostgresTransferEventLog(pool)
     done = []
     for _ in range(cycles):
         await asyncio.sleep(open_seconds)
@@ -46,7 +46,11 @@ async def run_freeze_cycles(
 
 
 async def _cycle(
-    pool: Pool, gate: PostgresEnvironmentGate, log: PostgresTransferLog, environment_id: uuid.UUID, shut_seconds: float
+    pool: Pool,
+    gate: PostgresEnvironmentAccess,
+    log: PostgresTransferEventLog,
+    environment_id: uuid.UUID,
+    shut_seconds: float,
 ) -> Cycle:
     transfer_id, schema = uuid.uuid4(), schema_name_of(environment_id)
     workflow_id = workflow_id_of(environment_id)

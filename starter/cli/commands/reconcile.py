@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError
 
 from adapters.crypto.payload_codec import encrypting
 from adapters.postgres.database import database
-from adapters.postgres.shards import open_cells
+from adapters.postgres.shards import open_shards
 from adapters.reconcile.inspection import PostgresInspector
 from adapters.settings import Settings
 from adapters.temporal.client import connect_temporal, pollers
@@ -72,10 +72,10 @@ async def _look(settings: Settings, client: Client, *, deep: bool) -> Findings:
     connections = 2 + settings.clone_parallelism
     async with (
         database(settings.database_url, connections=connections) as pool,
-        open_cells(pool, settings.cells, max_size=connections, application_name="sb-transfer client") as cells,
+        open_shards(pool, settings.cells, max_size=connections, application_name="sb-transfer client") as shards,
     ):
-        verifier = PostgresVerifier(pool, parallelism=settings.clone_parallelism, cells=cells)
-        inspector = PostgresInspector(pool, TemporalLiveness(client), verifier, cells=cells)
+        verifier = PostgresVerifier(pool, parallelism=settings.clone_parallelism, shards=shards)
+        inspector = PostgresInspector(pool, TemporalLiveness(client), verifier, shards=shards)
         return await inspector.inspect(Inspect(deep=deep))
 
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.clone.copy_stream import CopyStream, carry
-from adapters.postgres.shards import open_cells, settle
+from adapters.postgres.shards import open_shards, settle
 from adapters.schema.catalog import inspect_schema
 from devstack.postgres import EmbeddedPostgres
 from domain.errors import AlreadyReleased, CellUnknown, Misconfigured, Superseded, Unavailable
@@ -141,7 +141,7 @@ async def test_connections_that_are_cut_redo_one_unit_and_double_no_row(down: Ac
     assert cuts == 6
     assert finished.rows == 400000
     assert await down.verify() == []
-    assert await down.cells.home.fetchval("select count(*) from control.clone_unit") == 0
+    assert await down.shards.home.fetchval("select count(*) from control.clone_unit") == 0
 
 
 async def test_an_undo_leaves_nothing_and_bars_what_comes_late(down: Across) -> None:
@@ -156,7 +156,7 @@ async def test_an_undo_leaves_nothing_and_bars_what_comes_late(down: Across) -> 
     with pytest.raises(Superseded):
         await down.clone()
     # Also when home itself does not bar it: its books may be seconds behind when the connection was lost.
-    await down.cells.home.execute("update control.transfer set state = 'cloning', undo_reason = null")
+    await down.shards.home.execute("update control.transfer set state = 'cloning', undo_reason = null")
     with pytest.raises(Superseded):
         await down.clone()
     assert await down.schemas() == []
@@ -198,12 +198,12 @@ async def test_an_address_that_leads_elsewhere_is_found_out(down: Across, elder:
     """Two addresses that changed places would let a transfer be undone in the wrong database."""
     with pytest.raises(Misconfigured, match="leads to the database of 'west'"):
         await settle(elder.dsn(), "east")
-    await down.cells.home.execute("insert into control.cell values ('east', 'east')")
+    await down.shards.home.execute("insert into control.cell values ('east', 'east')")
     addresses = {"east": SecretStr(elder.dsn())}
-    async with open_cells(down.cells.home, addresses, max_size=2, application_name="test") as cells:
+    async with open_shards(down.shards.home, addresses, max_size=2, application_name="test") as shards:
         with pytest.raises(CellUnknown, match="is the cell 'west'"):
-            await cells.pool("east").fetchval("select 1")
+            await shards.pool("east").fetchval("select 1")
         with pytest.raises(CellUnknown, match="SB_TRANSFER_CELLS"):
-            cells.pool(WEST)
+            shards.pool(WEST)
     with pytest.raises(asyncpg.CheckViolationError):
-        await down.cells.home.execute("insert into control.cell values ('north', $1)", dsn)
+        await down.shards.home.execute("insert into control.cell values ('north', $1)", dsn)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from adapters.transfer.comparison import MAX_DIFFERENCES, comparison_report
-from adapters.transfer.target_setup import PostgresSuccessorDesk
+from adapters.transfer.target_setup import PostgresTargetSetup
 from devstack.postgres import EmbeddedPostgres
 from domain import messages as m
 from domain.vocabulary import CheckKind
@@ -74,7 +74,7 @@ async def moved(postgres: EmbeddedPostgres, seeded_template: str) -> AsyncIterat
     """`enyoi` as it stands before the comparison; tests take back what they change."""
     async with seeded_database(postgres, seeded_template) as pool:
         copy = await copied(pool, "enyoi", new_licence="10002", scenario="switch")
-        await PostgresSuccessorDesk(pool).reconnect_banks(m.ReconnectBanks(transfer_id=copy.transfer_id))
+        await PostgresTargetSetup(pool).reconnect_banks(m.ReconnectBanks(transfer_id=copy.transfer_id))
         yield copy
 
 

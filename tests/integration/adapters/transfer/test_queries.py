@@ -45,18 +45,18 @@ async def test_a_name_under_two_licences_is_asked_about(services: Services) -> N
 async def test_what_cannot_be_moved_is_refused_beforehand(services: Services) -> None:
     """A workflow would be started only to say no."""
     move = await services.move()
-    await services.register.require_movable(move.environment_id)
+    await services.previews.refusal(move.environment_id)
     await services.freeze(move)
     with pytest.raises(AlreadyInTransfer):
-        await services.register.require_movable(move.environment_id)
+        await services.previews.refusal(move.environment_id)
     with pytest.raises(EnvironmentUnknown):
-        await services.register.require_movable(uuid.uuid4())
+        await services.previews.refusal(uuid.uuid4())
     sleeping = await services.environment("Slaper")
     await services.pool.execute(
         "update control.environment set status = 'building' where environment_id = $1", sleeping
     )
     with pytest.raises(EnvironmentNotActive):
-        await services.register.require_movable(sleeping)
+        await services.previews.refusal(sleeping)
 
 
 async def test_a_transfer_is_found_by_whatever_people_have(services: Services) -> None:

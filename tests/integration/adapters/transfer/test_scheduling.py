@@ -12,7 +12,7 @@ from adapters.clone import PostgresCloneEngine
 from adapters.clone.attempt import CloneAttempt
 from adapters.postgres.place import Move as Places
 from adapters.postgres.place import Place
-from adapters.transfer.target_setup import PostgresSuccessorDesk
+from adapters.transfer.target_setup import PostgresTargetSetup
 from adapters.verify.verifier import PostgresVerifier
 from domain import messages as m
 from domain.errors import EveningInvalid, Superseded, WrongMoment
@@ -43,7 +43,7 @@ class Night(Services):
 
     async def changed(self, move: Move, evening: int = 1) -> m.OpenedForInspection:
         """Do what follows on the proof, as far as the inspection."""
-        successor = PostgresSuccessorDesk(self.pool)
+        successor = PostgresTargetSetup(self.pool)
         await successor.reconnect_banks(m.ReconnectBanks(transfer_id=move.transfer_id, evening=evening))
         await successor.apply_consequences(m.ApplyConsequences(transfer_id=move.transfer_id, evening=evening))
         compared = await successor.compare(m.CompareEnvironments(transfer_id=move.transfer_id, evening=evening))
@@ -145,7 +145,7 @@ async def test_what_is_left_of_an_evening_changes_nothing_in_the_next(night: Nig
         async with fresh.unit("rows of today", connection):
             pass
     transfer_id = move.transfer_id
-    successor = PostgresSuccessorDesk(night.pool)
+    successor = PostgresTargetSetup(night.pool)
     for late in (
         night.clone(move),
         night.proven(move),

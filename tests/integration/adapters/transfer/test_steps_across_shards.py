@@ -16,12 +16,12 @@ from adapters.clone import PostgresCloneEngine
 from adapters.crypto.certificate_signer import CertificateSigner
 from adapters.mail.messages import read_facts
 from adapters.postgres.connection import Pool, connect_pool
-from adapters.postgres.shards import Cells
+from adapters.postgres.shards import Shards
 from adapters.reconcile.inspection import PostgresInspector
 from adapters.reconcile.repairs import PostgresHealer
-from adapters.transfer.freeze_release import PostgresEnvironmentGate
+from adapters.transfer.freeze_release import PostgresEnvironmentAccess
 from adapters.transfer.scheduling import PostgresEveningPlanner
-from adapters.transfer.target_setup import PostgresSuccessorDesk
+from adapters.transfer.target_setup import PostgresTargetSetup
 from adapters.transfer.uploads import PostgresReservations
 from adapters.verify.certification import PostgresCertifier
 from adapters.verify.verifier import PostgresVerifier
@@ -61,22 +61,22 @@ class Firm:
     """The adapters of a service with two databases, at home on PostgreSQL 18 and in the west on 15."""
 
     services: Services
-    cells: Cells
+    shards: Shards
     runs: Runs
 
     def __post_init__(self) -> None:
-        pool, cells = self.services.pool, self.cells
-        self.verifier = PostgresVerifier(pool, parallelism=2, cells=cells)
-        self.engine = PostgresCloneEngine(pool, parallelism=2, cells=cells)
-        self.certifier = PostgresCertifier(pool, self.verifier, SIGNER, cells=cells)
-        self.successor = PostgresSuccessorDesk(pool, cells=cells)
-        self.planner = PostgresEveningPlanner(pool, WINDOW, cells=cells)
-        self.services.gate = PostgresEnvironmentGate(pool, cells=cells)
-        self.services.reservations = PostgresReservations(pool, self.services.seal, BASE_DOMAIN, WINDOW, cells=cells)
-        inspector = PostgresInspector(pool, self.runs, self.verifier, look_again_after=timedelta(0), cells=cells)
+        pool, shards = self.services.pool, self.shards
+        self.verifier = PostgresVerifier(pool, parallelism=2, shards=shards)
+        self.engine = PostgresCloneEngine(pool, parallelism=2, shards=shards)
+        self.certifier = PostgresCertifier(pool, self.verifier, SIGNER, shards=shards)
+        self.successor = PostgresTargetSetup(pool, shards=shards)
+        self.planner = PostgresEveningPlanner(pool, WINDOW, shards=shards)
+        self.services.gate = PostgresEnvironmentAccess(pool, shards=shards)
+        self.services.reservations = PostgresReservations(pool, self.services.seal, BASE_DOMAIN, WINDOW, shards=shards)
+        inspector = PostgresInspector(pool, self.runs, self.verifier, look_again_after=timedelta(0), shards=shards)
         self.inspect = inspector.inspect
         self.healer = PostgresHealer(
-            pool, gate=self.services.gate, reservations=self.services.reservations, engine=self.engine, cells=cells
+            pool, gate=self.services.gate, reservations=self.services.reservations, engine=self.engine, shards=shards
         )
 
     async def wrong(self, *, live: bool = True) -> list[Violation]:
@@ -128,7 +128,7 @@ class Firm:
         assert released.users_invited == 2
         assert await self.wrong() == []
         async with self.services.pool.acquire() as connection, connection.transaction():
-            facts = await read_facts(connection, move.transfer_id, MailKind.INVITATION, cells=self.cells)
+            facts = await read_facts(connection, move.transfer_id, MailKind.INVITATION, shards=self.shards)
         assert len(facts.contents.users) == 2
         return banks
 
@@ -140,7 +140,7 @@ async def firm(dsn: str, elder: EmbeddedPostgres) -> AsyncIterator[Firm]:
         await services.pool.execute(_MISSING)
         await services.pool.execute("insert into control.cell values ($1, $1)", WEST)
         await services.pool.execute("update control.licence set cell = $1 where licence_number = $2", WEST, NEW_FIRM)
-        yield Firm(services, Cells(services.pool, {WEST: west}), Runs())
+        yield Firm(services, Shards(services.pool, {WEST: west}), Runs())
     await _clear(west)
     await west.close()
 
@@ -168,7 +168,7 @@ async def test_a_move_there_and_back_whatever_home_misses(firm: Firm) -> None:
     """One commit in two databases is two: a kill in between must neither do a step twice nor leave half of it."""
     there = await firm.services.move()
     await firm.move(there, NEW_FIRM, (HOME, WEST))
-    west = firm.cells.pool(WEST)
+    west = firm.shards.pool(WEST)
     assert not await writable(firm.services.pool, there.schema)
     assert await writable(west, there.new_schema)
     await firm.services.pool.execute("update control.mailbox_route set valid_until = null where valid_until is null")
@@ -186,7 +186,7 @@ async def test_an_undo_in_a_cell_gives_back_what_was_there(firm: Firm) -> None:
     """A customer whose move failed would find books in another database read-only, or numbers that cannot be drawn."""
     there = await firm.services.move()
     await firm.move(there, NEW_FIRM, (HOME, WEST))
-    west = firm.cells.pool(WEST)
+    west = firm.shards.pool(WEST)
     back = Move(there.new_environment_id, uuid.uuid4(), uuid.uuid4())
     await firm.services.pool.execute("alter table control.transfer_event enable always trigger miss")
     with pytest.raises(asyncpg.RaiseError):
@@ -223,7 +223,7 @@ async def test_an_evening_is_put_off_and_an_undo_follows(firm: Firm) -> None:
     await firm.successor.reconnect_banks(m.ReconnectBanks(**one))
     order = m.PostponeStart(**one, evening=1, decided_at=made.closes_at, why="too short")
     planned = await firm.missed(lambda: firm.planner.postpone(order))
-    west = firm.cells.pool(WEST)
+    west = firm.shards.pool(WEST)
     exists = "select exists (select from pg_namespace where nspname = $1)"
     assert (planned.evening, await west.fetchval(exists, move.new_schema)) == (2, False)
     await firm.engine.clone(m.CloneAdministrations(**one, **place, evening=2), lambda _: None)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapters.transfer.target_setup import PostgresSuccessorDesk
+from adapters.transfer.target_setup import PostgresTargetSetup
 from domain import messages as m
 from domain.consequences import CHANGED_ON_PURPOSE
 from domain.errors import Superseded, TransferUnknown, WrongMoment
@@ -20,7 +20,7 @@ class Successor:
 
     def __init__(self, copy: CopiedEnvironment) -> None:
         self.pool = copy.pool
-        self.setup = PostgresSuccessorDesk(copy.pool)
+        self.setup = PostgresTargetSetup(copy.pool)
         self.transfer_id = copy.transfer_id
         self.old_schema = copy.old_schema
         self.new_schema = copy.new_schema

@@ -329,7 +329,7 @@ async def test_a_worker_that_stops_halfway_holds_nobody_for_long(
         return await go_on.wait()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("adapters.transfer.freeze_release.tell", stuck)
+        patch.setattr("adapters.transfer.freeze_release.record_event", stuck)
         freezing = asyncio.create_task(services.freeze(move))
         await held.wait()
         begun = time.monotonic()

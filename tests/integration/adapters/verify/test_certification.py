@@ -13,9 +13,9 @@ from pydantic import SecretStr
 from adapters.clone import PostgresCloneEngine
 from adapters.crypto.certificate_signer import CertificateSigner
 from adapters.postgres.connection import Pool, connect_pool
-from adapters.postgres.shards import Cells
-from adapters.transfer.queries import PostgresRegister
-from adapters.transfer.target_setup import PostgresSuccessorDesk
+from adapters.postgres.shards import Shards
+from adapters.transfer.queries import PostgresTransferQueries
+from adapters.transfer.target_setup import PostgresTargetSetup
 from adapters.verify.certification import PostgresCertifier
 from adapters.verify.verifier import PostgresVerifier
 from devstack.postgres import EmbeddedPostgres
@@ -58,7 +58,7 @@ class Bench:
         await PostgresCloneEngine(self.services.pool, parallelism=2).clone(order, ignore)
 
     async def change_on_purpose(self) -> None:
-        successor = PostgresSuccessorDesk(self.services.pool)
+        successor = PostgresTargetSetup(self.services.pool)
         await successor.reconnect_banks(m.ReconnectBanks(transfer_id=self.move.transfer_id))
         await successor.apply_consequences(m.ApplyConsequences(transfer_id=self.move.transfer_id))
         await successor.compare(m.CompareEnvironments(transfer_id=self.move.transfer_id))
@@ -108,7 +108,7 @@ class Bench:
                 await connection.execute(f"alter table {schema}.{table} enable always trigger sb_transfer_fence")
 
     async def certificate(self) -> tuple[bytes, Certificate]:
-        file = await PostgresRegister(self.services.pool).certificate(self.move.transfer_id)
+        file = await PostgresTransferQueries(self.services.pool).certificate(self.move.transfer_id)
         return file, SIGNER.reader.read(file)
 
 
@@ -266,8 +266,8 @@ async def test_a_certificate_is_held_against_the_databases(bench: Bench) -> None
     """Whoever doubts can look again at any time: the old side for ever, the new one until people work in it."""
     await bench.to_inspection()
     _, certificate = await bench.certificate()
-    register = PostgresRegister(bench.services.pool)
-    comparer = Comparer(Cells(bench.services.pool), bench.verifier)
+    register = PostgresTransferQueries(bench.services.pool)
+    comparer = Comparer(Shards(bench.services.pool), bench.verifier)
 
     async def held() -> list[Any]:
         old, new = [
