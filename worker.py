@@ -32,23 +32,22 @@ from adapters.crypto.certificate_signer import CertificateSigner
 from adapters.crypto.payload_codec import encrypting
 from adapters.mail.sender import PostgresMailer
 from adapters.mail.smtp import SmtpClient
-from adapters.observability.activity_interceptor import Trail
-from adapters.observability.database_gauges import Vitals
+from adapters.observability.activity_interceptor import ActivityInterceptor
+from adapters.observability.database_gauges import DatabaseGauges
 from adapters.observability.health import HealthServer, WorkerHealth
 from adapters.observability.logs import configure_logs
-from adapters.observability.metrics import UNMEASURED, Meters
+from adapters.observability.metrics import UNMEASURED, Metrics
 from adapters.observability.program import run_program
 from adapters.observability.runtime import start_runtime
 from adapters.observability.tracing import traced
 from adapters.postgres.connection import connect_pool
 from adapters.postgres.shards import Shards, open_shards
-from adapters.reconcile.inspection import PostgresInspector
-from adapters.reconcile.noted import NotedInspector
-from adapters.reconcile.repairs import PostgresHealer
+from adapters.reconcile.inspection import NotedInspector, PostgresInspector
+from adapters.reconcile.repairs import PostgresRepairer
 from adapters.settings import Settings, load_settings
 from adapters.temporal.build_id import build_id
 from adapters.temporal.client import connect_temporal
-from adapters.temporal.running_workflows import TemporalLiveness
+from adapters.temporal.running_workflows import TemporalWorkflows
 from adapters.transfer.event_log import PostgresTransferEventLog
 from adapters.transfer.freeze_release import PostgresEnvironmentAccess
 from adapters.transfer.scheduling import PostgresEveningPlanner
@@ -83,7 +82,7 @@ def build_workers(
     heavy: Shards,
     post: Shards,
     plugins: Sequence[Plugin] = (),
-    meters: Meters = UNMEASURED,
+    metrics: Metrics = UNMEASURED,
 ) -> list[Worker]:
     """Wire the adapters to the activities and return the workers for `transfers`, `mail` and each cell's clones.
 
@@ -101,15 +100,15 @@ def build_workers(
         parallelism=parallelism,
         limits=_limits(settings),
         shards=heavy,
-        meters=meters,
+        metrics=metrics,
         meanwhile=Prefetcher,
     )
     mailer = SmtpClient(settings.smtp_url, settings.mail_from, reply_to=settings.mail_reply_to)
     reservations = PostgresReservations(
         home, seal, base_domain=settings.base_domain, window=settings.window, shards=quick
     )
-    gate = PostgresEnvironmentAccess(home, remind_every=settings.release_reminder_every, shards=quick, meters=meters)
-    log = PostgresTransferEventLog(home, meters)
+    gate = PostgresEnvironmentAccess(home, remind_every=settings.release_reminder_every, shards=quick, metrics=metrics)
+    log = PostgresTransferEventLog(home, metrics)
     registry = ActivityRegistry(
         freeze_release=FreezeReleaseActivities(gate),
         tickets=TicketActivities(
@@ -122,16 +121,16 @@ def build_workers(
         target_setup=TargetSetupActivities(PostgresTargetSetup(home, shards=quick)),
         mail=MailActivities(
             PostgresMailer(
-                post.home, mailer, settings.zone, support=settings.support_contact, shards=post, meters=meters
+                post.home, mailer, settings.zone, support=settings.support_contact, shards=post, metrics=metrics
             )
         ),
         event_log=EventLogActivities(log),
         reconcile=ReconcileActivities(
-            NotedInspector(PostgresInspector(home, TemporalLiveness(client), verifier, shards=quick), home),
-            PostgresHealer(home, gate=gate, reservations=reservations, engine=engine, shards=quick),
+            NotedInspector(PostgresInspector(home, TemporalWorkflows(client), verifier, shards=quick), home),
+            PostgresRepairer(home, gate=gate, reservations=reservations, engine=engine, shards=quick),
         ),
     )
-    interceptors = (Trail(meters), ErrorBoundary())
+    interceptors = (ActivityInterceptor(metrics), ErrorBoundary())
     deployment = deployment_of(settings)
     transfers = Worker(
         client,
@@ -233,15 +232,16 @@ async def serve(settings: Settings, *, plugins: Sequence[Plugin] = ()) -> None:
             runtime=runtime,
         )
         if settings.metrics_bind is not None:
-            reading = asyncio.create_task(Vitals(quick.home, runtime.metric_meter).keep_reading(), name="vitals")
+            gauges = DatabaseGauges(quick.home, runtime.metric_meter)
+            reading = asyncio.create_task(gauges.keep_reading(), name="gauges")
             resources.callback(reading.cancel)
         health = WorkerHealth(quick.home, client, queues.TRANSFERS)
         if settings.health_port is not None:
             await resources.enter_async_context(
                 HealthServer(settings.health_host, settings.health_port, health.readiness)
             )
-        meters = Meters(runtime.metric_meter)
-        workers = build_workers(client, settings, quick=quick, heavy=heavy, post=post, plugins=plugins, meters=meters)
+        metrics = Metrics(runtime.metric_meter)
+        workers = build_workers(client, settings, quick=quick, heavy=heavy, post=post, plugins=plugins, metrics=metrics)
         await _work(workers, stop, health)
 
 

@@ -3,7 +3,7 @@
 from temporalio import activity
 
 from activities.heartbeat import heartbeats
-from domain.ports import Healer, Inspector
+from domain.ports import Inspector, Repairer
 from domain.reconciliation import (
     Findings,
     Healing,
@@ -18,9 +18,9 @@ from domain.reconciliation import (
 class ReconcileActivities:
     """Inspects and heals; not part of any transfer's own story."""
 
-    def __init__(self, inspector: Inspector, healer: Healer) -> None:
+    def __init__(self, inspector: Inspector, repairer: Repairer) -> None:
         self._inspector = inspector
-        self._healer = healer
+        self._repairer = repairer
 
     @activity.defn(name=ReconcileActivityName.INSPECT_EVERYTHING)
     async def inspect_everything(self, order: Inspect) -> Findings:
@@ -29,8 +29,8 @@ class ReconcileActivities:
 
     @activity.defn(name=ReconcileActivityName.READ_STANDING)
     async def read_standing(self, order: ReadStanding) -> Standing:
-        return await self._healer.standing(order)
+        return await self._repairer.standing(order)
 
     @activity.defn(name=ReconcileActivityName.REPAIR)
     async def repair(self, order: Repair) -> Healing:
-        return await self._healer.repair(order)
+        return await self._repairer.repair(order)

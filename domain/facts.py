@@ -7,13 +7,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from domain.vocabulary import EnvironmentStatus, MailKind, TransferState
 
 
-class Fact(BaseModel):
+class Observation(BaseModel):
     """Frozen: what was seen stays as it was seen."""
 
     model_config = ConfigDict(frozen=True)
 
 
-class EnvironmentFacts(Fact):
+class EnvironmentFacts(Observation):
     """An environment's row, and what its schema really looks like."""
 
     environment_id: UUID
@@ -46,7 +46,7 @@ class EnvironmentFacts(Fact):
         return self.fenced < self.tables or (self.tables == 0 and self.status is EnvironmentStatus.ACTIVE)
 
 
-class TransferFacts(Fact):
+class TransferFacts(Observation):
     """A transfer's row, what it holds, and whether anybody is at work on it."""
 
     transfer_id: UUID
@@ -72,7 +72,7 @@ class TransferFacts(Fact):
     """Kinds of its events, and `mail_told(kind)` for each mail that was answered for everybody it is for."""
 
 
-class WorkflowFacts(Fact):
+class WorkflowFacts(Observation):
     """A transfer's own workflow that runs, and what it says of itself."""
 
     environment_id: UUID
@@ -80,7 +80,7 @@ class WorkflowFacts(Fact):
     state: TransferState
 
 
-class RouteFacts(Fact):
+class RouteFacts(Observation):
     """Who gets mail for an address."""
 
     address: str
@@ -89,14 +89,14 @@ class RouteFacts(Fact):
     closed: bool = False
 
 
-class Inequality(Fact):
+class Inequality(Observation):
     """A clone that is finished, not released, and not equal to its source."""
 
     transfer_id: UUID
     differences: tuple[str, ...]
 
 
-class Facts(Fact):
+class Observations(Observation):
     """Everything the rules look at, as it was at one instant."""
 
     at: AwareDatetime

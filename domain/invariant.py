@@ -16,8 +16,8 @@ from uuid import UUID
 from domain.events import EventKind
 from domain.facts import (
     EnvironmentFacts,
-    Facts,
     Inequality,
+    Observations,
     RouteFacts,
     TransferFacts,
     WorkflowFacts,
@@ -33,8 +33,8 @@ __all__ = [
     "STORY",
     "STORY_UNDONE",
     "EnvironmentFacts",
-    "Facts",
     "Inequality",
+    "Observations",
     "RouteFacts",
     "TransferFacts",
     "Violation",
@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 
-def violations(facts: Facts) -> list[Violation]:
+def violations(facts: Observations) -> list[Violation]:
     """Return what is wrong, worst first; nothing when the invariant holds."""
     view = _View(facts)
     found = [violation for rule in _RULES for violation in rule(view)]
@@ -105,7 +105,7 @@ _GRACE = timedelta(hours=1)
 class _View:
     """The facts by what the rules ask for."""
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: Observations) -> None:
         self.facts = facts
         self.environments = {one.environment_id: one for one in facts.environments}
         self.moves_from: dict[UUID, list[TransferFacts]] = defaultdict(list)

@@ -151,7 +151,7 @@ class Inspector(Protocol):
     async def inspect(self, order: r.Inspect) -> r.Findings: ...
 
 
-class Healer(Protocol):
+class Repairer(Protocol):
     """Knows where a transfer stands, and puts right what is provably safe to put right."""
 
     async def standing(self, order: r.ReadStanding) -> r.Standing: ...

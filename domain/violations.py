@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
-from domain.facts import Fact
+from domain.facts import Observation
 
 
 class ViolationKind(StrEnum):
@@ -111,7 +111,7 @@ REMEDY: Mapping[ViolationKind, str] = MappingProxyType(
 )
 
 
-class Violation(Fact):
+class Violation(Observation):
     """One thing that is wrong, and what to do about it."""
 
     kind: ViolationKind

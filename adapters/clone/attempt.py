@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID, uuid5
 
-from adapters.observability.metrics import UNMEASURED, Meters
+from adapters.observability.metrics import UNMEASURED, Metrics
 from adapters.postgres.connection import Connection, Pool, translated_errors
 from adapters.postgres.place import Move
 from adapters.postgres.shards import Shards
@@ -35,7 +35,7 @@ class CloneAttempt:
     transfer_id: UUID
     move: Move
     attempt: int
-    meters: Meters
+    metrics: Metrics
     evening: int = 1
     result: str | None = None
     done: dict[str, UnitResult] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class CloneAttempt:
         move: Move,
         *,
         evening: int = 1,
-        meters: Meters = UNMEASURED,
+        metrics: Metrics = UNMEASURED,
         shards: Shards | None = None,
     ) -> "CloneAttempt":
         """Bar every older attempt and read what they have finished; `result` is set when that is everything.
@@ -68,7 +68,7 @@ class CloneAttempt:
                 transfer = await lock_for_step(connection, transfer_id, evening=evening)
                 result = await connection.fetchval(_SQL["clone_result"], transfer_id)
                 if result is not None:
-                    return cls(there, transfer_id, move, 0, meters, evening, result, source_pool=from_elsewhere)
+                    return cls(there, transfer_id, move, 0, metrics, evening, result, source_pool=from_elsewhere)
                 if transfer["state"] == TransferState.SCHEDULED:
                     await connection.execute(_SQL["begin_cloning"], transfer_id)
                     key = uuid5(transfer_id, f"clone_started {evening}")
@@ -85,13 +85,13 @@ class CloneAttempt:
                         raise Superseded
                     rows = await books.fetch(_SQL["done_units"], target)
         if lag is not None:
-            meters.start_lag.record(max(lag, 0.0))  # somebody started it before its evening: it was not late
+            metrics.start_lag.record(max(lag, 0.0))  # somebody started it before its evening: it was not late
         return cls(
             there,
             transfer_id,
             move,
             attempt,
-            meters,
+            metrics,
             evening,
             done={row["unit"]: UnitResult(row["rows"], row["bytes"]) for row in rows},
             source_pool=from_elsewhere,
@@ -138,7 +138,7 @@ class CloneAttempt:
             yield finished
             await connection.execute(_SQL["finish_unit"], self.target, name, finished.rows, finished.bytes)
         self.done[name] = finished
-        self.meters.clone_rows.add(finished.rows)
+        self.metrics.clone_rows.add(finished.rows)
 
 
 def session_name(transfer_id: UUID) -> str:

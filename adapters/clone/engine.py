@@ -15,7 +15,7 @@ from adapters.clone.partitioning import Partitioning, partition
 from adapters.clone.plan import ClonePlan
 from adapters.clone.throttle import Limits, Throttle
 from adapters.clone.units import CloneExecution, IdleWork, NotCarried
-from adapters.observability.metrics import UNMEASURED, Meters
+from adapters.observability.metrics import UNMEASURED, Metrics
 from adapters.postgres.connection import Connection, Pool, transaction, translated_errors
 from adapters.postgres.place import Move
 from adapters.postgres.shards import Guest, Shards, cell_of_new, note
@@ -49,7 +49,7 @@ class PostgresCloneEngine:
         parallelism: int,
         limits: Limits = _NO_LIMITS,
         shards: Shards | None = None,
-        meters: Meters = UNMEASURED,
+        metrics: Metrics = UNMEASURED,
         meanwhile: Callable[[CloneAdministrations], IdleWork] | None = None,
     ) -> None:
         """Prepare an engine.
@@ -59,14 +59,14 @@ class PostgresCloneEngine:
             parallelism: Connections that one clone keeps busy.
             limits: Above these a clone pauses between two units.
             shards: Where environments live that are not in the pool's database; as many connections to each.
-            meters: Measure what is carried, and how late a clone begins.
+            metrics: Measure what is carried, and how late a clone begins.
             meanwhile: Makes what each clone's connections do while there is nothing to copy on them.
         """
         self._pool = pool
         self._parallelism = parallelism
         self._limits = limits
         self._shards = shards or Shards(pool)
-        self._meters = meters
+        self._metrics = metrics
         self._meanwhile = meanwhile
 
     async def clone(
@@ -91,7 +91,7 @@ class PostgresCloneEngine:
             order.transfer_id,
             Move.of(order),
             evening=order.evening,
-            meters=self._meters,
+            metrics=self._metrics,
             shards=self._shards,
         )
         if attempt.result is not None:
@@ -210,7 +210,7 @@ class PostgresCloneEngine:
                 detail=finished.model_dump(),
                 event_key=uuid5(attempt.transfer_id, f"clone_finished {attempt.evening}"),
             )
-        self._meters.clone_seconds.record(finished.seconds)
+        self._metrics.clone_seconds.record(finished.seconds)
         return finished
 
 

@@ -12,7 +12,7 @@ import asyncpg
 from adapters.mail.addresses import address_key
 from adapters.mail.messages import MailFacts, MailRenderer, Recipient, merged, read_facts, recipients_of
 from adapters.mail.smtp import Attachment, MailRefusedToUs, MailServerAway, OutgoingMail, SmtpClient
-from adapters.observability.metrics import UNMEASURED, Meters
+from adapters.observability.metrics import UNMEASURED, Metrics
 from adapters.postgres.connection import Connection, Pool, translated_errors
 from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
@@ -51,7 +51,7 @@ class PostgresMailer:
         *,
         support: str = "",
         shards: Shards | None = None,
-        meters: Meters = UNMEASURED,
+        metrics: Metrics = UNMEASURED,
     ) -> None:
         """Take the collaborators.
 
@@ -61,13 +61,13 @@ class PostgresMailer:
             zone: The clock that mails speak of.
             support: Where whoever has a question is helped: an address, a url or a number.
             shards: Where environments live that are not in the pool's database.
-            meters: Count attempts.
+            metrics: Count attempts.
         """
         self._pool = pool
         self._shards = shards or Shards(pool)
         self._mailer = mailer
         self._writer = MailRenderer(zone, support=support)
-        self._meters = meters
+        self._metrics = metrics
 
     async def send(self, order: SendMail) -> MailSent:
         """Send a kind of mail to everybody it is for and who did not get it yet, or to `only_to` in any case.
@@ -116,12 +116,12 @@ class PostgresMailer:
             try:
                 await self._mailer.send(mail)
             except MailRejected as error:
-                self._meters.mail_attempts.add(1, {"outcome": "failed"})
+                self._metrics.mail_attempts.add(1, {"outcome": "failed"})
                 await connection.execute(_SQL["mark_failed"], *key, error.english, _ACTOR)
                 problems.append(_problem(order, mail, error.english))
             except MailDelayed as error:
                 refused = isinstance(error, MailRefusedToUs)  # an alert: nothing gets better by waiting
-                self._meters.mail_attempts.add(1, {"outcome": "refused" if refused else "delayed"})
+                self._metrics.mail_attempts.add(1, {"outcome": "refused" if refused else "delayed"})
                 await connection.execute(_SQL["mark_delayed"], *key, error.english)
                 if isinstance(error, MailServerAway):
                     # The others would only wait for the same server's timeout.
@@ -129,7 +129,7 @@ class PostgresMailer:
                     break
                 waiting.append(_problem(order, mail, error.english))
             else:
-                self._meters.mail_attempts.add(1, {"outcome": "sent"})
+                self._metrics.mail_attempts.add(1, {"outcome": "sent"})
                 await connection.execute(_SQL["mark_sent"], *key, _ACTOR)
                 done += 1
         if waiting and not order.tell_delays:

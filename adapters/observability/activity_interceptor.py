@@ -11,7 +11,7 @@ from structlog.contextvars import bind_contextvars
 from temporalio import activity
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
-from adapters.observability.metrics import COMPENSATIONS, UNMEASURED, Meters
+from adapters.observability.metrics import COMPENSATIONS, UNMEASURED, Metrics
 from domain.steps import STEPS
 
 _log = logging.getLogger("sb_transfer.activity")
@@ -20,21 +20,21 @@ _STEPS: Mapping[str, str] = MappingProxyType(
 )
 
 
-class Trail(Interceptor):
+class ActivityInterceptor(Interceptor):
     """Comes before every other interceptor, so that what they log has its place too."""
 
-    def __init__(self, meters: Meters = UNMEASURED) -> None:
+    def __init__(self, metrics: Metrics = UNMEASURED) -> None:
         """Take the instruments that count attempts at compensations."""
-        self._meters = meters
+        self._metrics = metrics
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002 - temporalio's name
-        return _Trail(next, self._meters)
+        return _Inbound(next, self._metrics)
 
 
-class _Trail(ActivityInboundInterceptor):
-    def __init__(self, following: ActivityInboundInterceptor, meters: Meters) -> None:
+class _Inbound(ActivityInboundInterceptor):
+    def __init__(self, following: ActivityInboundInterceptor, metrics: Metrics) -> None:
         super().__init__(following)
-        self._meters = meters
+        self._metrics = metrics
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002 - temporalio's name
         info = activity.info()
@@ -47,7 +47,7 @@ class _Trail(ActivityInboundInterceptor):
             workflow_id=info.workflow_id,
         )
         if info.attempt > 1 and info.activity_type in COMPENSATIONS:
-            self._meters.compensation_retries.add(1, {"activity": info.activity_type})
+            self._metrics.compensation_retries.add(1, {"activity": info.activity_type})
         began = time.monotonic()
         answer = await super().execute_activity(input)
         _log.info("done", extra={"seconds": round(time.monotonic() - began, 3)})

@@ -23,7 +23,7 @@ _SCENARIOS = (*Scenario, "unknown")
 _MAILS = ("sent", "waiting", "failed")
 
 
-class Vitals:
+class DatabaseGauges:
     """Gauges of what the database says. Every worker shows the same numbers: whoever adds them up counts them double.
 
     `deploy/prometheus/rules.yml` therefore takes the maximum over all workers whose last reading is fresh.

@@ -19,7 +19,7 @@ COMPENSATIONS = frozenset(
 MAIL_OUTCOMES = ("sent", "delayed", "refused", "failed")
 
 
-class Meters:
+class Metrics:
     """The instruments of one process. Each counter begins at zero, so that its first event is an increase."""
 
     def __init__(self, meter: MetricMeter = MetricMeter.noop) -> None:
@@ -51,5 +51,5 @@ class Meters:
             self.mail_attempts.add(0, {"outcome": outcome})
 
 
-UNMEASURED = Meters()
+UNMEASURED = Metrics()
 """For whoever measures nothing."""

@@ -1,6 +1,8 @@
 """Reads the facts that the invariant is judged by: the database in one snapshot, then what Temporal runs."""
 
 import asyncio
+import json
+from collections import Counter
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,8 +21,8 @@ from domain.consequences import CHANGED_ON_PURPOSE
 from domain.errors import EnvironmentUnknown
 from domain.invariant import (
     EnvironmentFacts,
-    Facts,
     Inequality,
+    Observations,
     RouteFacts,
     TransferFacts,
     ViolationKind,
@@ -39,9 +41,10 @@ _SCHEMAS_AT_ONCE = 200
 _DROPPED_UNDER_US = (EnvironmentUnknown, asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError)
 
 _SQL = load(__name__)
+_GAUGES = load("adapters.observability.database_gauges")
 
 
-class Liveness(Protocol):
+class RunningWorkflows(Protocol):
     """Knows which workflows run."""
 
     async def running(self, workflow_ids: Collection[str]) -> set[str]:
@@ -59,7 +62,7 @@ class PostgresInspector:
     def __init__(
         self,
         pool: Pool,
-        liveness: Liveness,
+        workflows: RunningWorkflows,
         verifier: PostgresVerifier,
         *,
         look_again_after: timedelta = LOOK_AGAIN_AFTER,
@@ -69,13 +72,13 @@ class PostgresInspector:
 
         Args:
             pool: Connected as sb_owner; an inspection keeps two connections busy.
-            liveness: Whom to ask what runs.
+            workflows: Whom to ask what runs.
             verifier: Compares clones when an inspection is to be deep.
             look_again_after: How long to wait before a finding is looked at again.
             shards: Where environments live that are not in the pool's database.
         """
         self._shards = shards or Shards(pool)
-        self._liveness = liveness
+        self._workflows = workflows
         self._verifier = verifier
         self._pause_seconds = look_again_after.total_seconds()
 
@@ -105,16 +108,16 @@ class PostgresInspector:
             violations=tuple(found),
         )
 
-    async def facts(self) -> Facts:
+    async def facts(self) -> Observations:
         """Return what is so now, without comparing rows.
 
         Raises:
             Unavailable: The database or Temporal does not answer.
         """
         # Asked first: what a workflow says of itself is in the database by then.
-        workflows = await self._liveness.transfers()
+        workflows = await self._workflows.transfers()
         facts = (await self._facts()).model_copy(update={"workflows": workflows})
-        running = await self._liveness.running(_to_ask_for(facts))
+        running = await self._workflows.running(_to_ask_for(facts))
         return facts.model_copy(
             update={
                 "environments": tuple(
@@ -132,7 +135,7 @@ class PostgresInspector:
             }
         )
 
-    async def _facts(self) -> Facts:
+    async def _facts(self) -> Observations:
         async with self._snapshot() as connection:
             instant = await connection.fetchrow(_SQL["export_snapshot"])
             if instant is None:
@@ -151,7 +154,7 @@ class PostgresInspector:
                     active = [row["environment_id"] for row in there if row["status"] == EnvironmentStatus.ACTIVE]
                     openings = await connection.fetch(_SQL["openings_of_guests"], active)
                     seen = seen.with_more(await self._seen(connection, cell, known, openings, None))
-        return Facts(
+        return Observations(
             at=instant["at"],
             environments=seen.environments,
             transfers=transfers,
@@ -166,14 +169,14 @@ class PostgresInspector:
         known: list[asyncpg.Record],
         openings: list[asyncpg.Record],
         enter: str | None,
-    ) -> "_Seen":
+    ) -> "_Contents":
         """Look at what lives in one database."""
         mine = {row["schema_name"]: row for row in known if row["cell"] == cell}
         grants = {row["environment_id"]: row["grants_withheld"] for row in openings}
         flags = await self._flags_left(cell, enter, openings)
         schemas = await connection.fetch(_SQL["schemas"], list(mine))
         orphans = await connection.fetch(_SQL["orphan_schemas"], list(mine))
-        return _Seen(
+        return _Contents(
             tuple(_environment(mine[row["schema_name"]], row, flags, grants) for row in schemas),
             tuple(row["nspname"] for row in orphans),
         )
@@ -222,15 +225,36 @@ class PostgresInspector:
             return await connection.fetch(_SQL["unreleased_clones"])
 
 
+class NotedInspector:
+    """Plays `domain.ports.Inspector`: inspects, and keeps when that was and how many findings of each kind."""
+
+    def __init__(self, inspector: PostgresInspector, pool: Pool) -> None:
+        """Take the inspector, which itself changes nothing, and a pool that is connected as sb_owner."""
+        self._inspector = inspector
+        self._pool = pool
+
+    async def inspect(self, order: Inspect) -> Findings:
+        """Look at everything, and note the outcome.
+
+        Raises:
+            Unavailable: The database or Temporal does not answer.
+        """
+        findings = await self._inspector.inspect(order)
+        counted = Counter(violation.kind.value for violation in findings.violations)
+        with translated_errors():
+            await self._pool.execute(_GAUGES["note_inspection"], findings.at, json.dumps(counted))
+        return findings
+
+
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _Contents:
     """What was seen in databases."""
 
     environments: tuple[EnvironmentFacts, ...]
     orphans: tuple[str, ...]
 
-    def with_more(self, other: "_Seen") -> "_Seen":
-        return _Seen((*self.environments, *other.environments), (*self.orphans, *other.orphans))
+    def with_more(self, other: "_Contents") -> "_Contents":
+        return _Contents((*self.environments, *other.environments), (*self.orphans, *other.orphans))
 
 
 def _environment(
@@ -257,7 +281,7 @@ def _transfer(row: asyncpg.Record) -> TransferFacts:
     return TransferFacts(**{**facts, "told": (*sorted(facts["told"]), *sorted(answered)), "live": False})
 
 
-def _to_ask_for(facts: Facts) -> set[str]:
+def _to_ask_for(facts: Observations) -> set[str]:
     """Return the ids of the workflows that matter: of moves under way, and of whatever would be wrong without one."""
     asked = {move.workflow_id for move in facts.transfers if not move.state.is_final}
     asked |= {one.changed_by for one in facts.environments if one.changed_by}

@@ -32,8 +32,8 @@ class _NotSafe(Exception):
     """This service cannot prove that it would do no harm: why."""
 
 
-class PostgresHealer:
-    """Plays `domain.ports.Healer`.
+class PostgresRepairer:
+    """Plays `domain.ports.Repairer`.
 
     Each repair proves inside its own transaction, with the environment or the transfer held, that what it removes
     belongs to a move that has ended. Done twice it does nothing the second time.

@@ -19,7 +19,7 @@ _STATE = SearchAttributeKey.for_keyword("TransferState")
 _RPC_TIMEOUT = timedelta(seconds=10)
 
 
-class TemporalLiveness:
+class TemporalWorkflows:
     """Plays `adapters.reconcile.inspection.Liveness`."""
 
     def __init__(self, client: Client) -> None:

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import asyncpg
 
-from adapters.observability.metrics import UNMEASURED, Meters
+from adapters.observability.metrics import UNMEASURED, Metrics
 from adapters.postgres.connection import Connection, Pool, transaction
 from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import SERVICE, await_no_disk, live_transfer_of, lock_for_undo, plain, record_event
@@ -19,10 +19,10 @@ _SQL = load(__name__)
 class PostgresTransferEventLog:
     """Plays `domain.ports.TransferEventLog`."""
 
-    def __init__(self, pool: Pool, meters: Meters = UNMEASURED) -> None:
+    def __init__(self, pool: Pool, metrics: Metrics = UNMEASURED) -> None:
         """Take a pool that is connected as sb_owner."""
         self._pool = pool
-        self._meters = meters
+        self._metrics = metrics
 
     async def show(self, transfer_id: UUID, sight: m.StepSeen) -> None:
         """Play `domain.ports.SightBoard`: the next look takes its place, so no commit waits for the disk.
@@ -66,7 +66,7 @@ class PostgresTransferEventLog:
                     detail={"reason": order.reason},
                 )
         if begun:
-            self._meters.undos.add(1, {"reason": order.reason})
+            self._metrics.undos.add(1, {"reason": order.reason})
 
     async def _bar(self, connection: Connection, order: m.BeginUndo) -> bool:
         while True:

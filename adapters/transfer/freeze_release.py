@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from adapters.observability.metrics import UNMEASURED, Meters
+from adapters.observability.metrics import UNMEASURED, Metrics
 from adapters.postgres.connection import Connection, Pool, transaction
 from adapters.postgres.shards import Guest, Shards, is_released_here, note, release_here
 from adapters.postgres.statements import load
@@ -66,12 +66,12 @@ class PostgresEnvironmentAccess:
         *,
         remind_every: timedelta = timedelta(days=7),
         shards: Shards | None = None,
-        meters: Meters = UNMEASURED,
+        metrics: Metrics = UNMEASURED,
     ) -> None:
         """Take a pool that is connected as sb_owner, how often a release is reminded of, and other cells' pools."""
         self._pool = pool
         self._shards = shards or Shards(pool)
-        self._meters = meters
+        self._metrics = metrics
         self._remind_every = remind_every
 
     async def freeze(self, order: m.FreezeEnvironment) -> m.EnvironmentFrozen:
@@ -138,7 +138,7 @@ class PostgresEnvironmentAccess:
                 raise EnvironmentNotActive
             frozen, held_since = await self._freeze(connection, transfer, order, environment, (patience, first_of_all))
         if held_since is not None:
-            self._meters.fence_hold.record(time.monotonic() - held_since)
+            self._metrics.fence_hold.record(time.monotonic() - held_since)
         return frozen
 
     async def _frozen_before(

@@ -20,7 +20,7 @@ from adapters.crypto.payload_codec import encrypting
 from adapters.postgres.database import database
 from adapters.reconcile.inspection import PostgresInspector
 from adapters.temporal.client import connect_temporal
-from adapters.temporal.running_workflows import TemporalLiveness
+from adapters.temporal.running_workflows import TemporalWorkflows
 from adapters.verify.verifier import PostgresVerifier
 from devstack.mail import MailFolder
 from devstack.seed import make_books
@@ -147,7 +147,7 @@ async def lane(number: int, folder: Path, score: Score, *, journal_lines: int) -
         pool = await resources.enter_async_context(database(settings.database_url, connections=8))
         temporal = await connect_temporal(environment=environment, data_converter=encrypting(settings.payload_keys))
         hooks.ring = Ring(stack)
-        inspector = PostgresInspector(pool, TemporalLiveness(temporal), PostgresVerifier(pool, parallelism=2))
+        inspector = PostgresInspector(pool, TemporalWorkflows(temporal), PostgresVerifier(pool, parallelism=2))
         assert stack.info.mail_dir is not None
         yield Lane(
             number=number,

@@ -22,7 +22,7 @@ from adapters.crypto.payload_codec import encrypting
 from adapters.postgres.database import database
 from adapters.reconcile.inspection import PostgresInspector
 from adapters.temporal.client import connect_temporal
-from adapters.temporal.running_workflows import TemporalLiveness
+from adapters.temporal.running_workflows import TemporalWorkflows
 from adapters.temporal.schedule import ensure_nightly
 from adapters.verify.verifier import PostgresVerifier
 from devstack.binaries import temporal_cli
@@ -71,7 +71,7 @@ class Night:
         async with database(settings.database_url) as pool:
             verifier = PostgresVerifier(pool, parallelism=1)
             return (
-                await PostgresInspector(pool, TemporalLiveness(self.temporal), verifier).inspect(Inspect())
+                await PostgresInspector(pool, TemporalWorkflows(self.temporal), verifier).inspect(Inspect())
             ).violations
 
     async def heal(self) -> Reconciled:

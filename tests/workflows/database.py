@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from domain.errors import AlreadyReleased, Superseded, TransferUnknown, WrongMoment
-from domain.invariant import EnvironmentFacts, Facts, Inequality, RouteFacts, TransferFacts, mail_told
+from domain.invariant import EnvironmentFacts, Inequality, Observations, RouteFacts, TransferFacts, mail_told
 from domain.messages import EnvironmentSummary
 from domain.naming import mailbox_workflow_id_of
 from domain.vocabulary import EnvironmentStatus, MailKind, TransferState
@@ -218,11 +218,11 @@ class Database:
 
     # --- what the checker judges ---------------------------------------------------------------------------------
 
-    def facts(self, running: Collection[str], only: UUID | None = None) -> Facts:
+    def facts(self, running: Collection[str], only: UUID | None = None) -> Observations:
         """Return everything, or what one transfer has to do with; `running` is what Temporal says, asked before."""
         moves = [self.moves[only]] if only in self.moves else [] if only else list(self.moves.values())
         mine = {one for move in moves for one in (move.environment_id, move.new_id)}
-        return Facts(
+        return Observations(
             at=datetime.now(UTC),
             environments=tuple(
                 self._environment(one)

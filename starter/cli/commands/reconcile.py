@@ -16,7 +16,7 @@ from adapters.postgres.shards import open_shards
 from adapters.reconcile.inspection import PostgresInspector
 from adapters.settings import Settings
 from adapters.temporal.client import connect_temporal, pollers
-from adapters.temporal.running_workflows import TemporalLiveness
+from adapters.temporal.running_workflows import TemporalWorkflows
 from adapters.verify.verifier import PostgresVerifier
 from domain.reconciliation import RECONCILE_SCHEDULE, Findings, Inspect, Reconcile, Reconciled
 from domain.violations import MEANING
@@ -75,7 +75,7 @@ async def _look(settings: Settings, client: Client, *, deep: bool) -> Findings:
         open_shards(pool, settings.cells, max_size=connections, application_name="sb-transfer client") as shards,
     ):
         verifier = PostgresVerifier(pool, parallelism=settings.clone_parallelism, shards=shards)
-        inspector = PostgresInspector(pool, TemporalLiveness(client), verifier, shards=shards)
+        inspector = PostgresInspector(pool, TemporalWorkflows(client), verifier, shards=shards)
         return await inspector.inspect(Inspect(deep=deep))
 
 

@@ -10,8 +10,8 @@ from domain.invariant import (
     MEANING,
     REMEDY,
     EnvironmentFacts,
-    Facts,
     Inequality,
+    Observations,
     RouteFacts,
     TransferFacts,
     Violation,
@@ -77,9 +77,9 @@ def move(state: TransferState, told: tuple[str, ...] = (), **more: Any) -> Trans
     return TransferFacts(workflow_id=workflow_id_of(facts["environment_id"]), state=state, **facts)
 
 
-def world(*things: object, **more: Any) -> Facts:
+def world(*things: object, **more: Any) -> Observations:
     """Return facts that hold these environments, transfers and routes."""
-    return Facts(
+    return Observations(
         at=AT,
         environments=tuple(thing for thing in things if isinstance(thing, EnvironmentFacts)),
         transfers=tuple(thing for thing in things if isinstance(thing, TransferFacts)),
@@ -106,7 +106,7 @@ UNDOING = move(TransferState.UNDOING, (*TO_INSPECTION, "undo_begun"), new_enviro
 OPENED_AGAIN = environment(OLD, EnvironmentStatus.ACTIVE, OPEN, fence_remains=7)
 AGAIN: dict[str, Any] = {"transfer_id": NEXT_MOVE}
 
-HEALTHY: dict[str, Facts] = {
+HEALTHY: dict[str, Observations] = {
     "never moved": world(ACTIVE, OWN),
     "frozen": world(FROZEN, move(TransferState.PREPARING, ("environment_frozen",)), OWN),
     "ticket out": world(FROZEN, move(TransferState.AWAITING_UPLOAD, TO_TICKET, ticket_open=True), OWN),
@@ -183,7 +183,7 @@ HEALTHY: dict[str, Facts] = {
 }
 
 
-def with_environment(name: str, place: int = 0, **changes: Any) -> Facts:
+def with_environment(name: str, place: int = 0, **changes: Any) -> Observations:
     """Return a healthy world in which one environment was changed."""
     facts = HEALTHY[name]
     changed = list(facts.environments)
@@ -191,7 +191,7 @@ def with_environment(name: str, place: int = 0, **changes: Any) -> Facts:
     return facts.model_copy(update={"environments": tuple(changed)})
 
 
-def with_move(name: str, **changes: Any) -> Facts:
+def with_move(name: str, **changes: Any) -> Observations:
     """Return a healthy world in which its first transfer was changed."""
     facts = HEALTHY[name]
     first, *others = facts.transfers
@@ -203,7 +203,7 @@ def claiming(state: TransferState) -> WorkflowFacts:
     return WorkflowFacts(environment_id=OLD, started_at=AT, state=state)
 
 
-def with_workflow(name: str, state: TransferState) -> Facts:
+def with_workflow(name: str, state: TransferState) -> Observations:
     return HEALTHY[name].model_copy(update={"workflows": (claiming(state),)})
 
 
@@ -218,7 +218,7 @@ for name, state in (
 ):
     HEALTHY[f"{name}, its workflow {state.value}"] = with_workflow(name, state)
 
-BROKEN: dict[ViolationKind, list[Facts]] = {
+BROKEN: dict[ViolationKind, list[Observations]] = {
     ViolationKind.TWO_WRITABLE: [
         with_environment("released", fenced=OPEN),
         with_environment("to be inspected", 1, fenced=3).model_copy(
@@ -328,7 +328,7 @@ def test_a_healthy_instant_gives_no_alarm(name: str) -> None:
     [(kind, facts) for kind, worlds in BROKEN.items() for facts in worlds],
     ids=lambda each: str(each)[:30],
 )
-def test_what_is_wrong_is_found(kind: ViolationKind, facts: Facts) -> None:
+def test_what_is_wrong_is_found(kind: ViolationKind, facts: Observations) -> None:
     """A half-moved environment would go unseen until its customer finds it."""
     found = violations(facts)
     assert kind in {violation.kind for violation in found}

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from adapters.reconcile.repairs import PostgresHealer
+from adapters.reconcile.repairs import PostgresRepairer
 from domain import messages as m
 from domain.reconciliation import Healing, Inspect, ReadStanding, Repair
 from domain.violations import REMEDY, Violation, ViolationKind
@@ -21,7 +21,7 @@ class Ward(Scene):
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
-        self.healer = PostgresHealer(
+        self.repairer = PostgresRepairer(
             services.pool, gate=services.gate, reservations=services.reservations, engine=self.engine
         )
 
@@ -32,10 +32,10 @@ class Ward(Scene):
             Repair(violation=violation, requested_by=OPERATOR, event_key=uuid.uuid4())
             for violation in findings.violations
         ]
-        healings = [await self.healer.repair(order) for order in orders]
+        healings = [await self.repairer.repair(order) for order in orders]
         for order, healing in zip(orders, healings, strict=True):
             if healing.done:
-                await self.healer.repair(order)
+                await self.repairer.repair(order)
         return healings
 
     async def left_alone(self, kind: ViolationKind) -> None:
@@ -166,7 +166,7 @@ async def test_a_finding_that_is_out_of_date_harms_nobody(ward: Ward) -> None:
     for kind, subject in stale:
         violation = Violation(kind=kind, subject=subject, what="seen long ago", remedy=REMEDY[kind])
         order = Repair(violation=violation, requested_by=OPERATOR, event_key=uuid.uuid4())
-        assert not (await ward.healer.repair(order)).done, kind
+        assert not (await ward.repairer.repair(order)).done, kind
     assert await ward.found() == []
 
 
@@ -174,7 +174,7 @@ async def test_the_standing_of_a_transfer(ward: Ward) -> None:
     """A recovery would close the wrong address, or mail twice what people have had."""
     await at(ward, "end")
     await ward.execute("update control.sent_mail set status = 'pending' where kind = 'invitation'")
-    standing = await ward.healer.standing(ReadStanding(transfer_id=ward.move.transfer_id))
+    standing = await ward.repairer.standing(ReadStanding(transfer_id=ward.move.transfer_id))
     assert standing.state is TransferState.RELEASED
     assert standing.mails_answered == [MailKind.RELEASED]
     assert standing.old_mailbox_address == "enyoi@noord.mailbox.sb.example"
@@ -185,4 +185,4 @@ async def test_the_standing_of_a_transfer(ward: Ward) -> None:
         transfer_id=ward.move.transfer_id, old_mailbox_address=standing.old_mailbox_address
     )
     await ward.services.gate.close_forwarding(close)
-    assert (await ward.healer.standing(ReadStanding(transfer_id=ward.move.transfer_id))).forwards_until is None
+    assert (await ward.repairer.standing(ReadStanding(transfer_id=ward.move.transfer_id))).forwards_until is None

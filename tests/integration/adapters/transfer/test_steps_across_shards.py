@@ -18,7 +18,7 @@ from adapters.mail.messages import read_facts
 from adapters.postgres.connection import Pool, connect_pool
 from adapters.postgres.shards import Shards
 from adapters.reconcile.inspection import PostgresInspector
-from adapters.reconcile.repairs import PostgresHealer
+from adapters.reconcile.repairs import PostgresRepairer
 from adapters.transfer.freeze_release import PostgresEnvironmentAccess
 from adapters.transfer.scheduling import PostgresEveningPlanner
 from adapters.transfer.target_setup import PostgresTargetSetup
@@ -75,7 +75,7 @@ class Firm:
         self.services.reservations = PostgresReservations(pool, self.services.seal, BASE_DOMAIN, WINDOW, shards=shards)
         inspector = PostgresInspector(pool, self.runs, self.verifier, look_again_after=timedelta(0), shards=shards)
         self.inspect = inspector.inspect
-        self.healer = PostgresHealer(
+        self.repairer = PostgresRepairer(
             pool, gate=self.services.gate, reservations=self.services.reservations, engine=self.engine, shards=shards
         )
 
@@ -198,7 +198,7 @@ async def test_an_undo_in_a_cell_gives_back_what_was_there(firm: Firm) -> None:
     # The freeze that home never heard of: its workflow ended, and nobody is at work on it any more.
     (stray,) = await firm.wrong(live=False)
     assert stray.kind is ViolationKind.ACTIVE_BUT_FENCED
-    healed = await firm.healer.repair(Repair(violation=stray, requested_by="night", event_key=uuid.uuid4()))
+    healed = await firm.repairer.repair(Repair(violation=stray, requested_by="night", event_key=uuid.uuid4()))
     assert healed.done, healed.what
     assert await writable(west, back.schema)
     assert await firm.wrong(live=False) == []
