@@ -17,7 +17,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test check audit openapi fuzz-api chaos model orders histories screenshots format lock clean
+.PHONY: help demo up test check audit openapi fuzz-api fuzz-signals chaos model orders histories screenshots format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ fuzz-api: $(STAMP) ## Send the HTTP API thousands of requests that its descripti
 # `make check` searches the small sizes; this the large ones as well.
 model: $(STAMP) ## Search every order of events in the model, and see that flaws are found; takes minutes
 	$(BIN)/python -m model.checker
+
+fuzz-signals: $(STAMP) ## Send 10,000 malformed signals, updates, queries and starts; two minutes; ARGS="--count 500"
+	$(BIN)/python -m tests.workflows.fuzz_signals $(ARGS)
 
 chaos: $(STAMP) ## Kill every server at every step of a transfer: all faults, about a quarter of an hour; ARGS="--only 'worker killed'"
 	$(BIN)/python -m tests.chaos $(ARGS)

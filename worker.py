@@ -22,6 +22,7 @@ from activities.clone import CloneActivities
 from activities.event_log import EventLogActivities
 from activities.freeze_release import FreezeReleaseActivities
 from activities.mail import MailActivities
+from activities.payloads import PayloadActivities
 from activities.reconcile import ReconcileActivities
 from activities.registry import ActivityRegistry
 from activities.scheduling import SchedulingActivities
@@ -29,7 +30,7 @@ from activities.target_setup import TargetSetupActivities
 from activities.tickets import TicketActivities, UploadActivities
 from adapters.clone import Limits, PostgresCloneEngine, require_sight
 from adapters.crypto.certificate_signer import CertificateSigner
-from adapters.crypto.payload_codec import encrypting
+from adapters.crypto.payload_codec import KeyringPayloadOpener, encrypting
 from adapters.mail.sender import PostgresMailer
 from adapters.mail.smtp import SmtpClient
 from adapters.observability.activity_interceptor import ActivityInterceptor
@@ -125,12 +126,13 @@ def build_workers(
             )
         ),
         event_log=EventLogActivities(log),
+        payloads=PayloadActivities(KeyringPayloadOpener(settings.payload_keys)),
         reconcile=ReconcileActivities(
             NotedInspector(PostgresInspector(home, TemporalWorkflows(client), verifier, shards=quick), home),
             PostgresRepairer(home, gate=gate, reservations=reservations, engine=engine, shards=quick),
         ),
     )
-    interceptors = (ActivityInterceptor(metrics), ErrorBoundary())
+    interceptors = (ActivityInterceptor(metrics), ErrorBoundary(log))
     deployment = deployment_of(settings)
     transfers = Worker(
         client,

@@ -10,6 +10,7 @@ from activities.clone import CloneActivities
 from activities.event_log import EventLogActivities
 from activities.freeze_release import FreezeReleaseActivities
 from activities.mail import MailActivities
+from activities.payloads import PayloadActivities
 from activities.reconcile import ReconcileActivities
 from activities.scheduling import SchedulingActivities
 from activities.target_setup import TargetSetupActivities
@@ -29,6 +30,7 @@ class ActivityRegistry:
     target_setup: TargetSetupActivities
     mail: MailActivities
     event_log: EventLogActivities
+    payloads: PayloadActivities | None = None
     reconcile: ReconcileActivities | None = None
 
     def all(self) -> list[Callable[..., Any]]:

@@ -70,6 +70,12 @@ class PayloadDamaged(TransferError):
     dutch = "Deze gegevens zijn beschadigd. Neem contact op met support."
 
 
+class PayloadKeyAwaited(Unavailable):
+    """What was sent is encrypted with a key that is not there. It waits; add the key to SB_TRANSFER_PAYLOAD_KEYS."""
+
+    dutch = "Dit bericht is met een onbekende sleutel versleuteld. Het wacht tot die sleutel er is."
+
+
 class Refused(TransferError):
     """A business rule says no: the caller gets the reason, nothing has changed."""
 
@@ -105,6 +111,18 @@ class CannotBeCarried(Refused):
     """The environment holds something that cannot be carried over exactly. Remove it, or ask support."""
 
     dutch = "De omgeving bevat iets wat niet exact kan worden meegenomen. Verwijder het, of vraag support."
+
+
+class InputMalformed(Refused):
+    """What was sent cannot be used; the documentation shows its shape."""
+
+    dutch = "Wat er is gestuurd, is niet bruikbaar; de documentatie laat zien hoe het eruit hoort te zien."
+
+
+class NotItsTransfer(Refused):
+    """This workflow does not carry out this transfer. Start another transfer instead of a copy of one."""
+
+    dutch = "Deze workflow voert deze overdracht niet uit. Begin een nieuwe overdracht in plaats van een kopie."
 
 
 class TransferUnknown(Refused):

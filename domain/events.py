@@ -47,6 +47,10 @@ class EventKind(StrEnum):
     RELEASE_REFUSED = "release_refused"
     REJECT_REFUSED = "reject_refused"
     CANCEL_REFUSED = "cancel_refused"
+    RESCHEDULE_REFUSED = "reschedule_refused"
+    RESEND_MAIL_REFUSED = "resend_mail_refused"
+    SIGNAL_REFUSED = "signal_refused"
+    REFUSALS_COUNTED = "refusals_counted"
     # From outside.
     RECOVERY_STARTED = "recovery_started"
     REPAIRED = "repaired"

@@ -145,6 +145,22 @@ class TransferEventLog(Protocol):
     async def finish_undo(self, order: m.FinishUndo) -> None: ...
 
 
+class TransferOwners(Protocol):
+    """Knows which workflow carries out a transfer."""
+
+    async def workflow_of(self, transfer_id: UUID) -> str | None:
+        """Return the id of the workflow that froze for this transfer; None when none has."""
+        ...
+
+
+class PayloadOpener(Protocol):
+    """Has the keys of what workflows are sent."""
+
+    async def open(self, order: m.OpenPayload) -> m.PayloadOpened:
+        """Decrypt a payload; raises `PayloadKeyAwaited` while its key is not there, `InputMalformed` if it is none."""
+        ...
+
+
 class Inspector(Protocol):
     """Looks whether anything is half-moved; changes nothing."""
 

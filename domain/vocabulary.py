@@ -6,6 +6,9 @@ from typing import Final
 # The cell (database) that `control` is in, and every environment unless its row says otherwise.
 HOME: Final = "home"
 
+# Where a payload that could not be read has a note of why, when a workflow meets it. It is never stored.
+UNREADABLE: Final = "sb-transfer-unreadable"
+
 
 class LicenceKind(StrEnum):
     """Who holds a licence."""

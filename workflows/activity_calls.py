@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, RetryState, is_cancelled_exception
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError, RetryState, is_cancelled_exception
 
 from domain import messages as m
+from domain.errors import TransferError
 from domain.steps import Work, work_of
 from workflows.policies import BY_NAME, Policy
 from workflows.task_queues import clone_queue
@@ -85,3 +86,21 @@ def is_cancel(error: BaseException) -> bool:
     """
     was_to_be_retried = isinstance(error, ActivityError) and error.retry_state is RetryState.CANCEL_REQUESTED
     return was_to_be_retried or is_cancelled_exception(error)
+
+
+def root_cause(error: BaseException) -> str:
+    """Return the innermost message: what went wrong, without the wrapping."""
+    error = innermost(error)
+    return error.message if isinstance(error, FailureError) else str(error)
+
+
+def innermost(error: BaseException) -> BaseException:
+    """Return the failure that all others wrap."""
+    while isinstance(error, FailureError) and error.cause is not None:
+        error = error.cause
+    return error
+
+
+def failed_with(error: ActivityError, kind: type[TransferError]) -> bool:
+    """Tell whether an activity ended with this error of the domain."""
+    return isinstance(error.cause, ApplicationError) and error.cause.type == kind.code()

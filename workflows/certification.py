@@ -10,9 +10,8 @@ from activities.certification import CertificationActivities
 from domain import messages as m
 from domain.errors import EnvironmentChanged, WrongMoment
 from domain.steps import StepName, StepState
-from workflows.activity_calls import is_cancel, perform_step
+from workflows.activity_calls import is_cancel, perform_step, root_cause
 from workflows.progress import TransferProgress
-from workflows.saga import root_cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +43,8 @@ class Certification:
             ActivityError: It could not be done.
         """
         hashing = self._hashing
-        if hashing is None:
-            raise AssertionError("the freeze begins it")
+        if hashing is None:  # an earlier run has seen its end
+            return
         await workflow.wait_condition(hashing.done)
         await hashing
 

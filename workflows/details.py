@@ -109,6 +109,9 @@ def _parts(status: m.TransferStatus, runbook_url: str, longest: int, *, takes_si
         parts.append(f"**Waits for:** {status.waiting_for}")
     if status.state is TransferState.CLONING and status.closes_at:
         parts.append(f"**Window closes:** {_moment(status.closes_at)}")
+    if status.unreadable:
+        waiting = "\n".join(f"- {fenced(line, longest)}" for line in status.unreadable)
+        parts.append(f"**Waits for a key, and cannot be read before:**\n{waiting}")
     if status.undo_reason:
         parts.append(f"**Undone because:** {status.undo_reason.value} {fenced(status.undo_detail, longest)}")
     parts += _how_to_go_on(status.state) if takes_signals else ["A recovery is at work: it takes no signal."]

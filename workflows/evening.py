@@ -22,7 +22,7 @@ from workflows.activity_calls import perform, perform_step, perform_work
 from workflows.certification import Certification
 from workflows.progress import TransferProgress
 from workflows.saga import Saga, Undo
-from workflows.waiting import done_before
+from workflows.waiting import done_before, wait_until
 
 
 class EveningMove:
@@ -57,9 +57,21 @@ class EveningMove:
 
     async def sleep_until_it_begins(self) -> None:
         """The manual: "Dit proces starten wij 's avonds om 22:00"."""
+        if self._progress.is_done(StepName.WAIT_FOR_EVENING):  # in an earlier run
+            return
         with self._progress.step(StepName.WAIT_FOR_EVENING):
             while not await self._begins():
                 continue
+
+    def resume(self, memory: m.TransferMemory) -> None:
+        """Go on where an earlier run stopped."""
+        self._number = memory.evening
+        self.cloned, self.verified, self.opened = memory.cloned, memory.verified, memory.opened
+
+    @property
+    def number(self) -> int:
+        """Return which planned start this is, counted from one."""
+        return self._number
 
     async def _begins(self) -> bool:
         """Sleep until the planned start, or until somebody asks for another; tell whether the evening begins."""
@@ -69,10 +81,10 @@ class EveningMove:
         remaining = (starts_at - workflow.now()).total_seconds()
         if remaining > 0 and self.asked_for is None:
             try:
-                await workflow.wait_condition(
+                await wait_until(
                     lambda: self.asked_for is not None or self._progress.starts_at != starts_at,
-                    timeout=remaining,
-                    timeout_summary=f"sleep until {starts_at:%Y-%m-%d %H:%M %Z}",
+                    timeout_seconds=remaining,
+                    summary=f"sleep until {starts_at:%Y-%m-%d %H:%M %Z}",
                 )
             except TimeoutError:
                 if self._number == 1:  # later on it is worth more to read why this is not the first
@@ -122,6 +134,8 @@ class EveningMove:
 
         A start that support asks for has no closing time: it is outside the window on purpose, while somebody looks.
         """
+        if self._progress.is_done(StepName.CERTIFY):  # in an earlier run
+            return ""
         closes_at = None if self.asked_for else self._progress.closes_at
         if closes_at is not None and workflow.now() >= closes_at:
             return "nobody was at work while the window was open"

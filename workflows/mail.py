@@ -12,9 +12,9 @@ from domain.events import EventKind
 from domain.steps import StepName, StepState
 from domain.vocabulary import MailKind, TransferState
 from workflows import policies
-from workflows.activity_calls import is_cancel, perform
+from workflows.activity_calls import is_cancel, perform, root_cause
+from workflows.event_log import TransferLog
 from workflows.progress import TransferProgress
-from workflows.saga import Saga, root_cause
 
 
 class MailDispatcher:
@@ -23,15 +23,28 @@ class MailDispatcher:
     def __init__(self, progress: TransferProgress) -> None:
         self._progress = progress
         # A list: the order of a set of tasks differs between runs, and a replay must meet the same order.
-        self._runs: list[asyncio.Task[None]] = []
+        self._runs: list[tuple[m.PendingMail, asyncio.Task[None]]] = []
         # A reminder is sent more than once, and each time at most once: the number tells one from the next.
         self._sent: Counter[MailKind] = Counter()
 
     def send(self, kind: MailKind, step: StepName | None = None) -> None:
         """Start sending; `step` is shown as running until the server has taken the mail."""
-        self._runs = [run for run in self._runs if not run.done()]
         self._sent[kind] += 1
-        self._runs.append(asyncio.create_task(self._deliver(kind, self._sent[kind], step)))
+        self._start(m.PendingMail(kind=kind, occurrence=self._sent[kind], step=step))
+
+    def _start(self, mail: m.PendingMail) -> None:
+        self._runs = [(one, run) for one, run in self._runs if not run.done()]
+        self._runs.append((mail, asyncio.create_task(self._deliver(mail.kind, mail.occurrence, mail.step))))
+
+    def remember(self) -> tuple[dict[MailKind, int], list[m.PendingMail]]:
+        """Return how many mails of each kind were sent, and which of them are still on their way."""
+        return dict(self._sent), [mail for mail, run in self._runs if not run.done()]
+
+    def resume(self, sent: dict[MailKind, int], pending: list[m.PendingMail]) -> None:
+        """Go on where an earlier run stopped."""
+        self._sent.update(sent)
+        for mail in pending:
+            self._start(mail)
 
     async def resend(self, order: m.ResendMail) -> m.MailSent:
         """Send one kind again, its newest mail, while somebody waits for the answer.
@@ -55,19 +68,19 @@ class MailDispatcher:
 
     def recall(self) -> None:
         """Stop what has not been sent: news of a transfer must not arrive after the news of its undo."""
-        for run in self._runs:
+        for _, run in self._runs:
             run.cancel()
 
-    async def make_way(self, saga: Saga) -> None:
+    async def make_way(self, log: TransferLog) -> None:
         """Give up the news of an undo: a mail server that is away must not bar the next move for days."""
-        if self._progress.state is TransferState.UNDONE and any(not run.done() for run in self._runs):
+        if self._progress.state is TransferState.UNDONE and any(not run.done() for _, run in self._runs):
             self.recall()
-            await saga.record("sb-transfer", EventKind.MAIL_GIVEN_UP, "another move of the environment begins")
+            await log.record("sb-transfer", EventKind.MAIL_GIVEN_UP, "another move of the environment begins")
 
     async def finish(self) -> None:
         """Wait until every mail is sent or given up."""
         if self._runs:
-            await workflow.wait(self._runs)
+            await workflow.wait([run for _, run in self._runs])
 
     async def _deliver(self, kind: MailKind, occurrence: int, step: StepName | None) -> None:
         if step:

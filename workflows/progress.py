@@ -1,7 +1,7 @@
 """Where a transfer stands, as the query, the search attributes and the Temporal UI show it."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -23,11 +23,18 @@ class TransferProgress:
     """The transfer's own memory: deterministic, kept by the workflow, shown to people."""
 
     def __init__(
-        self, transfer_id: UUID, *, runbook_url: str = "", timezone: str = "", takes_signals: bool = True
+        self,
+        transfer_id: UUID,
+        *,
+        runbook_url: str = "",
+        timezone: str = "",
+        takes_signals: bool = True,
+        notes: Callable[[], list[str]] = list,
     ) -> None:
         self.transfer_id = transfer_id
         self._runbook_url = runbook_url
         self._takes_signals = takes_signals
+        self._notes = notes
         self._zone = zone_named(timezone)
         self.state = TransferState.PREPARING
         self.scenario: Scenario | None = None
@@ -44,6 +51,29 @@ class TransferProgress:
         self.undo_detail = ""
         self._mail_problems: dict[tuple[str, str], m.MailProblem] = {}
         self._steps = {step.name: m.StepStatus(step=step.name, state=StepState.PENDING) for step in STEPS}
+
+    def resume(self, status: m.TransferStatus) -> None:
+        """Go on from where an earlier run stood."""
+        for name in (
+            "state",
+            "scenario",
+            "old",
+            "new",
+            "ticket_expires_at",
+            "starts_at",
+            "closes_at",
+            "evenings_tried",
+        ):
+            setattr(self, name, getattr(status, name))
+        self.comparison = status.comparison
+        self.undo_reason, self.undo_code, self.undo_detail = status.undo_reason, status.undo_code, status.undo_detail
+        self._mail_problems = {(one.kind.value, one.recipient): one for one in status.mail_problems}
+        self._steps |= {step.step: step for step in status.steps}
+        self.show()
+
+    def is_done(self, name: StepName) -> bool:
+        """Tell whether a step has come to its end."""
+        return self._steps[name].state is StepState.DONE
 
     def status(self) -> m.TransferStatus:
         """Return everything at once: the answer to the `status` query."""
@@ -62,6 +92,7 @@ class TransferProgress:
             evenings_tried=self.evenings_tried,
             comparison=self.comparison,
             mail_problems=list(self._mail_problems.values()),
+            unreadable=list(self._notes()),
             undo_reason=self.undo_reason,
             undo_code=self.undo_code,
             undo_detail=self.undo_detail,
@@ -117,7 +148,7 @@ class TransferProgress:
         self._steps[name] = known.model_copy(
             update={
                 "state": state,
-                "started_at": now if state is StepState.RUNNING else known.started_at,
+                "started_at": now if state is StepState.RUNNING and known.state is not state else known.started_at,
                 "finished_at": None if state in (StepState.RUNNING, StepState.UNDOING) else now,
                 "detail": known.detail if detail is None else detail,
             }

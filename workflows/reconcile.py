@@ -1,5 +1,6 @@
 """The nightly look whether anything is half-moved: it reports, and heals when it is asked to."""
 
+from typing import Any
 from uuid import UUID
 
 from temporalio import workflow
@@ -22,10 +23,10 @@ from domain.reconciliation import (
 )
 from domain.violations import Violation, ViolationKind
 from workflows import policies
-from workflows.activity_calls import perform
+from workflows.activity_calls import perform, root_cause
 from workflows.details import reconciled_details
 from workflows.recovery import RecoveryWorkflow, watch_mailbox
-from workflows.saga import root_cause
+from workflows.refusals import asked
 
 VIOLATED = "InvariantViolated"
 _LISTED = 20
@@ -38,12 +39,13 @@ class ReconcileWorkflow:
     """Looks at every environment; fails when something is wrong at the end, so that nobody can miss it."""
 
     @workflow.run
-    async def run(self, order: Reconcile) -> Reconciled:
+    async def run(self, *given: Any) -> Reconciled:
         """Look; heal, if asked, and look again.
 
         Raises:
             ApplicationError: `InvariantViolated`: the message lists what is wrong, the detail is the `Reconciled`.
         """
+        order = asked(given, Reconcile)
         found = left = await self._inspect(order)
         healings: list[Healing] = []
         if order.heal and found.violations:

@@ -4,6 +4,8 @@ It takes the transfer's own workflow id, so that no other move of the environmen
 """
 
 from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -13,18 +15,21 @@ from activities.event_log import EventLogActivities
 from activities.freeze_release import FreezeReleaseActivities
 from activities.reconcile import ReconcileActivities
 from domain import messages as m
-from domain.errors import AlreadyReleased, WrongMoment
+from domain.errors import AlreadyReleased, InputMalformed, NotItsTransfer, WrongMoment
 from domain.events import EventKind
-from domain.naming import mailbox_workflow_id_of
+from domain.naming import mailbox_workflow_id_of, workflow_id_of
 from domain.reconciliation import ReadStanding, RecoverTransfer, Standing
 from domain.steps import STEPS, StepName
 from domain.vocabulary import MailKind, TransferState, UndoReason
 from workflows import policies
 from workflows.activity_calls import perform, perform_step
+from workflows.event_log import TransferLog
+from workflows.inbox import Inbox
 from workflows.mail import MailDispatcher
 from workflows.mailbox import MailboxForwardingWorkflow
 from workflows.progress import TransferProgress
 from workflows.refusals import refusal
+from workflows.renewal import HistoryLong
 from workflows.saga import Saga, Undo
 
 WHY = "The transfer's workflow was stopped from outside, so the transfer could not go on."
@@ -35,18 +40,31 @@ class RecoveryWorkflow:
     """Undoes a transfer that was interrupted before its release, and finishes one that was interrupted after it."""
 
     @workflow.init
-    def __init__(self, order: RecoverTransfer) -> None:
+    def __init__(self, *given: Any) -> None:  # noqa: ARG002 - `run` reads it
+        self._inbox = Inbox(self._refuse, self._deliver, self._show)
+        self._set_up(RecoverTransfer(transfer_id=UUID(int=0), environment_id=UUID(int=0), requested_by=""))
+
+    def _set_up(self, order: RecoverTransfer) -> None:
         self._order = order
-        self._progress = TransferProgress(order.transfer_id, takes_signals=False)
-        self._saga = Saga(self._progress, order.environment_id)
+        self._progress = TransferProgress(order.transfer_id, takes_signals=False, notes=lambda: self._inbox.waiting)
+        self._log = TransferLog(self._progress)
+        self._saga = Saga(self._progress, order.environment_id, self._log)
         self._mail = MailDispatcher(self._progress)
 
     @workflow.run
-    async def run(self, order: RecoverTransfer) -> m.TransferResult:
+    async def run(self, *given: Any) -> m.TransferResult:
         """Look where it stands, then go back or forward until nothing is half done. A cancel changes nothing."""
-        await self._saga.run_uncancellable(self._recover())
-        await self._saga.run_uncancellable(self._mail.finish())
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        try:
+            order = await self._inbox.start(given, RecoverTransfer)
+        except InputMalformed as error:
+            raise refusal(error) from error
+        if workflow.info().workflow_id != workflow_id_of(order.environment_id):
+            raise refusal(NotItsTransfer())
+        self._set_up(order)
+        try:
+            await self._bring_to_its_end()
+        except HistoryLong:
+            workflow.continue_as_new(order)  # it looks anew where the transfer stands
         progress = self._progress
         return m.TransferResult(
             transfer_id=order.transfer_id,
@@ -59,14 +77,29 @@ class RecoveryWorkflow:
             new_url=progress.new.url if progress.new else None,
         )
 
+    async def _bring_to_its_end(self) -> None:
+        await self._saga.run_uncancellable(self._recover())
+        await self._saga.run_uncancellable(self._mail.finish())
+        await self._log.tell_counted()
+        await workflow.wait_condition(workflow.all_handlers_finished)
+
     @workflow.signal(description="Not for people: another move of the environment begins, and only mail is left here.")
-    async def make_way(self) -> None:
+    async def make_way(self, *given: Any) -> None:  # noqa: ARG002 - whatever it says
         """Give up the news of an undo that does not get out: whoever begins another move knows of it."""
-        await self._mail.make_way(self._saga)
+        await self._mail.make_way(self._log)
+
+    async def _refuse(self, what: str, actor: str, why: str, code: str) -> None:
+        await self._log.refuse(what, actor, why, code)
+
+    async def _deliver(self, name: str, value: Any) -> None:
+        """Never asked for: a recovery reads no signal."""
+
+    def _show(self) -> None:
+        self._progress.show()
 
     async def _recover(self) -> None:
         standing = await self._look()
-        await self._saga.record(
+        await self._log.record(
             self._order.requested_by, EventKind.RECOVERY_STARTED, f"{standing.state.value}, and {self._order.why}"
         )
         if not standing.state.is_final:
@@ -156,7 +189,7 @@ class RecoveryWorkflow:
         """Refuse every signal, as a transfer does that is past its moment."""
         if name == "explain_cancel":  # the cancel itself comes next, and is refused by its own name
             return
-        await self._saga.refuse(name, "", f"the transfer is {self._progress.state.value} and is being recovered")
+        await self._log.refuse(name, "", f"the transfer is {self._progress.state.value} and is being recovered")
 
     @workflow.update(dynamic=True, description="Nothing is decided any more: what comes is refused and recorded.")
     async def too_late_to_ask(self, name: str, args: Sequence[RawValue]) -> None:  # noqa: ARG002 - whatever it says
@@ -165,11 +198,11 @@ class RecoveryWorkflow:
         Raises:
             ApplicationError: Always: it is the wrong moment.
         """
-        await self._saga.refuse(name, "", f"the transfer is {self._progress.state.value} and is being recovered")
+        await self._log.refuse(name, "", f"the transfer is {self._progress.state.value} and is being recovered")
         raise refusal(WrongMoment())
 
     @workflow.query(description="Where the transfer stands, and what it waits for.")
-    def status(self) -> m.TransferStatus:
+    def status(self, *given: Any) -> m.TransferStatus:  # noqa: ARG002 - whatever is asked, this is the answer
         """Return what a transfer returns, so that the same commands show it."""
         return self._progress.status()
 

@@ -1,15 +1,32 @@
 """What the caller of an update hears: a refusal that a program can tell by its type, in both languages."""
 
+from typing import Any, TypeVar
+
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from domain.errors import Superseded, TransferError, WrongMoment
-from workflows.activity_calls import is_cancel
-from workflows.saga import failed_with, root_cause
+from domain import messages as m
+from domain.errors import InputMalformed, PayloadKeyUnknown, Superseded, TransferError, WrongMoment
+from workflows.activity_calls import failed_with, is_cancel, root_cause
+from workflows.inbox import read
+
+_Message = TypeVar("_Message", bound=m.Message)
 
 
 def refusal(error: TransferError) -> ApplicationError:
     """Return a business refusal as the answer to an update's caller; the workflow goes on."""
     return ApplicationError(str(error), error.english, error.dutch_text, type=error.code(), non_retryable=True)
+
+
+def asked(given: tuple[Any, ...], kind: type[_Message]) -> _Message:
+    """Return what an update was given.
+
+    Raises:
+        ApplicationError: It is malformed, or encrypted with a key that is not there.
+    """
+    try:
+        return read(given, kind)
+    except (InputMalformed, PayloadKeyUnknown) as error:
+        raise refusal(error) from None
 
 
 def answer_for(error: ActivityError) -> ApplicationError:

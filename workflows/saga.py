@@ -8,16 +8,18 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, FailureError
+from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.event_log import EventLogActivities
 from domain import messages as m
-from domain.errors import TransferError, WrongMoment
+from domain.errors import TransferError
 from domain.steps import STEPS, Step, StepName, StepState
 from domain.vocabulary import TransferState, UndoReason
 from workflows import policies
-from workflows.activity_calls import is_cancel, perform, perform_work
+from workflows.activity_calls import failed_with, innermost, is_cancel, perform, perform_work, root_cause
+from workflows.event_log import TransferLog
 from workflows.progress import TransferProgress
+from workflows.renewal import renew_if_due
 
 _Answer = TypeVar("_Answer")
 _STEPS = {step.name: step for step in STEPS}
@@ -42,35 +44,20 @@ class Undo(Exception):
             if cancel is not None:
                 return cls(UndoReason.CANCELLED, str(cancel), cancel.requested_by)
             return cls(UndoReason.CANCELLED, workflow.cancellation_reason() or "")
-        innermost = _innermost(error)
-        code = innermost.type if isinstance(innermost, ApplicationError) else None
+        cause = innermost(error)
+        code = cause.type if isinstance(cause, ApplicationError) else None
         return cls(UndoReason.FAILED, root_cause(error), code=code or "")
-
-
-def root_cause(error: BaseException) -> str:
-    """Return the innermost message: what went wrong, without the wrapping."""
-    error = _innermost(error)
-    return error.message if isinstance(error, FailureError) else str(error)
-
-
-def _innermost(error: BaseException) -> BaseException:
-    while isinstance(error, FailureError) and error.cause is not None:
-        error = error.cause
-    return error
-
-
-def failed_with(error: ActivityError, kind: type[TransferError]) -> bool:
-    """Tell whether an activity ended with this error of the domain."""
-    return isinstance(error.cause, ApplicationError) and error.cause.type == kind.code()
 
 
 class Saga:
     """The compensations of one transfer, and the patience to see them through."""
 
-    def __init__(self, progress: TransferProgress, environment_id: UUID) -> None:
+    def __init__(self, progress: TransferProgress, environment_id: UUID, log: TransferLog) -> None:
         self._progress = progress
+        self._log = log
         self._environment_id = environment_id
         self._to_undo: list[Step] = []
+        self.undo_requested_by = ""
 
     @contextmanager
     def step(self, name: StepName) -> Iterator[None]:
@@ -85,6 +72,11 @@ class Saga:
         if step.compensation and step not in self._to_undo:
             self._to_undo.append(step)
 
+    @property
+    def to_undo(self) -> list[StepName]:
+        """Return which steps have something to undo, in the order in which they were taken."""
+        return [step.name for step in self._to_undo]
+
     async def undo(self, undo: Undo, *, unless: Collection[type[TransferError]] = ()) -> None:
         """Bar every forward step, then run the compensations in reverse.
 
@@ -94,6 +86,7 @@ class Saga:
         progress = self._progress
         progress.undo_reason = undo.reason
         progress.undo_code, progress.undo_detail = undo.code, undo.detail
+        self.undo_requested_by = undo.requested_by
         progress.enter(TransferState.UNDOING)
         begin = m.BeginUndo(
             transfer_id=progress.transfer_id,
@@ -110,11 +103,12 @@ class Saga:
         )
         order = m.TakeStep(transfer_id=progress.transfer_id, environment_id=self._environment_id)
         while self._to_undo:
-            step = self._to_undo.pop()
+            step = self._to_undo[-1]
             if compensation := step.compensation:
                 progress.mark(step.name, StepState.UNDOING)
                 await self.until_it_works(step.name, partial(perform_work, compensation, order))
                 progress.mark(step.name, StepState.UNDONE)
+            self._to_undo.pop()
         finish = m.FinishUndo(transfer_id=progress.transfer_id)
         await self.until_it_works(
             StepName.FREEZE,
@@ -147,6 +141,7 @@ class Saga:
             else:
                 progress.needs = ""
                 return answer
+            renew_if_due()
             await workflow.sleep(policies.PAUSE_BETWEEN_ROUNDS, summary=f"before {step.value} is tried again")
 
     async def run_uncancellable(self, work: Coroutine[Any, Any, None]) -> None:
@@ -157,28 +152,5 @@ class Saga:
                 await asyncio.shield(task)
             except asyncio.CancelledError:
                 if not task.done():
-                    await self.refuse("cancel", "", f"the transfer is {self._progress.state.value} and goes on")
+                    await self._log.refuse("cancel", "", f"the transfer is {self._progress.state.value} and goes on")
         await task
-
-    async def refuse(self, kind: str, actor: str, why: str, code: str = WrongMoment.code()) -> None:
-        """Write a signal that came at the wrong moment into the story; it is not remembered for later."""
-        await self.record(actor or "unknown", f"{kind}_refused", why, code)
-
-    async def record(self, actor: str, kind: str, reason: str = "", code: str = "") -> None:
-        """Write a line into the story."""
-        event = m.RecordEvent(
-            event_key=workflow.uuid4(),
-            transfer_id=self._progress.transfer_id,
-            actor=actor,
-            kind=kind,
-            reason=reason,
-            code=code,
-        )
-        while True:
-            try:
-                return await perform(EventLogActivities.record_event, event, policies.RECORD, kind)
-            except ActivityError as error:
-                # Raised in a signal's handler it would end the workflow, with everything where it is.
-                if is_cancel(error):
-                    raise
-            await workflow.sleep(policies.PAUSE_BETWEEN_ROUNDS, summary=f"before {kind} is written down again")

@@ -7,6 +7,7 @@ from typing import Any
 
 from temporalio import workflow
 
+from workflows import renewal
 from workflows.activity_calls import is_cancel
 
 # The server takes no timer of zero.
@@ -39,18 +40,31 @@ async def wait_and_remind(
 
     Raises:
         TimeoutError: It has not come by `at_most`.
+        HistoryLong: The workflow goes on in a new run.
     """
     for moment in reminders:
         if (pause := _seconds_until(moment)) <= 0:
             continue
         try:
-            await workflow.wait_condition(until, timeout=pause, timeout_summary="a reminder")
+            await wait_until(until, timeout_seconds=pause, summary="a reminder")
         except TimeoutError:
             remind()
         else:
             return
     seconds = None if at_most is None else max(_seconds_until(at_most), _AT_ONCE_SECONDS)
-    await workflow.wait_condition(until, timeout=seconds, timeout_summary=summary)
+    await wait_until(until, timeout_seconds=seconds, summary=summary)
+
+
+async def wait_until(until: Callable[[], bool], *, timeout_seconds: float | None, summary: str | None) -> None:
+    """Wait for something; when the history has become long meanwhile, leave the run, to wait in the next.
+
+    Raises:
+        TimeoutError: It has not come in time.
+        HistoryLong: The workflow goes on in a new run.
+    """
+    await workflow.wait_condition(lambda: until() or renewal.is_due(), timeout=timeout_seconds, timeout_summary=summary)
+    if not until():
+        raise renewal.HistoryLong
 
 
 async def done_before(closes_at: datetime | None, work: Coroutine[Any, Any, None]) -> bool:

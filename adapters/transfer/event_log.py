@@ -47,6 +47,12 @@ class PostgresTransferEventLog:
                 event_key=order.event_key,
             )
 
+    async def workflow_of(self, transfer_id: UUID) -> str | None:
+        """Play `domain.ports.TransferOwners`."""
+        async with transaction(self._pool) as connection:
+            found: str | None = await connection.fetchval(_SQL["workflow_of"], transfer_id)
+            return found
+
     async def begin_undo(self, order: m.BeginUndo) -> None:
         """Bar every forward step of this transfer from now on; the first reason stays.
 

@@ -32,3 +32,7 @@ on conflict (transfer_id) do update set step = excluded.step, progress = exclude
 -- name: finish_undo
 -- Nothing of the transfer is left.
 update control.transfer set state = 'undone', ended_at = now() where transfer_id = $1
+
+-- name: workflow_of
+-- Which workflow carries out a transfer; its row keeps the one that froze.
+select workflow_id from control.transfer where transfer_id = $1

@@ -35,6 +35,8 @@ from domain.messages.freeze_release import (
     UnfreezeEnvironment,
 )
 from domain.messages.mail import MailSent, SendMail
+from domain.messages.memory import PendingMail, ResumedTransfer, TransferMemory
+from domain.messages.payloads import OpenPayload, PayloadOpened, UnreadSignal
 from domain.messages.preview import BankToReactivate, Obstacle, Preview, QuoteLost, UnreachableAddress
 from domain.messages.scheduling import PostponeStart, RescheduleStart, StartPlanned
 from domain.messages.status import CloneProgress, MailProblem, StepSeen, StepStatus, TransferRecord, TransferStatus
@@ -108,7 +110,10 @@ __all__ = [
     "Message",
     "Obstacle",
     "OpenForInspection",
+    "OpenPayload",
     "OpenedForInspection",
+    "PayloadOpened",
+    "PendingMail",
     "PostponeStart",
     "Preview",
     "QuoteLost",
@@ -122,6 +127,7 @@ __all__ = [
     "RescheduleStart",
     "ResendMail",
     "ReservationMade",
+    "ResumedTransfer",
     "RevokeTicket",
     "SendMail",
     "StartNow",
@@ -133,12 +139,14 @@ __all__ = [
     "TakeStep",
     "TicketIssued",
     "TransferInput",
+    "TransferMemory",
     "TransferRecord",
     "TransferResult",
     "TransferStatus",
     "UnchangedChecked",
     "UnfreezeEnvironment",
     "UnreachableAddress",
+    "UnreadSignal",
     "Upload",
     "UploadAccepted",
     "Verification",

@@ -82,6 +82,9 @@ class TransferStatus(Message):
     evenings_tried: int = 0
     comparison: ComparisonSummary | None = None
     mail_problems: list[MailProblem] = Field(default=[])
+    unreadable: list[str] = Field(
+        default=[], description="what was sent under a key that is not there; it waits for it"
+    )
     undo_reason: UndoReason | None = None
     undo_code: str = Field(default="", description="the code of the error for which it failed")
     undo_detail: str = ""

@@ -3,6 +3,8 @@
 The step is a visible one: a line in the event log after the ticket is issued. `docs/deploys.md` tells the story.
 """
 
+from typing import Any
+
 from temporalio import workflow
 
 from domain import messages as m
@@ -14,7 +16,7 @@ STEP = "ticket_announced"
 
 class _Announcing(TransferWorkflow):
     async def _announce(self) -> None:
-        await self._saga.record("", STEP)
+        await self._log.record("", STEP)
 
 
 @workflow.defn(name="TransferWorkflow", sandboxed=False)
@@ -22,9 +24,9 @@ class PatchedWorkflow(_Announcing):
     """The right way: transfers that passed this point without the step go on without it."""
 
     @workflow.run
-    async def run(self, order: m.TransferInput) -> m.TransferResult:
+    async def run(self, *given: Any) -> m.TransferResult:
         """Move as ever; temporalio wants `run` named in each variant."""
-        return await super().run(order)
+        return await super().run(*given)
 
     async def _issue_ticket(self) -> None:
         await super()._issue_ticket()
@@ -37,9 +39,9 @@ class UnpatchedWorkflow(_Announcing):
     """The wrong way: histories do not hold the step that this wants to have done."""
 
     @workflow.run
-    async def run(self, order: m.TransferInput) -> m.TransferResult:
+    async def run(self, *given: Any) -> m.TransferResult:
         """Move as ever."""
-        return await super().run(order)
+        return await super().run(*given)
 
     async def _issue_ticket(self) -> None:
         await super()._issue_ticket()
@@ -51,9 +53,9 @@ class DeprecatedPatchWorkflow(_Announcing):
     """The day after: no transfer from before the step is open any more, so the old branch is gone."""
 
     @workflow.run
-    async def run(self, order: m.TransferInput) -> m.TransferResult:
+    async def run(self, *given: Any) -> m.TransferResult:
         """Move as ever."""
-        return await super().run(order)
+        return await super().run(*given)
 
     async def _issue_ticket(self) -> None:
         await super()._issue_ticket()

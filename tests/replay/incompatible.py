@@ -1,5 +1,7 @@
 """A variant of the workflow that no running transfer could go on with; the replay test must reject it."""
 
+from typing import Any
+
 from temporalio import workflow
 
 from domain import messages as m
@@ -11,7 +13,7 @@ class IncompatibleWorkflow(TransferWorkflow):
     """Issues the ticket before the freeze."""
 
     @workflow.run
-    async def run(self, order: m.TransferInput) -> m.TransferResult:
+    async def run(self, *given: Any) -> m.TransferResult:
         """Do the first two steps in the wrong order."""
         await self._issue_ticket()
-        return await super().run(order)
+        return await super().run(*given)

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
+from adapters.crypto.payload_codec import plain
 from devstack.binaries import temporal_cli
 from domain import messages as m
 from domain.naming import workflow_id_of
@@ -21,14 +21,25 @@ from workflows.transfer import TransferWorkflow
 @pytest.fixture(scope="session")
 async def skipping() -> AsyncIterator[WorkflowEnvironment]:
     """The real server with time that can be skipped."""
-    environment = await WorkflowEnvironment.start_time_skipping_v2(
-        data_converter=pydantic_data_converter,
+    async with await _server() as environment:
+        yield environment
+
+
+@pytest.fixture(scope="session")
+async def renewing() -> AsyncIterator[WorkflowEnvironment]:
+    """The same, of which a history is long after some dozens of events."""
+    async with await _server("limit.historyCount.suggestContinueAsNew=100") as environment:
+        yield environment
+
+
+async def _server(*settings: str) -> WorkflowEnvironment:
+    values = ["frontend.WorkflowTimeSkippingEnabled=true", *settings]
+    return await WorkflowEnvironment.start_time_skipping_v2(
+        data_converter=plain,
         dev_server_existing_path=str(temporal_cli()),
-        dev_server_extra_args=["--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"],
+        dev_server_extra_args=[part for value in values for part in ("--dynamic-config-value", value)],
         search_attributes=search_attributes.ALL,
     )
-    async with environment:
-        yield environment
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from pydantic import SecretStr
 from temporalio.client import Client
 from temporalio.worker import Worker, WorkflowRunner
 
@@ -16,11 +17,13 @@ from activities.clone import CloneActivities
 from activities.event_log import EventLogActivities
 from activities.freeze_release import FreezeReleaseActivities
 from activities.mail import MailActivities
+from activities.payloads import PayloadActivities
 from activities.reconcile import ReconcileActivities
 from activities.registry import ActivityRegistry
 from activities.scheduling import SchedulingActivities
 from activities.target_setup import TargetSetupActivities
 from activities.tickets import TicketActivities, UploadActivities
+from adapters.crypto.payload_codec import KeyringPayloadOpener
 from domain import messages as m
 from domain.errors import TransferError
 from domain.ports import MustStop, ReportProgress
@@ -59,6 +62,7 @@ class World:
         self.drift: list[m.TableDifference] = []
         self.scenario = Scenario.SWITCH
         self.old_id = uuid.uuid4()
+        self.owners: dict[uuid.UUID, str] = {}
 
     async def _did(self, name: str, order: Any) -> None:
         self.calls.append(name)
@@ -203,6 +207,9 @@ class World:
         await self._did("record", order)
         self.events.append(order)
 
+    async def workflow_of(self, transfer_id: uuid.UUID) -> str | None:
+        return self.owners.get(transfer_id)
+
     async def begin_undo(self, order: m.BeginUndo) -> None:
         await self._did("begin_undo", order)
 
@@ -286,6 +293,7 @@ def workers(
     runner: WorkflowRunner | None = None,
     cached: int = 1000,
     more: Sequence[Callable[..., Any]] = (),
+    keys: Sequence[SecretStr] = (),
 ) -> tuple[Worker, Worker, Worker]:
     """The three workers, wired as `worker.py` does, with the world in place of PostgreSQL and SMTP."""
     registry = ActivityRegistry(
@@ -298,6 +306,7 @@ def workers(
         target_setup=TargetSetupActivities(world),
         mail=MailActivities(world),
         event_log=EventLogActivities(world),
+        payloads=PayloadActivities(KeyringPayloadOpener(keys)) if keys else None,
         reconcile=ReconcileActivities(world, world) if isinstance(world, Ward) else None,
     )
     transfers = Worker(
@@ -305,7 +314,7 @@ def workers(
         task_queue=queues.TRANSFERS,
         workflows=[transfer, MailboxForwardingWorkflow, RecoveryWorkflow, ReconcileWorkflow],
         activities=[*registry.all(), *more],
-        interceptors=[ErrorBoundary()],
+        interceptors=[ErrorBoundary(world)],
         workflow_runner=runner or sandbox(),
         max_cached_workflows=cached,
     )
@@ -313,8 +322,8 @@ def workers(
         client,
         task_queue=queues.CLONE,
         activities=registry.all(),
-        interceptors=[ErrorBoundary()],
+        interceptors=[ErrorBoundary(world)],
         max_heartbeat_throttle_interval=policies.BEAT,
     )
-    mail = Worker(client, task_queue=queues.MAIL, activities=registry.all(), interceptors=[ErrorBoundary()])
+    mail = Worker(client, task_queue=queues.MAIL, activities=registry.all(), interceptors=[ErrorBoundary(world)])
     return transfers, heavy, mail

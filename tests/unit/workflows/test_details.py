@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import get_type_hints
 from urllib.parse import quote
 from uuid import UUID
 
@@ -22,7 +21,6 @@ from tests.tools.paths import DOCS
 from workflows import details as console
 from workflows.details import current_details, mailbox_details, progress_line, reconciled_details
 from workflows.markdown import fenced
-from workflows.transfer import TransferWorkflow
 
 NOW = datetime(2026, 11, 24, 21, 0, tzinfo=UTC)
 ID = UUID(int=7)
@@ -157,14 +155,17 @@ def test_text_that_turns_the_line_around_is_seen() -> None:
 )
 def test_the_page_names_the_signals_that_help_now(state: TransferState, signals: list[str]) -> None:
     """An operator must not have to look up which signal moves a transfer on, nor be offered one that is refused."""
+    messages: dict[str, type[m.StartNow | m.Release | m.Reject]] = {
+        "start_now": m.StartNow,
+        "release": m.Release,
+        "reject": m.Reject,
+    }
     page = current_details(status(state))
     assert re.findall(r"Send a Signal\*: `(\w+)`", page) == signals
     payloads = [token.content for token in tokens(page) if token.type == "fence"]
     assert len(payloads) == len(signals)
     for name, payload in zip(signals, payloads, strict=True):
-        message = next(
-            kind for kind in get_type_hints(getattr(TransferWorkflow, name)).values() if kind is not type(None)
-        )
+        message = messages[name]
         assert message.model_validate_json(payload, extra="forbid").model_dump() == message().model_dump()
     assert "Send a Signal" not in current_details(status(state), takes_signals=False)
 

@@ -1,0 +1,21 @@
+"""Reading what came under a key that was not there."""
+
+from typing import Final
+
+from temporalio import activity
+
+from domain import messages as m
+from domain.ports import PayloadOpener
+
+OPEN_PAYLOAD: Final = "open_payload"
+
+
+class PayloadActivities:
+    """Opens what a workflow could not read."""
+
+    def __init__(self, opener: PayloadOpener) -> None:
+        self._opener = opener
+
+    @activity.defn(name=OPEN_PAYLOAD)
+    async def open_payload(self, order: m.OpenPayload) -> m.PayloadOpened:
+        return await self._opener.open(order)

@@ -1,0 +1,327 @@
+"""Nothing that anybody sends stops a workflow: malformed, too large, under another key, or ten thousand times."""
+
+import asyncio
+import base64
+import os
+import random
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+
+import pytest
+from pydantic import SecretStr
+from temporalio.api.common.v1 import Payloads, WorkflowExecution
+from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
+from temporalio.client import Client, WorkflowFailureError, WorkflowHistory, WorkflowUpdateFailedError
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Replayer
+
+from adapters.crypto.payload_codec import EncryptingCodec, encrypting, plain
+from domain import messages as m
+from domain.errors import InputMalformed, NotItsTransfer, Superseded
+from domain.events import EventKind
+from domain.naming import workflow_id_of
+from domain.steps import StepName, StepState
+from domain.vocabulary import TransferState
+from tests.workflows.fuzz_signals import fuzz
+from tests.workflows.malformed import Malformed
+from tests.workflows.story import Transfer, reach, skip, to_inspection, upload
+from tests.workflows.world import Gate, workers
+from workflows import task_queues as queues
+from workflows.sandbox import sandbox
+from workflows.transfer import TransferWorkflow
+
+
+def new_key() -> SecretStr:
+    return SecretStr(base64.b64encode(os.urandom(32)).decode())
+
+
+def client_with(environment: WorkflowEnvironment, *keys: SecretStr) -> Client:
+    return Client(environment.client.service_client, data_converter=encrypting(keys) if keys else plain)
+
+
+@asynccontextmanager
+async def at_work(
+    client: Client, world: Gate, *, keys: tuple[SecretStr, ...] = (), cached: int = 1000
+) -> AsyncIterator[None]:
+    async with AsyncExitStack() as staff:
+        for worker in workers(client, world, keys=keys, cached=cached):
+            await staff.enter_async_context(worker)
+        yield
+
+
+async def started(environment: WorkflowEnvironment, client: Client, world: Gate) -> Transfer:
+    with environment.with_time_skipping_disabled():
+        return await client.start_workflow(
+            TransferWorkflow.run,
+            m.TransferInput(environment_id=world.old_id, requested_by="old side"),
+            id=workflow_id_of(world.old_id),
+            task_queue=queues.TRANSFERS,
+        )
+
+
+async def send(client: Client, transfer: Transfer, name: str, payloads: Payloads) -> None:
+    """Send a signal past every client."""
+    await client.workflow_service.signal_workflow_execution(
+        SignalWorkflowExecutionRequest(
+            namespace=client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=transfer.id),
+            signal_name=name,
+            input=payloads,
+        )
+    )
+
+
+async def failed_tasks(transfer: Transfer) -> int:
+    return len(
+        [
+            event
+            async for event in transfer.fetch_history_events()
+            if event.HasField("workflow_task_failed_event_attributes")
+        ]
+    )
+
+
+def steps_of(world: Gate) -> list[str]:
+    """Return what was done, without mail: some is on its way all the time."""
+    return [call for call in world.calls if not call.startswith("send ")]
+
+
+async def test_malformed_signals_never_stop_a_transfer(skipping: WorkflowEnvironment) -> None:
+    """Sends every manner of malformed input to every handler in the moment that counts, and releases after that."""
+    key, world = new_key(), Gate()
+    client = client_with(skipping, key)
+    malformed = Malformed(random.Random(1), [key])  # noqa: S311 - a draw that can be repeated
+    async with at_work(client, world, keys=(key,)):
+        transfer = await started(skipping, client, world)
+        await to_inspection(transfer)
+        for manner in malformed.manners:
+            for name in (
+                "release",
+                "reject",
+                "start_now",
+                "explain_cancel",
+                "make_way",
+                "step_seen",
+                "nobody_knows_it",
+            ):
+                await send(client, transfer, name, malformed.make(manner))
+        status = await transfer.query(TransferWorkflow.status)
+        assert status.state is TransferState.AWAITING_RELEASE
+        assert "nobody_knows_it" in " ".join(event.reason for event in world.events) or status.unreadable
+        await transfer.signal(TransferWorkflow.release, m.Release(released_by="new side"))
+        assert (await transfer.result()).state is TransferState.RELEASED
+    assert await failed_tasks(transfer) == 0
+
+
+async def test_fuzzed_signals_updates_queries_and_starts_leave_nothing_stuck(skipping: WorkflowEnvironment) -> None:
+    """Sends a slice of what `make fuzz-signals` sends."""
+    with skipping.with_time_skipping_disabled():
+        report = await fuzz(skipping.client, 250, seed=3)
+    assert report.stuck == []
+
+
+async def test_a_malformed_update_is_refused_with_its_reason(skipping: WorkflowEnvironment) -> None:
+    """Answers whoever asks with what is wrong, and writes nothing into the history."""
+    world = Gate()
+    client = client_with(skipping)
+    async with at_work(client, world):
+        transfer = await started(skipping, client, world)
+        await reach(transfer, TransferState.AWAITING_UPLOAD)
+        for update, given in (
+            ("upload", []),
+            ("upload", [{"name": 1}]),
+            ("upload", [{}, {}]),
+            ("reschedule", [{"evening": "the day after"}]),
+            ("resend_mail", [{"kind": "love"}]),
+            ("resend_mail", ["x" * 40_000]),
+        ):
+            with pytest.raises(WorkflowUpdateFailedError) as refused:
+                await transfer.execute_update(update, args=given)
+            assert isinstance(refused.value.cause, ApplicationError)
+            assert refused.value.cause.type == InputMalformed.code()
+            assert refused.value.cause.message.startswith(InputMalformed.default_english())
+        events = [event async for event in transfer.fetch_history_events()]
+        assert not any(event.HasField("workflow_execution_update_accepted_event_attributes") for event in events)
+        await upload(transfer)
+        await transfer.terminate()
+
+
+@pytest.mark.parametrize("given", [[], [{}], ["x"], [{"environment_id": "x"}], [{}, {}], [None]])
+async def test_a_start_that_is_none_ends_at_once(
+    skipping: WorkflowEnvironment, world: Gate, given: list[object]
+) -> None:
+    """Ends what was started by hand with rubbish, so that the environment's id is free."""
+    with skipping.with_time_skipping_disabled(), pytest.raises(WorkflowFailureError) as failed:
+        await skipping.client.execute_workflow(
+            "TransferWorkflow", args=given, id=workflow_id_of(uuid.uuid4()), task_queue=queues.TRANSFERS
+        )
+    assert isinstance(failed.value.cause, ApplicationError)
+    assert failed.value.cause.type == InputMalformed.code()
+    assert steps_of(world) == []
+
+
+async def test_a_signal_under_an_unknown_key_waits_for_it_and_says_so(skipping: WorkflowEnvironment) -> None:
+    """Goes on as long as the key is not there, tells which it is, and takes the release when it has come."""
+    ours, theirs, world = new_key(), new_key(), Gate()
+    [their_id] = EncryptingCodec([theirs]).key_ids
+    client, stranger = client_with(skipping, ours), client_with(skipping, theirs)
+    async with at_work(client, world, keys=(ours,), cached=0):
+        transfer = await started(skipping, client, world)
+        await to_inspection(transfer)
+        await stranger.get_workflow_handle(transfer.id).signal("release", m.Release(released_by="new side"))
+        async with asyncio.timeout(20):
+            while not (status := await transfer.query(TransferWorkflow.status)).unreadable:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert their_id in status.unreadable[0]
+        assert status.state is TransferState.AWAITING_RELEASE
+    both = client_with(skipping, ours, theirs)
+    async with at_work(both, world, keys=(ours, theirs), cached=0):
+        result = await both.get_workflow_handle_for(TransferWorkflow.run, transfer.id).result()
+    assert result.state is TransferState.RELEASED
+    assert await failed_tasks(transfer) == 0
+    history = WorkflowHistory(transfer.id, [event async for event in transfer.fetch_history_events()])
+    for ring in ((ours,), (ours, theirs)):  # whoever reads it, with the key or without
+        replayer = Replayer(workflows=[TransferWorkflow], workflow_runner=sandbox(), data_converter=encrypting(ring))
+        assert (await replayer.replay_workflow(history)).replay_failure is None
+
+
+async def test_refusals_beyond_some_dozens_are_counted(skipping: WorkflowEnvironment) -> None:
+    """Sends more refused signals for one task than a workflow may have activities under way."""
+    world = Gate()
+    client = client_with(skipping)
+    transfer = await started(skipping, client, world)
+    limit = asyncio.Semaphore(32)
+
+    async def one() -> None:
+        async with limit:
+            await transfer.signal("release", m.Release(released_by="somebody"))
+
+    await asyncio.gather(*(one() for _ in range(2_100)))
+    async with at_work(client, world):
+        await upload(transfer)
+        await transfer.cancel()
+        assert (await transfer.result()).state is TransferState.UNDONE
+    refused = [event for event in world.events if event.kind == EventKind.RELEASE_REFUSED]
+    counted = [event for event in world.events if event.kind == EventKind.REFUSALS_COUNTED]
+    assert 20 <= len(refused) <= 40
+    assert sum(int(event.reason.split()[0]) for event in counted) + len(refused) == 2_100
+    assert await failed_tasks(transfer) == 0
+
+
+async def test_a_release_that_is_sent_again_is_one_release(world: Gate, transfer: Transfer) -> None:
+    """Writes no refusal for whoever got no answer and asks once more."""
+    checking, go_on = asyncio.Event(), asyncio.Event()
+
+    async def held() -> None:
+        checking.set()
+        await go_on.wait()
+
+    world.hooks["check"] = held
+    await to_inspection(transfer)
+    for _ in range(5):
+        await transfer.signal(TransferWorkflow.release, m.Release(released_by="new side"))
+        await checking.wait()
+    go_on.set()
+    assert (await transfer.result()).state is TransferState.RELEASED
+    assert world.count()["check"] == 1
+    assert [event.kind for event in world.events if event.kind.endswith("_refused")] == []
+
+
+async def test_a_copy_of_a_transfer_refuses_itself(
+    skipping: WorkflowEnvironment, world: Gate, transfer: Transfer
+) -> None:
+    """Undoes nothing of a move whose input somebody starts once more, under another id or for another environment."""
+    status = await to_inspection(transfer)
+    before = steps_of(world)
+    copy = m.TransferInput(environment_id=world.old_id, transfer_id=status.transfer_id, requested_by="somebody")
+    with skipping.with_time_skipping_disabled(), pytest.raises(WorkflowFailureError) as failed:
+        await skipping.client.execute_workflow(
+            TransferWorkflow.run, copy, id=f"copy-{uuid.uuid4()}", task_queue=queues.TRANSFERS
+        )
+    assert isinstance(failed.value.cause, ApplicationError)
+    assert failed.value.cause.type == NotItsTransfer.code()
+    assert steps_of(world) == before
+    other = copy.model_copy(update={"environment_id": uuid.uuid4()})
+    world.owners[status.transfer_id] = transfer.id
+    with skipping.with_time_skipping_disabled(), pytest.raises(WorkflowFailureError) as failed:
+        await skipping.client.execute_workflow(
+            TransferWorkflow.run, other, id=workflow_id_of(other.environment_id), task_queue=queues.TRANSFERS
+        )
+    assert isinstance(failed.value.cause, ApplicationError)
+    assert failed.value.cause.type == NotItsTransfer.code()
+    assert steps_of(world) == before
+    await transfer.signal(TransferWorkflow.release, m.Release(released_by="new side"))
+    assert (await transfer.result()).state is TransferState.RELEASED
+
+
+async def test_a_long_history_goes_on_in_a_new_run(renewing: WorkflowEnvironment) -> None:
+    """Takes everything along: what was asked, planned, sent and refused, in every wait."""
+    world, client = Gate(), client_with(renewing)
+    async with at_work(client, world):
+        transfer = await started(renewing, client, world)
+        await reach(transfer, TransferState.AWAITING_UPLOAD)
+        first = await run_of(transfer)
+        await pester(transfer)
+        second = await another_run(transfer, first)
+        await upload(transfer)
+        await pester(transfer)
+        third = await another_run(transfer, second)
+        await transfer.signal("start_now", m.StartNow(requested_by="support"))
+        before = await reach(transfer, TransferState.AWAITING_RELEASE)
+        await pester(transfer)
+        await another_run(transfer, third)
+        after = await transfer.query(TransferWorkflow.status)
+        assert after.model_copy(update={"steps": [], "mail_problems": []}) == before.model_copy(
+            update={"steps": [], "mail_problems": []}
+        )
+        done = {step.step for step in after.steps if step.state is StepState.DONE}
+        assert set(StepName) - done <= {StepName.AWAIT_RELEASE, StepName.CHECK, StepName.RELEASE}
+        await transfer.signal("release", m.Release(released_by="new side"))
+        result = await transfer.result()
+    assert (result.state, result.rows) == (TransferState.RELEASED, 1234)
+    assert world.count()["freeze"] == world.count()["issue"] == world.count()["clone"] == world.count()["release"] == 1
+    assert world.count()["send ready"] == 1
+
+
+async def test_an_undo_that_lasts_goes_on_in_a_new_run(renewing: WorkflowEnvironment) -> None:
+    """Undoes what is left to undo, in order, for the reason that was given at first."""
+    world, client = Gate(), client_with(renewing)
+    async with at_work(client, world):
+        transfer = await started(renewing, client, world)
+        await to_inspection(transfer)
+        world.failures["drop"] = [Superseded(), Superseded()]
+        await transfer.signal("reject", m.Reject(rejected_by="new side", reason="not ours"))
+        async with asyncio.timeout(20):
+            while not (await transfer.query(TransferWorkflow.status)).waiting_for.startswith("an operator"):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        run = await run_of(transfer)
+        await pester(transfer)
+        await skip(renewing, transfer, timedelta(minutes=6))
+        result = await transfer.result()
+        assert await run_of(transfer) != run
+    assert (result.state, result.undo_detail) == (TransferState.UNDONE, "not ours")
+    undone = [call for call in world.calls if call in ("drop", "release_reservation", "revoke", "unfreeze")]
+    assert undone == ["drop", "drop", "drop", "release_reservation", "revoke", "unfreeze"]
+    assert {order.detail for order in world.orders if isinstance(order, m.BeginUndo)} == {"not ours"}
+
+
+async def run_of(transfer: Transfer) -> str:
+    return (await transfer.describe()).run_id
+
+
+async def pester(transfer: Transfer) -> None:
+    """Send what is refused until a history of some length is made of it."""
+    for _ in range(30):
+        await transfer.signal("nobody_knows_it", RawValue(plain.payload_converter.to_payload("x")))
+
+
+async def another_run(transfer: Transfer, than: str) -> str:
+    async with asyncio.timeout(30):
+        while (run := await run_of(transfer)) == than:
+            await transfer.signal("nobody_knows_it", RawValue(plain.payload_converter.to_payload("x")))
+            await asyncio.sleep(0.05)
+    return run
