@@ -185,6 +185,15 @@ class Settings(BaseSettings):
     api_uploads_per_minute: int = Field(
         default=10, ge=1, le=100_000, description="how often one licence, and one address, may try to upload a ticket"
     )
+    api_changes_per_minute: int = Field(
+        default=60,
+        ge=1,
+        le=100_000,
+        description="how often one licence, one transfer, and one address, may ask for a change",
+    )
+    api_reschedules_per_day: int = Field(
+        default=10, ge=1, le=100_000, description="how often a day one transfer may be given another evening"
+    )
     api_trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = Field(
         default=(), description="addresses or networks of the proxies whose X-Forwarded-For is believed"
     )

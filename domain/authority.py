@@ -1,13 +1,15 @@
-"""Who may do what with a transfer: the rules behind the API, without any technology.
+"""Who may do what with a transfer, and who sees what of it: the rules behind the API, without any technology.
 
 A licence holder touches only transfers in which its licence is the old or the new side, and only its half: the old side
 prepares and may cancel (manual, "Overdragen voorbereiden"), the new side uploads, compares and releases (manual,
-"Overdragen afronden").
+"Overdragen afronden"). What a side sees follows the state: the new one reads nothing of the environment's contents but
+while they are open to it; the old one learns who takes its customer over, and nothing else of the new side.
 """
 
 from enum import StrEnum
 
 from domain.messages import Message
+from domain.vocabulary import EnvironmentStatus, TransferState
 
 
 class Role(StrEnum):
@@ -83,6 +85,53 @@ _READING = frozenset(
 )
 
 
+# The new environment is open for its comparison, or for good.
+_OPENED = frozenset({TransferState.AWAITING_RELEASE, TransferState.RELEASED})
+_ONLY_WHEN_OPENED = frozenset({Action.COMPARE, Action.CERTIFICATE})
+# An environment under its licence is its holder's to ask about, unless it is a clone that has not been released.
+_HOLDERS_OWN = frozenset(EnvironmentStatus) - {EnvironmentStatus.BUILDING, EnvironmentStatus.AWAITING_RELEASE}
+
+
+# When something can be done at all: everybody else is told so without the transfer's workflow hearing of it.
+_MOMENTS: dict[Action, frozenset[TransferState]] = {
+    Action.START_NOW: frozenset({TransferState.SCHEDULED}),
+    Action.RESCHEDULE: frozenset({TransferState.SCHEDULED}),
+    Action.RELEASE: frozenset({TransferState.AWAITING_RELEASE}),
+    Action.REJECT: frozenset({TransferState.AWAITING_RELEASE}),
+    Action.CANCEL: frozenset(
+        state for state in TransferState if not state.is_final and state is not TransferState.UNDOING
+    ),
+}
+
+
+def can_be_done(action: Action, state: TransferState) -> bool:
+    """Tell whether there is anything to be done in a state, whoever asks."""
+    return state in _MOMENTS.get(action, frozenset(TransferState))
+
+
+class Part(StrEnum):
+    """What a transfer's description consists of."""
+
+    OLD_ENVIRONMENT = "old_environment"
+    NEW_ENVIRONMENT = "new_environment"
+    NEW_HOLDER = "new_holder"
+    """The name of whoever takes the environment over."""
+
+    SCENARIO = "scenario"
+    """Tells what kind of licence the other side's is."""
+
+    TICKET = "ticket"
+    COMPARISON = "comparison"
+    INNER = "inner"
+    """Mail that failed, causes, what is waited for: may name people of either side."""
+
+
+_PARTS: dict[Side, frozenset[Part]] = {
+    Side.OLD: frozenset({Part.OLD_ENVIRONMENT, Part.NEW_HOLDER, Part.TICKET}),
+    Side.NEW: frozenset({Part.NEW_ENVIRONMENT, Part.NEW_HOLDER, Part.SCENARIO, Part.COMPARISON}),
+}
+
+
 class Caller(Message):
     """Somebody whose token was good."""
 
@@ -90,6 +139,8 @@ class Caller(Message):
     name: str
     roles: frozenset[Role]
     licence_number: str | None = None
+    address: str = ""
+    """Where the request comes from; nothing where nobody asked."""
 
     @property
     def is_bound_to_licence(self) -> bool:
@@ -105,10 +156,28 @@ class Caller(Message):
         return self._may_everywhere(action) or (self._own_licence is not None and action in _BOTH_HALVES)
 
     def may(self, action: Action, *, old_licence: str | None, new_licence: str | None) -> bool:
-        """Tell whether the caller may do this with a transfer between these licences."""
+        """Tell whether it is the caller's to do this with a transfer between these licences, at some moment."""
         return self._may_everywhere(action) or any(
             action in _HALVES[side] for side in self.sides(old_licence=old_licence, new_licence=new_licence)
         )
+
+    def may_now(self, action: Action, state: TransferState) -> bool:
+        """Tell whether the state lets the caller read what it may read at some moment."""
+        return self._may_everywhere(action) or action not in _ONLY_WHEN_OPENED or state in _OPENED
+
+    def may_with_environment(self, action: Action, *, licence: str, status: EnvironmentStatus) -> bool:
+        """Tell whether the caller may do this with an environment as its holder."""
+        return self._may_everywhere(action) or (
+            status in _HOLDERS_OWN and self.may(action, old_licence=licence, new_licence=None)
+        )
+
+    def sees(self, part: Part, *, state: TransferState, old_licence: str | None, new_licence: str | None) -> bool:
+        """Tell whether a part of a transfer's description is shown to the caller."""
+        if self.sees_everything():
+            return True
+        if part is Part.COMPARISON and state not in _OPENED:
+            return False
+        return any(part in _PARTS[side] for side in self.sides(old_licence=old_licence, new_licence=new_licence))
 
     def sides(self, *, old_licence: str | None, new_licence: str | None) -> frozenset[Side]:
         """Return which halves of a transfer the caller's own licence is."""

@@ -1,6 +1,7 @@
 """Tells what a move will do before it does anything: the manual's "Let op", with this customer's own figures."""
 
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -96,25 +97,39 @@ async def _preview(
     size = await one(there, _SQL["size_of_schema"], schema_name)
     obstacles = await inspect_schema(there, schema_name)
     await enter_schema(there, schema_name)
-    banks = [m.BankToReactivate(**row) for row in await there.fetch(_SQL["bank_connections"])]
+    lists = {
+        "administrations": await there.fetch(_SQL["administrations"], m.MOST_SHOWN),
+        "open_quotes": await there.fetch(_SQL["open_quotes"], m.MOST_SHOWN),
+        "app_connections": await there.fetch(_SQL["app_connections"], m.MOST_SHOWN),
+        "banks_carried": await there.fetch(_SQL["bank_connections"], m.MOST_SHOWN, Bank.RABOBANK, True),
+        "banks_to_reactivate": await there.fetch(_SQL["bank_connections"], m.MOST_SHOWN, Bank.RABOBANK, False),
+        "users_to_relink": await there.fetch(_SQL["linked_users"], m.MOST_SHOWN),
+    }
+    odd = [licence["contact_email"], *(row["email"] for row in await there.fetch(_SQL["odd_addresses"]))]
+    await leave_schema(there)
+    left_out = {name: rows[0]["total"] - len(rows) for name, rows in lists.items() if rows}
+    left_out["obstacles"] = len(obstacles) - m.MOST_SHOWN
     found = m.Preview(
         environment=summary_of(environment),
         holder_name=licence["holder_name"],
         licence_kind=licence["kind"],
-        administrations=await _column(there, "administrations"),
-        open_quotes=[m.QuoteLost(**row) for row in await there.fetch(_SQL["open_quotes"])],
-        app_connections=await _column(there, "app_connections"),
-        banks_carried=[bank for bank in banks if bank.bank == Bank.RABOBANK],
-        banks_to_reactivate=[bank for bank in banks if bank.bank != Bank.RABOBANK],
-        users_to_relink=await _column(there, "linked_users"),
-        obstacles=obstacles,
+        administrations=[row["name"] for row in lists["administrations"]],
+        open_quotes=[m.QuoteLost(**_without_total(row)) for row in lists["open_quotes"]],
+        app_connections=[row["name"] for row in lists["app_connections"]],
+        banks_carried=[m.BankToReactivate(**_without_total(row)) for row in lists["banks_carried"]],
+        banks_to_reactivate=[m.BankToReactivate(**_without_total(row)) for row in lists["banks_to_reactivate"]],
+        users_to_relink=[row["email"] for row in lists["users_to_relink"]],
+        obstacles=obstacles[: m.MOST_SHOWN],
         tables=size["tables"],
         rows_estimate=size["rows_estimate"],
         bytes_total=size["bytes_total"],
+        left_out={name: more for name, more in left_out.items() if more > 0},
     )
-    odd = [licence["contact_email"], *await _column(there, "odd_addresses")]
-    await leave_schema(there)
     return found, odd
+
+
+def _without_total(row: asyncpg.Record) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "total"}
 
 
 async def _require_target(connection: Connection, environment: asyncpg.Record, for_licence: str) -> None:
@@ -135,7 +150,3 @@ async def _known(connection: Connection, environment_id: UUID) -> asyncpg.Record
     if environment is None:
         raise EnvironmentUnknown
     return environment
-
-
-async def _column(connection: Connection, statement: str) -> list[str]:
-    return [row[0] for row in await connection.fetch(_SQL[statement])]

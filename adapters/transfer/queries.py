@@ -19,7 +19,7 @@ from domain.errors import (
 )
 from domain.steps import StepName
 from domain.story import LogLine, kinds_read
-from domain.vocabulary import EnvironmentStatus, MailKind, Scenario, TransferState
+from domain.vocabulary import EnvironmentStatus, LicenceKind, MailKind, Scenario, TransferState
 
 _SQL = load(__name__)
 
@@ -79,6 +79,15 @@ class TransferResults(m.Message):
     banks: Json[m.BanksReconnected] | None
     consequences: Json[m.ConsequencesApplied] | None
     report: Json[m.ComparisonReport] | None
+
+
+class ComparisonPage(m.Message):
+    """A part of a comparison: thousands of administrations make tens of thousands of checks."""
+
+    made_at: AwareDatetime
+    total: int
+    unequal: int
+    checks: Json[list[m.Check]]
 
 
 class RecordedTransfer(m.TransferRecord):
@@ -143,6 +152,11 @@ class PostgresTransferQueries:
             raise EnvironmentAmbiguous
         return candidates[0]
 
+    async def licence_kind(self, licence_number: str) -> LicenceKind | None:
+        """Return what a licence is, None when there is none."""
+        rows = await self._rows("licence_kind", licence_number)
+        return LicenceKind(rows[0]["kind"]) if rows else None
+
     # --- transfers ---------------------------------------------------------------------------------------------
 
     async def transfer(self, transfer_id: UUID) -> m.TransferRecord | None:
@@ -205,9 +219,9 @@ class PostgresTransferQueries:
         place = (after.created_at, after.transfer_id) if isinstance(after, m.TransferRecord) else after or (None, None)
         return await self._transfers("transfers_page", limit, list(states), scenario, licence_number, *place)
 
-    async def events(self, transfer_id: UUID, *, after: int = 0) -> list[TransferEvent]:
-        """Return a transfer's story in order, or what came after an event's id."""
-        rows = await self._rows("events", transfer_id, after)
+    async def events(self, transfer_id: UUID, *, after: int = 0, limit: int | None = None) -> list[TransferEvent]:
+        """Return a transfer's story in order, or what came after an event's id, so many events at most."""
+        rows = await self._rows("events", transfer_id, after, limit)
         return [TransferEvent.model_validate(dict(row)) for row in rows]
 
     async def results(self, transfer_id: UUID) -> TransferResults:
@@ -220,6 +234,11 @@ class PostgresTransferQueries:
         if not rows:
             raise TransferUnknown
         return TransferResults.model_validate(dict(rows[0]))
+
+    async def comparison_page(self, transfer_id: UUID, *, after: int, limit: int) -> ComparisonPage | None:
+        """Return so many checks of a comparison, those behind the first `after`; None before it is made."""
+        rows = await self._rows("comparison_page", transfer_id, after, limit)
+        return ComparisonPage.model_validate(dict(rows[0])) if rows else None
 
     async def standing(self, transfer_id: UUID) -> RecordedTransfer:
         """Return where a transfer stands, in one question.

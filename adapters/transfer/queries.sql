@@ -16,10 +16,15 @@ select environment_id, licence_number, name, url_part, url, schema_name, status,
        schema_version, created_at, cell
 from control.environment order by licence_number, lower(name)
 
+-- name: licence_kind
+-- Whether a firm or an entrepreneur holds a licence.
+select kind from control.licence where licence_number = $1
+
 -- name: transfer
 -- A transfer by id.
 select transfer_id, workflow_id, environment_id, coalesce(environment_name, '') as environment_name,
-       new_environment_id, state, scenario, source_licence, target_licence, starts_at, created_at, undo_reason
+       new_environment_id, state, scenario, source_licence, target_licence, starts_at, created_at, undo_reason,
+       (select l.holder_name from control.licence l where l.licence_number = target_licence) as target_holder
 from control.transfer where transfer_id = $1
 
 -- name: transfers_of_workflow
@@ -57,7 +62,8 @@ order by created_at desc, transfer_id limit $1
 -- name: transfers_page
 -- The next transfers from new to old after a place in that order, of these states, scenario and licence where given.
 select transfer_id, workflow_id, environment_id, coalesce(environment_name, '') as environment_name,
-       new_environment_id, state, scenario, source_licence, target_licence, starts_at, created_at, undo_reason
+       new_environment_id, state, scenario, source_licence, target_licence, starts_at, created_at, undo_reason,
+       (select l.holder_name from control.licence l where l.licence_number = target_licence) as target_holder
 from control.transfer
 where (cardinality($2::text[]) = 0 or state = any ($2)) and ($3::text is null or scenario = $3)
   and ($4::text is null or source_licence = $4 or target_licence = $4)
@@ -67,7 +73,7 @@ order by created_at desc, transfer_id desc limit $1
 -- name: events
 -- The story of a transfer so far, from an event on.
 select event_id, at, actor, kind, reason, detail from control.transfer_event
-where transfer_id = $1 and event_id > $2 order by event_id
+where transfer_id = $1 and event_id > $2 order by event_id limit $3
 
 -- name: results
 -- What the steps of a transfer left behind, and when it passed them.
@@ -75,6 +81,15 @@ select t.requested_by, t.uploaded_by, t.released_by, t.undo_detail, t.frozen_at,
        t.ended_at, t.new_environment, t.clone_result, t.verification, t.banks, t.consequences, t.report,
        k.file_name as ticket_file_name, k.expires_at as ticket_expires_at
 from control.transfer t left join control.ticket k using (transfer_id) where t.transfer_id = $1
+
+-- name: comparison_page
+-- So many checks of a comparison that was made, those behind a place in it, and how many there are and differ.
+select t.report ->> 'made_at' as made_at, jsonb_array_length(t.report -> 'checks') as total,
+       (select count(*) from jsonb_array_elements(t.report -> 'checks') as c where not (c ->> 'equal')::boolean) as unequal,
+       (select coalesce(jsonb_agg(c.value order by c.ordinality), '[]')
+        from jsonb_array_elements(t.report -> 'checks') with ordinality as c
+        where c.ordinality > $2 and c.ordinality <= $2 + $3) as checks
+from control.transfer t where t.transfer_id = $1 and t.report is not null
 
 -- name: mails
 -- What was or could not be sent for a transfer.
@@ -91,6 +106,7 @@ where c.transfer_id = $1 and t.state in ('awaiting_release', 'released')
 -- All that says where a transfer stands, at once.
 select t.transfer_id, t.workflow_id, t.environment_id, coalesce(t.environment_name, '') as environment_name,
        t.new_environment_id, t.state, t.scenario, t.source_licence, t.target_licence, t.starts_at, t.created_at, t.undo_reason,
+       (select l.holder_name from control.licence l where l.licence_number = t.target_licence) as target_holder,
        coalesce(t.undo_detail, '') as undo_detail, k.expires_at as ticket_expires_at,
        (select jsonb_build_object('environment_id', o.environment_id, 'name', o.name, 'url', o.url, 'licence_number', o.licence_number,
                                   'schema_name', o.schema_name, 'mailbox_address', o.mailbox_address, 'cell', o.cell)
@@ -107,8 +123,8 @@ select t.transfer_id, t.workflow_id, t.environment_id, coalesce(t.environment_na
        end as comparison,
        (select coalesce(jsonb_agg(jsonb_build_object('kind', s.kind, 'recipient', s.recipient, 'problem', s.problem)
                                   order by s.attempted_at, s.kind, s.recipient), '[]')
-        from control.sent_mail s
-        where s.transfer_id = t.transfer_id and s.status <> 'sent' and s.problem is not null) as mail_problems,
+        from (select * from control.sent_mail p where p.transfer_id = t.transfer_id and p.status <> 'sent' and p.problem is not null
+              order by p.attempted_at, p.kind, p.recipient limit 100) s) as mail_problems,
        (select max(s.sent_at) from control.sent_mail s
         where s.transfer_id = t.transfer_id and s.kind = 'ready' and s.status = 'sent') as ready_told_at,
        exists (select from control.transfer_event e where e.transfer_id = t.transfer_id and e.at > clock_timestamp() - interval '3 seconds'

@@ -37,7 +37,14 @@ from domain.messages.freeze_release import (
 from domain.messages.mail import MailSent, SendMail
 from domain.messages.memory import PendingMail, ResumedTransfer, TransferMemory
 from domain.messages.payloads import OpenPayload, PayloadOpened, UnreadSignal
-from domain.messages.preview import BankToReactivate, Obstacle, Preview, QuoteLost, UnreachableAddress
+from domain.messages.preview import (
+    MOST_SHOWN,
+    BankToReactivate,
+    Obstacle,
+    Preview,
+    QuoteLost,
+    UnreachableAddress,
+)
 from domain.messages.scheduling import PostponeStart, RescheduleStart, StartPlanned
 from domain.messages.status import CloneProgress, MailProblem, StepSeen, StepStatus, TransferRecord, TransferStatus
 from domain.messages.steps import StepTaken, TakeStep
@@ -75,6 +82,7 @@ from domain.messages.transfer import (
 )
 
 __all__ = [
+    "MOST_SHOWN",
     "AcceptUpload",
     "ApplyConsequences",
     "BankOutcome",

@@ -40,8 +40,12 @@ class UnreachableAddress(Message):
     why: str = Field(description="the reason, ending in what to do")
 
 
+# A customer may have 60,000 open quotes; nobody reads more than some, and everybody else would wait for the rest.
+MOST_SHOWN = 100
+
+
 class Preview(Message):
-    """What a move will do, told before anything happens."""
+    """What a move will do, told before anything happens; of each list the first hundred."""
 
     environment: EnvironmentSummary
     holder_name: str
@@ -57,3 +61,9 @@ class Preview(Message):
     tables: int
     rows_estimate: int
     bytes_total: int
+    left_out: dict[str, int] = Field(default={}, description="by list: how many more there are than it shows")
+
+    def count(self, which: str) -> int:
+        """Return how many there are in all of what a list shows."""
+        shown: list[object] = getattr(self, which)
+        return len(shown) + self.left_out.get(which, 0)

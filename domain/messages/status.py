@@ -102,6 +102,7 @@ class TransferRecord(Message):
     scenario: Scenario | None
     source_licence: str | None
     target_licence: str | None
+    target_holder: str | None = None
     starts_at: datetime | None
     created_at: datetime
     undo_reason: UndoReason | None

@@ -1,6 +1,8 @@
 """What each request needs: who is calling, and whether this caller may do this with that transfer."""
 
+import asyncio
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Annotated
@@ -12,18 +14,34 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from structlog.contextvars import bind_contextvars
 
 from adapters.api_store.idempotency import PostgresIdempotencyKeys
-from adapters.api_store.rate_limit import PostgresRateLimit
+from adapters.api_store.rate_limit import PostgresRateLimit, Rate
 from adapters.postgres.connection import Pool
-from adapters.transfer.queries import EnvironmentRecord, RecordedTransfer
+from adapters.transfer.queries import EnvironmentRecord, PostgresTransferQueries, RecordedTransfer
 from domain import messages as m
-from domain.authority import Action, Caller
-from domain.errors import EnvironmentUnknown, TransferUnknown
+from domain.authority import Action, Caller, can_be_done
+from domain.errors import AlreadyReleased, EnvironmentUnknown, TransferUnknown, WrongMoment
+from domain.vocabulary import TransferState
 from starter.client.client import TransferClient
 from starter.http.problems import NotAllowed, ReasonMissing, TooManyAttempts
 from starter.http.tokens import NotAuthenticated, TokenChecker
 
 _IPV6 = 6
+_MOST_RENDERINGS = 2
 _scheme = HTTPBearer(auto_error=False, description="A token of the platform's identity provider.")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How often somebody may try."""
+
+    uploads: Rate
+    """A ticket, or a licence's number, which could be guessed: by licence and by address."""
+
+    changes: Rate
+    """Any change: by licence, by transfer and by address."""
+
+    reschedules: Rate
+    """Another evening, which sends mail to both sides: by transfer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +52,13 @@ class ApiContext:
     tokens: TokenChecker
     keys: PostgresIdempotencyKeys
     rate_limit: PostgresRateLimit
+    limits: Limits
+    queries: PostgresTransferQueries
     pool: Pool
     zone: ZoneInfo
+    renderings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_RENDERINGS))
+    """Large pages that are made at this moment, each by a thread."""
+
     open_streams: Counter[str] = field(default_factory=Counter)
     """Live streams of this process by the subject of the caller's token."""
 
@@ -52,6 +75,7 @@ class ApiContext:
             if scheme.lower() != "bearer" or not token.strip():
                 raise NotAuthenticated
             known = await self.tokens.caller(token.strip())
+            known = known.model_copy(update={"address": _address_of(request)})
             request.state.caller = known
         return known
 
@@ -61,16 +85,42 @@ class ApiContext:
         Raises:
             NotAllowed: The caller's role never may, or it is the other side's to do.
             TransferUnknown: There is no such transfer, or it is nobody's of the caller's; the two look the same.
+            WrongMoment: There is nothing of this for the caller to read yet, or any more.
         """
         self.require(caller, action)
-        record = await self.client.transfer(transfer_id)
+        record = await self.queries.transfer(transfer_id)
+        if record is None:
+            raise TransferUnknown
         _require_allowed(caller, action, record)
+        return record
+
+    async def change(self, caller: Caller, action: Action, transfer_id: UUID, reason: str) -> m.TransferRecord:
+        """Return a transfer that the caller may change in this way now; what is then done is written down.
+
+        What the state says cannot be done is answered here: no signal is sent for it, and no event written.
+
+        Raises:
+            NotAllowed, TransferUnknown: As for `transfer`.
+            TooManyAttempts: This licence, this transfer or this address changes too often.
+            AlreadyReleased, WrongMoment: The state says no.
+            ReasonMissing: The caller has to say why and does not.
+        """
+        record = await self.transfer(caller, action, transfer_id)
+        limits = {f"change of transfer {transfer_id}": self.limits.changes}
+        if action is Action.RESCHEDULE:
+            limits[f"reschedule of transfer {transfer_id}"] = self.limits.reschedules
+        await self.limit_rate(caller, limits)
+        if not can_be_done(action, record.state):
+            if record.state is TransferState.RELEASED and action in (Action.CANCEL, Action.REJECT):
+                raise AlreadyReleased
+            raise WrongMoment
+        await self.record_support_action(caller, action, transfer_id, reason)
         return record
 
     async def standing(self, caller: Caller, transfer_id: UUID) -> RecordedTransfer:
         """Return where a transfer stands that the caller may see; raises as `transfer` does."""
         self.require(caller, Action.SEE)
-        standing = await self.client.standing(transfer_id)
+        standing = await self.queries.standing(transfer_id)
         _require_allowed(caller, Action.SEE, standing)
         return standing
 
@@ -83,7 +133,7 @@ class ApiContext:
         """
         self.require(caller, action)
         environment = await self.client.environment(str(environment_id))
-        if not caller.may(action, old_licence=environment.licence_number, new_licence=None):
+        if not caller.may_with_environment(action, licence=environment.licence_number, status=environment.status):
             raise EnvironmentUnknown
         return environment
 
@@ -105,16 +155,22 @@ class ApiContext:
         if caller.must_say_why(action) and not reason.strip():
             raise ReasonMissing
 
-    async def limit_rate(self, request: Request, caller: Caller, licence: str) -> None:
-        """Make sure that neither this licence nor this address tries too often.
+    def guesses(self, caller: Caller, licence: str) -> dict[str, Rate]:
+        """Return what bounds trying tickets, or other licences' numbers: this licence and this address."""
+        limits = {f"licence {licence}": self.limits.uploads}
+        if caller.is_bound_to_licence:  # the platform and support speak for many, from one address
+            limits[f"address {caller.address}"] = self.limits.uploads
+        return limits
+
+    async def limit_rate(self, caller: Caller, limits: Mapping[str, Rate]) -> None:
+        """Make sure that none of these is counted too often, nor, for any change, the caller's licence and address.
 
         Raises:
-            TooManyAttempts: One of them does.
+            TooManyAttempts: One of them is.
         """
-        who = [f"licence {licence}"]
-        if caller.is_bound_to_licence:  # the platform and support speak for many, from one address
-            who.append(f"address {_address_of(request)}")
-        if wait := await self.rate_limit.count(who):
+        own = (f"licence {caller.licence_number}", f"address {caller.address}")
+        every = {f"change by {name}": self.limits.changes for name in own if caller.is_bound_to_licence}
+        if wait := await self.rate_limit.count({**every, **limits}):
             raise TooManyAttempts(wait=wait)
 
     async def record_support_action(self, caller: Caller, action: Action, transfer_id: UUID, reason: str) -> None:
@@ -135,12 +191,15 @@ def _require_allowed(caller: Caller, action: Action, record: m.TransferRecord) -
     Raises:
         NotAllowed: It is the other side's to do.
         TransferUnknown: It is nobody's of the caller's, and looks as if there were none.
+        WrongMoment: There is nothing of this for the caller to read yet, or any more.
     """
     licences = {"old_licence": record.source_licence, "new_licence": record.target_licence}
     if not caller.may(Action.SEE, **licences):
         raise TransferUnknown
     if not caller.may(action, **licences):
         raise NotAllowed
+    if not caller.may_now(action, record.state):
+        raise WrongMoment
 
 
 def _address_of(request: Request) -> str:

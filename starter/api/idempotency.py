@@ -1,5 +1,6 @@
 """POSTs that may be sent again: the second one gets the first one's answer."""
 
+import json
 import re
 from collections.abc import Callable, Coroutine
 from hashlib import sha256
@@ -15,7 +16,8 @@ from starter.api.dependencies import context_of
 from starter.http.problems import FieldProblem, KeyInUse, KeyReused, RequestInvalid, answer
 
 KEY_HEADER = "Idempotency-Key"
-KEY_PATTERN = r"^[\x21-\x7e]{1,200}$"
+# As it is, or as a string in quotes (RFC 9651, 3.3.3), which the IETF's draft asks for: the two are one key.
+KEY_PATTERN = r'^("([\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,200}"|[\x21\x23-\x7e][\x21-\x7e]{0,199})$'
 _KEPT_HEADERS = ("content-type", "location", "cache-control")
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 _FIRST_ERROR = 400
@@ -44,11 +46,17 @@ class IdempotentRoute(APIRoute):
                 return answer(request, RequestInvalid(), (problem,))
             try:
                 digest = await _digest(request, caller)
-                return await _respond(handle, request, await context.keys.begin(caller.subject, key, digest))
+                outcome = await context.keys.begin(caller.subject, unquoted(key), digest)
+                return await _respond(handle, request, outcome)
             finally:
                 await request.close()  # the files of a form that nobody else read
 
         return idempotent
+
+
+def unquoted(key: str) -> str:
+    """Return a key without the quotes in which it may have come."""
+    return re.sub(r"\\(.)", r"\1", key[1:-1]) if key.startswith('"') else key
 
 
 async def _respond(handle: _Handler, request: Request, outcome: KeyLease | StoredResponse | KeyConflict) -> Response:
@@ -87,8 +95,8 @@ async def _handle_and_store(handle: _Handler, request: Request, lease: KeyLease)
 async def _digest(request: Request, caller: Caller) -> bytes:
     """Return 32 bytes, the same for the same request of the same capacity.
 
-    A form counts by its fields, for its boundary is random. Whoever speaks for another licence by now, or has another
-    role, gets none of the answers of before.
+    A form counts by its fields, for its boundary is random; JSON by what it says, in whatever order. Whoever speaks for
+    another licence by now, or has another role, gets none of the answers of before.
     """
     capacity = f"{caller.licence_number} {' '.join(sorted(caller.roles))}"
     digest = sha256(f"{capacity}\n{request.method} {request.url.path}?{request.url.query}\n".encode())
@@ -98,8 +106,16 @@ async def _digest(request: Request, caller: Caller) -> bytes:
             content = await _content(value) if isinstance(value, UploadFile) else value.encode()
             digest.update(sha256(name.encode()).digest() + sha256(content).digest())
     else:
-        digest.update(await request.body())
+        digest.update(_canonical(await request.body()))
     return digest.digest()
+
+
+def _canonical(body: bytes) -> bytes:
+    """Return JSON in one order and with one spacing, and anything else as it is."""
+    try:
+        return json.dumps(json.loads(body), sort_keys=True, separators=(",", ":")).encode()
+    except (ValueError, RecursionError):
+        return body
 
 
 async def _content(file: UploadFile) -> bytes:

@@ -4,21 +4,23 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from temporalio.client import Interceptor
 from temporalio.runtime import Runtime
 
 from adapters.api_store.idempotency import PostgresIdempotencyKeys
-from adapters.api_store.rate_limit import PostgresRateLimit
+from adapters.api_store.rate_limit import PostgresRateLimit, Rate
 from adapters.observability.logs import configure_logs
 from adapters.observability.program import run_program
 from adapters.observability.runtime import start_runtime
 from adapters.observability.tracing import traced
 from adapters.postgres.database import database
 from adapters.settings import Settings
+from adapters.transfer.queries import PostgresTransferQueries
 from starter.api.application import build_app
-from starter.api.dependencies import ApiContext
+from starter.api.dependencies import ApiContext, Limits
 from starter.client.connect import connect
 from starter.environment import surroundings
 from starter.http.server import serve_until_stopped, uvicorn_config
@@ -27,6 +29,8 @@ from starter.http.tokens import token_checker
 _log = logging.getLogger("sb_transfer.api")
 # Whoever waits for a freeze gets an answer; a live stream is ended.
 _GRACE_SECONDS = 20
+# Each answers in milliseconds.
+_CONNECTIONS = 8
 
 
 @asynccontextmanager
@@ -46,13 +50,19 @@ async def open_context(
     tokens = token_checker(settings)
     async with (
         connect(settings, environment=environment, interceptors=interceptors, runtime=runtime) as client,
-        database(settings.database_url) as pool,
+        database(settings.database_url, connections=_CONNECTIONS, keeps_no_state=True) as pool,
     ):
         yield ApiContext(
             client=client,
             tokens=tokens,
             keys=PostgresIdempotencyKeys(pool),
-            rate_limit=PostgresRateLimit(pool, settings.api_uploads_per_minute),
+            rate_limit=PostgresRateLimit(pool),
+            limits=Limits(
+                uploads=Rate(settings.api_uploads_per_minute, timedelta(minutes=1)),
+                changes=Rate(settings.api_changes_per_minute, timedelta(minutes=1)),
+                reschedules=Rate(settings.api_reschedules_per_day, timedelta(days=1)),
+            ),
+            queries=PostgresTransferQueries(pool),
             pool=pool,
             zone=settings.zone,
         )

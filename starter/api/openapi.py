@@ -21,7 +21,7 @@ _EVERYWHERE = (
     problems.InternalError,
     e.Unavailable,
 )
-_REPEATED = (problems.KeyInUse, problems.KeyReused)
+_REPEATED = (problems.KeyInUse, problems.KeyReused, problems.TooManyAttempts)
 UPLOAD_REFUSALS = (
     e.TicketNotGenuine,
     e.TicketExpired,
@@ -39,7 +39,6 @@ UPLOAD_REFUSALS = (
     e.LoginEmailMissing,
     e.LoginEmailInvalid,
     problems.ReasonMissing,
-    problems.TooManyAttempts,
 )
 LOCATION = {"Location": {"description": "Where the transfer's state can be asked.", "schema": {"type": "string"}}}
 DESCRIPTION = """\

@@ -17,6 +17,8 @@ from starter.client.polling import snapshots
 from starter.http.problems import TooManyAttempts
 
 router = APIRouter(prefix="/v1", tags=["transfers"])
+# A proxy that compresses or buffers would keep the lines to itself.
+_HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 _PING_SECONDS = 15
 # A token lives for minutes and a transfer for weeks: the browser connects again with a fresh one after this.
 _LONGEST_STREAM_SECONDS = 15 * 60
@@ -41,9 +43,7 @@ async def progress(transfer_id: TransferId, caller: CurrentCaller, context: Cont
     record = await context.transfer(caller, Action.SEE, transfer_id)
     if context.open_streams[caller.subject] >= _MOST_STREAMS:
         raise TooManyAttempts
-    return EventSourceResponse(
-        _stream(context, caller, record), ping=_PING_SECONDS, headers={"Cache-Control": "no-store"}
-    )
+    return EventSourceResponse(_stream(context, caller, record), ping=_PING_SECONDS, headers=_HEADERS)
 
 
 async def _stream(context: ApiContext, caller: Caller, record: m.TransferRecord) -> AsyncIterator[ServerSentEvent]:

@@ -5,16 +5,18 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Header, Path
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from domain.messages import Message
+from domain.naming import licence_spelling
 from domain.vocabulary import MailKind, Scenario, TransferState
-from starter.api.idempotency import KEY_HEADER, KEY_PATTERN
+from starter.api.idempotency import KEY_HEADER, KEY_PATTERN, unquoted
 
 _LONGEST_REASON = 500
 _MOST_PER_PAGE = 200
 # PostgreSQL's text holds every character but this one.
 TEXT = r"^[^\u0000]*$"
+LicenceNumber = Annotated[str, AfterValidator(licence_spelling), Field(max_length=100, pattern=TEXT)]
 Reason = Annotated[str, Field(max_length=_LONGEST_REASON, pattern=TEXT)]
 TransferId = Annotated[UUID, Path(description="the transfer's id, as `Location` gave it")]
 IdempotencyKey = Annotated[
@@ -24,6 +26,7 @@ IdempotencyKey = Annotated[
         pattern=KEY_PATTERN,
         description="a new one for each new request; the same one when an answer got lost, and nothing is done twice",
     ),
+    AfterValidator(unquoted),
 ]
 
 
@@ -32,9 +35,7 @@ class ListQuery(Message):
 
     state: tuple[TransferState, ...] = ()
     scenario: Scenario | None = None
-    licence: Annotated[str, Field(max_length=100, pattern=TEXT)] | None = Field(
-        default=None, description="from or to this licence"
-    )
+    licence: LicenceNumber | None = Field(default=None, description="from or to this licence")
     limit: Annotated[int, Field(ge=1, le=_MOST_PER_PAGE)] = 50
     cursor: Annotated[str, Field(max_length=200)] | None = Field(
         default=None, description="`next_cursor` of the page before"
@@ -51,7 +52,7 @@ class StartBody(_Body):
     """Start a transfer: "Omgeving overdragen"."""
 
     environment_id: UUID
-    for_licence: Annotated[str, Field(min_length=1, max_length=100, pattern=TEXT)] | None = Field(
+    for_licence: Annotated[LicenceNumber, Field(min_length=1)] | None = Field(
         default=None, description="bind the ticket to this licence: stolen, it is worth nothing anywhere else"
     )
     reason: Reason = Field(default="", description="why support does this for the customer")
@@ -81,7 +82,11 @@ class RejectBody(_Body):
 class RescheduleBody(_Body):
     """Move on another evening."""
 
-    evening: date = Field(description="the day on which the window opens, on its own clock; within a quarter of a year")
+    evening: date = Field(
+        ge=date(2000, 1, 1),
+        le=date(2199, 12, 31),
+        description="the day on which the window opens, on its own clock; within three months",
+    )
     reason: Reason = Field(default="", description="kept in the log")
 
 

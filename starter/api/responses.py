@@ -1,12 +1,14 @@
 """What callers are shown: the half of a transfer that is theirs, and all of it for those who look after it."""
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from pydantic import Field
 
 from domain import messages as m
-from domain.authority import Caller, Side
+from domain.authority import Caller, Part
 from domain.messages import Message
 from domain.steps import StepName, StepState
 from domain.vocabulary import MailKind, Scenario, TransferState, UndoReason
@@ -39,6 +41,7 @@ class TransferView(Message):
     scenario: Scenario | None
     old: EnvironmentView | None
     new: EnvironmentView | None
+    new_holder: str | None = Field(description="the name of whoever takes the environment over, from the upload on")
     waiting_for: str
     ticket_expires_at: datetime | None
     starts_at: datetime | None
@@ -59,6 +62,7 @@ class TransferLine(Message):
     environment_name: str | None
     source_licence: str | None
     target_licence: str | None
+    new_holder: str | None
     starts_at: datetime | None
     created_at: datetime
     undo_reason: UndoReason | None
@@ -69,6 +73,16 @@ class TransferPage(Message):
 
     items: list[TransferLine]
     next_cursor: str | None = Field(description="for the next page; null on the last one")
+
+
+class ComparisonView(Message):
+    """So many checks of a comparison, and what there is in all."""
+
+    made_at: datetime
+    total: int
+    unequal: int
+    checks: list[m.Check]
+    next_after: int | None = Field(description="for the next page; null on the last one")
 
 
 class EventView(Message):
@@ -104,54 +118,55 @@ class Accepted(Message):
     state: TransferState
 
 
-def transfer_view(snapshot: TransferSnapshot, record: m.TransferRecord, caller: Caller) -> TransferView:
-    """Return what a caller may see of a transfer.
+# Who looks after mail reads the rest in the database; a page that holds thousands of lines is read by nobody.
+_MOST_SHOWN = 100
 
-    The old side does not learn where its customer went or how the new side is called; the new side does not learn of
-    the ticket's life, nor why the old side's people did something.
-    """
+
+def transfer_view(snapshot: TransferSnapshot, record: m.TransferRecord, caller: Caller) -> TransferView:
+    """Return what a caller may see of a transfer; what that is, `domain.authority` says."""
     status = snapshot.status
-    everything = caller.sees_everything()
-    sides = caller.sides(old_licence=record.source_licence, new_licence=record.target_licence)
-    sees_old, sees_new = everything or Side.OLD in sides, everything or Side.NEW in sides
+    sees = _sees(record, status.state, caller)
     return TransferView(
         transfer_id=status.transfer_id,
         state=status.state,
-        scenario=status.scenario if sees_new else None,
-        old=_environment(status.old) if sees_old else None,
-        new=_environment(status.new) if sees_new else None,
-        # Names a person at the other side, or an inner cause, now and then.
-        waiting_for=status.waiting_for if everything else "",
-        ticket_expires_at=status.ticket_expires_at if sees_old else None,
+        scenario=status.scenario if sees(Part.SCENARIO) else None,
+        old=_environment(status.old) if sees(Part.OLD_ENVIRONMENT) else None,
+        new=_environment(status.new) if sees(Part.NEW_ENVIRONMENT) else None,
+        new_holder=record.target_holder if sees(Part.NEW_HOLDER) else None,
+        waiting_for=status.waiting_for if sees(Part.INNER) else "",
+        ticket_expires_at=status.ticket_expires_at if sees(Part.TICKET) else None,
         starts_at=status.starts_at,
         steps=[
             StepView(step=step.step, state=step.state, started_at=step.started_at, finished_at=step.finished_at)
             for step in status.steps
         ],
         progress=snapshot.clone,
-        comparison=status.comparison if sees_new else None,
-        mail_problems=status.mail_problems if everything else None,
+        comparison=status.comparison if sees(Part.COMPARISON) else None,
+        mail_problems=status.mail_problems[:_MOST_SHOWN] if sees(Part.INNER) else None,
         undo_reason=status.undo_reason,
-        undo_detail=status.undo_detail if everything else None,
+        undo_detail=status.undo_detail if sees(Part.INNER) else None,
     )
 
 
 def transfer_line(record: m.TransferRecord, caller: Caller) -> TransferLine:
     """Return what a caller may see of a transfer in a list."""
-    sides = caller.sides(old_licence=record.source_licence, new_licence=record.target_licence)
-    sees_old = caller.sees_everything() or Side.OLD in sides
-    sees_new = caller.sees_everything() or Side.NEW in sides
+    sees = _sees(record, record.state, caller)
     return TransferLine(
         transfer_id=record.transfer_id,
         state=record.state,
-        scenario=record.scenario if sees_new else None,
-        environment_name=record.environment_name if sees_old else None,
-        source_licence=record.source_licence if sees_old else None,
-        target_licence=record.target_licence if sees_new else None,
+        scenario=record.scenario if sees(Part.SCENARIO) else None,
+        environment_name=record.environment_name if sees(Part.OLD_ENVIRONMENT) else None,
+        source_licence=record.source_licence if sees(Part.OLD_ENVIRONMENT) else None,
+        target_licence=record.target_licence if sees(Part.NEW_ENVIRONMENT) else None,
+        new_holder=record.target_holder if sees(Part.NEW_HOLDER) else None,
         starts_at=record.starts_at,
         created_at=record.created_at,
         undo_reason=record.undo_reason,
     )
+
+
+def _sees(record: m.TransferRecord, state: TransferState, caller: Caller) -> Callable[[Part], bool]:
+    return partial(caller.sees, state=state, old_licence=record.source_licence, new_licence=record.target_licence)
 
 
 def _environment(summary: m.EnvironmentSummary | None) -> EnvironmentView | None:

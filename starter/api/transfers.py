@@ -8,7 +8,7 @@ from typing import Annotated
 from uuid import UUID, uuid5
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse
 
 from domain import errors as e
 from domain import messages as m
@@ -32,6 +32,7 @@ from starter.api.requests import (
 )
 from starter.api.responses import (
     Accepted,
+    ComparisonView,
     EventView,
     MailView,
     PlannedView,
@@ -51,6 +52,10 @@ _NEXT = (
 _OF_ONE = refusals(e.TransferUnknown)
 # Names a transfer by who asked for it with which key: a repetition finds what an unanswered request has begun.
 _REQUESTS = UUID("5b3f5f0e-6d0c-5b8e-9d52-0d6a4f6f9c11")
+_MOST_EVENTS = 1_000
+_MOST_CHECKS = 1_000
+# No transfer was made before or will be after; the database's clock ends not far behind the year 9999.
+_YEARS = range(2000, 2200)
 _CURSOR_EN = "The cursor is none of ours. Use `next_cursor` of the page before."
 _CURSOR_NL = "De cursor is niet van ons. Gebruik `next_cursor` van de vorige pagina."
 
@@ -90,7 +95,6 @@ async def preview(environment_id: UUID, caller: CurrentCaller, context: Context)
             e.SameLicence,
             e.ScenarioNotOffered,
             ReasonMissing,
-            TooManyAttempts,
             repeats=True,
         ),
         202: {
@@ -100,14 +104,16 @@ async def preview(environment_id: UUID, caller: CurrentCaller, context: Context)
         },
     },
 )
-async def start(  # noqa: PLR0917 - FastAPI names them
-    body: StartBody, caller: CurrentCaller, context: Context, request: Request, response: Response, key: IdempotencyKey
+async def start(
+    body: StartBody, caller: CurrentCaller, context: Context, response: Response, key: IdempotencyKey
 ) -> Accepted:
     """Freeze an environment and make its ticket; `Location` shows when the ticket can be downloaded."""
     environment = await context.environment(caller, Action.PREPARE, body.environment_id)
     context.require_reason(caller, Action.PREPARE, body.reason)
-    if body.for_licence:  # its answer tells whether there is such a licence
-        await context.limit_rate(request, caller, environment.licence_number)
+    limits = {f"start of environment {body.environment_id}": context.limits.changes}
+    if body.for_licence:  # the answer tells whether there is such a licence
+        limits |= context.guesses(caller, environment.licence_number)
+    await context.limit_rate(caller, limits)
     named = uuid5(_REQUESTS, json.dumps([caller.subject, key, str(body.environment_id)]))
     order = await context.client.start(
         str(body.environment_id), requested_by=actor_name(caller), for_licence=body.for_licence, transfer_id=named
@@ -130,7 +136,7 @@ async def list_transfers(
         if licence not in (None, caller.licence_number):
             return TransferPage(items=[], next_cursor=None)
         licence = caller.licence_number
-    found = await context.client.transfers_page(
+    found = await context.queries.transfers_page(
         limit=wanted.limit + 1,
         states=wanted.state,
         scenario=wanted.scenario,
@@ -153,11 +159,16 @@ async def status(transfer_id: TransferId, caller: CurrentCaller, context: Contex
 
 @router.get("/transfers/{transfer_id}/events", summary="A transfer's audit log", responses=_OF_ONE)
 async def events(
-    transfer_id: TransferId, caller: CurrentCaller, context: Context, after: Annotated[int, Query(ge=0, lt=2**63)] = 0
+    transfer_id: TransferId,
+    caller: CurrentCaller,
+    context: Context,
+    *,
+    after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
+    limit: Annotated[int, Query(ge=1, le=_MOST_EVENTS)] = _MOST_EVENTS,
 ) -> list[EventView]:
-    """Return who did what, when and why, in order; those behind event `after`."""
+    """Return who did what, when and why, in order; those behind event `after`, so many at most."""
     await context.transfer(caller, Action.AUDIT, transfer_id)
-    found = await context.client.events(str(transfer_id), after=after)
+    found = await context.queries.events(transfer_id, after=after, limit=limit)
     return [EventView.model_validate(event.model_dump(exclude={"detail"})) for event in found]
 
 
@@ -169,6 +180,7 @@ async def events(
         **refusals(
             *(e.TransferUnknown, e.WrongMoment, e.TicketTaken, e.TicketUsed, e.TicketExpired, e.TicketRevoked),
             ReasonMissing,
+            TooManyAttempts,
         ),
         200: {
             "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
@@ -183,8 +195,7 @@ async def ticket(
     reason: Annotated[Reason, Query(description="why support does this for the customer")] = "",
 ) -> Response:
     """Return the ticket file; it is given once, and a renewed one makes it worthless."""
-    await context.transfer(caller, Action.TICKET, transfer_id)
-    await context.record_support_action(caller, Action.TICKET, transfer_id, reason)
+    await context.change(caller, Action.TICKET, transfer_id, reason)
     name, file = await context.client.download_ticket(str(transfer_id), requested_by=actor_name(caller), once=True)
     # The name is a to z, 0 to 9 and hyphens by construction (domain.naming), so it needs no quoting.
     headers = {**_NO_STORE, "Content-Disposition": f'attachment; filename="{name}"'}
@@ -196,36 +207,51 @@ async def ticket(
     status_code=204,
     summary="Have the ticket made anew",
     responses=refusals(
-        e.TransferUnknown, e.WrongMoment, e.TicketUsed, e.TicketExpired, e.TicketRevoked, ReasonMissing, repeats=True
+        e.TransferUnknown,
+        e.WrongMoment,
+        e.TicketUsed,
+        e.TicketExpired,
+        e.TicketRevoked,
+        ReasonMissing,
+        TooManyAttempts,
+        repeats=True,
     ),
 )
 async def renew_ticket(
     transfer_id: TransferId, body: ReasonBody, caller: CurrentCaller, context: Context, _: IdempotencyKey
 ) -> None:
     """Let the ticket be downloaded once more; the file that was handed out stops working at once."""
-    await context.transfer(caller, Action.TICKET, transfer_id)
-    await context.record_support_action(caller, Action.TICKET, transfer_id, body.reason)
+    await context.change(caller, Action.TICKET, transfer_id, body.reason)
     await context.client.renew_ticket(str(transfer_id), requested_by=actor_name(caller))
 
 
 @router.get(
     "/transfers/{transfer_id}/comparison",
     summary="The comparison of both environments",
-    response_model=m.ComparisonReport,
+    response_model=ComparisonView,
     responses={
         **refusals(e.TransferUnknown, e.WrongMoment),
         200: {"content": {"text/html": {"schema": {"type": "string"}}}},
     },
 )
-async def comparison(transfer_id: TransferId, request: Request, caller: CurrentCaller, context: Context) -> Response:
+async def comparison(  # noqa: PLR0917 - FastAPI names them
+    transfer_id: TransferId,
+    request: Request,
+    caller: CurrentCaller,
+    context: Context,
+    after: Annotated[int, Query(ge=0, lt=2**31, description="`next_after` of the page before")] = 0,
+    limit: Annotated[int, Query(ge=1, le=_MOST_CHECKS)] = _MOST_CHECKS,
+) -> Response:
     """Return the comparisons that the manual asks for; as a page for people when `Accept` prefers HTML."""
     await context.transfer(caller, Action.COMPARE, transfer_id)
-    results = await context.client.results(str(transfer_id))
-    if results.report is None:
-        raise e.WrongMoment
     if "text/html" in request.headers.get("accept", ""):
-        return await _page(results.report, results.verification, request, context)
-    return JSONResponse(results.report.model_dump(mode="json"), headers=_NO_STORE)
+        return await _page(transfer_id, request, context)
+    found = await context.queries.comparison_page(transfer_id, after=after, limit=limit)
+    if found is None:
+        raise e.WrongMoment
+    shown = after + len(found.checks)
+    answer = ComparisonView(**dict(found), next_after=shown if shown < found.total else None)
+    return Response(answer.model_dump_json(), media_type="application/json", headers=_NO_STORE)
 
 
 @router.get(
@@ -243,7 +269,7 @@ async def comparison(transfer_id: TransferId, request: Request, caller: CurrentC
 async def certificate(transfer_id: TransferId, caller: CurrentCaller, context: Context) -> Response:
     """Return the certificate that was issued when the new environment was opened for inspection."""
     await context.transfer(caller, Action.CERTIFICATE, transfer_id)
-    content = await context.client.certificate(str(transfer_id))
+    content = await context.queries.certificate(transfer_id)
     headers = {**_NO_STORE, "Content-Disposition": f'attachment; filename="{transfer_id}-overdracht-certificaat.json"'}
     return Response(content, media_type="application/json", headers=headers)
 
@@ -257,8 +283,7 @@ async def release(
     transfer_id: TransferId, body: ReleaseBody, caller: CurrentCaller, context: Context, _: IdempotencyKey
 ) -> TransferView:
     """Release; there is no way back."""
-    record = await context.transfer(caller, Action.RELEASE, transfer_id)
-    await context.record_support_action(caller, Action.RELEASE, transfer_id, body.reason)
+    record = await context.change(caller, Action.RELEASE, transfer_id, body.reason)
     return transfer_view(
         await context.client.release(str(transfer_id), by=actor_name(caller), note=body.note), record, caller
     )
@@ -273,8 +298,7 @@ async def reject(
     transfer_id: TransferId, body: RejectBody, caller: CurrentCaller, context: Context, _: IdempotencyKey
 ) -> TransferView:
     """Reject: everything is undone."""
-    record = await context.transfer(caller, Action.REJECT, transfer_id)
-    await context.record_support_action(caller, Action.REJECT, transfer_id, body.reason)
+    record = await context.change(caller, Action.REJECT, transfer_id, body.reason)
     return transfer_view(
         await context.client.reject(str(transfer_id), by=actor_name(caller), reason=body.reason), record, caller
     )
@@ -289,8 +313,7 @@ async def start_now(
     transfer_id: TransferId, body: ReasonBody, caller: CurrentCaller, context: Context, _: IdempotencyKey
 ) -> TransferView:
     """Clone now."""
-    record = await context.transfer(caller, Action.START_NOW, transfer_id)
-    await context.record_support_action(caller, Action.START_NOW, transfer_id, body.reason)
+    record = await context.change(caller, Action.START_NOW, transfer_id, body.reason)
     return transfer_view(await context.client.start_now(str(transfer_id), by=actor_name(caller)), record, caller)
 
 
@@ -303,8 +326,7 @@ async def reschedule(
     transfer_id: TransferId, body: RescheduleBody, caller: CurrentCaller, context: Context, _: IdempotencyKey
 ) -> PlannedView:
     """Wait for the evening that was chosen; both sides get a mail that tells when."""
-    await context.transfer(caller, Action.RESCHEDULE, transfer_id)
-    await context.record_support_action(caller, Action.RESCHEDULE, transfer_id, body.reason)
+    await context.change(caller, Action.RESCHEDULE, transfer_id, body.reason)
     planned = await context.client.reschedule(
         str(transfer_id), evening=body.evening, by=actor_name(caller), reason=body.reason
     )
@@ -320,8 +342,7 @@ async def cancel(
     transfer_id: TransferId, body: ReasonBody, caller: CurrentCaller, context: Context, _: IdempotencyKey
 ) -> TransferView:
     """Cancel: everything is undone."""
-    record = await context.transfer(caller, Action.CANCEL, transfer_id)
-    await context.record_support_action(caller, Action.CANCEL, transfer_id, body.reason)
+    record = await context.change(caller, Action.CANCEL, transfer_id, body.reason)
     return transfer_view(
         await context.client.cancel(str(transfer_id), by=actor_name(caller), reason=body.reason), record, caller
     )
@@ -336,18 +357,19 @@ async def resend(
     transfer_id: TransferId, body: MailBody, caller: CurrentCaller, context: Context, _: IdempotencyKey
 ) -> MailView:
     """Send a mail again and tell what could not be delivered."""
-    await context.transfer(caller, Action.RESEND_MAIL, transfer_id)
-    await context.record_support_action(caller, Action.RESEND_MAIL, transfer_id, body.reason)
+    await context.change(caller, Action.RESEND_MAIL, transfer_id, body.reason)
     sent = await context.client.resend_mail(str(transfer_id), kind=body.kind, to=body.to, by=actor_name(caller))
     return MailView(kind=body.kind, sent=sent.sent, problems=sent.problems)
 
 
-async def _page(
-    report: m.ComparisonReport, proof: m.Verification | None, request: Request, context: ApiContext
-) -> HTMLResponse:
+async def _page(transfer_id: UUID, request: Request, context: ApiContext) -> HTMLResponse:
     language = language_of(request)
     headers = {**_NO_STORE, **PAGE_HEADERS, "Content-Language": language.value}
-    page = await asyncio.to_thread(report_page, report, proof, language, context.zone)
+    async with context.renderings:
+        results = await context.queries.results(transfer_id)
+        if results.report is None:
+            raise e.WrongMoment
+        page = await asyncio.to_thread(report_page, results.report, results.verification, language, context.zone)
     return HTMLResponse(page, headers=headers)
 
 
@@ -369,6 +391,6 @@ def _place(cursor: str | None) -> tuple[datetime, UUID] | None:
         place = datetime.fromisoformat(created_at), UUID(transfer_id)
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise RequestInvalid(_CURSOR_EN, dutch=_CURSOR_NL) from error
-    if place[0].tzinfo is None:
+    if place[0].tzinfo is None or place[0].year not in _YEARS:
         raise RequestInvalid(_CURSOR_EN, dutch=_CURSOR_NL)
     return place

@@ -2,15 +2,17 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, File, Form, Request, Response, UploadFile
+from fastapi import APIRouter, File, Form, Response, UploadFile
 
 from domain import messages as m
 from domain.authority import Action, Caller
 from domain.errors import LicenceUnknown, LoginEmailMissing
+from domain.vocabulary import LicenceKind
 from starter.api.dependencies import Context, CurrentCaller, actor_name
 from starter.api.idempotency import IdempotentRoute
 from starter.api.openapi import LOCATION, UPLOAD_REFUSALS, refusals
-from starter.api.requests import TEXT, IdempotencyKey, Reason
+from starter.api.requests import TEXT, IdempotencyKey, LicenceNumber, Reason
+from starter.http.problems import NotSelfManaged
 
 router = APIRouter(prefix="/v1", route_class=IdempotentRoute, tags=["uploads"])
 _TICKET = File(description="the `<url>-overdracht-ticket.avr`, unchanged")
@@ -30,23 +32,20 @@ _OptionalText = Annotated[str | None, Form(max_length=300, pattern=TEXT)]
 async def upload(
     caller: CurrentCaller,
     context: Context,
-    request: Request,
     response: Response,
     _: IdempotencyKey,
     *,
     ticket: Annotated[UploadFile, _TICKET],
     name: _Text,
     url_part: _OptionalText = None,
-    licence: Annotated[
-        str | None, Form(max_length=100, pattern=TEXT, description="whose; a licence's users upload for theirs")
-    ] = None,
+    licence: Annotated[LicenceNumber | None, Form(description="whose; a licence's users upload for theirs")] = None,
     reason: Annotated[Reason, Form(description="why support does this for the customer")] = "",
 ) -> m.UploadAccepted:
     """Take the environment over under a unique name and url; it moves in the coming evening window."""
     context.require(caller, Action.UPLOAD)
     context.require_reason(caller, Action.UPLOAD, reason)
     licence = _licence_for(caller, licence)
-    await context.limit_rate(request, caller, licence)
+    await context.limit_rate(caller, context.guesses(caller, licence))
     file = await ticket.read()
     transfer_id = context.client.transfer_of_ticket(file)
     await context.record_support_action(caller, Action.UPLOAD, transfer_id, reason)
@@ -66,19 +65,18 @@ async def upload(
     status_code=202,
     summary="A customer goes on alone: the support incident",
     responses={
-        **refusals(*UPLOAD_REFUSALS, repeats=True),
+        **refusals(*UPLOAD_REFUSALS, NotSelfManaged, repeats=True),
         202: {"description": "Taken: the move starts at `starts_at`.", "headers": LOCATION},
     },
 )
 async def incident(
     caller: CurrentCaller,
     context: Context,
-    request: Request,
     response: Response,
     _: IdempotencyKey,
     *,
     ticket: Annotated[UploadFile, _TICKET],
-    licence: Annotated[str, Form(max_length=100, pattern=TEXT)],
+    licence: Annotated[LicenceNumber, Form()],
     name: _Text,
     url_part: _Text,
     login_email: _Text,
@@ -89,9 +87,11 @@ async def incident(
     context.require_reason(caller, Action.INCIDENT, reason)
     if not login_email.strip():
         raise LoginEmailMissing
-    await context.limit_rate(request, caller, licence)
+    await context.limit_rate(caller, context.guesses(caller, licence))
     file = await ticket.read()
     transfer_id = context.client.transfer_of_ticket(file)
+    if await context.queries.licence_kind(licence) is LicenceKind.FIRM:
+        raise NotSelfManaged
     await context.record_support_action(caller, Action.INCIDENT, transfer_id, reason)
     accepted = await context.client.upload(
         file,

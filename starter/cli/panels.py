@@ -179,8 +179,10 @@ def preview(found: m.Preview) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold")
 
-    def row(title: str, texts: Iterable[str], none: str, style: str = "") -> None:
+    def row(title: str, texts: Iterable[str], none: str, style: str = "", *, of: str = "") -> None:
         lines = [plain(text, style) for text in texts]
+        if more := found.left_out.get(of):
+            lines.append(plain(f"and {more:,} more", style))
         grid.add_row(title, Group(*lines) if lines else Text(none, style="dim"))
 
     row("Environment", [f"{found.environment.name} · {found.environment.url}"], "")
@@ -188,7 +190,7 @@ def preview(found: m.Preview) -> RenderableType:
     row(
         "Carried", [f"{found.tables} tables, about {found.rows_estimate:,} rows, {found.bytes_total / 1e6:,.1f} MB"], ""
     )
-    row("Administrations", found.administrations, "none")
+    row("Administrations", found.administrations, "none", of="administrations")
     row(
         "Quotes lost",
         (
@@ -197,17 +199,25 @@ def preview(found: m.Preview) -> RenderableType:
         ),
         "none",
         "yellow",
+        of="open_quotes",
     )
-    row("Banks carried", map(_bank, found.banks_carried), "none")
-    row("Banks to activate again", map(_bank, found.banks_to_reactivate), "none", "yellow")
-    row("Apps to activate again", found.app_connections, "none", "yellow")
-    row("Users to link again", found.users_to_relink, "none", "yellow")
-    row("Cannot be mailed", (f"{one.address}: {one.why}" for one in found.unreachable), "nobody", "yellow")
+    row("Banks carried", map(_bank, found.banks_carried), "none", of="banks_carried")
+    row("Banks to activate again", map(_bank, found.banks_to_reactivate), "none", "yellow", of="banks_to_reactivate")
+    row("Apps to activate again", found.app_connections, "none", "yellow", of="app_connections")
+    row("Users to link again", found.users_to_relink, "none", "yellow", of="users_to_relink")
+    row(
+        "Cannot be mailed",
+        (f"{one.address}: {one.why}" for one in found.unreachable),
+        "nobody",
+        "yellow",
+        of="unreachable",
+    )
     row(
         "Cannot be carried",
         (f"{one.what}: {one.why}" for one in found.obstacles),
         "nothing: all of it comes along",
         "bold red",
+        of="obstacles",
     )
     return Panel(grid, title="What the move will do", title_align="left", padding=(1, 2), border_style="dim")
 

@@ -355,9 +355,9 @@ def _details(preview: m.Preview) -> str:
     environment = preview.environment
     return (
         f"- environment `{environment.environment_id}`\n"
-        f"- {len(preview.administrations)} administrations, {preview.tables} tables, "
+        f"- {preview.count('administrations')} administrations, {preview.tables} tables, "
         f"about {preview.rows_estimate:,} rows, {preview.bytes_total / 1e6:,.1f} MB\n"
-        f"- {len(preview.open_quotes)} open quotes will be lost\n"
-        f"- {len(preview.banks_carried)} bank connections come along, "
-        f"{len(preview.banks_to_reactivate)} must be activated again\n"
+        f"- {preview.count('open_quotes')} open quotes will be lost\n"
+        f"- {preview.count('banks_carried')} bank connections come along, "
+        f"{preview.count('banks_to_reactivate')} must be activated again\n"
     )

@@ -61,6 +61,12 @@ class ReasonMissing(e.Refused):
     dutch = "Support werkt in andermans boeken en moet daarom zeggen waarom. Geef een reden."
 
 
+class NotSelfManaged(e.Refused):
+    """An incident moves a customer to a self-managed licence, and this is a firm's. Let the firm upload the ticket."""
+
+    dutch = "Met een incident gaat een klant zelfstandig verder; dit is de licentie van een kantoor. Laat dat uploaden."
+
+
 class KeyReused(e.Refused):
     """This Idempotency-Key was used for another request. Use a new key for each new request."""
 

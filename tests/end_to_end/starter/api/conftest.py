@@ -57,7 +57,8 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
     """A stack with books and a worker; the API runs in this process, and in one of its own at `api_url`."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(OTHERS)}
     # Fifty at once, and whatever Schemathesis thinks of, are wanted here; `test_limits` has a limit of its own.
-    environment["SB_TRANSFER_API_UPLOADS_PER_MINUTE"] = "100000"
+    for limit in ("UPLOADS_PER_MINUTE", "CHANGES_PER_MINUTE", "RESCHEDULES_PER_DAY"):
+        environment[f"SB_TRANSFER_API_{limit}"] = "100000"
     async with Stack(tmp_path_factory.mktemp("stack"), api=True, environment=environment) as running:
         await make_books(settings_of(running.process_environment()), journal_lines=1_000)
         yield running

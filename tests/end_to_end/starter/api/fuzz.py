@@ -95,7 +95,12 @@ async def _main(seconds: int, seed: int) -> int:
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("SB_TRANSFER_", "TEMPORAL_"))
     }
-    environment["SB_TRANSFER_API_UPLOADS_PER_MINUTE"] = "100000"  # what the limit refuses goes no further
+    for limit in (
+        "UPLOADS_PER_MINUTE",
+        "CHANGES_PER_MINUTE",
+        "RESCHEDULES_PER_DAY",
+    ):  # what the limit refuses goes no further
+        environment[f"SB_TRANSFER_API_{limit}"] = "100000"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         async with Stack(folder / "stack", api=True, environment=environment) as stack:

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
 import httpx
@@ -12,14 +13,14 @@ import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope
 from starlette.types import Send as ASGISend
 
-from adapters.api_store.rate_limit import PostgresRateLimit
+from adapters.api_store.rate_limit import Rate
 from adapters.postgres.connection import Pool
 from adapters.postgres.database import database
 from devstack.stack import Stack
 from domain.authority import Role
 from domain.vocabulary import TransferState
 from starter.api.application import build_app
-from starter.api.dependencies import ApiContext
+from starter.api.dependencies import ApiContext, Limits
 from starter.client.client import TransferClient
 from starter.client.connect import settings_of
 from starter.client.polling import snapshots
@@ -28,10 +29,16 @@ from starter.http.server import uvicorn_config
 from tests.end_to_end.starter.api.conftest import NEW, OLD, OTHER, Callers
 
 A_MINUTE = 3
+A_DAY = 4
+LIMITS = Limits(
+    uploads=Rate(A_MINUTE, timedelta(minutes=1)),
+    changes=Rate(6, timedelta(minutes=1)),
+    reschedules=Rate(A_DAY, timedelta(days=1)),
+)
 Send = Callable[..., httpx.AsyncClient]
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 async def pool(stack: Stack) -> AsyncIterator[Pool]:
     """A pool in which nobody has tried anything yet."""
     async with database(settings_of(stack.process_environment()).database_url) as opened:
@@ -40,7 +47,7 @@ async def pool(stack: Stack) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-def served(stack: Stack, context: ApiContext, pool: Pool, callers: Callers) -> Callable[..., Send]:
+def served(stack: Stack, context: ApiContext, callers: Callers) -> Callable[..., Send]:
     """The application as uvicorn serves it, with three attempts a minute, behind these proxies."""
 
     def behind(*proxies: str) -> Send:
@@ -49,7 +56,7 @@ def served(stack: Stack, context: ApiContext, pool: Pool, callers: Callers) -> C
             yield context
 
         app = build_app(opened)
-        app.state.context = replace(context, rate_limit=PostgresRateLimit(pool, A_MINUTE))
+        app.state.context = replace(context, limits=LIMITS)
         given = settings_of(stack.process_environment() | {"SB_TRANSFER_API_TRUSTED_PROXIES": ",".join(proxies)})
         config = uvicorn_config(app, "127.0.0.1", 0, grace_seconds=1, trusted_proxies=given.api_trusted_proxies)
         config.load()
@@ -215,4 +222,70 @@ async def test_a_stolen_ticket_is_worth_nothing_for_another_licence(callers: Cal
     assert kinds["upload_refused"] == f"Anna ({OLD})"
     await client.cancel(which, by="test")
     async for _ in snapshots(client, which, lambda sight: sight.state.is_final):
+        continue
+
+
+async def test_what_the_state_refuses_sends_no_signal_and_is_limited(
+    served: Callable[..., Send], client: TransferClient
+) -> None:
+    """Answers 300 releases of a move that awaits its upload itself: its history stays as it is, and so does its log."""
+    ready = await client.prepare("10002/Van Dam Horeca", requested_by="test")
+    which = str(ready.transfer_id)
+    events, history = len(await client.events(which)), await client.history_events(which)
+    answers = []
+    for number in range(30):
+        session = served()(f"203.0.113.{number}", Role.BACKEND)
+        key = {"Idempotency-Key": str(uuid.uuid4())}
+        answers.append(await session.post(f"/v1/transfers/{which}/release", json={}, headers=key))
+    assert [answer.status_code for answer in answers] == [*([409] * 6), *([429] * 24)]
+    assert int(answers[-1].headers["retry-after"]) >= 1
+    assert (len(await client.events(which)), await client.history_events(which)) == (events, history)
+    await client.cancel(which, by="test")
+    async for _ in snapshots(client, which, lambda seen: seen.state.is_final):
+        continue
+    over = await served()("203.0.113.99", Role.SUPPORT).post(
+        f"/v1/transfers/{which}/start-now", json={"reason": "x"}, headers={"Idempotency-Key": "one"}
+    )
+    assert over.status_code == HTTPStatus.TOO_MANY_REQUESTS
+
+
+async def test_every_change_is_limited_by_licence_and_address(
+    served: Callable[..., Send], client: TransferClient
+) -> None:
+    """Lets one firm, and one address, ask for so many changes a minute, whatever they are of."""
+    environment = await client.environment("10002/Van Dam Horeca")
+    body = {"environment_id": str(environment.environment_id), "for_licence": "10002"}
+
+    async def start(address: str) -> int:
+        session = served()(address, Role.FIRM, licence="10002")
+        key = {"Idempotency-Key": str(uuid.uuid4())}
+        return (await session.post("/v1/transfers", json=body, headers=key)).status_code
+
+    assert [await start(f"203.0.113.{number}") for number in range(A_MINUTE + 1)] == [*([422] * A_MINUTE), 429]
+    del body["for_licence"]
+    await client.prepare("10002/Van Dam Horeca", requested_by="test")
+    answers = [await start(f"203.0.113.{number}") for number in range(8)]
+    assert HTTPStatus.CONFLICT in answers
+    assert answers[-1] == HTTPStatus.TOO_MANY_REQUESTS
+    await client.cancel("10002/Van Dam Horeca", by="test")
+    async for _ in snapshots(client, "10002/Van Dam Horeca", lambda seen: seen.state.is_final):
+        continue
+
+
+async def test_an_evening_is_changed_so_often_a_day(served: Callable[..., Send], client: TransferClient) -> None:
+    """Keeps one caller from sending both sides a mail with each of sixty changes."""
+    ready = await client.prepare("10002/Van Dam Horeca", requested_by="test")
+    which = str(ready.transfer_id)
+    await client.upload(ready.ticket, licence=OTHER, name="Later", uploaded_by="test")
+    answers = []
+    for number in range(A_DAY + 1):
+        evening = datetime.now(UTC).date() + timedelta(days=3 + number)
+        session = served()("203.0.113.1", Role.FIRM, licence=OTHER)
+        key = {"Idempotency-Key": str(uuid.uuid4())}
+        body = {"evening": evening.isoformat()}
+        answers.append(await session.post(f"/v1/transfers/{which}/reschedule", json=body, headers=key))
+    assert [answer.status_code for answer in answers] == [*([200] * A_DAY), 429]
+    assert int(answers[-1].headers["retry-after"]) > 3600
+    await client.cancel(which, by="test")
+    async for _ in snapshots(client, which, lambda seen: seen.state.is_final):
         continue

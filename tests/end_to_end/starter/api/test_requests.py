@@ -1,6 +1,8 @@
 """What every request meets: refusals, repetition, limits and pages, whatever it asks for."""
 
 import asyncio
+import base64
+import json
 import uuid
 from collections.abc import AsyncIterator
 from http import HTTPStatus
@@ -12,6 +14,7 @@ from devstack.stack import Stack
 from domain.authority import Role
 from domain.vocabulary import TransferState
 from starter.api.dependencies import ApiContext
+from starter.api.idempotency import unquoted
 from starter.client.client import TransferClient
 from starter.client.polling import snapshots
 from starter.http import problems
@@ -255,4 +258,58 @@ async def end(client: TransferClient, which: str) -> None:
     """Undo a transfer, and wait until its environment may be moved again."""
     await client.cancel(which, by="test")
     async for _ in snapshots(client, which, lambda sight: sight.state is TransferState.UNDONE):
+        continue
+
+
+async def test_a_key_in_quotes_is_the_same_key(callers: Callers) -> None:
+    """Takes a structured field's string and the bare text for one key, as clients of either manner send it."""
+    subject = str(uuid.uuid4())
+    bearer = {"Authorization": f"Bearer {callers.token(Role.BACKEND, subject=subject)}"}
+    body = {"environment_id": str(uuid.uuid4()), "reason": "x"}
+    assert unquoted('"abc"') == unquoted("abc") == "abc"
+    assert unquoted('"a\\"b\\\\"') == 'a"b\\'
+    async with callers.session() as session:
+        for key in ('"abc', "abc def", '""', '"a b"', '"abc";x=1', '"a\\b"'):
+            answer = await session.post("/v1/transfers", json=body, headers={**bearer, "Idempotency-Key": key})
+            assert answer.json()["type"].endswith(":request-invalid"), key
+
+
+async def test_json_in_another_order_is_the_same_request(callers: Callers, client: TransferClient) -> None:
+    """Repeats the answer to a request whose fields come in another order and with other spaces, under either key."""
+    ready = await client.prepare("10002/Van Dam Horeca", requested_by="test")
+    path = f"/v1/transfers/{ready.transfer_id}/cancel"
+    key, bodies = str(uuid.uuid4()), (b'{"reason": "\\u00e9"}', b' {"reason":"\xc3\xa9" } ')
+    async with callers.session(Role.BACKEND) as session:
+        first, again = [
+            await session.post(
+                path, content=body, headers={"Idempotency-Key": name, "Content-Type": "application/json"}
+            )
+            for body, name in zip(bodies, (key, f'"{key}"'), strict=True)
+        ]
+    assert first.status_code == HTTPStatus.OK, first.text
+    assert again.headers["idempotency-replayed"] == "true"
+    assert again.content == first.content
+    async for _ in snapshots(client, str(ready.transfer_id), lambda seen: seen.state.is_final):
+        continue
+
+
+@pytest.mark.parametrize("year", ["0001", "1999", "2200", "9999"])
+async def test_a_cursor_of_another_age_is_refused(callers: Callers, year: str) -> None:
+    """Refuses a moment that the database cannot hold, instead of failing on it."""
+    place = json.dumps([f"{year}-01-01T00:00:00+14:00", str(uuid.uuid4())])
+    cursor = base64.urlsafe_b64encode(place.encode()).decode()
+    async with callers.session(Role.BACKEND) as session:
+        answer = await session.get("/v1/transfers", params={"cursor": cursor})
+    assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+async def test_an_incident_is_for_self_managed_licences_only(callers: Callers, client: TransferClient) -> None:
+    """Refuses support a firm's licence, and counts a licence with spaces around it as that licence."""
+    ready = await client.prepare("10002/Van Dam Horeca", requested_by="test")
+    form = {"licence": " 10001 ", "name": "A", "url_part": "a-1", "login_email": "a@b.nl", "reason": "test"}
+    async with callers.session(Role.SUPPORT) as session:
+        answer = await session.post("/v1/incidents", data=form, files={"ticket": ("t.avr", ready.ticket)})
+    assert answer.json()["type"].endswith(":not-self-managed"), answer.text
+    await client.cancel(str(ready.transfer_id), by="test")
+    async for _ in snapshots(client, str(ready.transfer_id), lambda seen: seen.state.is_final):
         continue
