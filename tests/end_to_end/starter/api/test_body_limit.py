@@ -228,7 +228,7 @@ async def test_a_stolen_ticket_is_worth_nothing_for_another_licence(callers: Cal
 async def test_what_the_state_refuses_sends_no_signal_and_is_limited(
     served: Callable[..., Send], client: TransferClient
 ) -> None:
-    """Answers thirty releases of a move that awaits its upload itself: its history stays as it is, and so does its log."""
+    """Answers thirty releases of a move that awaits its upload itself: neither history nor log grows by them."""
     ready = await client.prepare("10002/Van Dam Horeca", requested_by="test")
     which = str(ready.transfer_id)
     history = await client.history_events(which)
