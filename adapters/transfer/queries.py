@@ -205,6 +205,8 @@ class PostgresTransferQueries:
         states: Collection[TransferState] = (),
         scenario: Scenario | None = None,
         licence_number: str | None = None,
+        environment_id: UUID | None = None,
+        outcome: str | None = None,
         after: m.TransferRecord | tuple[datetime, UUID] | None = None,
     ) -> list[m.TransferRecord]:
         """Return at most `limit` transfers from new to old, those behind `after` when it is given.
@@ -214,10 +216,14 @@ class PostgresTransferQueries:
             states: Only those in one of these states, when any are given.
             scenario: Only those of this scenario.
             licence_number: Only those from or to this licence.
+            environment_id: Only those from or to this environment; where a licence is given, its own half of them.
+            outcome: Only those that have ended so: `released`, or the reason of an undo.
             after: The last one of the page before, or its time of creation and its id.
         """
         place = (after.created_at, after.transfer_id) if isinstance(after, m.TransferRecord) else after or (None, None)
-        return await self._transfers("transfers_page", limit, list(states), scenario, licence_number, *place)
+        return await self._transfers(
+            "transfers_page", limit, list(states), scenario, licence_number, *place, environment_id, outcome
+        )
 
     async def events(self, transfer_id: UUID, *, after: int = 0, limit: int | None = None) -> list[TransferEvent]:
         """Return a transfer's story in order, or what came after an event's id, so many events at most."""

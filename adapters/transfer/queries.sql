@@ -60,7 +60,7 @@ from control.transfer where cardinality($2::text[]) = 0 or state = any ($2)
 order by created_at desc, transfer_id limit $1
 
 -- name: transfers_page
--- The next transfers from new to old after a place in that order, of these states, scenario and licence where given.
+-- The next transfers from new to old after a place in that order, of what is given: states, scenario, licence, environment, outcome.
 select transfer_id, workflow_id, environment_id, coalesce(environment_name, '') as environment_name,
        new_environment_id, state, scenario, source_licence, target_licence, starts_at, created_at, undo_reason,
        (select l.holder_name from control.licence l where l.licence_number = target_licence) as target_holder
@@ -68,6 +68,9 @@ from control.transfer
 where (cardinality($2::text[]) = 0 or state = any ($2)) and ($3::text is null or scenario = $3)
   and ($4::text is null or source_licence = $4 or target_licence = $4)
   and ($5::timestamptz is null or (created_at, transfer_id) < ($5, $6::uuid))
+  and ($7::uuid is null or (environment_id = $7 and ($4::text is null or source_licence = $4))
+                        or (new_environment_id = $7 and ($4::text is null or target_licence = $4)))
+  and ($8::text is null or case state when 'released' then 'released' when 'undone' then undo_reason end = $8)
 order by created_at desc, transfer_id desc limit $1
 
 -- name: events

@@ -7,13 +7,13 @@ from hashlib import sha256
 from typing import Any
 
 from fastapi import Request, Response
-from fastapi.routing import APIRoute
 from starlette.datastructures import UploadFile
 
 from adapters.api_store.idempotency import KeyConflict, KeyLease, StoredResponse
 from domain.authority import Caller
 from starter.api.dependencies import context_of
 from starter.http.problems import FieldProblem, KeyInUse, KeyReused, RequestInvalid, answer
+from starter.http.strict_query import StrictQueryRoute
 
 KEY_HEADER = "Idempotency-Key"
 # As it is, or as a string in quotes (RFC 9651, 3.3.3), which the IETF's draft asks for: the two are one key.
@@ -23,7 +23,7 @@ _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 _FIRST_ERROR = 400
 
 
-class IdempotentRoute(APIRoute):
+class IdempotentRoute(StrictQueryRoute):
     """A route whose POST needs an Idempotency-Key and keeps its answer under it.
 
     Refusals and failures are not kept: they have done nothing, so the same key may try again.

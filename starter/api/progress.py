@@ -15,8 +15,9 @@ from starter.api.requests import TransferId
 from starter.api.responses import transfer_view
 from starter.client.polling import snapshots
 from starter.http.problems import TooManyAttempts
+from starter.http.strict_query import StrictQueryRoute
 
-router = APIRouter(prefix="/v1", tags=["transfers"])
+router = APIRouter(prefix="/v1", route_class=StrictQueryRoute, tags=["transfers"])
 # A proxy that compresses or buffers would keep the lines to itself.
 _HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 _PING_SECONDS = 15

@@ -1,7 +1,7 @@
 """What callers send."""
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import Header, Path
@@ -9,14 +9,14 @@ from pydantic import AfterValidator, ConfigDict, Field
 
 from domain.messages import Message
 from domain.naming import licence_spelling
-from domain.vocabulary import MailKind, Scenario, TransferState
+from domain.vocabulary import MailKind, Scenario, TransferState, UndoReason
 from starter.api.idempotency import KEY_HEADER, KEY_PATTERN, unquoted
 
 _LONGEST_REASON = 500
 _MOST_PER_PAGE = 200
 # PostgreSQL's text holds every character but this one.
 TEXT = r"^[^\u0000]*$"
-LicenceNumber = Annotated[str, AfterValidator(licence_spelling), Field(max_length=100, pattern=TEXT)]
+LicenceNumber = Annotated[str, Field(max_length=100, pattern=TEXT), AfterValidator(licence_spelling)]
 Reason = Annotated[str, Field(max_length=_LONGEST_REASON, pattern=TEXT)]
 TransferId = Annotated[UUID, Path(description="the transfer's id, as `Location` gave it")]
 IdempotencyKey = Annotated[
@@ -36,6 +36,8 @@ class ListQuery(Message):
     state: tuple[TransferState, ...] = ()
     scenario: Scenario | None = None
     licence: LicenceNumber | None = Field(default=None, description="from or to this licence")
+    environment_id: UUID | None = Field(default=None, description="from or to this environment")
+    outcome: Literal["released"] | UndoReason | None = Field(default=None, description="how it ended")
     limit: Annotated[int, Field(ge=1, le=_MOST_PER_PAGE)] = 50
     cursor: Annotated[str, Field(max_length=200)] | None = Field(
         default=None, description="`next_cursor` of the page before"

@@ -75,6 +75,12 @@ class TransferPage(Message):
     next_cursor: str | None = Field(description="for the next page; null on the last one")
 
 
+class PreviewView(m.Preview):
+    """What a move will do, told before anything happens; of each list the first hundred."""
+
+    environment: EnvironmentView  # type: ignore[assignment] # where its rows are kept is nobody's but operators'
+
+
 class ComparisonView(Message):
     """So many checks of a comparison, and what there is in all."""
 
@@ -146,6 +152,11 @@ def transfer_view(snapshot: TransferSnapshot, record: m.TransferRecord, caller: 
         undo_reason=status.undo_reason,
         undo_detail=status.undo_detail if sees(Part.INNER) else None,
     )
+
+
+def preview_view(preview: m.Preview) -> PreviewView:
+    """Return a preview as callers are shown it."""
+    return PreviewView(**{**dict(preview), "environment": _environment(preview.environment)})
 
 
 def transfer_line(record: m.TransferRecord, caller: Caller) -> TransferLine:

@@ -36,8 +36,10 @@ from starter.api.responses import (
     EventView,
     MailView,
     PlannedView,
+    PreviewView,
     TransferPage,
     TransferView,
+    preview_view,
     transfer_line,
     transfer_view,
 )
@@ -75,10 +77,10 @@ _CURSOR_NL = "De cursor is niet van ons. Gebruik `next_cursor` van de vorige pag
         },
     },
 )
-async def preview(environment_id: UUID, caller: CurrentCaller, context: Context) -> m.Preview:
+async def preview(environment_id: UUID, caller: CurrentCaller, context: Context) -> PreviewView:
     """Tell what a move of this environment will do; nothing is done."""
     await context.environment(caller, Action.PREVIEW, environment_id)
-    return await context.client.preview(str(environment_id))
+    return preview_view(await context.client.preview(str(environment_id)))
 
 
 @router.post(
@@ -141,6 +143,8 @@ async def list_transfers(
         states=wanted.state,
         scenario=wanted.scenario,
         licence_number=licence,
+        environment_id=wanted.environment_id,
+        outcome=wanted.outcome,
         after=_place(wanted.cursor),
     )
     page = found[: wanted.limit]

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Collection
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, tzinfo
 
 from temporalio.client import Client
 
@@ -18,7 +18,7 @@ from adapters.transfer.queries import (
 from domain import messages as m
 from domain.certificate import Certificate
 from domain.errors import TransferUnknown
-from domain.vocabulary import Scenario, TransferState
+from domain.vocabulary import TransferState
 from starter.client.comparison import Comparer, OnComparison
 from starter.client.lookup import TransferLookup
 from starter.client.models import CertificateChecked, Compared, TransferSnapshot
@@ -113,20 +113,6 @@ class TransferReader:
         if found is None:
             raise TransferUnknown
         return found
-
-    async def transfers_page(
-        self,
-        *,
-        limit: int,
-        states: Collection[TransferState] = (),
-        scenario: Scenario | None = None,
-        licence_number: str | None = None,
-        after: tuple[datetime, uuid.UUID] | None = None,
-    ) -> list[m.TransferRecord]:
-        """Return the next transfers from new to old; see `PostgresTransferQueries.transfers_page`."""
-        return await self._register.transfers_page(
-            limit=limit, states=states, scenario=scenario, licence_number=licence_number, after=after
-        )
 
     async def events(self, which: str, *, after: int = 0) -> list[TransferEvent]:
         """Return a transfer's story in order, or what came after an event's id."""

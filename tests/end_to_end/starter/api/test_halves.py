@@ -5,7 +5,9 @@ import json
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Any
+from uuid import UUID
 
+import asyncpg
 import httpx
 import pytest
 
@@ -27,6 +29,7 @@ class FollowedMove:
 
     def __init__(self, transfer_id: str) -> None:
         self.transfer_id = transfer_id
+        self.id = UUID(transfer_id)
         self.path = f"/v1/transfers/{transfer_id}"
         self.heard: list[dict[str, Any]] = []
         self.heard_the_first = asyncio.Event()
@@ -148,3 +151,35 @@ async def test_progress_is_live_and_of_ones_own_half(move: FollowedMove) -> None
     assert states[0] == "scheduled"
     assert states[-1] == "awaiting_release"
     assert all(status["old"] is None for status in move.heard)
+
+
+async def test_a_long_comparison_is_paged_and_holds_nobody_up(
+    callers: Callers, move: FollowedMove, stack: Stack
+) -> None:
+    """Gives 30,000 checks in parts and as a page, and answers others meanwhile."""
+    connection = await asyncpg.connect(stack.info.database_url)
+    kept = await connection.fetchval("select report::text from control.transfer where transfer_id = $1", move.id)
+    await connection.execute(
+        "update control.transfer set report = jsonb_set(report, '{checks}', (select jsonb_agg(c) from "
+        "jsonb_array_elements(report -> 'checks') c, "
+        "generate_series(1, 30000 / jsonb_array_length(report -> 'checks')))) where transfer_id = $1",
+        move.id,
+    )
+    try:
+        async with callers.session(Role.FIRM, licence=NEW_SIDE) as session:
+            first = (await session.get(f"{move.path}/comparison")).json()
+            last = (await session.get(f"{move.path}/comparison", params={"after": first["total"] - 1})).json()
+            page = asyncio.create_task(session.get(f"{move.path}/comparison", headers={"Accept": "text/html"}))
+            answered = 0
+            while not page.done():
+                assert (await session.get("/livez")).status_code == HTTPStatus.OK
+                answered += 1
+                await asyncio.sleep(0.01)
+            assert "Alles is gelijk." in (await page).text
+    finally:
+        await connection.execute("update control.transfer set report = $2 where transfer_id = $1", move.id, kept)
+        await connection.close()
+    assert (len(first["checks"]), first["next_after"], first["unequal"]) == (1_000, 1_000, 0)
+    assert first["total"] > 25_000
+    assert (len(last["checks"]), last["next_after"]) == (1, None)
+    assert answered > 5

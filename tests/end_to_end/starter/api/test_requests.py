@@ -313,3 +313,37 @@ async def test_an_incident_is_for_self_managed_licences_only(callers: Callers, c
     await client.cancel(str(ready.transfer_id), by="test")
     async for _ in snapshots(client, str(ready.transfer_id), lambda seen: seen.state.is_final):
         continue
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/transfers?stat=scheduled", f"{UNKNOWN}?x=1", f"{UNKNOWN}/events?from=1", f"{UNKNOWN}/progress?after=1"],
+)
+async def test_a_query_parameter_that_is_not_known_is_refused(backend: httpx.AsyncClient, path: str) -> None:
+    """Refuses a mistyped filter by name, instead of answering another question."""
+    answer = await backend.get(path)
+    assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert answer.json()["errors"][0]["where"].startswith("query.")
+
+
+async def test_transfers_are_found_by_environment_licence_and_outcome(
+    callers: Callers, client: TransferClient, backend: httpx.AsyncClient
+) -> None:
+    """Finds the moves of one environment that ended in one way, and of somebody else's nothing."""
+    environment = await client.environment("10002/Van Dam Horeca")
+    ready = await client.prepare("10002/Van Dam Horeca", requested_by="test")
+    await client.cancel(str(ready.transfer_id), by="test")
+    async for _ in snapshots(client, str(ready.transfer_id), lambda seen: seen.state.is_final):
+        continue
+
+    async def found(session: httpx.AsyncClient, **wanted: str) -> set[str]:
+        answer = await session.get("/v1/transfers", params={**wanted, "limit": "200"})
+        return {item["transfer_id"] for item in answer.json()["items"]}
+
+    which, of = str(ready.transfer_id), {"environment_id": str(environment.environment_id)}
+    assert which in await found(backend, **of, licence=" 10002 ", outcome="cancelled")
+    assert which not in await found(backend, **of, outcome="released")
+    assert which not in await found(backend, **of, licence=OLD)
+    assert which not in await found(backend, environment_id=str(uuid.uuid4()))
+    async with callers.session(Role.FIRM, licence=OTHER) as stranger:
+        assert which not in await found(stranger, **of)

@@ -100,3 +100,28 @@ async def test_the_refusals_are_those_of_the_freeze(services: Services) -> None:
     await services.pool.execute("update control.environment set status = 'retired' where environment_id = $1", sleeping)
     with pytest.raises(EnvironmentNotActive):
         await services.previews.refusal(sleeping)
+
+
+async def test_what_grows_with_a_customer_is_capped_with_a_count(services: Services) -> None:
+    """Shows the first hundred of 60,000 quotes, 3,000 administrations and 20,000 users, and how many more there are."""
+    move = await services.move()
+    await services.pool.execute(
+        f"""
+        insert into {move.schema}.administration (id, name)
+            select gen_random_uuid(), 'BV ' || i from generate_series(1, 3000) i;
+        insert into {move.schema}.quote
+            (administration_id, number, relation_id, status, quoted_on, valid_until, amount, total)
+            select q.administration_id, 'X-' || i, q.relation_id, 'open', q.quoted_on, q.valid_until, 1, 1
+            from (select * from {move.schema}.quote where status = 'open' limit 1) q, generate_series(1, 60000) i;
+        insert into {move.schema}.app_user (email, full_name, role, invitation_status, mobile_link_status)
+            select i || '@enyoi.example', 'User ' || i, 'reader', 'accepted', 'linked' from generate_series(1, 20000) i
+        """
+    )
+    found = await services.previews.preview(move.environment_id)
+    shown = {name: len(getattr(found, name)) for name in ("administrations", "open_quotes", "users_to_relink")}
+    assert set(shown.values()) == {100}
+    assert found.count("open_quotes") == 60_001
+    assert found.count("administrations") == 3_003
+    assert found.count("users_to_relink") == 20_001
+    assert found.left_out["open_quotes"] == 59_901
+    assert len(found.model_dump_json()) < 256 * 1024
