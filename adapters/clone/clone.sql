@@ -44,7 +44,8 @@ select format('comment on schema %I is %L', $1::text, $2::text)
 
 -- name: copy_ranges
 -- Copy ranges of pages; inside the server, so the worker's memory does not see the rows.
-select control.copy_ranges($1, $2, $3, $4::text[], $5::bigint[], $6::text[], $7::text[], $8::bigint[], $9::bigint[])
+select control.copy_ranges($1, $2, $3, $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::bigint[],
+                           $10::bigint[])
 
 -- name: range_queries
 -- What reads each range of pages in the source ($1) of another database, in their order.
@@ -63,6 +64,26 @@ where pg_relation_filenode(format('%I.%I', $1::text, f.name)::regclass) <> f.fil
 -- name: past_triggers
 -- Load rows past the checks of foreign keys, or not any more: the source enforces them, the proof carries them over.
 select set_config('session_replication_role', $1, true)
+
+-- name: time_zone
+-- Read and write times as in another zone.
+select set_config('timezone', $1, true)
+
+-- name: write_view_rows
+-- Put the rows of a table or view ($5, $6; expressions $4) in the place of those of a materialised view ($1, $2; columns $3).
+select control.write_view_rows($1, $2, $3, format('select %s from %I.%I', $4::text, $5::text, $6::text))
+
+-- name: view_query
+-- What reads a materialised view of the source in another database.
+select format('select %s from %I.%I', $3::text, $1::text, $2::text)
+
+-- name: make_staging
+-- A table for the rows of a materialised view on their way from another database, as a statement.
+select format('create table %1$I.sb_transfer_rows as table %1$I.%2$I with no data', $1::text, $2::text)
+
+-- name: drop_staging
+-- Take it away again, as a statement.
+select format('drop table %I.sb_transfer_rows', $1::text)
 
 -- name: index_settings
 -- How many processes help with a build, and memory for the sort: runs that stay near the processor are sorted and merged
@@ -143,9 +164,9 @@ where t.transfer_id = $1
 select pg_terminate_backend(pid) from pg_stat_activity
 where application_name = $1 and pid <> pg_backend_pid() and usename = current_user
 
--- name: drop_tables
--- Some tables at a time, as many as the server can lock; says how many.
-select control.drop_clone_tables($1, $2, $3)
+-- name: drop_some
+-- Some tables or other objects at a time, as many as the server can lock; says how many.
+select control.drop_clone_objects($1, $2, $3)
 
 -- name: drop_schema
 -- Refuses a released environment by itself.

@@ -69,7 +69,7 @@ async def carry_ranges(
     names = [piece.load.name for piece in pieces]
     old, new = schemas
     async with source.transaction(readonly=True):
-        await catalog.enter(source, old)
+        await catalog.enter_definitions(source)
         queries = await source.fetch(
             _SQL["range_queries"],
             old,
@@ -80,10 +80,8 @@ async def carry_ranges(
         )
         rows = 0
         for piece, query in zip(pieces, queries, strict=True):
-            columns = piece.load.names
-            rows += await carry(
-                source, target, CopyStream(query["query"], piece.load.name, new, columns, piece.load.portable)
-            )
+            stream = CopyStream(query["query"], piece.load.target, new, piece.load.names, piece.load.portable)
+            rows += await carry(source, target, stream)
         # Asked while the tables are locked by the reading, so they cannot be rewritten after the answer.
         rewritten = await source.fetchval(_SQL["rewritten"], old, names, list(files))
     if rewritten is not None:

@@ -13,8 +13,9 @@ import asyncpg
 from adapters.clone.attempt import CloneAttempt, session_name
 from adapters.clone.partitioning import Partitioning, partition
 from adapters.clone.plan import ClonePlan
+from adapters.clone.target import NotCarried
 from adapters.clone.throttle import Limits, Throttle
-from adapters.clone.units import CloneExecution, IdleWork, NotCarried
+from adapters.clone.units import CloneExecution, IdleWork
 from adapters.observability.metrics import UNMEASURED, Metrics
 from adapters.postgres.connection import Connection, Pool, transaction, translated_errors
 from adapters.postgres.place import Move
@@ -22,6 +23,7 @@ from adapters.postgres.shards import Guest, Shards, cell_of_new, note
 from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import await_no_disk, lock_for_step, lock_for_undo, record_event
 from adapters.schema import catalog
+from adapters.schema.blueprint import Blueprint
 from domain.errors import AlreadyReleased, Superseded, Unavailable
 from domain.events import EventKind
 from domain.messages import CloneAdministrations, CloneFinished, DropClone
@@ -30,7 +32,7 @@ from domain.vocabulary import EnvironmentStatus
 
 _SQL = load("adapters.clone.clone")
 _SET_ON_PARAMETER = 15  # the PostgreSQL since which the right to set one parameter can be granted
-_DROP_TABLES = 200
+_DROP_OBJECTS = 200
 _NO_LIMITS = Limits()
 
 
@@ -116,12 +118,14 @@ class PostgresCloneEngine:
             await self._add_seconds(attempt, time.monotonic() - began)
         return await self._finish(attempt, blueprint, meanwhile)
 
-    async def _blueprint(self, attempt: CloneAttempt, connection: Connection, version: int) -> catalog.Blueprint:
+    async def _blueprint(self, attempt: CloneAttempt, connection: Connection, version: int) -> Blueprint:
         async with attempt.reading(connection) as there:
             if self._parallelism == 1:
-                return await catalog.read_blueprint(there, attempt.source, version=version)
+                return await catalog.read_blueprint(there, attempt.source, attempt.target, version=version)
             async with (attempt.source_pool or attempt.pool).acquire() as second:
-                return await catalog.read_blueprint(there, attempt.source, version=version, second=second)
+                return await catalog.read_blueprint(
+                    there, attempt.source, attempt.target, version=version, second=second
+                )
 
     async def drop(self, order: DropClone) -> None:
         """Leave nothing of the clone.
@@ -169,9 +173,7 @@ class PostgresCloneEngine:
         except Unavailable:
             return  # the time of an attempt that the server did not survive is not worth another failure
 
-    async def _finish(
-        self, attempt: CloneAttempt, blueprint: catalog.Blueprint, meanwhile: IdleWork | None
-    ) -> CloneFinished:
+    async def _finish(self, attempt: CloneAttempt, blueprint: Blueprint, meanwhile: IdleWork | None) -> CloneFinished:
         shard = attempt.move.new.shard
         async with transaction(self._pool) as connection:
             transfer = await lock_for_step(connection, attempt.transfer_id, evening=attempt.evening)
@@ -188,7 +190,7 @@ class PostgresCloneEngine:
                     books, shard, Guest(transfer["new_environment_id"], attempt.target, attempt.transfer_id, building)
                 )
             finished = CloneFinished(
-                tables=len(blueprint.tables),
+                tables=blueprint.tables,
                 rows=sum(unit.rows for unit in attempt.done.values()),
                 bytes=sum(load.bytes for load in blueprint.loads),
                 seconds=round(seconds, 3),
@@ -216,12 +218,12 @@ class PostgresCloneEngine:
 
 async def _drop_some(pool: Pool, order: DropClone, schema: str) -> int:
     async with transaction(pool) as connection:
-        dropped: int = await connection.fetchval(_SQL["drop_tables"], order.transfer_id, schema, _DROP_TABLES)
+        dropped: int = await connection.fetchval(_SQL["drop_some"], order.transfer_id, schema, _DROP_OBJECTS)
         return dropped
 
 
 async def _keep_partitioning(
-    connection: Connection, attempt: CloneAttempt, blueprint: catalog.Blueprint, parallelism: int
+    connection: Connection, attempt: CloneAttempt, blueprint: Blueprint, parallelism: int
 ) -> Partitioning:
     """Divide the work, or return how the first attempt has divided it."""
     replica = bool(await connection.fetchval(_SQL["is_superuser"]))

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from adapters.schema.catalog import Blueprint, StoredTable
+from adapters.schema.blueprint import Blueprint, IndexDefinition, StoredTable
 
 # A family of tables below this shares a unit with others: a transaction for each of 500 near-empty tables would cost
 # more than their rows.
@@ -93,9 +93,12 @@ def _keyed(blueprint: Blueprint, sizes: dict[str, int]) -> Iterator[str]:
     for item in blueprint.constraints:
         if item.foreign_key and item.at_once and item.referred in referring and item.referred != item.family:
             referring[item.referred] += sizes[item.family]
+    of_family: dict[str, list[IndexDefinition]] = {}
+    for index in blueprint.indexes:
+        of_family.setdefault(index.family, []).append(index)
     for family, size in sizes.items():
-        indexes = [index for index in blueprint.indexes if index.family == family]
-        keys = [index for index in indexes if index.constraint]
+        indexes = of_family.get(family, [])
+        keys = [index for index in indexes if index.key]
         in_order = keys and all(key.disorder < _IN_ORDER for key in keys)
         if (
             in_order

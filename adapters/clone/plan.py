@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from adapters.clone.partitioning import Partitioning
-from adapters.schema.catalog import Blueprint, ConstraintDefinition, IndexDefinition, StoredTable, TableDefinition
+from adapters.schema.blueprint import Blueprint, ConstraintDefinition, IndexDefinition, StoredTable
+from adapters.schema.ordering import Definition
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,9 @@ class ClonePlan:
         self.large = [
             family for family in dict.fromkeys(load.family for load in blueprint.loads) if family not in self.small
         ]
+        self._indexes: dict[str, list[IndexDefinition]] = {}
+        for index in blueprint.indexes:
+            self._indexes.setdefault(index.family, []).append(index)
         self._early = frozenset(self._references_before_rows()) if partitioning.replica else frozenset()
 
     def loads_of(self, families: Iterable[str]) -> list[StoredTable]:
@@ -40,55 +44,48 @@ class ClonePlan:
         chosen = set(families)
         return [load for load in self.blueprint.loads if load.family in chosen]
 
-    def indexes_of(self, families: Iterable[str]) -> list[IndexDefinition]:
-        """Return the indexes that stand alone until a key or a partitioned index takes them."""
-        chosen = set(families)
-        return [index for index in self.blueprint.indexes if index.family in chosen and not index.partitioned]
+    def indexes_before_rows(self, families: Iterable[str]) -> list[str]:
+        """Return what makes those indexes that must be there when the rows come.
 
-    def keys_before_rows(self, family: str) -> list[str]:
-        """Return what makes a family's keys while it is empty; nothing where they come after the rows."""
-        if family not in self.partitioning.keyed:
-            return []
-        keys = [index for index in self.blueprint.indexes if index.family == family and index.constraint]
-        return [*(key.statement for key in keys), *(key.constraint for key in keys if key.constraint)]
+        Keys, where others refer to a large table; and what somebody's function computes, for that may need names which
+        it finds only while rows are written.
+        """
+        found = [index for index in self._singles(families) if self._before_rows(index)]
+        return [*(index.statement for index in found), *(index.constraint for index in found if index.constraint)]
 
-    def builds_of(self, family: str) -> list[IndexDefinition]:
-        """Return the indexes of a large family that are built when its rows are there."""
-        early = family in self.partitioning.keyed
-        return [index for index in self.indexes_of([family]) if not (early and index.constraint)]
+    def indexes_after_rows(self, families: Iterable[str]) -> list[IndexDefinition]:
+        """Return the indexes that are built when the rows are there."""
+        return [index for index in self._singles(families) if not self._before_rows(index)]
 
     def keys_of(self, families: Iterable[str]) -> list[str]:
         """Put indexes under their constraints, then let partitioned tables' indexes adopt their partitions'."""
-        chosen = set(families)
-        indexes = [index for index in self.blueprint.indexes if index.family in chosen]
+        indexes = [index for family in families for index in self._indexes.get(family, ())]
         return [
-            *(i.constraint for i in indexes if i.constraint and i.family not in self.partitioning.keyed),
-            *(index.statement for index in indexes if index.partitioned),
+            *(index.constraint for index in self.indexes_after_rows(families) if index.constraint),
+            *(index.statement for index in indexes if index.partitioned and not index.in_structure),
             *(statement for index in indexes for statement in index.afterwards),
         ]
 
-    def bare_first(self) -> tuple[list[str], list[str]]:
-        """Return what makes tables that are large or needed by others, and what completes them before their rows."""
-        return self._bare([table for table in self.blueprint.tables if not self._with_its_rows(table)])
+    def _singles(self, families: Iterable[str]) -> list[IndexDefinition]:
+        """Return the indexes that stand alone until a key or a partitioned index takes them."""
+        indexes = (index for family in families for index in self._indexes.get(family, ()))
+        return [index for index in indexes if not (index.partitioned or index.in_structure)]
+
+    def _before_rows(self, index: IndexDefinition) -> bool:
+        return index.computed or (index.key and index.family in self.partitioning.keyed)
+
+    def structure(self) -> list[Definition]:
+        """Return what is made before the rows, but for small tables that are made together with theirs."""
+        return [item for item in self.blueprint.structure if not self._with_its_rows(item)]
 
     def bare_of(self, families: Iterable[str]) -> list[str]:
         """Return what makes those of some small tables that are made together with their rows."""
         chosen = set(families)
-        tables, rest = self._bare([t for t in self.blueprint.tables if t.name in chosen and self._with_its_rows(t)])
-        return [*tables, *rest]
+        mine = [item for item in self.blueprint.structure if item.table in chosen and self._with_its_rows(item)]
+        return [statement for item in mine for statement in item.statements]
 
-    def _with_its_rows(self, table: TableDefinition) -> bool:
-        return table.alone and table.name in self.small
-
-    def _bare(self, tables: list[TableDefinition]) -> tuple[list[str], list[str]]:
-        names = {table.name for table in tables}
-        checks = [
-            item.statement
-            for item in self.blueprint.constraints
-            if item.at_once and not item.foreign_key and item.table in names
-        ]
-        columns = [statement for table in tables for statement in table.columns]
-        return [table.statement for table in tables], [*columns, *checks]
+    def _with_its_rows(self, item: Definition) -> bool:
+        return item.table in self.blueprint.alone and item.table in self.small
 
     def references_of(self, family: str) -> list[ConstraintDefinition]:
         """Return the foreign keys that a family has before its rows, in the order of what they refer to.
@@ -98,20 +95,29 @@ class ClonePlan:
         found = [item for item in self.blueprint.constraints if item in self._early and item.family == family]
         return sorted(found, key=lambda item: item.referred or "")
 
-    def late(self) -> tuple[list[str], dict[str, list[str]]]:
-        """Return the constraints that come when all rows are there, and per table what then validates them."""
+    def late(self) -> tuple[list[str], list[str], dict[str, list[str]]]:
+        """Return the constraints that come when all rows are there, and what then validates those of small tables.
+
+        The third is what validates those of large ones, by table.
+        """
         declared: list[str] = []
+        soon: list[str] = []
         validations: dict[str, list[str]] = {}
         for item in self.blueprint.constraints:
             if item in self._early or (item.at_once and not item.foreign_key):
                 continue
-            # A small table is looked through faster than a second transaction is begun.
-            if item.validation is None or item.family in self.small:
+            small = item.family in self.small
+            # A small table is looked through faster than a second transaction is begun. A check calls functions, which
+            # are to find what they name: it is never looked through while definitions are made.
+            if item.validation is None or (small and item.foreign_key):
                 declared.append(item.statement)
+                continue
+            declared.append(f"{item.statement} not valid")
+            if small:
+                soon.append(item.validation)
             else:
-                declared.append(f"{item.statement} not valid")
                 validations.setdefault(item.table, []).append(item.validation)
-        return declared, validations
+        return declared, soon, validations
 
     def ranges_of(self, load: StoredTable) -> list[PageRange]:
         """Cut a large table as the partitioning says."""

@@ -2,37 +2,31 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Protocol
-
-import asyncpg
+from typing import Protocol, TypeVar
 
 from adapters.clone.attempt import CloneAttempt
-from adapters.clone.copy_stream import carry_ranges
 from adapters.clone.plan import ClonePlan, PageRange
 from adapters.clone.scheduler import CloneUnit, UnitScheduler, Work
+from adapters.clone.target import TargetWriter
 from adapters.clone.throttle import Throttle
 from adapters.postgres.connection import Connection
 from adapters.postgres.statements import load
 from adapters.schema import catalog
-from domain.errors import TransferError
+from adapters.schema.ordering import Definition
 from domain.messages import CloneProgress
 from domain.ports import ReportProgress
 
 _SQL = load("adapters.clone.clone")
 _REPORT_SECONDS = 0.5
 _ANALYZE_TABLES = 60
-_STATISTICS_CARRIED = 18  # the PostgreSQL since which they can be
-# A definition may need one that comes later (a view on a view, a function on a table): it is tried again after them.
-_NOT_YET = (
-    asyncpg.UndefinedTableError,
-    asyncpg.UndefinedFunctionError,
-    asyncpg.UndefinedObjectError,
-    asyncpg.UndefinedColumnError,
-    asyncpg.InvalidForeignKeyError,
-)
+# What a unit makes at most, counted in locks that a server with max_locks_per_transaction = 64 can hold for several
+# clones at once: a table has one itself, and for its TOAST table and its sequences.
+_UNIT_LOCKS = 1000
+_TABLE_LOCKS, _REFERENCE_LOCKS = 4, 3
 _STRUCTURE = "structure"
+_Item = TypeVar("_Item")
 
 
 class IdleWork(Protocol):
@@ -45,10 +39,6 @@ class IdleWork(Protocol):
     async def keep(self, home: Connection) -> None:
         """Keep what was done, in the transaction that says that the clone is whole."""
         ...
-
-
-class NotCarried(TransferError):
-    """Something in the environment could not be made again. The transfer is undone; the message names it."""
 
 
 class CloneExecution:
@@ -77,6 +67,8 @@ class CloneExecution:
         self._rows_total = sum(stored.rows_estimate for stored in loads)
         self._bytes_total = sum(stored.bytes for stored in loads)
         self._units_of_table: dict[str, list[str]] = {}
+        self._structured = _STRUCTURE
+        self._target = TargetWriter(attempt, plan)
         self._schedule = UnitScheduler((), attempt.done, throttle.must_stop)
 
     async def run(self) -> None:
@@ -107,7 +99,7 @@ class CloneExecution:
         self._phase = unit.phase
         self._rows_begun |= unit.phase == "rows" and bool(self._plan.large)
         async with self._attempt.unit(unit.name, connection) as finished:
-            await catalog.enter(connection, self._attempt.target)
+            await catalog.enter_definitions(connection)
             finished.rows = await unit.work(connection)
             finished.bytes = unit.bytes
 
@@ -115,8 +107,8 @@ class CloneExecution:
 
     def _units(self) -> Iterator[CloneUnit]:
         plan = self._plan
-        yield CloneUnit(_STRUCTURE, "tables", self._structure)
-        shaped: list[str] = [_STRUCTURE]
+        yield from self._structure()
+        shaped: list[str] = [self._structured]
         for number, batch in enumerate(plan.partitioning.batches):
             unit = self._small(number, batch)
             shaped.append(unit.name)
@@ -124,17 +116,42 @@ class CloneExecution:
         for family in plan.large:
             yield from self._large(family)
             shaped.append(f"keys {family}")
-        declared, validations = plan.late()
+        declared, soon, validations = plan.late()
+        jobs = [(_REFERENCE_LOCKS * len(part), self._statements(part)) for part in _parts(declared, _REFERENCE_LOCKS)]
         if validations:
-            yield CloneUnit("constraints", "constraints", self._statements(declared), after=frozenset(shaped))
-            shaped, declared = ["constraints"], []
+            for unit in _chained("constraints", jobs, shaped):
+                shaped = [unit.name]
+                yield unit
+            jobs = []
         sizes = {stored.table: stored.bytes for stored in plan.blueprint.loads}
+        waiting = frozenset(shaped)
         for table, statements in validations.items():
             shaped.append(f"validate {table}")
-            work = self._statements(statements)
-            yield CloneUnit(shaped[-1], "constraints", work, sizes.get(table, 0), after=frozenset({"constraints"}))
-        yield CloneUnit("finish", "finish", self._finish(declared), after=frozenset(shaped))
-        yield from self._statistics()
+            yield CloneUnit(shaped[-1], "constraints", self._validation(statements), sizes.get(table, 0), after=waiting)
+        if soon:
+            jobs.append((len(soon), self._validation(soon)))
+        for unit in _chained("finish", [*jobs, *self._finishing()], shaped):
+            shaped = [unit.name]
+            yield unit
+        yield from self._statistics(shaped[0])
+
+    def _structure(self) -> Iterator[CloneUnit]:
+        """Make what comes before rows, in as many transactions as the server's table of locks demands."""
+        after: frozenset[str] = frozenset()
+        parts = _parts(self._plan.structure(), _TABLE_LOCKS)
+        for number, part in enumerate(parts or [[]]):
+            self._structured = f"{_STRUCTURE} {number}"
+            yield CloneUnit(self._structured, "tables", self._definitions(part, first=not number), after=after)
+            after = frozenset({self._structured})
+
+    def _definitions(self, part: list[Definition], *, first: bool) -> Work:
+        async def work(connection: Connection) -> int:
+            if first:
+                await self._target.create_schema(connection)
+            await self._target.make(connection, [statement for item in part for statement in item.statements])
+            return 0
+
+        return work
 
     def _small(self, number: int, batch: tuple[str, ...]) -> CloneUnit:
         """Make everything of some small tables in one transaction."""
@@ -143,22 +160,22 @@ class CloneExecution:
         name = f"small tables {number}"
         for stored in loads:
             self._units_of_table[stored.table] = [name]
-        rows = self._rows([PageRange(stored, 0, stored.pages) for stored in loads])
-        bare = plan.bare_of(batch)
-        rest = [*(index.statement for index in plan.indexes_of(batch)), *plan.keys_of(batch)]
+        before = [*plan.bare_of(batch), *plan.indexes_before_rows(batch)]
+        pieces = [PageRange(stored, 0, stored.pages) for stored in loads]
+        rest = [*(index.statement for index in plan.indexes_after_rows(batch)), *plan.keys_of(batch)]
 
         async def work(connection: Connection) -> int:
-            await self._make(connection, bare)
-            copied = await rows(connection)
-            await self._make(connection, rest)
+            await self._target.make(connection, before)
+            copied = await self._target.copy(connection, pieces)
+            await self._target.make(connection, rest)
             return copied
 
         size = sum(stored.bytes for stored in loads)
-        return CloneUnit(name, "rows", work, size, size, frozenset({_STRUCTURE}))
+        return CloneUnit(name, "rows", work, size, size, frozenset({self._structured}))
 
     def _large(self, family: str) -> Iterator[CloneUnit]:
         plan = self._plan
-        begin = frozenset({_STRUCTURE})
+        begin = frozenset({self._structured})
         references = plan.references_of(family)
         if references:
             needed = {name for item in references if (name := self._keys_unit(item.referred))}
@@ -167,8 +184,8 @@ class CloneExecution:
             begin = frozenset({f"references {family}"})
         # After those, though it needs none of them: whoever refers to this family comes after its key, so two units
         # never want the same tables for themselves in another order.
-        if keys := plan.keys_before_rows(family):
-            yield CloneUnit(f"key {family}", "tables", self._statements(keys), after=begin)
+        if indexes := plan.indexes_before_rows([family]):
+            yield CloneUnit(f"key {family}", "tables", self._statements(indexes), after=begin)
             begin = frozenset({f"key {family}"})
         loaded: list[str] = []
         for stored in plan.loads_of([family]):
@@ -180,12 +197,12 @@ class CloneExecution:
             for piece in plan.ranges_of(stored):
                 name = f"rows {stored.table} {piece.start}"
                 size = stored.bytes * (piece.end - piece.start) // max(stored.pages, 1)
-                yield CloneUnit(name, "rows", self._rows([piece]), size, size, before)
+                yield CloneUnit(name, "rows", self._rows(piece), size, size, before)
                 mine.append(name)
                 before = begin | {name}
             loaded += mine
         built: list[str] = []
-        for index in plan.builds_of(family):
+        for index in plan.indexes_after_rows([family]):
             built.append(f"index {index.name}")
             yield CloneUnit(
                 built[-1], "indexes", self._index(index.statement), index.effort, after=begin | frozenset(loaded)
@@ -203,7 +220,18 @@ class CloneExecution:
             return f"key {family}"
         return f"keys {family}" if family in self._plan.large else None
 
-    def _statistics(self) -> Iterator[CloneUnit]:
+    def _finishing(self) -> Iterator["_Job"]:
+        """Make what hangs on whole tables, put sequences where they stand, and give everything its owner."""
+        blueprint = self._plan.blueprint
+        for items in _parts(blueprint.late, 1):
+            yield len(items), self._late(items)
+        for statements in _parts([*blueprint.attached, *blueprint.comments], 1):
+            yield len(statements), self._statements(statements)
+        for sequences in _parts(blueprint.sequences, 2):
+            yield 2 * len(sequences), self._positions(sequences)
+        yield _TABLE_LOCKS * len(blueprint.owners), self._rights()
+
+    def _statistics(self, after: str) -> Iterator[CloneUnit]:
         loads = [stored for stored in self._plan.blueprint.loads if stored.pages]
         single = [[stored] for stored in loads if stored.family not in self._plan.small]
         small = [stored for stored in loads if stored.family in self._plan.small]
@@ -212,7 +240,7 @@ class CloneExecution:
         for number, tables in enumerate([*single, *many]):
             work = self._know([stored.name for stored in tables])
             size = sum(stored.bytes for stored in tables)
-            yield CloneUnit(f"statistics {number}", "statistics", work, size, after=frozenset({"finish"}))
+            yield CloneUnit(f"statistics {number}", "statistics", work, size, after=frozenset({after}))
 
     # --- how far it is -----------------------------------------------------------------------------------------------
 
@@ -247,86 +275,22 @@ class CloneExecution:
 
     # --- what a unit runs --------------------------------------------------------------------------------------------
 
-    async def _structure(self, connection: Connection) -> int:
-        blueprint, target = self._plan.blueprint, self._attempt.target
-        await connection.execute(await connection.fetchval(_SQL["create_schema"], target))
-        async with self._attempt.reading(connection) as there:
-            comment = await catalog.schema_comment(there, self._attempt.source)
-        if comment is not None:
-            await connection.execute(await connection.fetchval(_SQL["comment_schema"], target, comment))
-        tables, rest = self._plan.bare_first()
-        await self._make(connection, [*blueprint.types, *blueprint.sequences, *blueprint.functions, *tables])
-        await self._make(connection, [*blueprint.attachments, *rest])
-        return 0
-
-    async def _make(self, connection: Connection, statements: list[str]) -> None:
-        """Run definitions in the target: all at once, or those again that need another one first."""
-        if not statements:
-            return
-        try:
-            await connection.execute("\n;\n".join(["savepoint before", *statements, "release savepoint before"]))
-        except _NOT_YET:
-            await connection.execute("rollback to savepoint before")
-            await self._make_one_by_one(connection, statements)
-
-    async def _make_one_by_one(self, connection: Connection, statements: list[str]) -> None:
-        waiting = statements
-        while waiting:
-            postponed: list[str] = []
-            problem: asyncpg.PostgresError | None = None
-            for statement in waiting:
-                try:
-                    async with connection.transaction():
-                        await connection.execute(statement)
-                except _NOT_YET as error:
-                    postponed.append(statement)
-                    problem = error
-            if problem is not None and len(postponed) == len(waiting):
-                raise NotCarried(f"{problem} in: {postponed[0][:200]}. The transfer is undone; ask support.")
-            waiting = postponed
-
     def _statements(self, statements: list[str]) -> Work:
         async def work(connection: Connection) -> int:
-            await self._make(connection, statements)
+            await self._target.make(connection, statements)
             return 0
 
         return work
 
-    def _rows(self, pieces: Iterable[PageRange]) -> Work:
-        chosen = [piece for piece in pieces if piece.end > piece.start]
-
+    def _validation(self, statements: list[str]) -> Work:
         async def work(connection: Connection) -> int:
-            if not chosen:
-                return 0
-            if self._attempt.across:
-                return await self._carried(connection, chosen)
-            rows: int = await connection.fetchval(
-                _SQL["copy_ranges"],
-                self._attempt.source,
-                self._attempt.target,
-                self._plan.partitioning.replica,
-                [piece.load.name for piece in chosen],
-                [self._plan.partitioning.filenodes[piece.load.table] for piece in chosen],
-                [piece.load.columns for piece in chosen],
-                [piece.load.expressions for piece in chosen],
-                [piece.start for piece in chosen],
-                [piece.end for piece in chosen],
-            )
-            return rows
+            await self._target.validate(connection, statements)
+            return 0
 
         return work
 
-    async def _carried(self, connection: Connection, pieces: list[PageRange]) -> int:
-        """Carry rows from another database."""
-        attempt, partitioning = self._attempt, self._plan.partitioning
-        if partitioning.replica:
-            await connection.execute(_SQL["past_triggers"], "replica")
-        files = [partitioning.filenodes[piece.load.table] for piece in pieces]
-        async with attempt.reading(connection) as there:
-            rows = await carry_ranges(there, connection, pieces, (attempt.source, attempt.target), files)
-        if partitioning.replica:
-            await connection.execute(_SQL["past_triggers"], "origin")
-        return rows
+    def _rows(self, piece: PageRange) -> Work:
+        return lambda connection: self._target.copy(connection, [piece])
 
     def _index(self, statement: str) -> Work:
         async def work(connection: Connection) -> int:
@@ -334,42 +298,69 @@ class CloneExecution:
             # the way. When this is the last that can begin, another connection is idle or soon will be.
             helped = self._parallelism > 1 and not self._schedule.others_ready
             await connection.execute(_SQL["index_settings"], str(int(helped)))
-            await connection.execute(statement)
+            await self._target.make(connection, [statement])
             return 0
 
         return work
 
-    def _finish(self, declared: list[str]) -> Work:
-        """Declare the last constraints, make what hangs on whole tables, and put the sequences where they stand."""
-        blueprint, attempt = self._plan.blueprint, self._attempt
-
+    def _late(self, items: list[Definition]) -> Work:
         async def work(connection: Connection) -> int:
-            await self._make(connection, declared)
-            await self._make(connection, [*blueprint.views, *blueprint.view_functions])
-            await self._make(
-                connection, [*blueprint.attached, *blueprint.comments, *blueprint.grants, *blueprint.owners]
-            )
-            if attempt.across:
-                async with attempt.reading(connection) as there:
-                    await catalog.copy_sequence_positions(there, attempt.source, connection, attempt.target)
-                return 0
-            for statement in await catalog.position_statements(connection, attempt.source, attempt.target):
-                await connection.execute(statement)
+            await self._target.finish(connection, items)
+            return 0
+
+        return work
+
+    def _positions(self, sequences: list[str]) -> Work:
+        async def work(connection: Connection) -> int:
+            await self._target.copy_positions(connection, sequences)
+            return 0
+
+        return work
+
+    def _rights(self) -> Work:
+        async def work(connection: Connection) -> int:
+            await self._target.apply_rights(connection)
             return 0
 
         return work
 
     def _know(self, tables: list[str]) -> Work:
-        """Let the planner know the tables: by what it knows of the source's, or by a look at the rows."""
-
         async def work(connection: Connection) -> int:
-            known: set[str] = set()
-            if connection.get_server_version().major >= _STATISTICS_CARRIED and not self._attempt.across:
-                source, target = self._attempt.source, self._attempt.target
-                known = {row["name"] for row in await connection.fetch(_SQL["copy_statistics"], source, target, tables)}
-            unknown = [table for table in tables if table not in known]
-            if unknown:
-                await connection.execute(await connection.fetchval(_SQL["analyze"], self._attempt.target, unknown))
+            await self._target.know(connection, tables)
             return 0
 
         return work
+
+
+_Job = tuple[int, Work]
+"""Locks that it takes, and what it does."""
+
+
+def _parts(items: Sequence[_Item], locks: int) -> list[list[_Item]]:
+    """Cut a list so that each part, with so many locks for an item, fits one transaction."""
+    size = _UNIT_LOCKS // locks
+    return [[*items[first : first + size]] for first in range(0, len(items), size)]
+
+
+def _chained(name: str, jobs: Iterable[_Job], after: Iterable[str]) -> Iterator[CloneUnit]:
+    """Return units that come one after another, each with as many jobs as one transaction has locks for."""
+    groups: list[list[Work]] = [[]]
+    taken = 0
+    for locks, job in jobs:
+        if taken + locks > _UNIT_LOCKS and groups[-1]:
+            groups.append([])
+            taken = 0
+        groups[-1].append(job)
+        taken += locks
+    waiting = frozenset(after)
+    for number, group in enumerate(groups):
+        unit = CloneUnit(f"{name} {number}", name, _all(group), after=waiting)
+        waiting = frozenset({unit.name})
+        yield unit
+
+
+def _all(jobs: list[Work]) -> Work:
+    async def work(connection: Connection) -> int:
+        return sum([await job(connection) for job in jobs])
+
+    return work

@@ -22,7 +22,7 @@ from domain.reconciliation import Healing, ReadStanding, Repair, Standing
 from domain.violations import Violation, ViolationKind
 from domain.vocabulary import HOME, EnvironmentStatus, TransferState
 
-_DROP_TABLES = 200
+_DROP_OBJECTS = 200
 _UNRELEASED = (EnvironmentStatus.BUILDING, EnvironmentStatus.AWAITING_RELEASE)
 
 _SQL = load("adapters.reconcile.inspection") | load(__name__) | load("adapters.postgres.shards")
@@ -233,7 +233,7 @@ class PostgresRepairer:
         more = 1
         while more:
             async with transaction(pool) as there:
-                more = await there.fetchval(_SQL["drop_tables"], transfer_id, schema, _DROP_TABLES)
+                more = await there.fetchval(_SQL["drop_some"], transfer_id, schema, _DROP_OBJECTS)
         async with transaction(pool) as there:
             await there.execute(_SQL["drop_schema"], transfer_id, schema)
 

@@ -67,9 +67,9 @@ select control.take_schema_grants($1)
 -- The ticket of a transfer that has ended is good for nothing.
 update control.ticket set revoked_at = now() where transfer_id = $1 and revoked_at is null
 
--- name: drop_tables
+-- name: drop_some
 -- Some of an orphan's tables, as many as the server can lock; says how many.
-select control.drop_clone_tables($1, $2, $3)
+select control.drop_clone_objects($1, $2, $3)
 
 -- name: drop_schema
 -- Refuses the schema of an environment in use by itself.

@@ -1,55 +1,87 @@
--- What keeps an environment from being carried exactly. Runs with search_path set to its schema ($1 is the name).
+-- What keeps an environment from being carried exactly. Runs after `own` and `enter_definitions` of catalog.sql; $1 is the
+-- schema's name.
 
 -- name: obstacles
 -- Everything that the clone could not carry exactly, with the reason and what to do.
-with recursive ns as (select oid, nspname from pg_namespace where nspname = $1),
-rel as (select * from pg_class where relnamespace = (select oid from ns)),
--- What the environment holds, as dependencies go by it. There may be thousands of environments beside this one, so
--- each question starts from here and not from what all of them hold.
-own (class, id) as (
-    select 'pg_class'::regclass::oid, oid from rel
-    union all
-    select 'pg_proc'::regclass::oid, oid from pg_proc where pronamespace = (select oid from ns)
-    union all
-    select 'pg_type'::regclass::oid, oid from pg_type where typnamespace = (select oid from ns)
+with recursive rel as materialized (select * from pg_class where oid = any(current_setting('sb_transfer.relations')::oid[])),
+fun as materialized (select * from pg_proc where oid = any(current_setting('sb_transfer.functions')::oid[])),
+typ as materialized (select * from pg_type where oid = any(current_setting('sb_transfer.types')::oid[])),
+me as materialized (
+    select (select rolsuper from pg_roles where rolname = current_user) as superuser,
+           -- To make somebody the owner of something, or to speak as he does, one has to be able to become him.
+           case when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end as becoming
 ),
--- Views, and the types and functions that cannot be made before them.
-needs_view (classid, objid) as (
-    select 'pg_class'::regclass::oid, oid from rel where relkind in ('v', 'm')
+-- What the environment holds, as dependencies go by it.
+own (class, id) as materialized (
+    select classid, objid from pg_depend
+    where refclassid = 'pg_namespace'::regclass and refobjid = current_setting('sb_transfer.namespace')::oid
     union
-    select d.classid, d.objid from needs_view w join pg_depend d on d.refclassid = w.classid and d.refobjid = w.objid
-    where d.classid in ('pg_type'::regclass, 'pg_proc'::regclass)
+    select 'pg_type'::regclass, reltype from rel where reltype <> 0
+    union
+    select 'pg_class'::regclass, typrelid from typ where typrelid <> 0
+),
+owned (what, owner) as (
+    select format('relation %s', oid::regclass), relowner from rel
+    union all
+    select format('function %s', oid::regprocedure), proowner from fun
+    union all
+    select format('type %s', oid::regtype), typowner from typ
+),
+-- The types that a column's values are made of, to any depth.
+made_of (relation, attribute, type) as (
+    select a.attrelid, a.attnum, a.atttypid from rel c join pg_attribute a on a.attrelid = c.oid
+    where c.relkind in ('r', 'p', 'm') and a.attnum > 0 and not a.attisdropped
+    union
+    select m.relation, m.attribute, p.part from made_of m cross join lateral (
+        select typbasetype from pg_type where oid = m.type and typbasetype <> 0
+        union all
+        select typelem from pg_type where oid = m.type and typelem <> 0
+        union all
+        select rngsubtype from pg_range where rngtypid = m.type or rngmultitypid = m.type
+        union all
+        select a.atttypid from pg_type y join pg_attribute a on a.attrelid = y.typrelid and a.attnum > 0 and not a.attisdropped
+        where y.oid = m.type and y.typtype = 'c') p (part)
 )
 select what, why from (
     select format('%s %s', case relkind when 'f' then 'foreign table' else 'relation of kind ' || relkind::text end, oid::regclass) as what,
         'its rows live outside this database; move them into an ordinary table or drop it' as why
-    from rel where relkind not in ('r', 'p', 'v', 'm', 'S', 'i', 'I', 't', 'c')
-    union all
-    select format('table %s', oid::regclass), 'it is temporary; drop it' from rel where relpersistence = 't'
+    from rel where relkind not in ('r', 'p', 'v', 'm', 'S', 'c')
     union all
     select format('table %s', oid::regclass), 'it is typed (OF); make it an ordinary table' from rel where reloftype <> 0
     union all
     select format('relation %s', oid::regclass), 'it lies in a tablespace of its own; move it to the default tablespace'
-    from rel where reltablespace <> 0
+    from (select oid, reltablespace from rel union all
+          select i.oid, i.reltablespace from rel c join pg_index x on x.indrelid = c.oid join pg_class i on i.oid = x.indexrelid) c
+    where reltablespace <> 0
     union all
-    select format('relation %s', oid::regclass), format('it belongs to %s, for whom this service may not act; change its owner', relowner::regrole)
-    from rel where relkind not in ('t', 'i', 'I') and not pg_has_role(relowner, 'usage')
+    select what, format('it belongs to %s, for whom this service may not act; change its owner, or grant %1$s to %s',
+                        owner::regrole, current_user::regrole)
+    from owned, me where not pg_has_role(owner, becoming)
     union all
-    select format('%s %s', case relkind when 'm' then 'materialized view' else 'table' end, oid::regclass),
+    select format('%s %s', case relkind when 'm' then 'materialized view' when 'S' then 'sequence' else 'table' end, oid::regclass),
         'this service may not read it; grant it SELECT'
-    from rel where relkind in ('r', 'm') and not has_table_privilege(oid, 'select') and pg_has_role(relowner, 'usage')
+    from rel where pg_has_role(relowner, 'usage') and (
+        relkind in ('r', 'm') and not has_table_privilege(oid, 'select')
+        or relkind = 'S' and not has_sequence_privilege(oid, 'select'))
     union all
-    select pg_describe_object(d.classid, d.objid, d.objsubid),
-        format('it needs %s, which hangs on a view, and views are made when all rows are there; take it out',
-               pg_describe_object(d.refclassid, d.refobjid, 0))
-    from needs_view w
-    join pg_depend d on d.refclassid = w.classid and d.refobjid = w.objid and d.deptype in ('n', 'a')
-    where w.classid in ('pg_type'::regclass, 'pg_proc'::regclass) and (
-        d.classid = 'pg_class'::regclass and d.objid in (select oid from rel where relkind in ('r', 'p', 'c', 'i', 'I'))
-        or d.classid = 'pg_attrdef'::regclass and d.objid in (
-            select a.oid from pg_attrdef a join rel c on c.oid = a.adrelid and c.relkind in ('r', 'p'))
-        or d.classid = 'pg_constraint'::regclass
-        or d.classid = 'pg_type'::regclass and d.objid in (select oid from pg_type where typtype in ('d', 'r')))
+    select format('right of %s on %s', case when e.grantee = 0 then 'public' else e.grantee::regrole::text end, h.what),
+        format('it was given by %s, for whom this service may not act; let the owner give it, or grant %1$s to %s',
+               e.grantor::regrole, current_user::regrole)
+    from (select format('relation %s', oid::regclass) as what, relowner as owner, relacl as acl from rel
+          union all
+          select format('column %s.%I', c.oid::regclass, a.attname), c.relowner, a.attacl
+          from rel c join pg_attribute a on a.attrelid = c.oid and a.attacl is not null
+          union all
+          select format('function %s', oid::regprocedure), proowner, proacl from fun
+          union all
+          select format('type %s', oid::regtype), typowner, typacl from typ) h
+    cross join lateral aclexplode(h.acl) e cross join me
+    where e.grantor <> h.owner and not pg_has_role(e.grantor, me.becoming)
+    union all
+    select format('default privileges of %s', d.defaclrole::regrole),
+        format('this service may not act for that role; drop them, or grant %s to %s', d.defaclrole::regrole, current_user::regrole)
+    from pg_default_acl d, me
+    where d.defaclnamespace = current_setting('sb_transfer.namespace')::oid and not pg_has_role(d.defaclrole, me.becoming)
     union all
     select format('table %s', oid::regclass), 'its row security is forced on its owner, so this service cannot see every row; '
         'ALTER TABLE ... NO FORCE ROW LEVEL SECURITY'
@@ -57,75 +89,65 @@ select what, why from (
       and not exists (select from pg_roles r where r.rolname = current_user and (r.rolsuper or r.rolbypassrls))
     union all
     select format('index %s', x.indexrelid::regclass), 'it is not valid; rebuild or drop it'
-    from pg_index x join rel c on c.oid = x.indrelid where not x.indisvalid and c.relkind = 'r'
+    from rel c join pg_index x on x.indrelid = c.oid where not x.indisvalid and c.relkind = 'r'
     union all
-    select format('type %s', format_type(t.oid, null)), 'it is a base type written in C; remove it or ask support'
-    from pg_type t where t.typnamespace = (select oid from ns) and t.typtype in ('b', 'p')
+    select format('type %s', t.oid::regtype), 'it is a base type written in C; remove it or ask support'
+    from typ t where t.typtype in ('b', 'p')
       and not exists (select from pg_type e where e.oid = t.typelem and e.typarray = t.oid)
     union all
-    select format('range type %s', format_type(t.oid, null)), 'it has a canonical function; remove it or ask support'
-    from pg_type t join pg_range r on r.rngtypid = t.oid where t.typnamespace = (select oid from ns) and r.rngcanonical <> 0
-    union all
-    select format('aggregate %s', p.oid::regprocedure), 'ordered-set and moving aggregates are not carried; drop it or ask support'
-    from pg_proc p join pg_aggregate a on a.aggfnoid = p.oid
-    where p.pronamespace = (select oid from ns) and (a.aggkind <> 'n' or a.aggmtransfn <> 0)
-    union all
-    select format('function %s', p.oid::regprocedure), format('it is written in %s; only sql and plpgsql are carried', l.lanname)
-    from pg_proc p join pg_language l on l.oid = p.prolang
-    where p.pronamespace = (select oid from ns) and l.lanname not in ('sql', 'plpgsql') and p.prokind <> 'a'
-      and not exists (select from pg_depend i where i.classid = 'pg_proc'::regclass and i.objid = p.oid and i.deptype = 'i')
+    select format('range type %s', t.oid::regtype), 'it has a canonical function; remove it or ask support'
+    from typ t join pg_range r on r.rngtypid = t.oid where r.rngcanonical <> 0
     union all
     select format('function %s', p.oid::regprocedure),
-        'its text names its own schema, so the copy would still work on the original; use unqualified names'
-    from pg_proc p
-    -- What comes before the function's own name is the server's doing.
-    cross join lateral (select substr(pg_get_functiondef(p.oid), length(format('CREATE OR REPLACE %s %I.%I',
-        case p.prokind when 'p' then 'PROCEDURE' else 'FUNCTION' end, $1::text, p.proname)) + 1) as text) own
-    where p.pronamespace = (select oid from ns) and p.prokind <> 'a' and strpos(lower(own.text), lower($1::text)) > 0
-      and not exists (select from pg_depend i where i.classid = 'pg_proc'::regclass and i.objid = p.oid and i.deptype = 'i')
+        format('it is written in %s, in which only a superuser makes functions; write it in sql or plpgsql', l.lanname)
+    from fun p join pg_language l on l.oid = p.prolang cross join me
+    where p.prokind <> 'a' and not me.superuser and not (l.lanpltrusted and has_language_privilege(l.oid, 'usage'))
     union all
-    select format('trigger %s on %s', quote_ident(g.tgname), c.oid::regclass),
-        'an argument of it names its own schema; use an unqualified name'
-    from pg_trigger g join rel c on c.oid = g.tgrelid
-    where not g.tgisinternal and strpos(lower(encode(g.tgargs, 'escape')), lower($1::text)) > 0
+    select format('function %s', p.oid::regprocedure), case when p.proleakproof
+        then 'it is marked LEAKPROOF, which only a superuser may do; ALTER FUNCTION ... NOT LEAKPROOF'
+        else 'it has a support function, which only a superuser may give it; make it anew without' end
+    from fun p, me where not me.superuser and (p.proleakproof or p.prosupport::oid <> 0)
     union all
-    select format('function %s', p.oid::regprocedure), format('it belongs to %s, for whom this service may not act; change its owner', p.proowner::regrole)
-    from pg_proc p where p.pronamespace = (select oid from ns) and not pg_has_role(p.proowner, 'usage')
-      and not exists (select from pg_depend i where i.classid = 'pg_proc'::regclass and i.objid = p.oid and i.deptype = 'i')
+    select format('foreign key %I of %s', k.conname, k.conrelid::regclass),
+        'its triggers are disabled or always on, which only a superuser may do; ALTER TABLE ... ENABLE TRIGGER ALL'
+    from rel c join pg_constraint k on k.conrelid = c.oid and k.contype = 'f'
+    where exists (select from pg_trigger g where g.tgconstraint = k.oid and g.tgisinternal and g.tgenabled <> 'O')
+    union all
+    select format('%s %s', i.type, i.identity), 'only a superuser may make its like; drop it or ask support'
+    from pg_depend d cross join me cross join lateral pg_identify_object(d.classid, d.objid, 0) i
+    where d.refclassid = 'pg_namespace'::regclass and d.refobjid = current_setting('sb_transfer.namespace')::oid and not me.superuser
+      and d.classid in ('pg_opclass'::regclass, 'pg_opfamily'::regclass, 'pg_ts_parser'::regclass, 'pg_ts_template'::regclass)
+    union all
+    select format('operator %s', o.oid::regoperator), 'it has no function; give it one or drop it'
+    from pg_operator o where o.oid = any(current_setting('sb_transfer.others')::oid[])
+      and o.oprnamespace = current_setting('sb_transfer.namespace')::oid and o.oprcode::oid = 0
+    union all
+    select format('%s %s', i.type, i.identity), 'its name is its schema''s, which the copy''s would take the place of; rename it'
+    from own o cross join lateral pg_identify_object(o.class, o.id, 0) i where i.name = $1::text
+    union all
+    select format('function %s', p.oid::regprocedure),
+        'its text names its own schema in capitals, and nobody can tell whether that is its name; write it in small letters'
+    from fun p where p.prokind <> 'a' and strpos(lower(p.prosrc), $1::text) > 0
+      and strpos(lower(replace(p.prosrc, $1::text, '')), $1::text) > 0
     union all
     select pg_describe_object(d.classid, d.objid, d.objsubid), 'it belongs to an extension; install the extension in another schema'
     from own o join pg_depend d on d.classid = o.class and d.objid = o.id where d.deptype = 'e'
     union all
-    select format('%s %s', kind, name), 'objects of this kind are not carried; drop it or ask support'
-    from (select 'operator' as kind, oprname::text as name, oprnamespace as home from pg_operator
-          union all select 'operator class', opcname, opcnamespace from pg_opclass
-          union all select 'operator family', opfname, opfnamespace from pg_opfamily
-          union all select 'collation', collname, collnamespace from pg_collation
-          union all select 'conversion', conname, connamespace from pg_conversion
-          union all select 'text search configuration', cfgname, cfgnamespace from pg_ts_config
-          union all select 'text search dictionary', dictname, dictnamespace from pg_ts_dict
-          union all select 'text search parser', prsname, prsnamespace from pg_ts_parser
-          union all select 'text search template', tmplname, tmplnamespace from pg_ts_template) odd
-    where home = (select oid from ns)
-    union all
-    select format('default privileges of %s', defaclrole::regrole), 'they are not carried; drop them'
-    from pg_default_acl where defaclnamespace = (select oid from ns)
-    union all
     select format('publication %I', p.pubname), format('it publishes %s; take the table out of it', c.oid::regclass)
-    from pg_publication_rel r join pg_publication p on p.oid = r.prpubid join rel c on c.oid = r.prrelid
+    from rel c join pg_publication_rel r on r.prrelid = c.oid join pg_publication p on p.oid = r.prpubid
     union all
-    select format('security label on %s', l.objoid::regclass), 'security labels are not carried; remove it'
-    from pg_seclabel l join rel c on c.oid = l.objoid and l.classoid = 'pg_class'::regclass
+    select format('security label on %s', pg_describe_object(l.classoid, l.objoid, l.objsubid)), 'security labels are not carried; remove it'
+    from own o join pg_seclabel l on l.objoid = o.id and l.classoid = o.class
     union all
     select format('table %s', i.inhrelid::regclass), format('its parent or child %s lies in another schema; keep a family in one schema', i.inhparent::regclass)
     from (select i.inhrelid, i.inhparent, i.inhparent as other from rel join pg_inherits i on i.inhrelid = rel.oid
           union all
           select i.inhrelid, i.inhparent, i.inhrelid from rel join pg_inherits i on i.inhparent = rel.oid) i
-    join pg_class o on o.oid = i.other where o.relnamespace <> (select oid from ns)
+    join pg_class o on o.oid = i.other where o.relnamespace <> current_setting('sb_transfer.namespace')::oid
     union all
     select format('constraint %I of %s', k.conname, k.conrelid::regclass),
         format('it is valid while that of its parent %s is not, so the copy would get it as not valid; validate its parent''s', i.inhparent::regclass)
-    from pg_constraint k join rel c on c.oid = k.conrelid
+    from rel c join pg_constraint k on k.conrelid = c.oid
     join pg_inherits i on i.inhrelid = c.oid
     join pg_constraint p on p.conrelid = i.inhparent and p.contype = k.contype and not p.convalidated
         and (p.contype = 'c' and p.conname = k.conname or p.contype = 'n' and (
@@ -137,7 +159,8 @@ select what, why from (
     from (select distinct d.objid from rel join pg_depend d
               on d.refclassid = 'pg_class'::regclass and d.refobjid = rel.oid and d.classid = 'pg_constraint'::regclass) d
     join pg_constraint k on k.oid = d.objid join pg_class a on a.oid = k.conrelid
-    where k.contype = 'f' and k.confrelid in (select oid from rel) and a.relnamespace <> (select oid from ns)
+    where k.contype = 'f' and k.confrelid = any(current_setting('sb_transfer.relations')::oid[])
+      and a.relnamespace <> current_setting('sb_transfer.namespace')::oid
     union all
     select distinct case when d.classid = 'pg_rewrite'::regclass
             then (select format('view %s', r.ev_class::regclass) from pg_rewrite r where r.oid = d.objid)
@@ -150,26 +173,31 @@ select what, why from (
     where d.deptype in ('n', 'a')
       -- Triggers, rules, defaults and policies have no schema of their own, but their table's comes first in their address.
       and coalesce(i.schema, a.object_names[1]) is distinct from $1
+      -- What somebody makes for his own session goes with it.
+      and coalesce(i.schema, a.object_names[1], '') !~ '^pg_(toast_)?temp(_|$)'
       and not (d.classid = 'pg_constraint'::regclass and exists (
           select from pg_constraint k where k.oid = d.objid and k.contype = 'f'))
+      -- Parts of an operator class belong to it; a cast goes with its type.
+      and d.classid not in ('pg_amop'::regclass, 'pg_amproc'::regclass)
+      and not (d.classid = 'pg_cast'::regclass and exists (
+          select from pg_depend t join own y on y.class = t.refclassid and y.id = t.refobjid
+          where t.classid = d.classid and t.objid = d.objid and t.refclassid = 'pg_type'::regclass))
     union all
     select format('event trigger %I', e.evtname), 'it acts on every object that is made, so the copy could differ; disable it or ask support'
     from pg_event_trigger e where e.evtenabled in ('O', 'A')
     union all
-    select format('column %I of %s', a.attname, c.oid::regclass),
-        format('its type %s holds numbers of objects, which would still be the original''s; store names as text', format_type(t.oid, null))
-    from rel c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and c.relkind in ('r', 'p')
-    join pg_type t on t.oid = a.atttypid
+    select distinct format('column %I of %s', a.attname, m.relation::regclass),
+        format('its values hold numbers of objects (%s), which would still be the original''s; store names as text', format_type(m.type, null))
+    from made_of m join pg_attribute a on a.attrelid = m.relation and a.attnum = m.attribute
     -- Not regrole: roles are the same for both sides.
-    where coalesce(nullif(t.typbasetype, 0), nullif(t.typelem, 0), t.oid) in (
+    where m.type in (
         'regclass'::regtype, 'regproc'::regtype, 'regprocedure'::regtype, 'regtype'::regtype, 'regnamespace'::regtype,
         'regoper'::regtype, 'regoperator'::regtype, 'regconfig'::regtype, 'regdictionary'::regtype, 'regcollation'::regtype)
     union all
-    select format('column %I of %s', a.attname, c.oid::regclass),
+    select distinct format('column %I of %s', a.attname, m.relation::regclass),
         'its numbers may be those of large objects, which would be shared by both sides; store the bytes as bytea'
-    from rel c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and c.relkind in ('r', 'p')
-    join pg_type t on t.oid = a.atttypid
-    where coalesce(nullif(t.typbasetype, 0), t.oid) = 'oid'::regtype and exists (select from pg_largeobject_metadata)
+    from made_of m join pg_attribute a on a.attrelid = m.relation and a.attnum = m.attribute
+    where m.type = 'oid'::regtype and exists (select from pg_largeobject_metadata)
 ) found order by what, why
 
 -- name: published_schema
@@ -177,13 +205,3 @@ select what, why from (
 select format('publication %I', p.pubname) as what, 'it publishes this whole schema; take the schema out of it' as why
 from pg_publication_namespace r join pg_publication p on p.oid = r.pnpubid join pg_namespace n on n.oid = r.pnnspid
 where n.nspname = $1
-
--- name: staleness
--- For each filled materialised view a statement that tells whether its rows differ from what its query gives now.
-select format('materialized view %s', c.oid::regclass) as what,
-    format('select exists ((select m::text from %1$s m except all select q::text from (%2$s) q) union all '
-           '(select q::text from (%2$s) q except all select m::text from %1$s m))',
-           c.oid::regclass, rtrim(pg_get_viewdef(c.oid), ';')) as statement
-from pg_class c where c.relnamespace = (select oid from pg_namespace where nspname = $1)
-  and c.relkind = 'm' and c.relispopulated and pg_has_role(c.relowner, 'usage')
-order by c.oid

@@ -13,6 +13,8 @@ import asyncpg
 from adapters.postgres.connection import Connection
 from adapters.postgres.statements import load
 from adapters.schema import catalog
+from adapters.schema.ddl import Refusal, refusals
+from adapters.schema.rights import apply_owners_and_rights
 from adapters.verify.schema_diff import schema_differences
 from adapters.verify.schema_snapshot import read_snapshot
 from domain.messages import Obstacle
@@ -21,13 +23,6 @@ _SQL = load(__name__)
 _VERIFY = load("adapters.verify.verifier")
 _ENDLESS_INTERVALS = 17  # the PostgreSQL since which there are any
 _SHOWN = 100
-_NOT_YET = (
-    asyncpg.UndefinedTableError,
-    asyncpg.UndefinedFunctionError,
-    asyncpg.UndefinedObjectError,
-    asyncpg.UndefinedColumnError,
-    asyncpg.InvalidForeignKeyError,
-)
 
 
 async def rehearse(source: Connection, target: Connection, schema: str) -> list[Obstacle]:
@@ -68,15 +63,21 @@ async def _endless_intervals(source: Connection, target: Connection, schema: str
 
 
 async def _tried(source: Connection, target: Connection, schema: str) -> list[Obstacle]:
-    plan = await catalog.read_blueprint(source, schema, version=await catalog.server_version(target))
     copy = f"rehearsal_{uuid.uuid4().hex}"
+    plan = await catalog.read_blueprint(source, schema, copy, version=await catalog.server_version(target))
     await target.execute(await target.fetchval(_SQL["scratch"], copy))
-    await catalog.enter(target, copy)
-    found: list[Obstacle] = []
-    for part in _parts(plan):
-        found += await _make(target, part)
+    await catalog.enter_definitions(target)
+    found = [_obstacle(refusal) for refusal in await refusals(target, plan.without_rows())]
     if found:
         return found  # what was not made would be missed once more below
+    await catalog.enter_schema(target, copy)
+    try:
+        async with target.transaction():
+            await apply_owners_and_rights(target, copy, plan.owners, plan.rights)
+    except asyncpg.PostgresError as error:
+        return [
+            Obstacle(what="owners and rights", why=f"the other database's server refuses them ({error}); change them")
+        ]
     sides = []
     for connection, name in ((source, schema), (target, copy)):
         await connection.execute(_VERIFY["enter"], name)
@@ -92,53 +93,6 @@ async def _tried(source: Connection, target: Connection, schema: str) -> list[Ob
     ]
 
 
-def _parts(plan: catalog.Blueprint) -> list[list[str]]:
-    """Return a blueprint's definitions in the order in which a clone of a small schema makes them."""
-    singles = [index for index in plan.indexes if not index.partitioned]
-    return [
-        [*plan.types, *plan.sequences, *plan.functions, *(table.statement for table in plan.tables)],
-        [*plan.attachments, *(text for table in plan.tables for text in table.columns)],
-        [index.statement for index in singles],
-        [
-            *(index.constraint for index in plan.indexes if index.constraint),
-            *(index.statement for index in plan.indexes if index.partitioned),
-            *(statement for index in plan.indexes for statement in index.afterwards),
-        ],
-        [constraint.statement for constraint in plan.constraints],
-        [*plan.views, *plan.view_functions],
-        [*plan.attached, *plan.comments, *plan.grants, *plan.owners],
-    ]
-
-
-async def _make(target: Connection, statements: list[str]) -> list[Obstacle]:
-    """Make definitions, those again that need another one first, and return those that cannot be made."""
-    if not statements:
-        return []
-    try:
-        async with target.transaction():
-            await target.execute("\n;\n".join(statements))
-    except asyncpg.PostgresError:
-        pass
-    else:
-        return []
-    found: list[Obstacle] = []
-    waiting = statements
-    while waiting:
-        postponed: list[tuple[str, str]] = []
-        for statement in waiting:
-            try:
-                async with target.transaction():
-                    await target.execute(statement)
-            except _NOT_YET as error:
-                postponed.append((statement, str(error)))
-            except asyncpg.PostgresError as error:
-                found.append(_obstacle(statement, str(error)))
-        if len(postponed) == len(waiting):
-            return [*found, *(_obstacle(*one) for one in postponed)]
-        waiting = [statement for statement, _ in postponed]
-    return found
-
-
-def _obstacle(statement: str, problem: str) -> Obstacle:
-    why = f"the other database's server refuses it ({problem}); change or drop it"
-    return Obstacle(what=textwrap.shorten(statement, _SHOWN), why=why)
+def _obstacle(refusal: Refusal) -> Obstacle:
+    why = f"the other database's server refuses it ({refusal.error}); change or drop it"
+    return Obstacle(what=textwrap.shorten(refusal.statement, _SHOWN), why=why)

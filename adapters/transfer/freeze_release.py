@@ -21,7 +21,7 @@ from adapters.postgres.transfer_rows import (
     record_event,
     summary_of,
 )
-from adapters.schema.catalog import apply_schema_grants
+from adapters.schema.rights import apply_schema_grants
 from adapters.transfer.write_fence import (
     PATIENCE,
     PAUSE_BETWEEN_TRIES,

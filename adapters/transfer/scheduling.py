@@ -17,7 +17,7 @@ from domain.vocabulary import HOME, TransferState
 from domain.window import FURTHEST_EVENING, Window
 
 _SQL = load("adapters.postgres.shards") | load("adapters.clone.clone") | load(__name__)
-_DROP_TABLES = 200
+_DROP_OBJECTS = 200
 _BEFORE_THE_RELEASE = (TransferState.SCHEDULED, TransferState.CLONING, TransferState.AWAITING_RELEASE)
 
 
@@ -119,7 +119,7 @@ class PostgresEveningPlanner:
                 schema = await there.fetchval(_SQL["hold_barred_run"], order.transfer_id)
                 if schema is None:
                     return False
-                if await there.fetchval(_SQL["drop_tables"], order.transfer_id, schema, _DROP_TABLES):
+                if await there.fetchval(_SQL["drop_some"], order.transfer_id, schema, _DROP_OBJECTS):
                     return True
                 await there.execute(_SQL["drop_schema"], order.transfer_id, schema)
                 await note(there, cell, Guest(transfer["new_environment_id"], schema, order.transfer_id, None))

@@ -91,6 +91,20 @@ class PendingClone:
         kept = [line for line in dumped.splitlines() if not line.startswith(("\\restrict", "\\unrestrict"))]
         return "\n".join(kept).replace(schema, "env")
 
+    async def ties(self) -> list[str]:
+        """What in the target needs something of the source."""
+        rows = await self.pool.fetch(
+            "select pg_describe_object(d.classid, d.objid, d.objsubid) || ' on ' "
+            "  || pg_describe_object(d.refclassid, d.refobjid, d.refobjsubid) "
+            "from pg_depend d cross join lateral pg_identify_object(d.classid, d.objid, 0) o "
+            "cross join lateral pg_identify_object_as_address(d.classid, d.objid, 0) a "
+            "cross join lateral pg_identify_object(d.refclassid, d.refobjid, 0) r "
+            "where d.refobjid >= 16384 and coalesce(o.schema, a.object_names[1]) = $2 and r.schema = $1",
+            self.source,
+            self.target,
+        )
+        return [str(row[0]) for row in rows]
+
     async def rows(self, schema: str) -> dict[str, int]:
         async with self.pool.acquire() as connection:
             tables = await connection.fetch(

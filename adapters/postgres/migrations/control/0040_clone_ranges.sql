@@ -1,10 +1,10 @@
--- A unit of rows in one round trip. control.copy_rows stays for workers of before until they have stopped.
+-- A unit of rows in one round trip.
 
 create function control.copy_ranges(
-    source text, target text, past_triggers boolean, names text[], files bigint[], columns text[], expressions text[],
-    starts bigint[], ends bigint[]
+    source text, target text, past_triggers boolean, names text[], targets text[], files bigint[], columns text[],
+    expressions text[], starts bigint[], ends bigint[]
 ) returns bigint language plpgsql as $$
--- Ranges of pages of some tables, the end not included; returns the number of rows. The caller sets search_path to the
+-- Ranges of pages of some tables, the end not included, each into its target; returns the number of rows. The caller sets search_path to the
 -- target, which casts to its own types and expressions of generated columns need. `past_triggers`: the foreign keys are
 -- declared already; the source enforces them, and the proof of equality carries that over.
 declare
@@ -17,10 +17,10 @@ begin
     for i in 1 .. coalesce(array_length(names, 1), 0) loop
         execute case when columns[i] = '' then
                 format('insert into %I.%I select from only %I.%I where ctid >= $1 and ctid < $2',
-                       target, names[i], source, names[i])
+                       target, targets[i], source, names[i])
             else
                 format('insert into %I.%I (%s) overriding system value select %s from only %I.%I '
-                       'where ctid >= $1 and ctid < $2', target, names[i], columns[i], expressions[i], source, names[i])
+                       'where ctid >= $1 and ctid < $2', target, targets[i], columns[i], expressions[i], source, names[i])
             end
             using format('(%s,0)', starts[i])::tid, format('(%s,0)', ends[i])::tid;
         get diagnostics copied = row_count;
@@ -36,5 +36,5 @@ begin
     return total;
 end
 $$;
-revoke execute on function control.copy_ranges(text, text, boolean, text[], bigint[], text[], text[], bigint[], bigint[])
+revoke execute on function control.copy_ranges(text, text, boolean, text[], text[], bigint[], text[], text[], bigint[], bigint[])
     from public;

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.clone import PostgresCloneEngine
 from adapters.clone.attempt import CloneAttempt
-from adapters.clone.units import NotCarried
+from adapters.clone.target import NotCarried
 from adapters.schema.catalog import inspect_schema
 from devstack.postgres import EmbeddedPostgres
 from domain import messages as m
@@ -407,23 +407,16 @@ async def test_progress_reaches_the_whole(move: PendingClone) -> None:
 @pytest.mark.parametrize(
     ("sql", "what"),
     [
-        ("create function f() returns text language sql as 'select ''{schema}.t'''", "function f()"),
-        ("create function f() returns int language sql set search_path = {schema} as 'select 1'", "function f()"),
-        (
-            "create aggregate moving(int) (sfunc=int4pl, stype=int, msfunc = int4pl, minvfunc = int4mi, mstype = int)",
-            "aggregate moving(integer)",
-        ),
-        (
-            "create table t (x text default '{schema}')",
-            "alter table only t alter column x set default '{schema}'::text",
-        ),
-        ("create view v as select '{schema}.t' as name", None),
-        ("create function f(x text default '{schema}') returns int language sql as 'select 1'", "function f(text)"),
-        ("create table t (id int check (id <> '{schema}'::regnamespace::oid::int))", None),
+        ("create function f() returns text language sql as 'select ''{capitals}.t'' '", "function f()"),
+        ("create table {schema} (id int)", "table {schema}"),
         ("create table t (); alter table t enable row level security, force row level security", "table t"),
         ("create table t (what regclass)", "column what of t"),
         ("create table t (what regtype[])", "column what of t"),
+        ("create type c as (a int, b regproc); create domain d as c; create table t (what d[])", "column what of t"),
+        ("create type r as range (subtype = regclass); create table t (what r)", "column what of t"),
+        ("create table t (x int); create materialized view m as select 't'::regclass as what", "column what of m"),
         ("create table t (lo oid); select lo_create(0)", "column lo of t"),
+        ("create sequence s; revoke all on sequence s from sb_owner", "sequence s"),
         (
             "create type c as enum ('a'); create schema other; create table other.t (x {schema}.c)",
             "column x of table other.t",
@@ -433,14 +426,7 @@ async def test_progress_reaches_the_whole(move: PendingClone) -> None:
             create table other.t (x int default {schema}.f())""",
             "default value for column x of table other.t",
         ),
-        (
-            "create table t (x int); create materialized view m as select * from t; insert into t values (1)",
-            "materialized view m",
-        ),
         ("create table t (x int); create publication p for table t", "publication p"),
-        ("create operator === (leftarg = int, rightarg = int, function = int4eq)", "operator ==="),
-        ('create collation mine from "C"', "collation mine"),
-        ("create text search configuration cfg (copy = simple)", "text search configuration cfg"),
         ("create type shape as (a int); create table typed of shape", "table typed"),
         (
             "create schema other; create table t (id int primary key); create table other.o (id int references t)",
@@ -449,14 +435,13 @@ async def test_progress_reaches_the_whole(move: PendingClone) -> None:
         ("create schema other; create table t (id int); create view other.v as select * from t", "view other.v"),
         ("create schema other; create table other.p (id int); create table c () inherits (other.p)", "table c"),
         ("create table t (id int); revoke all on t from sb_owner", "table t"),
-        ("create table t (); create view v as select 1 as x; create table holds (x v)", "column x of table holds"),
-        ("create view v as select 1 as x; create domain d as v", "type d"),
         (
             (
-                "create table t (id int); create view v as select * from t; create function f() returns bigint "
-                "language sql begin atomic select count(*) from v; end; create table d (x bigint default f())"
+                "create function f() returns int language sql begin atomic select 1; end; "
+                "create function g() returns int language sql begin atomic select f(); end; "
+                "create or replace function f() returns int language sql begin atomic select g(); end"
             ),
-            "default value for column x of table d",
+            "f, g",
         ),
         (
             (
@@ -472,35 +457,14 @@ async def test_progress_reaches_the_whole(move: PendingClone) -> None:
             ),
             "constraint present of c",
         ),
-        (
-            (
-                "create function one() returns int language sql as 'select 1'; "
-                "create materialized view m as select one() as x; create or replace function one() returns int "
-                "language plpgsql as 'begin raise exception ''no''; end'"
-            ),
-            "materialized view m",
-        ),
-        (
-            (
-                "create type t as enum ('a'); create function f(t) returns int language sql immutable as 'select 1'; "
-                "create cast (t as int) with function f(t)"
-            ),
-            "cast from t to integer",
-        ),
-        (
-            "alter default privileges in schema {schema} grant select on tables to sb_app",
-            "default privileges of sb_owner",
-        ),
     ],
 )
-async def test_what_cannot_be_carried_is_told_before(move: PendingClone, sql: str, what: str | None) -> None:
+async def test_what_cannot_be_carried_is_told_before(move: PendingClone, sql: str, what: str) -> None:
     """An environment that cannot be copied exactly must be refused before anybody's work stops."""
-    await move.build(sql.format(schema=move.source))
+    await move.build(sql.format(schema=move.source, capitals=move.source.upper()))
     async with move.pool.acquire() as connection:
-        obstacles = await inspect_schema(connection, move.source)
-    found = [obstacle.what for obstacle in obstacles]
-    assert found
-    assert what is None or what.format(schema=move.source)[:100] in [name[:100] for name in found]
+        found = [obstacle.what for obstacle in await inspect_schema(connection, move.source)]
+    assert what.format(schema=move.source) in found
 
 
 @pytest.mark.parametrize(

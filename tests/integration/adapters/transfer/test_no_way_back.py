@@ -13,7 +13,7 @@ from tests.integration.services import Services
 # Everything in `control` that drops tables or schemas, with the arguments that make it drop the new environment.
 DROPS = {
     "drop_clone_schema": "select control.drop_clone_schema($1, $2)",
-    "drop_clone_tables": "select control.drop_clone_tables($1, $2, 200)",
+    "drop_clone_objects": "select control.drop_clone_objects($1, $2, 200)",
 }
 
 

@@ -1,0 +1,211 @@
+"""What units of work run in the target: definitions, rows, indexes, views with their rows, owners, statistics."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from adapters.clone.attempt import CloneAttempt
+from adapters.clone.copy_stream import CopyStream, carry, carry_ranges
+from adapters.clone.plan import ClonePlan, PageRange
+from adapters.postgres.connection import Connection
+from adapters.postgres.statements import load
+from adapters.schema import catalog, ddl
+from adapters.schema.blueprint import StoredTable
+from adapters.schema.ordering import Definition
+from adapters.schema.rights import apply_owners_and_rights
+from domain.errors import TransferError
+
+_SQL = load("adapters.clone.clone")
+_STATISTICS_CARRIED = 18  # the PostgreSQL since which they can be
+# The server is going down, or somebody has cut the connection: that is not the definition's fault.
+_INTERVENED = "57"
+_STAGING = "sb_transfer_rows"
+
+
+class NotCarried(TransferError):
+    """Something in the environment could not be made again. The transfer is undone; the message names it."""
+
+
+class TargetWriter:
+    """Writes into the target schema, in transactions of its caller that have entered its definitions."""
+
+    def __init__(self, attempt: CloneAttempt, plan: ClonePlan) -> None:
+        """Take the attempt and what it has to make."""
+        self._attempt = attempt
+        self._blueprint = plan.blueprint
+        self._replica = plan.partitioning.replica
+        self._files = plan.partitioning.filenodes
+
+    async def create_schema(self, connection: Connection) -> None:
+        """Make the empty target, with the source's comment."""
+        target = self._attempt.target
+        await connection.execute(await connection.fetchval(_SQL["create_schema"], target))
+        async with self._attempt.reading(connection) as there:
+            comment = await catalog.schema_comment(there, self._attempt.source)
+        if comment is not None:
+            await connection.execute(await connection.fetchval(_SQL["comment_schema"], target, comment))
+
+    async def make(self, connection: Connection, statements: Sequence[str]) -> None:
+        """Run definitions.
+
+        Raises:
+            NotCarried: The server refuses one.
+        """
+        try:
+            await ddl.make(connection, statements)
+        except ddl.NotMadeError as error:
+            raise NotCarried(f"{error}. The transfer is undone; ask support.") from error
+
+    async def validate(self, connection: Connection, statements: Sequence[str]) -> None:
+        """Hold rows against constraints that were declared without a look at them."""
+
+        async def work() -> int:
+            for statement in statements:
+                await connection.execute(statement)
+            return 0
+
+        if statements:
+            await self._as_rows_were_written(connection, work)
+
+    async def copy(self, connection: Connection, pieces: Iterable[PageRange]) -> int:
+        """Copy ranges of pages and return how many rows they held."""
+        chosen = [piece for piece in pieces if piece.end > piece.start]
+        if not chosen:
+            return 0
+        return await self._as_rows_were_written(connection, lambda: self._copied(connection, chosen))
+
+    async def _copied(self, connection: Connection, pieces: list[PageRange]) -> int:
+        run = self._attempt
+        files = [self._files[piece.load.table] for piece in pieces]
+        if run.across:
+            if self._replica:
+                await connection.execute(_SQL["past_triggers"], "replica")
+            async with run.reading(connection) as there:
+                rows = await carry_ranges(there, connection, pieces, (run.source, run.target), files)
+            if self._replica:
+                await connection.execute(_SQL["past_triggers"], "origin")
+            return rows
+        copied: int = await connection.fetchval(
+            _SQL["copy_ranges"],
+            run.source,
+            run.target,
+            self._replica,
+            [piece.load.name for piece in pieces],
+            [piece.load.target for piece in pieces],
+            files,
+            [piece.load.columns for piece in pieces],
+            [piece.load.expressions for piece in pieces],
+            [piece.start for piece in pieces],
+            [piece.end for piece in pieces],
+        )
+        return copied
+
+    async def _as_rows_were_written(self, connection: Connection, work: Callable[[], Awaitable[int]]) -> int:
+        """Let functions find the schema's names, and try again in other time zones what breaks a rule in this one.
+
+        A rule may hang on the time zone of the session that wrote a row (`at::date = day`), which nothing tells.
+        """
+        await catalog.enter_rows(connection, self._attempt.target)
+        try:
+            async with connection.transaction():
+                done = await work()
+        except asyncpg.CheckViolationError:
+            done = await self._in_another_zone(connection, work)
+        await catalog.enter_definitions(connection)
+        return done
+
+    async def _in_another_zone(self, connection: Connection, work: Callable[[], Awaitable[int]]) -> int:
+        zones = await catalog.time_zones(connection)
+        for zone in zones:
+            last = zone == zones[-1]
+            try:
+                async with connection.transaction():
+                    await connection.execute(_SQL["time_zone"], zone)
+                    return await work()
+            except asyncpg.CheckViolationError:
+                if last:
+                    raise
+        raise AssertionError("this session has a time zone")
+
+    async def finish(self, connection: Connection, items: Iterable[Definition]) -> None:
+        """Make what comes when rows, keys and constraints are there; materialised views with the source's rows."""
+        waiting: list[str] = []
+        for item in items:
+            view = self._blueprint.filled.get(item.key)
+            if view is None:
+                waiting += item.statements
+            else:
+                create, refresh = item.statements
+                await self.make(connection, [*waiting, create])
+                waiting = []
+                await catalog.enter_rows(connection, self._attempt.target)
+                await self.make(connection, [refresh])
+                await self._replace_rows(connection, view)
+                await catalog.enter_definitions(connection)
+        await self.make(connection, waiting)
+
+    async def _replace_rows(self, connection: Connection, view: StoredTable) -> None:
+        """Give a materialised view the rows that the source's holds, which its query may never return again."""
+        run = self._attempt
+        if not run.across:
+            rows = view.expressions, run.source, view.name
+            await connection.execute(_SQL["write_view_rows"], run.target, view.name, view.columns, *rows)
+        else:
+            await connection.execute(await connection.fetchval(_SQL["make_staging"], run.target, view.name))
+            async with run.reading(connection) as there, there.transaction(readonly=True):
+                await catalog.enter_definitions(there)
+                query = await there.fetchval(_SQL["view_query"], run.source, view.name, view.columns)
+                await carry(there, connection, CopyStream(query, _STAGING, run.target, view.names, view.portable))
+            rows = view.columns, run.target, _STAGING
+            await connection.execute(_SQL["write_view_rows"], run.target, view.name, view.columns, *rows)
+            await connection.execute(await connection.fetchval(_SQL["drop_staging"], run.target))
+
+    async def copy_positions(self, connection: Connection, sequences: list[str]) -> None:
+        """Put sequences where the source's stand."""
+        run = self._attempt
+        async with run.reading(connection) as there:
+            await catalog.copy_sequence_positions(there, run.source, connection, run.target, sequences)
+
+    async def apply_rights(self, connection: Connection) -> None:
+        """Give everything its owner, and everybody his rights."""
+        blueprint = self._blueprint
+        await catalog.enter_schema(connection, self._attempt.target)
+        await apply_owners_and_rights(connection, self._attempt.target, blueprint.owners, blueprint.rights)
+        await self.make(connection, blueprint.default_privileges)
+
+    async def know(self, connection: Connection, tables: list[str]) -> None:
+        """Let the planner know tables: by what it knows of the source's, or by a look at the rows.
+
+        What fails here is gathered by the server itself in time, and no reason to lose a clone that is whole.
+        """
+        await catalog.enter_rows(connection, self._attempt.target)
+        known: set[str] = set()
+        if connection.get_server_version().major >= _STATISTICS_CARRIED and not self._attempt.across:
+            async with _forgiven(connection):
+                rows = await connection.fetch(
+                    _SQL["copy_statistics"], self._attempt.source, self._attempt.target, tables
+                )
+                known = {row["name"] for row in rows}
+        unknown = [table for table in tables if table not in known]
+        if unknown and not await self._analyzed(connection, unknown):
+            for table in unknown:
+                await self._analyzed(connection, [table])
+
+    async def _analyzed(self, connection: Connection, tables: list[str]) -> bool:
+        statement = await connection.fetchval(_SQL["analyze"], self._attempt.target, tables)
+        async with _forgiven(connection):
+            await connection.execute(statement)
+            return True
+        return False
+
+
+@asynccontextmanager
+async def _forgiven(connection: Connection) -> AsyncIterator[None]:
+    """Undo what a block did when the server refuses it, and go on."""
+    try:
+        async with connection.transaction():
+            yield
+    except asyncpg.PostgresError as error:
+        if connection.is_closed() or (error.sqlstate or "").startswith(_INTERVENED):
+            raise
