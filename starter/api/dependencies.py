@@ -182,7 +182,9 @@ class ApiContext:
         bind_contextvars(transfer_id=str(transfer_id))  # for the log: no path names a transfer that begins
         self.require_reason(caller, action, reason)
         if caller.must_say_why(action):
-            await self.client.tell(transfer_id, actor=actor_name(caller), kind=f"support_{action.value}", reason=reason)
+            await self.client.record_event(
+                transfer_id, actor=actor_name(caller), kind=f"support_{action.value}", reason=reason
+            )
 
 
 def _require_allowed(caller: Caller, action: Action, record: m.TransferRecord) -> None:

@@ -251,7 +251,7 @@ class TransferClient(TransferReader):
         with domain_errors():
             return await self._temporal.service_client.check_health(timeout=timedelta(seconds=5))
 
-    async def tell(self, transfer_id: uuid.UUID, *, actor: str, kind: str, reason: str) -> None:
+    async def record_event(self, transfer_id: uuid.UUID, *, actor: str, kind: str, reason: str) -> None:
         """Write a line into a transfer's audit log."""
         await self._log.record(
             m.RecordEvent(event_key=uuid.uuid4(), transfer_id=transfer_id, actor=actor, kind=kind, reason=reason)
