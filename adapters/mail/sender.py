@@ -26,6 +26,15 @@ _ACTOR = "mailer"
 _PATIENCE = "15s"
 # With the last mail's own minute, an attempt stays within the two that somebody waits for a resend.
 _BUDGET_SECONDS = 45.0
+_UPLOADED = (TransferState.SCHEDULED, TransferState.CLONING, TransferState.AWAITING_RELEASE, TransferState.RELEASED)
+# What a mail tells has happened in these states only; the first one of a kind is sent when it has, too.
+_HAPPENED = {
+    MailKind.UPLOAD_ACCEPTED: _UPLOADED,
+    MailKind.READY: (TransferState.AWAITING_RELEASE, TransferState.RELEASED),
+    MailKind.RELEASED: (TransferState.RELEASED,),
+    MailKind.INVITATION: (TransferState.RELEASED,),
+    MailKind.MAILBOX_CLOSED: (TransferState.RELEASED,),
+}
 _TURNED_AROUND = (TransferState.UNDOING, TransferState.UNDONE)
 # A reminder that comes late is a lie: it is for one state only.
 _REMINDERS = {
@@ -83,7 +92,7 @@ class PostgresMailer:
                 `tell_delays` finds them in the answer instead, each with what the server said.
             Superseded: The transfer is being undone, and this mail would tell otherwise.
             TransferUnknown: No such transfer.
-            WrongMoment: `undone` for a transfer that is not being undone.
+            WrongMoment: What this mail tells has not happened (yet).
         """
         with translated_errors():
             async with self._pool.acquire() as connection, _sole_sender(connection, order.transfer_id, order.kind):
@@ -102,6 +111,7 @@ class PostgresMailer:
                 return await self._send_all(connection, order, due, done)
 
     async def _send_all(self, connection: Connection, order: SendMail, due: list[OutgoingMail], done: int) -> MailSent:
+        already = done
         problems: list[MailProblem] = []
         waiting: list[MailProblem] = []
         started = time.monotonic()
@@ -134,7 +144,7 @@ class PostgresMailer:
                 done += 1
         if waiting and not order.tell_delays:
             raise MailDelayed(waiting[0].problem)
-        return MailSent(sent=done, problems=problems, waiting=waiting)
+        return MailSent(sent=done, already=already, problems=problems, waiting=waiting)
 
     def _outgoing(
         self, facts: MailFacts, order: SendMail, recipient: Recipient, attachments: tuple[Attachment, ...]
@@ -188,6 +198,14 @@ def _check_moment(facts: MailFacts, kind: MailKind) -> None:
             raise WrongMoment
     elif turned_around:
         raise Superseded
+    elif facts.transfer.state not in _HAPPENED.get(kind, tuple(TransferState)) or (
+        kind is MailKind.MAILBOX_CLOSED and facts.forward_until is not None  # the old address still leads somewhere
+    ):
+        raise WrongMoment(
+            f"What the mail {kind} tells has not happened: the transfer is {facts.transfer.state}. "
+            "It is sent by itself when it has.",
+            dutch=WrongMoment.dutch,
+        )
 
 
 def _had_something(known: list[asyncpg.Record], theirs: list[Recipient]) -> list[Recipient]:

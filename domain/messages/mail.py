@@ -20,6 +20,7 @@ class SendMail(Message):
 
 
 class MailSent(Message):
-    sent: int
+    sent: int = Field(description="how many of those it is for have it now")
+    already: int = Field(default=0, description="how many of them had it before: they do not get it once more")
     problems: list[MailProblem] = Field(default=[])
     waiting: list[MailProblem] = Field(default=[], description="not taken yet: the same order again may deliver it")

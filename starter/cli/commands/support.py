@@ -70,12 +70,13 @@ def resend(
     by: By = "",
     as_json: AsJson = False,
 ) -> ExitCode:
-    """Send one kind of mail again. Exit code 1 when it still did not reach somebody."""
+    """Send a mail of what has happened to those whom it did not reach. Exit code 1 when it still did not."""
 
     async def work(client: TransferClient, output: Output) -> ExitCode:
         sent = await client.resend_mail(which, kind=kind, to=to, by=acting_user(by))
         problems = [panels.plain(f"{problem.recipient}: {problem.problem}", "red") for problem in sent.problems]
-        output.answer(sent, Text(f"{sent.sent} sent."), *problems)
+        already = f" {sent.already} had it already." if sent.already else ""
+        output.answer(sent, Text(f"{sent.sent - sent.already} sent.{already}"), *problems)
         return ExitCode.DIFFERENT if sent.problems else ExitCode.OK
 
     return with_client(work, as_json=as_json)

@@ -116,7 +116,9 @@ async def test_hostile_reasons_are_kept_as_they_are(callers: Callers, client: Tr
         for text in texts:
             answer = await session.post(f"{path}/ticket/renewal", json={"reason": text})
             assert answer.status_code == HTTPStatus.NO_CONTENT, answer.text
-        mail = await session.post(f"{path}/mails", json={"kind": "ready", "to": "a@b.nl\r\nBcc: x@y.nl", "reason": "x"})
+        mail = await session.post(
+            f"{path}/mails", json={"kind": "ticket_issued", "to": "a@b.nl\r\nBcc: x@y.nl", "reason": "x"}
+        )
         assert mail.json()["sent"] == 0, mail.text
         assert "not a usable e-mail address" in mail.json()["problems"][0]["problem"]
         events = (await session.get(f"{path}/events")).json()

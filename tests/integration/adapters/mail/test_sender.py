@@ -294,7 +294,7 @@ async def test_one_refused_recipient_stops_nobody_else(
     pool: Pool, mailer: PostgresMailer, catcher: MailCatcher
 ) -> None:
     """A typing error in one address must not keep the other party in the dark; corrected, it is sent after all."""
-    case = await Case(pool).build()
+    case = await Case(pool).build(state="released")
     catcher.answers[_OLD_MAIL] = "550 5.1.1 No such user"
     for _ in range(2):
         sent = await mailer.send(case.order(MailKind.RELEASED))
@@ -314,7 +314,7 @@ async def test_one_refused_recipient_stops_nobody_else(
 
 async def test_greylisting_is_waited_out(pool: Pool, mailer: PostgresMailer, catcher: MailCatcher) -> None:
     """A greylisting server means no failure: the one is sent later, the other is not sent again."""
-    case = await Case(pool).build()
+    case = await Case(pool).build(state="released")
     catcher.answers[_OLD_MAIL] = "451 4.7.1 Greylisted, try again"
     with pytest.raises(MailDelayed, match="Greylisted"):
         await mailer.send(case.order(MailKind.RELEASED))
@@ -446,7 +446,14 @@ async def test_every_kind_leaves_the_database_as_a_mail(
     """Every kind must find its recipients and its facts in what the other steps really write."""
     case = await Case(pool).build(scenario, language=language)
     for kind in MailKind:
-        state = {"ticket_reminder": "awaiting_upload"}.get(kind, "awaiting_release")
+        state = {
+            "ticket_reminder": "awaiting_upload",
+            "released": "released",
+            "invitation": "released",
+            "mailbox_closed": "released",
+        }.get(kind, "awaiting_release")
+        if kind is MailKind.MAILBOX_CLOSED:
+            await pool.execute("update control.mailbox_route set environment_id = null, closed_at = now()")
         if kind is MailKind.UNDONE:
             await case.undo()
         else:
@@ -459,6 +466,27 @@ async def test_every_kind_leaves_the_database_as_a_mail(
     for mail in catcher.mails():
         if "@kantoor" in str(mail["To"]):
             assert mail["Content-Language"] == language
+
+
+@pytest.mark.parametrize("kind", [MailKind.RELEASED, MailKind.INVITATION, MailKind.MAILBOX_CLOSED])
+async def test_resend_sends_only_what_has_happened_to_those_whom_it_did_not_reach(
+    pool: Pool, mailer: PostgresMailer, catcher: MailCatcher, kind: MailKind
+) -> None:
+    """Refuses news of a release that is still to come, and does not let it keep the real news from going out."""
+    case = await Case(pool).build()
+    for only_to in (None, "iemand@example.nl"):
+        with pytest.raises(WrongMoment, match="has not happened"):
+            await mailer.send(case.order(kind).model_copy(update={"only_to": only_to}))
+    assert catcher.mails() == []
+    assert await case.rows() == {}
+    await pool.execute("update control.transfer set state = 'released'")
+    if kind is MailKind.MAILBOX_CLOSED:
+        await pool.execute("update control.mailbox_route set environment_id = null, closed_at = now()")
+    first = await mailer.send(case.order(kind))
+    assert (first.sent >= 1, first.already) == (True, 0)
+    again = await mailer.send(case.order(kind))
+    assert (again.sent, again.already) == (first.sent, first.sent)
+    assert len(catcher.mails()) == first.sent
 
 
 async def test_an_environment_of_another_make_still_gets_its_mail(pool: Pool, mailer: PostgresMailer) -> None:
