@@ -7,6 +7,7 @@ differs between two equal schemas or servers; such values are taken apart until 
 
 import hashlib
 import json
+import operator
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from domain.vocabulary import HOME
 _SQL = load("adapters.verify.verifier")
 
 _POSITION = "position"
+_THIS_SCHEMA = "<this schema>"
 # What says where an environment lives and who may use it there, not what it is.
 _LOCAL = re.compile(
     r"""owner|(index\ ("([^"]|"")+"|[^" ]+):\ )?tablespace|(column\ ("([^"]|"")+"|[^" ]+):\ )?grant\ of\ .*""",
@@ -69,7 +71,8 @@ class Table:
     """What holds rows: its name as differences call it, and quoted by the server; sizes as they are now.
 
     `columns` are the live ones in their order, each with its quoted name and its type's id. `out_of_line`: some values
-    are kept beside the rows (TOAST). `file` is where the rows lie: another one when the table is rewritten.
+    are kept beside the rows (TOAST). `file` is where the rows lie: another one when the table is rewritten. `hashed` is
+    the table whose rows are dealt out by a hash over this one and its like: in a copy each may lie in another of them.
     """
 
     object: str
@@ -82,10 +85,12 @@ class Table:
     out_of_line: bool
     columns: Mapping[str, tuple[str, int]]
     key: tuple[str, ...]
+    hashed: str | None
 
     @classmethod
     def of(cls, row: asyncpg.Record) -> Self:
         return cls(
+            hashed=row["hashed"],
             object=row["object"],
             quoted=row["quoted"],
             readable=row["readable"],
@@ -127,15 +132,19 @@ class Side:
             sums: Each table's number of rows and two sums of their hashes.
             since: When the first of them was read; now, if left out.
         """
+        whole: dict[str, list[int]] = {}
+        for name, parts in sums.items():
+            total = whole.setdefault(self.tables[name].hashed or self.tables[name].object, [0] * len(parts))
+            total[:] = map(operator.add, total, parts)
         tables = sorted(
             (
                 TableHash(
-                    table=self.tables[name].object,
+                    table=name,
                     rows=rows,
                     content="".join(f"{one % 2**128:032x}" for one in hashes),
-                    definition=_digest(self.facts[self.tables[name].object]),
+                    definition=_digest(self.facts[name]),
                 )
-                for name, (rows, *hashes) in sums.items()
+                for name, (rows, *hashes) in whole.items()
             ),
             key=lambda table: table.table,
         )
@@ -213,7 +222,10 @@ async def read_snapshot(connection: Connection, schema: str, cell: str = HOME) -
     questions += [(row[0], []) for row in await connection.fetch(_SQL["positions"], schema)]
     for sql, arguments in questions:
         for row in await connection.fetch(sql, *arguments):
-            facts.setdefault(row["object"], {})[row["fact"]] = row["definition"]
+            names = (row["object"], row["fact"], row["definition"])
+            # A definition that names its own schema means the same in the copy, which names its own.
+            whole, fact, definition = (name.replace(schema, _THIS_SCHEMA) for name in names)
+            facts.setdefault(whole, {})[fact] = definition
     return Side(
         schema,
         facts,

@@ -392,6 +392,9 @@ from pg_catalog.pg_conversion o join pg_catalog.pg_namespace n on n.oid = o.conn
 -- What holds rows of its own: plain tables, partitions, inheritance children and materialised views.
 select c.relname::text as name, pg_catalog.format('%I.%I', n.nspname, c.relname) as quoted,
        case c.relkind when 'm' then 'materialized view ' else '' end || c.relname::text as object,
+       (select r.relname::text from pg_catalog.pg_partition_ancestors(c.oid) with ordinality a (id, place)
+        join pg_catalog.pg_partitioned_table p on p.partrelid = a.id and p.partstrat::text = 'h'
+        join pg_catalog.pg_class r on r.oid = a.id where c.relispartition order by a.place desc limit 1) as hashed,
        c.relispopulated as readable, greatest(c.reltuples, 0)::bigint as estimate,
        pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::bigint as pages,
        pg_catalog.pg_relation_filenode(c.oid)::bigint as file, pg_catalog.pg_table_size(c.oid) as bytes,
@@ -524,3 +527,34 @@ order by x.first, x.second
 -- name: keep
 -- The result, for reports.
 update control.transfer set verification = $2::jsonb where transfer_id = $1
+
+-- name: strangers
+-- What in a schema depends on anything in another environment's: a copy that does would work on the original.
+with home as (
+    select n.oid from pg_catalog.pg_namespace n where n.nspname = $1
+), direct as materialized (
+    select d.classid, d.objid from pg_catalog.pg_depend d join home h on d.refobjid = h.oid
+    where d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass
+), parts as materialized (
+    select d.classid, d.objid from direct d
+    union
+    select d.classid, d.objid from direct h join pg_catalog.pg_depend d on d.refclassid = h.classid and d.refobjid = h.objid
+    where d.deptype::text in ('i', 'a')
+), needed as materialized (
+    select distinct d.classid, d.objid, d.objsubid, d.refclassid, d.refobjid
+    from parts p join pg_catalog.pg_depend d on d.classid = p.classid and d.objid = p.objid
+    where d.refclassid <> 'pg_catalog.pg_namespace'::pg_catalog.regclass
+), owners as (
+    select n.*, n.refclassid as ownclass, n.refobjid as own from needed n
+    union all
+    select n.*, i.refclassid, i.refobjid from needed n
+    join pg_catalog.pg_depend i on i.classid = n.refclassid and i.objid = n.refobjid and i.deptype::text = 'i'
+)
+select distinct pg_catalog.pg_describe_object(o.classid, o.objid, o.objsubid) as what,
+       pg_catalog.pg_describe_object(o.refclassid, o.refobjid, 0) as needs
+from owners o
+join pg_catalog.pg_depend d on d.classid = o.ownclass and d.objid = o.own
+    and d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass
+join pg_catalog.pg_namespace n on n.oid = d.refobjid
+where n.nspname <> $1 and n.nspname::text ~ '^env_[0-9a-f]{32}$'
+order by 1, 2
