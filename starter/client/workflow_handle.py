@@ -8,8 +8,12 @@ from datetime import timedelta
 from typing import TypeVar
 
 from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import WorkflowExecutionStatus
-from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest, DescribeWorkflowExecutionResponse
+from temporalio.api.enums.v1 import HistoryEventFilterType, WorkflowExecutionStatus
+from temporalio.api.workflowservice.v1 import (
+    DescribeWorkflowExecutionRequest,
+    DescribeWorkflowExecutionResponse,
+    GetWorkflowExecutionHistoryRequest,
+)
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.common import (
     SearchAttributePair,
@@ -172,7 +176,10 @@ class RemoteTransfer:
 
     async def is_closed(self) -> bool:
         """Tell whether the workflow has ended: nothing that is sent reaches it any more."""
-        return (await self._describe()).workflow_execution_info.status in _CLOSED
+        while (await self._describe()).workflow_execution_info.status in _CLOSED:
+            if not await self._turned_to_its_next_run():
+                return True
+        return False
 
     async def looks_once_more(self) -> bool:
         """Tell whether both environments are being read before a release."""
@@ -227,52 +234,72 @@ class RemoteTransfer:
 
     async def release(self, signal: m.Release) -> None:
         """Send the signal; whether it is taken shows later."""
-        async with self._reached():
-            await self._handle.signal(TransferWorkflow.release, signal, rpc_timeout=_RPC_TIMEOUT)
+        await self._send(lambda: self._handle.signal(TransferWorkflow.release, signal, rpc_timeout=_RPC_TIMEOUT))
 
     async def reject(self, signal: m.Reject) -> None:
         """Send the signal; whether it is taken shows later."""
-        async with self._reached():
-            await self._handle.signal(TransferWorkflow.reject, signal, rpc_timeout=_RPC_TIMEOUT)
+        await self._send(lambda: self._handle.signal(TransferWorkflow.reject, signal, rpc_timeout=_RPC_TIMEOUT))
 
     async def start_now(self, signal: m.StartNow) -> None:
         """Send the signal; whether it is taken shows later."""
-        async with self._reached():
-            await self._handle.signal(TransferWorkflow.start_now, signal, rpc_timeout=_RPC_TIMEOUT)
+        await self._send(lambda: self._handle.signal(TransferWorkflow.start_now, signal, rpc_timeout=_RPC_TIMEOUT))
 
     async def make_way(self) -> None:
         """Ask a transfer of which only mail is left to end: another move of its environment begins."""
-        async with self._reached():
-            await self._handle.signal(TransferWorkflow.make_way, rpc_timeout=_RPC_TIMEOUT)
+        await self._send(lambda: self._handle.signal(TransferWorkflow.make_way, rpc_timeout=_RPC_TIMEOUT))
 
     async def cancel(self, why: m.ExplainCancel) -> None:
         """Ask for everything to be undone; whether it still can shows later.
 
         Why goes ahead in a signal: a cancel's own reason is the one text that Temporal takes without a payload.
         """
-        async with self._reached():
-            await self._handle.signal(TransferWorkflow.explain_cancel, why, rpc_timeout=_RPC_TIMEOUT)
-            await self._handle.cancel(rpc_timeout=_RPC_TIMEOUT)
+        await self._send(lambda: self._handle.signal(TransferWorkflow.explain_cancel, why, rpc_timeout=_RPC_TIMEOUT))
+        await self._send(lambda: self._handle.cancel(rpc_timeout=_RPC_TIMEOUT))
 
     async def _answer(self, send: Callable[[str], Awaitable[_Answer]]) -> _Answer:
-        async with self._reached():
-            return await answered(send)
+        return await self._send(lambda: answered(send))
 
-    @asynccontextmanager
-    async def _reached(self) -> AsyncIterator[None]:
-        """Turn Temporal's errors into the domain's, and tell a run that has ended from one that never was.
+    async def _send(self, call: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        """Send something to the run, or to the one in which it goes on; tell one that ended from one that never was.
 
-        To whoever sends it something the server says "not found" of both.
+        Raises:
+            WrongMoment: It has ended. To whoever sends it something the server says "not found" of both.
+            TransferUnknown: There is no such run.
         """
-        try:
-            with domain_errors():
-                yield
-        except TransferUnknown as error:
-            if await self.is_closed():
-                raise WrongMoment(
-                    "The transfer has ended. `sb-transfer status` shows how.", dutch=_ENDED_IN_DUTCH
-                ) from error.__cause__
-            raise
+        while True:
+            run_id = self._run_id
+            try:
+                with domain_errors():
+                    return await call()
+            except TransferUnknown as error:
+                is_closed = await self.is_closed()
+                if self._run_id == run_id:
+                    if is_closed:
+                        raise WrongMoment(
+                            "The transfer has ended. `sb-transfer status` shows how.", dutch=_ENDED_IN_DUTCH
+                        ) from error.__cause__
+                    raise
+
+    async def _turned_to_its_next_run(self) -> bool:
+        """Speak to the run in which this one goes on, because its history became long; False when there is none."""
+        with domain_errors():
+            last = await self._client.workflow_service.get_workflow_execution_history(
+                GetWorkflowExecutionHistoryRequest(
+                    namespace=self._client.namespace,
+                    execution=WorkflowExecution(workflow_id=self.workflow_id, run_id=self._run_id or ""),
+                    history_event_filter_type=HistoryEventFilterType.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT,
+                ),
+                timeout=_RPC_TIMEOUT,
+                retry=True,
+            )
+        for event in last.history.events:
+            if next_run_id := event.workflow_execution_continued_as_new_event_attributes.new_execution_run_id:
+                self._run_id = next_run_id
+                self._handle = self._client.get_workflow_handle_for(
+                    TransferWorkflow.run, self.workflow_id, run_id=next_run_id
+                )
+                return True
+        return False
 
 
 def _innermost(failure: BaseException) -> str:

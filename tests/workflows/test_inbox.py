@@ -26,6 +26,7 @@ from domain.events import EventKind
 from domain.naming import workflow_id_of
 from domain.steps import StepName, StepState
 from domain.vocabulary import TransferState
+from starter.client.workflow_handle import RemoteTransfer
 from tests.workflows.fuzz_signals import fuzz
 from tests.workflows.malformed import Malformed
 from tests.workflows.story import Transfer, reach, skip, to_inspection, upload
@@ -325,3 +326,18 @@ async def another_run(transfer: Transfer, than: str) -> str:
             await transfer.signal("nobody_knows_it", RawValue(plain.payload_converter.to_payload("x")))
             await asyncio.sleep(0.05)
     return run
+
+
+async def test_a_caller_follows_a_transfer_into_its_next_run(renewing: WorkflowEnvironment) -> None:
+    """Delivers what is sent to a run that has gone on in another, as if there were only one."""
+    world, client = Gate(), client_with(renewing)
+    async with at_work(client, world):
+        transfer = await started(renewing, client, world)
+        await to_inspection(transfer)
+        run = await run_of(transfer)
+        remote = RemoteTransfer(client, transfer.id, run)
+        await pester(transfer)
+        await another_run(transfer, run)
+        await remote.release(m.Release(released_by="new side"))
+        assert not await remote.is_closed() or (await remote.status()).state is TransferState.RELEASED
+        assert (await remote.result()).state is TransferState.RELEASED
