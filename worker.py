@@ -110,6 +110,7 @@ def build_workers(
     )
     gate = PostgresEnvironmentAccess(home, remind_every=settings.release_reminder_every, shards=quick, metrics=metrics)
     log = PostgresTransferEventLog(home, metrics)
+    running = TemporalWorkflows(client, queues.TRANSFERS)
     registry = ActivityRegistry(
         freeze_release=FreezeReleaseActivities(gate),
         tickets=TicketActivities(
@@ -128,8 +129,10 @@ def build_workers(
         event_log=EventLogActivities(log),
         payloads=PayloadActivities(KeyringPayloadOpener(settings.payload_keys)),
         reconcile=ReconcileActivities(
-            NotedInspector(PostgresInspector(home, TemporalWorkflows(client), verifier, shards=quick), home),
-            PostgresRepairer(home, gate=gate, reservations=reservations, engine=engine, shards=quick),
+            NotedInspector(PostgresInspector(home, running, verifier, shards=quick), home),
+            PostgresRepairer(
+                home, gate=gate, reservations=reservations, engine=engine, workflows=running, shards=quick
+            ),
         ),
     )
     interceptors = (ActivityInterceptor(metrics), ErrorBoundary(log))

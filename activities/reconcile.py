@@ -6,8 +6,10 @@ from activities.heartbeat import heartbeats
 from domain.ports import Inspector, Repairer
 from domain.reconciliation import (
     Findings,
+    FindingsPage,
     Healing,
     Inspect,
+    ReadFindings,
     ReadStanding,
     ReconcileActivityName,
     Repair,
@@ -26,6 +28,10 @@ class ReconcileActivities:
     async def inspect_everything(self, order: Inspect) -> Findings:
         async with heartbeats():
             return await self._inspector.inspect(order)
+
+    @activity.defn(name=ReconcileActivityName.READ_FINDINGS)
+    async def read_findings(self, order: ReadFindings) -> FindingsPage:
+        return await self._inspector.findings(order)
 
     @activity.defn(name=ReconcileActivityName.READ_STANDING)
     async def read_standing(self, order: ReadStanding) -> Standing:

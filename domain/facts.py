@@ -56,6 +56,8 @@ class TransferFacts(Observation):
     state: TransferState
     created_at: AwareDatetime | None = None
     """When its row was made; None where nobody looks at it."""
+    state_since: AwareDatetime | None = None
+    """When it entered its state; None where nobody looks at it."""
     live: bool
     """Whether a workflow with its id runs in Temporal: the transfer itself, or its recovery."""
     fence_up: bool = False
@@ -73,11 +75,26 @@ class TransferFacts(Observation):
 
 
 class WorkflowFacts(Observation):
-    """A transfer's own workflow that runs, and what it says of itself."""
+    """A run that is open under the id of a transfer or a mailbox, how it fares, and what it says of itself."""
 
-    environment_id: UUID
-    started_at: AwareDatetime
-    state: TransferState
+    workflow_id: str
+    run_id: str
+    type: str
+    on_our_queue: bool = True
+    """Whether it waits for the workers of transfers."""
+    state: TransferState | None = None
+    """None when it says none."""
+    began_at: AwareDatetime | None
+    """When the first run of its chain began, however often it was reset since; None when the server has forgotten."""
+    run_began_at: AwareDatetime
+    """When this run began: a reset makes a new one."""
+    paused: bool = False
+    attempts: int = 0
+    """How often its workflow task that is not done was tried, this time included."""
+    failure: str = ""
+    """Why its newest workflow task failed; empty when it did not, or when that is of no account."""
+    waiting_since: AwareDatetime | None = None
+    """Since when a workflow task waits for a worker."""
 
 
 class RouteFacts(Observation):

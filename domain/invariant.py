@@ -23,6 +23,8 @@ from domain.facts import (
     WorkflowFacts,
     mail_told,
 )
+from domain.naming import environment_id_in
+from domain.running import contradictions, trouble
 from domain.steps import told_in_state, told_when_undone
 from domain.violations import MEANING, REMEDY, Violation, ViolationKind
 from domain.vocabulary import EnvironmentStatus, MailKind, TransferState
@@ -48,9 +50,16 @@ __all__ = [
 def violations(facts: Observations) -> list[Violation]:
     """Return what is wrong, worst first; nothing when the invariant holds."""
     view = _View(facts)
-    found = [violation for rule in _RULES for violation in rule(view)]
+    found = [_bounded(violation) for rule in _RULES for violation in rule(view)]
     order = {kind: place for place, kind in enumerate(ViolationKind)}
     return sorted(found, key=lambda violation: (order[violation.kind], violation.subject))
+
+
+def _bounded(violation: Violation) -> Violation:
+    """Say no more of one violation than a list of many has room for."""
+    if len(violation.what) <= _LONGEST:
+        return violation
+    return violation.model_copy(update={"what": f"{violation.what[: _LONGEST - 1]}…"})
 
 
 # What the log must say of a transfer in a state; each is written in the transaction that enters the state.
@@ -82,22 +91,9 @@ _RESERVING = MappingProxyType(
         TransferState.AWAITING_RELEASE: EnvironmentStatus.AWAITING_RELEASE,
     }
 )
-# How far a transfer is, as far as a backup could have been made before it. A workflow says that it clones before the
-# first row is copied.
-_HOW_FAR = MappingProxyType(
-    {
-        TransferState.PREPARING: 0,
-        TransferState.AWAITING_UPLOAD: 1,
-        TransferState.SCHEDULED: 2,
-        TransferState.CLONING: 2,
-        TransferState.AWAITING_RELEASE: 3,
-        TransferState.RELEASED: 4,
-    }
-)
-# The clocks of Temporal and the database differ by less.
-_CLOCKS_DIFFER = timedelta(minutes=1)
 _UNRELEASED = (EnvironmentStatus.BUILDING, EnvironmentStatus.AWAITING_RELEASE)
 _READ = (EnvironmentStatus.ACTIVE, EnvironmentStatus.READ_ONLY, EnvironmentStatus.AWAITING_RELEASE)
+_LONGEST = 300  # characters
 # The workflow closes an address when its time has come; with a server away that takes as long as it takes.
 _GRACE = timedelta(hours=1)
 
@@ -203,21 +199,17 @@ def _somebody_works_on_every_move(view: _View) -> Iterator[Violation]:
             yield _of(transfer, ViolationKind.STRANDED, what)
 
 
-def _no_workflow_is_ahead_of_its_row(view: _View) -> Iterator[Violation]:
-    """What a workflow believes to be done was committed first, so only a restored database can lag behind."""
-    kind = ViolationKind.WORKFLOW_AHEAD
+def _workflows_and_rows_agree(view: _View) -> Iterator[Violation]:
     for one in view.facts.workflows:
-        claims = _HOW_FAR.get(one.state, 0)  # one that turns back cannot be ahead
-        rows = [
-            move
-            for move in view.moves_from.get(one.environment_id, ())
-            if move.created_at is None or move.created_at >= one.started_at - _CLOCKS_DIFFER
-        ]
-        known = max((_HOW_FAR.get(move.state, claims) for move in rows), default=0)
-        if known < claims:
-            says = ", ".join(move.state.value for move in rows) or "nothing"
-            what = f"its workflow is {one.state.value}, and the database says {says}"
-            yield Violation(kind=kind, subject=f"environment {one.environment_id}", what=what, remedy=REMEDY[kind])
+        environment_id = environment_id_in(one.workflow_id)
+        if environment_id is not None:
+            yield from contradictions(one, view.moves_from.get(environment_id, ()), environment_id)
+
+
+def _workflows_go_on(view: _View) -> Iterator[Violation]:
+    for one in view.facts.workflows:
+        if found := trouble(one, view.facts.at):
+            yield found
 
 
 def _one_move_at_a_time(view: _View) -> Iterator[Violation]:
@@ -377,7 +369,8 @@ _RULES: tuple[Callable[[_View], Iterator[Violation]], ...] = (
     _people_can_read,
     _books_are_there,
     _somebody_works_on_every_move,
-    _no_workflow_is_ahead_of_its_row,
+    _workflows_and_rows_agree,
+    _workflows_go_on,
     _one_move_at_a_time,
     _read_only_for_a_reason,
     _reserved_for_a_reason,

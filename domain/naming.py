@@ -19,6 +19,8 @@ help imap incident info login logout mail mailbox mx ns ns1 ns2 oauth pop portal
 security sftp smtp sso static status support system test ticket transfer upload webmail www
 """
 RESERVED_URL_PARTS = frozenset(_RESERVED.split())
+TRANSFER_PREFIX = "transfer-"
+MAILBOX_PREFIX = "mailbox-"
 
 
 def normalised_name(name: str) -> str:
@@ -73,13 +75,13 @@ def checked_email(address: str) -> str:
 
 def workflow_id_of(environment_id: UUID) -> str:
     """Return the workflow id of an environment's transfer: Temporal allows one live workflow per id."""
-    return f"transfer-{environment_id}"
+    return f"{TRANSFER_PREFIX}{environment_id}"
 
 
 def environment_id_in(workflow_id: str) -> UUID | None:
     """Return whose transfer a workflow id is, None when it is none of ours."""
     try:
-        found = UUID(workflow_id.removeprefix("transfer-"))
+        found = UUID(workflow_id.removeprefix(TRANSFER_PREFIX))
     except ValueError:
         return None
     return found if workflow_id_of(found) == workflow_id else None
@@ -87,7 +89,7 @@ def environment_id_in(workflow_id: str) -> UUID | None:
 
 def mailbox_workflow_id_of(transfer_id: UUID) -> str:
     """Return the id of the workflow that closes the old mailbox address after 30 days."""
-    return f"mailbox-{transfer_id}"
+    return f"{MAILBOX_PREFIX}{transfer_id}"
 
 
 def schema_name_of(environment_id: UUID) -> str:

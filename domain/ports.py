@@ -166,6 +166,10 @@ class Inspector(Protocol):
 
     async def inspect(self, order: r.Inspect) -> r.Findings: ...
 
+    async def findings(self, order: r.ReadFindings) -> r.FindingsPage:
+        """Return the next findings of an inspection."""
+        ...
+
 
 class Repairer(Protocol):
     """Knows where a transfer stands, and puts right what is provably safe to put right."""

@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field
 
 from domain.messages import EnvironmentSummary, Message
-from domain.violations import Violation
+from domain.violations import Violation, ViolationKind
 from domain.vocabulary import MailKind, Scenario, TransferState, UndoReason
 
 # What starts a workflow from outside the workflows: a schedule needs its name.
@@ -18,6 +18,7 @@ class ReconcileActivityName(StrEnum):
     """The registered names of the activities that inspect and heal."""
 
     INSPECT_EVERYTHING = "inspect_everything"
+    READ_FINDINGS = "read_findings"
     READ_STANDING = "read_standing"
     REPAIR = "repair"
 
@@ -28,30 +29,38 @@ class Inspect(Message):
     deep: bool = False
 
 
+# What is told of violations at once, in a message, a page or a log; how many there are is told beside it.
+LISTED = 100
+
+
 class Findings(Message):
-    """What an inspection saw."""
+    """What an inspection saw: how much is wrong, and the worst of it; the rest is kept, and read in pages.
+
+    A list of everything would be larger than a payload may be once a database was restored.
+    """
 
     at: AwareDatetime
     environments: int
     transfers: int
     compared: int = Field(default=0, description="clones of which every row was compared")
-    violations: tuple[Violation, ...] = ()
+    wrong: int = Field(default=0, description="how many violations there are")
+    by_kind: dict[ViolationKind, int] = Field(default={}, description="how many of each kind")
+    violations: tuple[Violation, ...] = Field(default=(), description="the worst of them, no more than a hundred")
+    inspection_id: UUID | None = Field(default=None, description="by which all of them can be read; None when not kept")
 
 
-class Reconcile(Message):
-    """Inspect, and heal when that is asked for."""
+class ReadFindings(Message):
+    """Read some of what an inspection saw, in the order in which it is put right."""
 
-    heal: bool = False
-    deep: bool = False
-    requested_by: str = "sb-transfer"
+    inspection_id: UUID
+    after: int = Field(default=0, description="the number of the last one that is known")
 
 
-class Repair(Message):
-    """Put one violation right, if that is provably safe."""
+class FindingsPage(Message):
+    """Some violations, and the number of the last; none when all are read."""
 
-    violation: Violation
-    requested_by: str
-    event_key: UUID = Field(description="the same for every attempt, so that a retry does not tell the story twice")
+    violations: tuple[Violation, ...]
+    last: int
 
 
 class Healing(Message):
@@ -62,11 +71,44 @@ class Healing(Message):
     what: str
 
 
+class ReconcileProgress(Message):
+    """How far a reconciliation is; a new run goes on from there."""
+
+    found: Findings
+    inspected: Findings = Field(description="the newest inspection, whose findings are being put right")
+    after: int = Field(default=0, description="the number of the last of them that was looked at")
+    rounds: int = Field(default=1, description="what was ended may leave something, which another inspection finds")
+    ended: int = Field(default=0, description="workflows that were ended in this round")
+    put_right: int = 0
+    left_to_people: int = 0
+    healings: tuple[Healing, ...] = Field(default=(), description="the first of them, no more than a hundred")
+
+
+class Reconcile(Message):
+    """Inspect, and heal when that is asked for."""
+
+    heal: bool = False
+    deep: bool = False
+    requested_by: str = "sb-transfer"
+    unattended: bool = Field(default=False, description="nobody has decided that workflows that are stuck are ended")
+    resume: ReconcileProgress | None = Field(default=None, description="where the run before this one was")
+
+
+class Repair(Message):
+    """Put one violation right, if that is provably safe."""
+
+    violation: Violation
+    requested_by: str
+    event_key: UUID = Field(description="the same for every attempt, so that a retry does not tell the story twice")
+
+
 class Reconciled(Message):
     """How a reconciliation ended: what was found, what was done, and what is left."""
 
     found: Findings
-    healings: tuple[Healing, ...] = ()
+    healings: tuple[Healing, ...] = Field(default=(), description="the first of them, no more than a hundred")
+    put_right: int = 0
+    left_to_people: int = 0
     left: Findings
 
 

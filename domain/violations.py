@@ -19,6 +19,10 @@ class ViolationKind(StrEnum):
     BOOKS_MISSING = "books_missing"
     STRANDED = "stranded"
     WORKFLOW_AHEAD = "workflow_ahead"
+    WORKFLOW_BEHIND = "workflow_behind"
+    WORKFLOW_STUCK = "workflow_stuck"
+    WORKFLOW_UNATTENDED = "workflow_unattended"
+    FOREIGN_WORKFLOW = "foreign_workflow"
     TWO_MOVES = "two_moves"
     FROZEN_FOR_NOTHING = "frozen_for_nothing"
     RESERVED_FOR_NOTHING = "reserved_for_nothing"
@@ -37,6 +41,12 @@ class ViolationKind(StrEnum):
     UNEQUAL = "unequal"
 
 
+ENDED = frozenset({ViolationKind.WORKFLOW_BEHIND, ViolationKind.WORKFLOW_STUCK, ViolationKind.FOREIGN_WORKFLOW})
+"""What is put right by ending a workflow; what that leaves behind is found by the next look."""
+
+RECOVERED = frozenset({ViolationKind.STRANDED, ViolationKind.NOBODY_TOLD})
+"""What is put right by a recovery of the transfer."""
+
 MEANING: Mapping[ViolationKind, str] = MappingProxyType(
     {
         ViolationKind.TWO_WRITABLE: "An environment and its successor can both be written.",
@@ -48,6 +58,10 @@ MEANING: Mapping[ViolationKind, str] = MappingProxyType(
         ViolationKind.BOOKS_MISSING: "An environment has no schema.",
         ViolationKind.STRANDED: "A transfer is under way and no workflow works on it.",
         ViolationKind.WORKFLOW_AHEAD: "A transfer's workflow is further than the database, which was restored.",
+        ViolationKind.WORKFLOW_BEHIND: "A transfer has ended, and its workflow, which was reset, does not know it.",
+        ViolationKind.WORKFLOW_STUCK: "A workflow fails whenever it is to go on: no signal and no cancel reaches it.",
+        ViolationKind.WORKFLOW_UNATTENDED: "A workflow is to go on and no worker takes it.",
+        ViolationKind.FOREIGN_WORKFLOW: "Something that is not a transfer runs under a transfer's id and blocks it.",
         ViolationKind.TWO_MOVES: "An environment is in more than one transfer at once.",
         ViolationKind.FROZEN_FOR_NOTHING: "An environment is read-only and no transfer is the reason.",
         ViolationKind.RESERVED_FOR_NOTHING: "An environment is reserved or built and no transfer is the reason.",
@@ -85,6 +99,13 @@ REMEDY: Mapping[ViolationKind, str] = MappingProxyType(
         ViolationKind.STRANDED: _HEAL + "a transfer before its release is undone completely.",
         ViolationKind.WORKFLOW_AHEAD: _HEAL + "it cancels the workflow, which then undoes whatever the database still "
         "holds of it.",
+        ViolationKind.WORKFLOW_BEHIND: _HEAL + "it ends the workflow, and finishes what is left to do.",
+        ViolationKind.WORKFLOW_STUCK: "If it began with a new version of the workers, take that version back first "
+        "(docs/deploys.md). Otherwise run `sb-transfer reconcile --fix`: it ends the workflow, and undoes its "
+        "transfer, or finishes one that was released.",
+        ViolationKind.WORKFLOW_UNATTENDED: "Start a worker, of the version that it waits for when workers are "
+        "versioned (docs/deploys.md).",
+        ViolationKind.FOREIGN_WORKFLOW: _HEAL + "it ends what runs there.",
         ViolationKind.TWO_MOVES: "Cancel all transfers of this environment but one (`sb-transfer cancel T`).",
         ViolationKind.FROZEN_FOR_NOTHING: _HEAL + "it lifts the freeze of an undone transfer. Otherwise find out who "
         "made it read-only.",
@@ -116,6 +137,8 @@ class Violation(Observation):
 
     kind: ViolationKind
     subject: str
-    """`environment <id>`, `transfer <id>`, `schema <name>` or `route <address>`."""
+    """`environment <id>`, `transfer <id>`, `workflow <id>`, `schema <name>` or `route <address>`."""
     what: str
     remedy: str
+    run_id: str = ""
+    """Which run of a workflow it is about; empty when it is about none."""

@@ -72,16 +72,16 @@ def mailbox_details(order: m.MailboxForwardingInput, told: str) -> str:
 
 def reconciled_details(outcome: Reconciled) -> str:
     """Return the page of a look at everything: what was found, and what is left to people."""
-    left = outcome.left.violations
-    healed = sum(healing.done for healing in outcome.healings)
+    left, listed = outcome.left.wrong, outcome.left.violations[:_FINDINGS_LISTED]
+    healed = outcome.put_right
     looked_at = f"{outcome.left.environments} environments, {outcome.left.transfers} transfers"
     if not left:
         return f"### Nothing is half-moved\n\n{looked_at}. Put right: {healed}."
-    lines = [f"- **{one.kind.value}**, {fenced(one.subject)}: {fenced(one.what)}" for one in left[:_FINDINGS_LISTED]]
-    if len(left) > _FINDINGS_LISTED:
-        lines.append(f"- and {len(left) - _FINDINGS_LISTED} more")
+    lines = [f"- **{one.kind.value}**, {fenced(one.subject)}: {fenced(one.what)}" for one in listed]
+    if left > len(listed):
+        lines.append(f"- and {left - len(listed):,} more")
     return "\n\n".join(
-        [f"### {len(left)} wrong", f"{looked_at}. Put right: {healed}.", "\n".join(lines), _see("", FINDINGS)]
+        [f"### {left:,} wrong", f"{looked_at}. Put right: {healed}.", "\n".join(lines), _see("", FINDINGS)]
     )
 
 

@@ -1,5 +1,7 @@
 """The nightly look whether anything is half-moved: it reports, and heals when it is asked to."""
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,18 +12,22 @@ from activities.reconcile import ReconcileActivities
 from domain import messages as m
 from domain.naming import workflow_id_of
 from domain.reconciliation import (
+    LISTED,
     RECONCILE_WORKFLOW,
     Findings,
+    FindingsPage,
     Healing,
     Inspect,
+    ReadFindings,
     ReadStanding,
     Reconcile,
     Reconciled,
+    ReconcileProgress,
     RecoverTransfer,
     Repair,
     Standing,
 )
-from domain.violations import Violation, ViolationKind
+from domain.violations import ENDED, RECOVERED, Violation, ViolationKind
 from workflows import policies
 from workflows.activity_calls import perform, root_cause
 from workflows.details import reconciled_details
@@ -29,14 +35,18 @@ from workflows.recovery import RecoveryWorkflow, watch_mailbox
 from workflows.refusals import asked
 
 VIOLATED = "InvariantViolated"
-_LISTED = 20
-_RECOVERED = (ViolationKind.STRANDED, ViolationKind.NOBODY_TOLD)
+_TOLD = 20
+_ROUNDS = 3
 _Recovery = workflow.ChildWorkflowHandle[RecoveryWorkflow, m.TransferResult]
 
 
 @workflow.defn(name=RECONCILE_WORKFLOW)
 class ReconcileWorkflow:
     """Looks at every environment; fails when something is wrong at the end, so that nobody can miss it."""
+
+    def __init__(self) -> None:
+        self._order = Reconcile()
+        self._at: ReconcileProgress | None = None
 
     @workflow.run
     async def run(self, *given: Any) -> Reconciled:
@@ -45,39 +55,76 @@ class ReconcileWorkflow:
         Raises:
             ApplicationError: `InvariantViolated`: the message lists what is wrong, the detail is the `Reconciled`.
         """
-        order = asked(given, Reconcile)
-        found = left = await self._inspect(order)
-        healings: list[Healing] = []
-        if order.heal and found.violations:
-            healings = await self._heal(found.violations, order.requested_by)
-            left = await self._inspect(order)
-        outcome = Reconciled(found=found, healings=tuple(healings), left=left)
+        order = self._order = asked(given, Reconcile)
+        at = self._at = order.resume
+        if at is None:
+            found = await self._inspect()
+            at = self._at = ReconcileProgress(found=found, inspected=found)
+        if order.heal:
+            at = await self._heal(at)
+        outcome = Reconciled(
+            found=at.found,
+            healings=at.healings,
+            put_right=at.put_right,
+            left_to_people=at.left_to_people,
+            left=at.inspected,
+        )
         workflow.set_current_details(reconciled_details(outcome))
-        if left.violations:
+        if outcome.left.wrong:
             raise ApplicationError(_told(outcome), outcome, type=VIOLATED, non_retryable=True)
         return outcome
 
-    async def _inspect(self, order: Reconcile) -> Findings:
+    @workflow.query(description="How far it is.")
+    def progress(self, *given: Any) -> ReconcileProgress | None:  # noqa: ARG002 - whatever is asked, this is the answer
+        """Return how far it is; None while it looks for the first time."""
+        return self._at
+
+    async def _inspect(self) -> Findings:
+        deep = self._order.deep
         return await perform(
             ReconcileActivities.inspect_everything,
-            Inspect(deep=order.deep),
-            policies.INSPECT_DEEPLY if order.deep else policies.INSPECT,
-            "look at everything, compare every row" if order.deep else "look at everything",
+            Inspect(deep=deep),
+            policies.INSPECT_DEEPLY if deep else policies.INSPECT,
+            "look at everything, compare every row" if deep else "look at everything",
         )
 
-    async def _heal(self, violations: tuple[Violation, ...], by: str) -> list[Healing]:
+    async def _heal(self, at: ReconcileProgress) -> ReconcileProgress:
+        """Put right what was found, page by page, and look again; what was ended may leave something to put right."""
+        while at.inspected.wrong and at.inspected.inspection_id is not None:
+            page = await self._page(at.inspected.inspection_id, at.after)
+            if page.violations:
+                healings = await self._heal_page(page.violations)
+                at = self._at = _with(at, healings, page.last)
+                if workflow.info().is_continue_as_new_suggested():
+                    workflow.continue_as_new(self._order.model_copy(update={"resume": at}))
+                continue
+            again = at.ended and at.rounds < _ROUNDS
+            inspected = await self._inspect()
+            rounds = at.rounds + 1
+            at = self._at = at.model_copy(update={"inspected": inspected, "after": 0, "rounds": rounds, "ended": 0})
+            if not again:
+                break
+        return at
+
+    async def _page(self, inspection_id: UUID, after: int) -> FindingsPage:
+        order = ReadFindings(inspection_id=inspection_id, after=after)
+        return await perform(ReconcileActivities.read_findings, order, policies.REPAIR, "read what is wrong")
+
+    async def _heal_page(self, violations: tuple[Violation, ...]) -> list[Healing]:
         """Recover transfers first: much of what else was found goes away with that."""
-        recoveries: dict[str, _Recovery | None] = {}
-        healings = []
-        for violation in violations:
-            if violation.kind in _RECOVERED:
-                if violation.subject not in recoveries:
-                    recoveries[violation.subject] = await self._recover(violation, by)
-                begun = recoveries[violation.subject]
-                what = "its recovery has begun" if begun else "somebody else is at work on it"
-                healings.append(Healing(violation=violation, done=True, what=what))
-        running = [handle for handle in recoveries.values() if handle is not None]
-        if running:
+        by = self._order.requested_by
+        lost = {one.subject: one for one in violations if one.kind in RECOVERED}
+        begun = dict(zip(lost, await asyncio.gather(*(self._recover(one, by) for one in lost.values())), strict=True))
+        healings = [
+            Healing(
+                violation=one,
+                done=True,
+                what="its recovery has begun" if begun[one.subject] else "somebody else is at work on it",
+            )
+            for one in violations
+            if one.kind in RECOVERED
+        ]
+        if running := [handle for handle in begun.values() if handle is not None]:
             done, _ = await workflow.wait(running, timeout=policies.RECOVERIES.total_seconds())
             for handle in done:
                 handle.exception()  # one that was stopped again is found by the next look
@@ -86,7 +133,10 @@ class ReconcileWorkflow:
                 healings.append(await self._watch_mailbox(violation))
             elif violation.kind is ViolationKind.WORKFLOW_AHEAD:
                 healings.append(await self._turn_back(violation))
-            elif violation.kind not in _RECOVERED:
+            elif violation.kind is ViolationKind.WORKFLOW_STUCK and self._order.unattended:
+                # After a bad deploy every workflow is stuck, and a night must not undo them all.
+                healings.append(Healing(violation=violation, done=False, what=violation.remedy))
+            elif violation.kind not in RECOVERED:
                 healings.append(await self._repair(violation, by))
         return healings
 
@@ -143,11 +193,25 @@ class ReconcileWorkflow:
             return Healing(violation=violation, done=False, what=root_cause(error))
 
 
+def _with(at: ReconcileProgress, healings: Sequence[Healing], last: int) -> ReconcileProgress:
+    """Return how far it is after another page."""
+    done = [healing for healing in healings if healing.done]
+    return at.model_copy(
+        update={
+            "after": last,
+            "ended": at.ended + sum(healing.violation.kind in ENDED for healing in done),
+            "put_right": at.put_right + len(done),
+            "left_to_people": at.left_to_people + len(healings) - len(done),
+            "healings": (*at.healings, *healings)[:LISTED],
+        }
+    )
+
+
 def _told(outcome: Reconciled) -> str:
     """Return what operators read in the failure."""
-    left = outcome.left.violations
+    left = outcome.left
     looked_at = f"{outcome.left.environments} environments and {outcome.left.transfers} transfers"
-    lines = [f"- {one.kind.value}, {one.subject}: {one.what}. {one.remedy}" for one in left[:_LISTED]]
-    if len(left) > _LISTED:
-        lines.append(f"- and {len(left) - _LISTED} more")
-    return "\n".join([f"{looked_at}: {len(left)} wrong. Run `sb-transfer reconcile --fix`.", *lines])
+    lines = [f"- {one.kind.value}, {one.subject}: {one.what}. {one.remedy}" for one in left.violations[:_TOLD]]
+    if left.wrong > _TOLD:
+        lines.append(f"- and {left.wrong - _TOLD:,} more")
+    return "\n".join([f"{looked_at}: {left.wrong:,} wrong. Run `sb-transfer reconcile --fix`.", *lines])

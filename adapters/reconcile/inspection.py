@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 
-from adapters.postgres.connection import Connection, Pool, translated_errors
+from adapters.postgres.connection import Connection, Pool, transaction, translated_errors
 from adapters.postgres.place import Place
 from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
@@ -31,7 +31,8 @@ from domain.invariant import (
     violations,
 )
 from domain.naming import mailbox_workflow_id_of
-from domain.reconciliation import Findings, Inspect
+from domain.reconciliation import LISTED, Findings, FindingsPage, Inspect, ReadFindings
+from domain.violations import ENDED, RECOVERED, REMEDY, Violation
 from domain.vocabulary import HOME, EnvironmentStatus, MailKind
 
 # A workflow closes a moment after its last transaction: what is seen in between is gone some seconds later.
@@ -51,8 +52,8 @@ class RunningWorkflows(Protocol):
         """Return those of these ids whose newest run is running."""
         ...
 
-    async def transfers(self) -> tuple[WorkflowFacts, ...]:
-        """Return the workflows of transfers that run, and where they say that they are."""
+    async def open(self) -> tuple[WorkflowFacts, ...]:
+        """Return what is open under the ids of transfers and mailboxes, how it fares, and what it says of itself."""
         ...
 
 
@@ -88,6 +89,11 @@ class PostgresInspector:
         Raises:
             Unavailable: The database or Temporal does not answer.
         """
+        findings, _ = await self.look(order)
+        return findings
+
+    async def look(self, order: Inspect) -> tuple[Findings, list[Violation]]:
+        """Do what `inspect` does, and return every violation too: worst first."""
         facts = await self.facts()
         found = violations(facts)
         if found:
@@ -100,13 +106,16 @@ class PostgresInspector:
             compared, unequal = await self._compare_unreleased()
             judged = violations(facts.model_copy(update={"unequal": unequal}))
             found += [one for one in judged if one.kind is ViolationKind.UNEQUAL]
-        return Findings(
+        findings = Findings(
             at=facts.at,
             environments=len(facts.environments),
             transfers=len(facts.transfers),
             compared=compared,
-            violations=tuple(found),
+            wrong=len(found),
+            by_kind=Counter(one.kind for one in found),
+            violations=tuple(found[:LISTED]),
         )
+        return findings, found
 
     async def facts(self) -> Observations:
         """Return what is so now, without comparing rows.
@@ -115,7 +124,7 @@ class PostgresInspector:
             Unavailable: The database or Temporal does not answer.
         """
         # Asked first: what a workflow says of itself is in the database by then.
-        workflows = await self._workflows.transfers()
+        workflows = await self._workflows.open()
         facts = (await self._facts()).model_copy(update={"workflows": workflows})
         running = await self._workflows.running(_to_ask_for(facts))
         return facts.model_copy(
@@ -226,7 +235,7 @@ class PostgresInspector:
 
 
 class NotedInspector:
-    """Plays `domain.ports.Inspector`: inspects, and keeps when that was and how many findings of each kind."""
+    """Plays `domain.ports.Inspector`: inspects, and keeps when that was and what was found."""
 
     def __init__(self, inspector: PostgresInspector, pool: Pool) -> None:
         """Take the inspector, which itself changes nothing, and a pool that is connected as sb_owner."""
@@ -239,11 +248,43 @@ class NotedInspector:
         Raises:
             Unavailable: The database or Temporal does not answer.
         """
-        findings = await self._inspector.inspect(order)
-        counted = Counter(violation.kind.value for violation in findings.violations)
+        findings, found = await self._inspector.look(order)
+        inspection_id = uuid4()
+        found.sort(key=_place_in_repair)
+        columns = [[str(getattr(one, name)) for one in found] for name in ("kind", "subject", "what", "run_id")]
+        counted = {kind.value: number for kind, number in findings.by_kind.items()}
+        async with transaction(self._pool) as connection:
+            await connection.execute(_SQL["forget_old_findings"])
+            await connection.execute(_SQL["keep_findings"], inspection_id, *columns)
+            await connection.execute(_GAUGES["note_inspection"], findings.at, json.dumps(counted))
+        return findings.model_copy(update={"inspection_id": inspection_id})
+
+    async def findings(self, order: ReadFindings) -> FindingsPage:
+        """Return the next findings of an inspection.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
         with translated_errors():
-            await self._pool.execute(_GAUGES["note_inspection"], findings.at, json.dumps(counted))
-        return findings
+            rows = await self._pool.fetch(_SQL["findings"], order.inspection_id, order.after, LISTED)
+        found = tuple(
+            Violation(
+                kind=ViolationKind(row["kind"]),
+                subject=row["subject"],
+                what=row["what"],
+                remedy=REMEDY[ViolationKind(row["kind"])],
+                run_id=row["run_id"],
+            )
+            for row in rows
+        )
+        return FindingsPage(violations=found, last=rows[-1]["number"] if rows else order.after)
+
+
+def _place_in_repair(violation: Violation) -> int:
+    """Order what is put right: much goes away with a transfer's recovery, and that needs its workflow's id."""
+    if violation.kind in ENDED:
+        return 0
+    return 1 if violation.kind in RECOVERED else 2
 
 
 @dataclass(frozen=True, slots=True)

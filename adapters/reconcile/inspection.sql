@@ -125,7 +125,7 @@ with story as (
           group by transfer_id, kind having bool_and(status in ('sent', 'failed'))) by_kind
     group by transfer_id
 )
-select t.transfer_id, t.workflow_id, t.environment_id, t.new_environment_id, t.state, t.created_at,
+select t.transfer_id, t.workflow_id, t.environment_id, t.new_environment_id, t.state, t.created_at, t.state_since,
        f.transfer_id is not null and f.lifted_at is null as fence_up,
        k.ticket_id is not null and k.used_at is null and k.revoked_at is null
            and k.expires_at > transaction_timestamp() as ticket_open,
@@ -161,3 +161,19 @@ join control.environment old on old.environment_id = t.environment_id
 join control.environment new on new.environment_id = t.new_environment_id
 where t.state = 'awaiting_release'
 order by t.transfer_id
+
+-- name: forget_old_findings
+-- Nobody reads what was found a week ago.
+delete from control.inspection_finding where found_at < now() - interval '7 days'
+
+-- name: keep_findings
+-- Keep what an inspection ($1) found, in its order.
+insert into control.inspection_finding (inspection_id, number, kind, subject, what, run_id)
+select $1, f.number, f.kind, f.subject, f.what, f.run_id
+from unnest($2::text[], $3::text[], $4::text[], $5::text[]) with ordinality as f (kind, subject, what, run_id, number)
+
+-- name: findings
+-- The next findings ($3) of an inspection ($1), after those up to a number ($2).
+select number, kind, subject, what, run_id from control.inspection_finding
+where inspection_id = $1 and number > $2
+order by number limit $3

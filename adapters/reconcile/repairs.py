@@ -3,6 +3,8 @@
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Protocol
 from uuid import UUID
 
 import asyncpg
@@ -18,14 +20,29 @@ from adapters.transfer.write_fence import bounded_waits, sweep
 from domain import messages as m
 from domain.errors import TransferUnknown
 from domain.events import EventKind
+from domain.facts import WorkflowFacts
+from domain.naming import environment_id_in
 from domain.reconciliation import Healing, ReadStanding, Repair, Standing
-from domain.violations import Violation, ViolationKind
+from domain.running import trouble
+from domain.violations import ENDED, Violation, ViolationKind
 from domain.vocabulary import HOME, EnvironmentStatus, TransferState
 
 _DROP_OBJECTS = 200
 _UNRELEASED = (EnvironmentStatus.BUILDING, EnvironmentStatus.AWAITING_RELEASE)
 
 _SQL = load("adapters.reconcile.inspection") | load(__name__) | load("adapters.postgres.shards")
+
+
+class WorkflowEnder(Protocol):
+    """Ends workflows."""
+
+    async def look_at(self, workflow_id: str, run_id: str) -> WorkflowFacts | None:
+        """Return how one run fares; None when it is not open any more."""
+        ...
+
+    async def end(self, workflow_id: str, run_id: str, why: str) -> None:
+        """End one run; nothing happens when it has ended."""
+        ...
 
 
 class _NotSafe(Exception):
@@ -46,14 +63,16 @@ class PostgresRepairer:
         gate: PostgresEnvironmentAccess,
         reservations: PostgresReservations,
         engine: PostgresCloneEngine,
+        workflows: WorkflowEnder,
         shards: Shards | None = None,
     ) -> None:
-        """Take a pool that is connected as sb_owner, who undoes the steps of a transfer, and other cells' pools."""
+        """Take a pool that is connected as sb_owner, who undoes steps and ends workflows, and other cells' pools."""
         self._pool = pool
         self._shards = shards or Shards(pool)
         self._gate = gate
         self._reservations = reservations
         self._engine = engine
+        self._workflows = workflows
         self._repairs: dict[ViolationKind, Callable[[str, Repair], Awaitable[str]]] = {
             ViolationKind.WRITABLE_UNASKED: self._shut,
             ViolationKind.FROZEN_FOR_NOTHING: self._unfreeze,
@@ -64,6 +83,7 @@ class PostgresRepairer:
             ViolationKind.FLAGS_LEFT: self._lower_flags,
             ViolationKind.GRANT_TOO_EARLY: self._keep_out,
             ViolationKind.ACTIVE_BUT_FENCED: self._lift_stray,
+            **dict.fromkeys(ENDED, self._end_workflow),
         }
 
     async def standing(self, order: ReadStanding) -> Standing:
@@ -203,6 +223,25 @@ class PostgresRepairer:
             await _tell(connection, transfer_id, order, "nobody may enter what is being built")
         return "nobody but this service may enter it"
 
+    # --- on a workflow ---------------------------------------------------------------------------------------------
+
+    async def _end_workflow(self, whose: str, order: Repair) -> str:
+        """End exactly the run that was found, if it is still as it was: what it leaves the next inspection finds."""
+        violation = order.violation
+        fares = await self._workflows.look_at(whose, violation.run_id)
+        if fares is None:
+            return "it has ended by itself"
+        now = trouble(fares, datetime.now(UTC))
+        if violation.kind is not ViolationKind.WORKFLOW_BEHIND and (now is None or now.kind is not violation.kind):
+            raise _NotSafe("It goes on by itself again.")
+        environment_id = environment_id_in(whose)
+        if environment_id is not None:
+            async with transaction(self._pool) as connection:
+                transfer_id = await _newest_move_from(connection, environment_id)
+                await _tell(connection, transfer_id, order, f"the workflow is ended: {violation.what}")
+        await self._workflows.end(whose, violation.run_id, f"{violation.kind.value}: {violation.what}")
+        return "it is ended"
+
     # --- on a transfer or a schema ---------------------------------------------------------------------------------
 
     async def _revoke_ticket(self, whose: str, order: Repair) -> str:
@@ -265,6 +304,11 @@ async def _held(connection: Connection, environment_id: str) -> asyncpg.Record:
     if row is None:
         raise _NotSafe("It is gone.")
     return row
+
+
+async def _newest_move_from(connection: Connection, environment_id: UUID) -> UUID | None:
+    moves = await connection.fetch(_SQL["moves_from"], environment_id)
+    return moves[0]["transfer_id"] if moves else None
 
 
 async def _newest_move(connection: Connection, environment_id: UUID) -> UUID | None:

@@ -64,7 +64,7 @@ def _updated(known: ScheduleUpdateInput, task_queue: str, timezone: str, *, heal
 def _schedule(task_queue: str, timezone: str, state: ScheduleState, *, heals: bool) -> Schedule:
     return Schedule(
         action=ScheduleActionStartWorkflow(
-            RECONCILE_WORKFLOW, Reconcile(heal=heals), id=RECONCILE_SCHEDULE, task_queue=task_queue
+            RECONCILE_WORKFLOW, Reconcile(heal=heals, unattended=True), id=RECONCILE_SCHEDULE, task_queue=task_queue
         ),
         spec=ScheduleSpec(cron_expressions=[_AT], time_zone_name=timezone),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=_CATCH_UP),

@@ -29,7 +29,7 @@ class WorkflowStuck(NoAnswer):
 
 
 class NotATransfer(NoAnswer):
-    """What runs under this environment's workflow id is no transfer. Have an operator terminate it."""
+    """What runs under this environment's workflow id is no transfer. `sb-transfer reconcile --fix` ends it."""
 
 
 @contextmanager

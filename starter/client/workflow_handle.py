@@ -28,6 +28,7 @@ from adapters.temporal.client import missing_search_attributes
 from domain import messages as m
 from domain.errors import Misconfigured, TransferUnknown, Unavailable, WrongMoment
 from domain.naming import workflow_id_of
+from domain.running import STUCK_AT_ATTEMPT
 from domain.steps import ActivityName, StepName, StepState
 from domain.vocabulary import TransferState
 from starter.client.errors import (
@@ -72,7 +73,6 @@ _CLOSED = frozenset(
         WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_TIMED_OUT,
     }
 )
-_STUCK_AT_ATTEMPT = 3  # a task that a worker lost is given out once more
 _ENDED_IN_DUTCH = "De overdracht is afgelopen. Bekijk de status om te zien hoe."
 
 
@@ -326,12 +326,15 @@ def _require_ours(described: DescribeWorkflowExecutionResponse) -> None:
     kind = described.workflow_execution_info.type.name
     if kind not in _OURS:
         raise NotATransfer(f"{NotATransfer.default_english()} It is called {fenced(kind, _SUMMARY_LENGTH)}.")
+    queue = described.workflow_execution_info.task_queue
+    if queue and queue != TRANSFERS:  # older servers do not say
+        raise NotATransfer(f"{NotATransfer.default_english()} It waits in the queue {fenced(queue, _SUMMARY_LENGTH)}.")
 
 
 def _require_ready(described: DescribeWorkflowExecutionResponse) -> None:
     if described.workflow_execution_info.status == WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED:
         raise WorkflowPaused
-    if described.pending_workflow_task.attempt >= _STUCK_AT_ATTEMPT:
+    if described.pending_workflow_task.attempt >= STUCK_AT_ATTEMPT:
         raise WorkflowStuck
 
 

@@ -32,6 +32,7 @@ from tests.chaos.faults import Ending, Fault, draw
 from tests.chaos.hooks import Hooks
 from tests.chaos.journey import Journey
 from tests.chaos.reckoning import Reckoner, Score
+from workflows.task_queues import TRANSFERS
 
 _WORKER = (sys.executable, "-P", str(Path(__file__).with_name("hooked_worker.py")))
 _OTHERS = ("SB_TRANSFER_", "TEMPORAL_")
@@ -147,7 +148,9 @@ async def lane(number: int, folder: Path, score: Score, *, journal_lines: int) -
         pool = await resources.enter_async_context(database(settings.database_url, connections=8))
         temporal = await connect_temporal(environment=environment, data_converter=encrypting(settings.payload_keys))
         hooks.ring = Ring(stack)
-        inspector = PostgresInspector(pool, TemporalWorkflows(temporal), PostgresVerifier(pool, parallelism=2))
+        inspector = PostgresInspector(
+            pool, TemporalWorkflows(temporal, TRANSFERS), PostgresVerifier(pool, parallelism=2)
+        )
         assert stack.info.mail_dir is not None
         yield Lane(
             number=number,

@@ -71,7 +71,7 @@ class Night:
         async with database(settings.database_url) as pool:
             verifier = PostgresVerifier(pool, parallelism=1)
             return (
-                await PostgresInspector(pool, TemporalWorkflows(self.temporal), verifier).inspect(Inspect())
+                await PostgresInspector(pool, TemporalWorkflows(self.temporal, TRANSFERS), verifier).inspect(Inspect())
             ).violations
 
     async def heal(self) -> Reconciled:

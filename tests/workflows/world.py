@@ -27,7 +27,7 @@ from adapters.crypto.payload_codec import KeyringPayloadOpener
 from domain import messages as m
 from domain.errors import TransferError
 from domain.ports import MustStop, ReportProgress
-from domain.reconciliation import Findings, Healing, Inspect, ReadStanding, Repair, Standing
+from domain.reconciliation import Findings, FindingsPage, Healing, Inspect, ReadFindings, ReadStanding, Repair, Standing
 from domain.violations import Violation
 from domain.vocabulary import CheckKind, ConsequenceKind, MailKind, Scenario, TransferState, UndoReason
 from domain.window import Window
@@ -230,6 +230,9 @@ class Gate(World):
         )
 
 
+PAGE = 100
+
+
 class Ward(Gate):
     """A world in which a transfer was left behind."""
 
@@ -239,6 +242,7 @@ class Ward(Gate):
         self.states = [TransferState.AWAITING_RELEASE]
         self.mails_answered: list[MailKind] = []
         self.wrong: list[tuple[Violation, ...]] = []
+        self.pages: dict[uuid.UUID, tuple[Violation, ...]] = {}
 
     async def standing(self, order: ReadStanding) -> Standing:
         await self._did("standing", order)
@@ -261,7 +265,20 @@ class Ward(Gate):
     async def inspect(self, order: Inspect) -> Findings:
         await self._did("inspect", order)
         found = self.wrong.pop(0) if self.wrong else ()
-        return Findings(at=datetime.now(UTC), environments=1, transfers=1, violations=found)
+        inspection_id = uuid.uuid4()
+        self.pages[inspection_id] = found
+        return Findings(
+            at=datetime.now(UTC),
+            environments=1,
+            transfers=1,
+            wrong=len(found),
+            violations=found[:PAGE],
+            inspection_id=inspection_id,
+        )
+
+    async def findings(self, order: ReadFindings) -> FindingsPage:
+        found = self.pages.get(order.inspection_id, ())[order.after :][:PAGE]
+        return FindingsPage(violations=found, last=order.after + len(found))
 
     async def repair(self, order: Repair) -> Healing:
         await self._did("repair", order)

@@ -198,13 +198,22 @@ def with_move(name: str, **changes: Any) -> Observations:
     return facts.model_copy(update={"transfers": (first.model_copy(update=changes), *others)})
 
 
-def claiming(state: TransferState) -> WorkflowFacts:
+def claiming(state: TransferState | None, **facts: Any) -> WorkflowFacts:
     """Return the workflow of OLD's transfer, as it sees itself."""
-    return WorkflowFacts(environment_id=OLD, started_at=AT, state=state)
+    known = {"run_id": "a run", "type": "TransferWorkflow", "began_at": AT, "run_began_at": AT, "state": state}
+    return WorkflowFacts(**{"workflow_id": workflow_id_of(OLD), **known, **facts})
 
 
-def with_workflow(name: str, state: TransferState) -> Observations:
-    return HEALTHY[name].model_copy(update={"workflows": (claiming(state),)})
+def with_workflow(name: str, state: TransferState | None, **facts: Any) -> Observations:
+    return HEALTHY[name].model_copy(update={"workflows": (claiming(state, **facts),)})
+
+
+def ended_before(name: str, **facts: Any) -> Observations:
+    """Return a world whose transfer had ended when the workflow that awaits the release began: it was reset."""
+    ended = with_move(name, state_since=EARLIER, created_at=EARLIER)
+    return ended.model_copy(
+        update={"workflows": (claiming(TransferState.AWAITING_RELEASE, **{"began_at": EARLIER, **facts}),)}
+    )
 
 
 # A workflow follows what was committed, and turns back before anything is.
@@ -217,6 +226,18 @@ for name, state in (
     ("released", TransferState.RELEASED),
 ):
     HEALTHY[f"{name}, its workflow {state.value}"] = with_workflow(name, state)
+
+# Somebody has reset it, or paused it, or a worker has died twice with its task: it goes on.
+for name, facts in (
+    ("reset", {"began_at": EARLIER, "run_began_at": AT}),
+    ("reset long ago", {"began_at": None}),
+    ("paused", {"paused": True}),
+    ("lost with its workers", {"attempts": 4}),
+    ("waiting a little", {"waiting_since": AT - timedelta(minutes=9)}),
+):
+    HEALTHY[f"reserved, its workflow {name}"] = with_move("reserved", created_at=EARLIER).model_copy(
+        update={"workflows": (claiming(TransferState.SCHEDULED, **{"began_at": EARLIER, **facts}),)}
+    )
 
 BROKEN: dict[ViolationKind, list[Observations]] = {
     ViolationKind.TWO_WRITABLE: [
@@ -266,6 +287,20 @@ BROKEN: dict[ViolationKind, list[Observations]] = {
         with_workflow("ticket out", TransferState.SCHEDULED),
         with_workflow("cloning", TransferState.AWAITING_RELEASE),
         with_workflow("to be inspected", TransferState.RELEASED),
+    ],
+    ViolationKind.WORKFLOW_BEHIND: [ended_before("released"), ended_before("released", began_at=None)],
+    ViolationKind.WORKFLOW_STUCK: [
+        with_workflow("reserved", TransferState.SCHEDULED, attempts=3, failure="non_deterministic_error"),
+        with_workflow("reserved", TransferState.SCHEDULED, attempts=10),
+        with_workflow("released", None, workflow_id="mailbox-1", type="MailboxForwardingWorkflow", attempts=10),
+    ],
+    ViolationKind.WORKFLOW_UNATTENDED: [
+        with_workflow("reserved", TransferState.SCHEDULED, waiting_since=AT - timedelta(minutes=11)),
+    ],
+    ViolationKind.FOREIGN_WORKFLOW: [
+        with_workflow("never moved", None, type="Nonsense"),
+        with_workflow("never moved", None, type="Nonsense", attempts=7, failure="workflow_worker_unhandled_failure"),
+        with_workflow("never moved", None, on_our_queue=False),
     ],
     ViolationKind.TWO_MOVES: [
         world(FROZEN, move(TransferState.PREPARING, ("environment_frozen",)), move(TransferState.PREPARING, **AGAIN))

@@ -2,21 +2,23 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from adapters.clone import PostgresCloneEngine
-from adapters.reconcile.inspection import PostgresInspector
+from adapters.reconcile.inspection import NotedInspector, PostgresInspector
 from adapters.verify.verifier import PostgresVerifier
 from domain import messages as m
 from domain.facts import WorkflowFacts
 from domain.naming import mailbox_workflow_id_of, workflow_id_of
-from domain.reconciliation import Inspect
+from domain.reconciliation import Inspect, ReadFindings
 from domain.violations import ViolationKind
 from domain.vocabulary import TransferState
 from tests.integration.services import Move, Services
 
 AT_ONCE = timedelta(0)
+PAYLOAD_MAY_HOLD = 256_000  # bytes
 
 
 class Running:
@@ -33,8 +35,15 @@ class Running:
         self.silent_looks -= 1
         return self.ids & self.asked if self.silent_looks < 0 else set()
 
-    async def transfers(self) -> tuple[WorkflowFacts, ...]:
+    async def open(self) -> tuple[WorkflowFacts, ...]:
         return self.workflows
+
+    async def look_at(self, workflow_id: str, run_id: str) -> WorkflowFacts | None:
+        return next((one for one in self.workflows if (one.workflow_id, one.run_id) == (workflow_id, run_id)), None)
+
+    async def end(self, workflow_id: str, run_id: str, why: str) -> None:
+        assert why
+        self.workflows = tuple(one for one in self.workflows if (one.workflow_id, one.run_id) != (workflow_id, run_id))
 
 
 class Scene:
@@ -209,9 +218,29 @@ def control(statement: str) -> Break:
 
 async def workflow_knows_more(scene: Scene) -> None:
     """As after a restore of the database: the workflow has taken an upload that the tables have never seen."""
-    move, started_at = scene.move.environment_id, datetime.now(UTC)
-    one = WorkflowFacts(environment_id=move, started_at=started_at, state=TransferState.SCHEDULED)
-    scene.running.workflows = (one,)
+    scene.running.workflows = (workflow_of(scene, state=TransferState.SCHEDULED),)
+
+
+def workflow_of(scene: Scene, **facts: Any) -> WorkflowFacts:
+    """Return the workflow of the scene's move, which began now if nothing else is said."""
+    now = datetime.now(UTC)
+    known = {"type": "TransferWorkflow", "run_id": "a run", "began_at": now, "run_began_at": now}
+    return WorkflowFacts(**{"workflow_id": workflow_id_of(scene.move.environment_id), **known, **facts})
+
+
+async def reset_to_before_the_end(scene: Scene) -> None:
+    """The row has ended; the run that was made by a reset awaits the release that has been."""
+    began_at = datetime.now(UTC) - timedelta(hours=1)
+    scene.running.workflows = (workflow_of(scene, state=TransferState.AWAITING_RELEASE, began_at=began_at),)
+
+
+def runs(**facts: Any) -> Break:
+    """Let a workflow of the move run that fares as these facts say."""
+
+    async def run(scene: Scene) -> None:
+        scene.running.workflows = (workflow_of(scene, **facts),)
+
+    return run
 
 
 async def nothing_runs(scene: Scene) -> None:
@@ -312,6 +341,10 @@ BREAKS: dict[str, list[tuple[ViolationKind, Break]]] = {
         (ViolationKind.NOBODY_TOLD, tell_somebody),
     ],
     "released": [
+        (ViolationKind.WORKFLOW_BEHIND, reset_to_before_the_end),
+        (ViolationKind.WORKFLOW_STUCK, runs(attempts=3, failure="non_deterministic_error")),
+        (ViolationKind.WORKFLOW_UNATTENDED, runs(waiting_since=datetime(2026, 1, 1, tzinfo=UTC))),
+        (ViolationKind.FOREIGN_WORKFLOW, runs(type="Nonsense")),
         (ViolationKind.TWO_WRITABLE, sql("drop trigger sb_transfer_fence on {old}.quote")),
         (ViolationKind.NOT_FROZEN, control(f"update control.environment set status = 'active' {_OLD_ROW}")),
     ],
@@ -334,3 +367,29 @@ async def test_what_is_broken_is_found(scene: Scene, state: str) -> None:
 def test_every_kind_is_provoked_on_real_tables() -> None:
     """A kind that no table was ever made to show may be one that the statements cannot see."""
     assert {kind for breaks in BREAKS.values() for kind, _ in breaks} == set(ViolationKind)
+
+
+async def test_thousands_of_findings_are_read_in_pages_that_a_payload_may_hold(scene: Scene) -> None:
+    """After a restore every transfer may be wrong: in one answer that was refused as too large, again and again."""
+    many = 9_000
+    await scene.services.pool.execute(
+        "insert into control.transfer (transfer_id, workflow_id, environment_id, state) "
+        "select gen_random_uuid(), 'transfer-' || e.environment_id, e.environment_id, 'preparing' "
+        "from (select gen_random_uuid() as environment_id from generate_series(1, $1)) e",
+        many,
+    )
+    inspector = NotedInspector(scene.inspector, scene.services.pool)
+    findings = await inspector.inspect(Inspect())
+    assert findings.wrong == sum(findings.by_kind.values()) >= many
+    assert len(findings.model_dump_json()) < PAYLOAD_MAY_HOLD
+    assert findings.inspection_id is not None
+    after, read = 0, 0
+    while True:
+        page = await inspector.findings(ReadFindings(inspection_id=findings.inspection_id, after=after))
+        if not page.violations:
+            break
+        assert len(page.model_dump_json()) < PAYLOAD_MAY_HOLD
+        if after == 0:
+            assert {one.kind for one in page.violations} == {ViolationKind.STRANDED}
+        after, read = page.last, read + len(page.violations)
+    assert read == findings.wrong

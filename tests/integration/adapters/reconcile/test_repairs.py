@@ -22,7 +22,11 @@ class Ward(Scene):
     def __init__(self, services: Services) -> None:
         super().__init__(services)
         self.repairer = PostgresRepairer(
-            services.pool, gate=services.gate, reservations=services.reservations, engine=self.engine
+            services.pool,
+            gate=services.gate,
+            reservations=services.reservations,
+            engine=self.engine,
+            workflows=self.running,
         )
 
     async def heal(self) -> list[Healing]:

@@ -52,8 +52,14 @@ class Runs:
     async def running(self, workflow_ids: Collection[str]) -> set[str]:
         return set(workflow_ids) if self.any else set()
 
-    async def transfers(self) -> tuple[WorkflowFacts, ...]:
+    async def open(self) -> tuple[WorkflowFacts, ...]:
         return ()
+
+    async def look_at(self, workflow_id: str, run_id: str) -> WorkflowFacts | None:
+        raise AssertionError((workflow_id, run_id))
+
+    async def end(self, workflow_id: str, run_id: str, why: str) -> None:
+        raise AssertionError((workflow_id, run_id, why))
 
 
 @dataclass
@@ -76,7 +82,12 @@ class Firm:
         inspector = PostgresInspector(pool, self.runs, self.verifier, look_again_after=timedelta(0), shards=shards)
         self.inspect = inspector.inspect
         self.repairer = PostgresRepairer(
-            pool, gate=self.services.gate, reservations=self.services.reservations, engine=self.engine, shards=shards
+            pool,
+            gate=self.services.gate,
+            reservations=self.services.reservations,
+            engine=self.engine,
+            workflows=self.runs,
+            shards=shards,
         )
 
     async def wrong(self, *, live: bool = True) -> list[Violation]:

@@ -1,0 +1,16 @@
+-- What an inspection found, one row for each violation, so that thousands are put right page by page.
+-- Runs with search_path = pg_catalog, so every name is qualified.
+
+create table control.inspection_finding (
+    inspection_id uuid not null,
+    number        int not null,
+    found_at      timestamptz not null default now(),
+    kind          text not null,
+    subject       text not null,
+    what          text not null,
+    run_id        text not null,
+    primary key (inspection_id, number)
+);
+comment on table control.inspection_finding is
+    'What the inspections of the last days found, in the order in which it is put right.';
+create index inspection_finding_by_age on control.inspection_finding (found_at);
