@@ -9,6 +9,7 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
+from adapters.crypto.payload_codec import encrypting
 from domain import messages as m
 from domain.errors import CannotBeCarried, EnvironmentBusy
 from domain.vocabulary import TransferState, UndoReason
@@ -68,7 +69,10 @@ async def pending_failure(client: Client, workflow_id: str) -> tuple[BaseExcepti
 async def test_a_failure_under_an_unknown_key_is_a_failure_all_the_same(skipping: WorkflowEnvironment) -> None:
     """Undoes a transfer of which a worker with another key has failed; it does not stand still for ever."""
     ours, theirs, world = new_key(), new_key(), Gate()
-    client, stranger = client_with(skipping, ours), client_with(skipping, theirs, ours)
+    client = client_with(skipping, ours)
+    # A connection of its own: one connection has one worker of a queue.
+    address = client.service_client.config.target_host
+    stranger = await Client.connect(address, data_converter=encrypting([theirs, ours]))
     world.failures["hash_frozen"] = [CannotBeCarried("a text of a customer")]
     transfers, _, mail = workers(client, world, keys=(ours,), cached=0)
     _, heavy, _ = workers(stranger, world)
