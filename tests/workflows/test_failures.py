@@ -69,9 +69,9 @@ async def pending_failure(client: Client, workflow_id: str) -> tuple[BaseExcepti
 async def test_a_failure_under_an_unknown_key_is_a_failure_all_the_same(skipping: WorkflowEnvironment) -> None:
     """Undoes a transfer of which a worker with another key has failed; it does not stand still for ever."""
     ours, theirs, world = new_key(), new_key(), Gate()
-    client = client_with(skipping, ours)
-    # A connection of its own: one connection has one worker of a queue.
-    address = client.service_client.config.target_host
+    # Connections of their own: one connection has one worker of a queue, whether that is run or not.
+    address = client_with(skipping, ours).service_client.config.target_host
+    client = await Client.connect(address, data_converter=encrypting([ours]))
     stranger = await Client.connect(address, data_converter=encrypting([theirs, ours]))
     world.failures["hash_frozen"] = [CannotBeCarried("a text of a customer")]
     transfers, _, mail = workers(client, world, keys=(ours,), cached=0)
