@@ -84,7 +84,7 @@ async def _tried(source: Connection, target: Connection, schema: str) -> list[Ob
         sides.append(await read_snapshot(connection, name))
     old, new = sides
     for side in sides:
-        for facts in side.facts.values():
+        for facts in side.definitions.values():
             facts.pop("position", None)  # sequences are put where they stand when the rows are there
     return [
         Obstacle(what=difference.table, why=f"the other database would hold it otherwise: {difference.problem}")

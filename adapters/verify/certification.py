@@ -11,7 +11,7 @@ from adapters.postgres.place import Place
 from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import environment_row, lock_for_step, one, record_event
-from adapters.verify.fingerprint_store import Moment, Side, keep_fingerprint, kept_fingerprint
+from adapters.verify.fingerprint_store import Moment, MoveSide, keep_fingerprint, kept_fingerprint
 from adapters.verify.verifier import PostgresVerifier
 from domain import messages as m
 from domain.certificate import (
@@ -56,12 +56,12 @@ class PostgresCertifier:
         """
         async with transaction(self._pool) as connection:
             await lock_for_step(connection, order.transfer_id)
-            frozen = await kept_fingerprint(connection, order.transfer_id, Moment.FROZEN, Side.OLD)
+            frozen = await kept_fingerprint(connection, order.transfer_id, Moment.FROZEN, MoveSide.OLD)
         if frozen is None:
             frozen = await self._verifier.hashes(Place(order.schema_name, order.cell), report)
             async with transaction(self._pool) as connection:
                 await lock_for_step(connection, order.transfer_id)
-                await keep_fingerprint(connection, order.transfer_id, Moment.FROZEN, Side.OLD, frozen)
+                await keep_fingerprint(connection, order.transfer_id, Moment.FROZEN, MoveSide.OLD, frozen)
                 await record_event(
                     connection,
                     order.transfer_id,
@@ -87,7 +87,7 @@ class PostgresCertifier:
             await self._require_only_purposeful(order, opened)
             async with transaction(self._pool) as connection:
                 await lock_for_step(connection, order.transfer_id, evening=order.evening)
-                await keep_fingerprint(connection, order.transfer_id, Moment.OPENED, Side.NEW, opened)
+                await keep_fingerprint(connection, order.transfer_id, Moment.OPENED, MoveSide.NEW, opened)
                 await self._issue(connection, order, opened)
                 issued = await one(connection, _SQL["kept_certificate"], order.transfer_id, order.evening)
         return m.CertificateIssued(key_id=issued["key_id"], issued_at=issued["issued_at"])
@@ -99,7 +99,7 @@ class PostgresCertifier:
         have answered to our changes with others; then there is nothing to hold the rest against.
         """
         async with transaction(self._pool) as connection:
-            cloned = await kept_fingerprint(connection, order.transfer_id, Moment.CLONED, Side.NEW)
+            cloned = await kept_fingerprint(connection, order.transfer_id, Moment.CLONED, MoveSide.NEW)
         async with transaction(self._shards.pool(order.target_cell)) as there:
             await there.execute(_SQL["mute_triggers"])
             muted = await there.fetchval(_SQL["muted"])
@@ -141,8 +141,8 @@ class PostgresCertifier:
 
     async def _certificate(self, connection: Connection, transfer_id: UUID, opened: Fingerprint) -> Certificate:
         transfer = await lock_for_step(connection, transfer_id)
-        frozen = await kept_fingerprint(connection, transfer_id, Moment.FROZEN, Side.OLD)
-        cloned = await kept_fingerprint(connection, transfer_id, Moment.CLONED, Side.NEW)
+        frozen = await kept_fingerprint(connection, transfer_id, Moment.FROZEN, MoveSide.OLD)
+        cloned = await kept_fingerprint(connection, transfer_id, Moment.CLONED, MoveSide.NEW)
         if frozen is None or cloned is None:
             raise WrongMoment
         sides = [await _certified(connection, transfer[name]) for name in ("environment_id", "new_environment_id")]
@@ -186,8 +186,8 @@ class PostgresCertifier:
         async with transaction(self._pool) as connection:
             await lock_for_step(connection, order.transfer_id)
             before = [
-                await kept_fingerprint(connection, order.transfer_id, Moment.FROZEN, Side.OLD),
-                await kept_fingerprint(connection, order.transfer_id, Moment.OPENED, Side.NEW),
+                await kept_fingerprint(connection, order.transfer_id, Moment.FROZEN, MoveSide.OLD),
+                await kept_fingerprint(connection, order.transfer_id, Moment.OPENED, MoveSide.NEW),
             ]
         now = [await self._verifier.hashes(place, report) for place in _places(order)]
         old_changes, new_changes = [
@@ -201,7 +201,7 @@ class PostgresCertifier:
         )
         async with transaction(self._pool) as connection:
             await lock_for_step(connection, order.transfer_id)
-            for side, fingerprint in zip(Side, now, strict=True):
+            for side, fingerprint in zip(MoveSide, now, strict=True):
                 await keep_fingerprint(connection, order.transfer_id, Moment.RELEASE, side, fingerprint)
             await record_event(
                 connection,

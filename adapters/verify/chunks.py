@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from adapters.postgres.connection import Connection
-from adapters.verify.row_hash import Part, hash_statement
-from adapters.verify.schema_snapshot import Side, Table
+from adapters.verify.row_hash import PageRange, hash_statement
+from adapters.verify.schema_snapshot import SchemaSnapshot, Table
 
 # A range is long enough that its beginning does not show, and short enough to keep every connection busy to the end.
 CHUNK_BYTES = 16 * 1024 * 1024
@@ -16,14 +16,14 @@ _LAST_BLOCK = 2**32 - 2
 
 
 @dataclass(slots=True)
-class Pair:
+class TablePair:
     """A table that both sides have, and the columns that are compared, by name: hashes are of values in that order."""
 
     name: str
     columns: tuple[str, ...]
     key: tuple[str, ...] | None
     sums: tuple[list[int], list[int]] = field(default_factory=lambda: ([0, 0, 0], [0, 0, 0]))
-    open_pieces: int = 0
+    open_chunks: int = 0
     unreadable: str = ""
 
     @property
@@ -33,58 +33,58 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Chunk:
     """A range of pages of one side of a table, or all of it, and where its sums are added."""
 
-    pair: Pair
-    part: Part
+    pair: TablePair
+    part: PageRange
     sums: list[int]
     bytes: int
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
-    """What one statement reads: a piece of a large table, or many small tables of one side."""
+class Batch:
+    """What one statement reads: a chunk of a large table, or many small tables of one side."""
 
-    side: Side
-    pieces: tuple[Piece, ...]
+    side: SchemaSnapshot
+    chunks: tuple[Chunk, ...]
 
     @property
     def bytes(self) -> int:
-        return sum(piece.bytes for piece in self.pieces)
+        return sum(chunk.bytes for chunk in self.chunks)
 
 
-async def read(connection: Connection, unit: Unit) -> list[tuple[Piece, tuple[int, int, int]]]:
-    """Return the number of rows of each piece, and two sums of their hashes."""
-    bounds = unit.pieces[0].part.bounds or ()
-    statement = hash_statement(unit.side, [piece.part for piece in unit.pieces])
+async def read(connection: Connection, batch: Batch) -> list[tuple[Chunk, tuple[int, int, int]]]:
+    """Return the number of rows of each chunk, and two sums of their hashes."""
+    bounds = batch.chunks[0].part.bounds or ()
+    statement = hash_statement(batch.side, [chunk.part for chunk in batch.chunks])
     rows = await connection.fetch(statement, *((page, 0) for page in bounds))
-    return [(unit.pieces[row["place"]], (row["rows"], int(row["first"]), int(row["second"]))) for row in rows]
+    return [(batch.chunks[row["place"]], (row["rows"], int(row["first"]), int(row["second"]))) for row in rows]
 
 
-def cut(pairs: Sequence[Pair], sides: Sequence[Side]) -> list[Unit]:
+def cut(pairs: Sequence[TablePair], sides: Sequence[SchemaSnapshot]) -> list[Batch]:
     """Cut large tables, on each side, into ranges and put small ones together; the most to read comes first."""
-    units: list[Unit] = []
+    batches: list[Batch] = []
     for place, side in enumerate(sides):
-        small: list[Piece] = []
+        small: list[Chunk] = []
         for pair in pairs:
-            pieces = list(_pieces(pair, side.tables[pair.name], pair.sums[place]))
-            pair.open_pieces += len(pieces)
-            if len(pieces) == 1 and pieces[0].bytes < SMALL_BYTES:
-                small += pieces
+            chunks = list(_chunks(pair, side.tables[pair.name], pair.sums[place]))
+            pair.open_chunks += len(chunks)
+            if len(chunks) == 1 and chunks[0].bytes < SMALL_BYTES:
+                small += chunks
             else:
-                units += [Unit(side, (piece,)) for piece in pieces]
-        units += [
-            Unit(side, tuple(small[first : first + _SMALL_TABLES])) for first in range(0, len(small), _SMALL_TABLES)
+                batches += [Batch(side, (chunk,)) for chunk in chunks]
+        batches += [
+            Batch(side, tuple(small[first : first + _SMALL_TABLES])) for first in range(0, len(small), _SMALL_TABLES)
         ]
-    return sorted(units, key=lambda unit: -unit.bytes)
+    return sorted(batches, key=lambda batch: -batch.bytes)
 
 
-def _pieces(pair: Pair, table: Table, sums: list[int]) -> Iterator[Piece]:
+def _chunks(pair: TablePair, table: Table, sums: list[int]) -> Iterator[Chunk]:
     """Cut a table into ranges of about `CHUNK_BYTES`, values kept out of line counted in."""
     step = max(1, table.pages * CHUNK_BYTES // max(table.bytes, 1)) if table.pages else 1
     starts = range(0, max(table.pages, 1), step)
     for start in starts:
         last = _LAST_BLOCK if start + step >= table.pages else start + step
         bounds = (start, last) if len(starts) > 1 else None
-        yield Piece(pair, Part(pair.name, pair.columns, bounds), sums, table.bytes // len(starts))
+        yield Chunk(pair, PageRange(pair.name, pair.columns, bounds), sums, table.bytes // len(starts))

@@ -20,7 +20,7 @@ class Moment(StrEnum):
     RELEASE = "release"
 
 
-class Side(StrEnum):
+class MoveSide(StrEnum):
     """Which environment."""
 
     OLD = "old"
@@ -28,7 +28,7 @@ class Side(StrEnum):
 
 
 async def keep_fingerprint(
-    connection: Connection, transfer_id: UUID, moment: Moment, side: Side, fingerprint: Fingerprint
+    connection: Connection, transfer_id: UUID, moment: Moment, side: MoveSide, fingerprint: Fingerprint
 ) -> None:
     """Keep what one side was at a moment; a later look takes the place of an earlier one."""
     await connection.execute(
@@ -36,7 +36,9 @@ async def keep_fingerprint(
     )
 
 
-async def kept_fingerprint(connection: Connection, transfer_id: UUID, moment: Moment, side: Side) -> Fingerprint | None:
+async def kept_fingerprint(
+    connection: Connection, transfer_id: UUID, moment: Moment, side: MoveSide
+) -> Fingerprint | None:
     """Return what one side was at a moment; None when nobody looked."""
     found: str | None = await connection.fetchval(_SQL["fingerprint"], transfer_id, moment, side)
     return Fingerprint.model_validate_json(found) if found is not None else None
@@ -49,9 +51,9 @@ async def keep_proof(
 
     There is nothing to return unless somebody got past the fence: a superuser, or whoever owns the tables.
     """
-    await keep_fingerprint(connection, transfer_id, Moment.CLONED, Side.OLD, old)
-    await keep_fingerprint(connection, transfer_id, Moment.CLONED, Side.NEW, new)
-    frozen = await kept_fingerprint(connection, transfer_id, Moment.FROZEN, Side.OLD)
+    await keep_fingerprint(connection, transfer_id, Moment.CLONED, MoveSide.OLD, old)
+    await keep_fingerprint(connection, transfer_id, Moment.CLONED, MoveSide.NEW, new)
+    frozen = await kept_fingerprint(connection, transfer_id, Moment.FROZEN, MoveSide.OLD)
     if frozen is None:  # a transfer that was begun by a version without fingerprints
         return []
     return [

@@ -18,8 +18,8 @@ import asyncpg
 from adapters.postgres.connection import Connection
 from adapters.postgres.place import Place
 from adapters.postgres.statements import load
-from adapters.verify.chunks import SMALL_BYTES, Pair, Unit, cut, read
-from adapters.verify.row_hash import Part
+from adapters.verify.chunks import SMALL_BYTES, Batch, TablePair, cut, read
+from adapters.verify.row_hash import PageRange
 from adapters.verify.schema_snapshot import read_snapshot
 from domain.errors import EnvironmentUnknown
 from domain.messages import CloneAdministrations, VerifyClone
@@ -31,16 +31,16 @@ Sums = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Ahead:
+class PrefetchedHashes:
     """What was read since a moment: rows and two sums of their hashes, by a part of a table and the file it lay in."""
 
     begun_at: datetime
-    sums: Mapping[tuple[Part, int], Sums]
+    sums: Mapping[tuple[PageRange, int], Sums]
 
-    def of(self, unit: Unit) -> Sums | None:
-        """Return what a unit would read; None when it has to be read."""
-        part = unit.pieces[0].part
-        return self.sums.get((part, unit.side.tables[part.table].file)) if len(unit.pieces) == 1 else None
+    def of(self, batch: Batch) -> Sums | None:
+        """Return what a batch would read; None when it has to be read."""
+        part = batch.chunks[0].part
+        return self.sums.get((part, batch.side.tables[part.table].file)) if len(batch.chunks) == 1 else None
 
 
 class Prefetcher:
@@ -50,12 +50,12 @@ class Prefetcher:
         """Take what is being cloned."""
         self._order = order
         self._begun_at = datetime.now(UTC)
-        self._sums: dict[tuple[Part, int], Sums] = {}
-        self._units: Iterator[Unit] | None = None
+        self._sums: dict[tuple[PageRange, int], Sums] = {}
+        self._units: Iterator[Batch] | None = None
         self._beginning = asyncio.Lock()
 
     async def run_chunk(self, there: Connection) -> bool:
-        """Read the next piece, some tenths of a second of work; tell whether there was one.
+        """Read the next chunk, some tenths of a second of work; tell whether there was one.
 
         Args:
             there: Is connected to the old environment's database and in no transaction.
@@ -64,16 +64,16 @@ class Prefetcher:
             async with self._beginning:
                 if self._units is None:
                     self._units = iter(await self._large(there))
-            unit = next(self._units, None)
-            if unit is None:
+            batch = next(self._units, None)
+            if batch is None:
                 return False
             async with there.transaction(readonly=True):
                 await there.execute(_SQL["enter"], None)
-                [(piece, sums)] = await read(there, unit)
+                [(chunk, sums)] = await read(there, batch)
         except (EnvironmentUnknown, asyncpg.PostgresError):
             self._units = iter(())
             return False
-        self._sums[piece.part, unit.side.tables[piece.part.table].file] = sums
+        self._sums[chunk.part, batch.side.tables[chunk.part.table].file] = sums
         return True
 
     async def keep(self, home: Connection) -> None:
@@ -84,47 +84,47 @@ class Prefetcher:
                 _BOOKS["keep_ahead"], order.transfer_id, order.evening, self._begun_at, _written(self._sums)
             )
 
-    async def _large(self, there: Connection) -> list[Unit]:
+    async def _large(self, there: Connection) -> list[Batch]:
         """Return what is worth a statement of its own, the most to read first."""
         place = Place(self._order.source_schema, self._order.source_cell)
         async with there.transaction(readonly=True):
             await there.execute(_SQL["enter"], place.schema)
             side = await read_snapshot(there, place.schema, place.shard)
-        pairs = [Pair(name, tuple(sorted(table.columns)), None) for name, table in side.readable.items()]
-        return [unit for unit in cut(pairs, (side,)) if len(unit.pieces) == 1 and unit.bytes >= SMALL_BYTES]
+        pairs = [TablePair(name, tuple(sorted(table.columns)), None) for name, table in side.readable.items()]
+        return [batch for batch in cut(pairs, (side,)) if len(batch.chunks) == 1 and batch.bytes >= SMALL_BYTES]
 
 
-async def kept_ahead(home: Connection, order: VerifyClone) -> Ahead | None:
+async def prefetched_hashes(home: Connection, order: VerifyClone) -> PrefetchedHashes | None:
     """Return what was read ahead this evening; None when nothing was."""
     row = await home.fetchrow(_BOOKS["ahead"], order.transfer_id, order.evening)
-    return Ahead(row["begun_at"], dict(_read(row["readings"]))) if row is not None else None
+    return PrefetchedHashes(row["begun_at"], dict(_read(row["readings"]))) if row is not None else None
 
 
-async def forget_ahead(home: Connection, transfer_id: UUID) -> None:
+async def discard_prefetched(home: Connection, transfer_id: UUID) -> None:
     """Forget what was read ahead: whoever verifies once more reads for himself."""
     await home.execute(_BOOKS["forget_ahead"], transfer_id)
 
 
-def _written(sums: Mapping[tuple[Part, int], Sums]) -> str:
+def _written(sums: Mapping[tuple[PageRange, int], Sums]) -> str:
     tables = [
         {
             "table": table,
             "columns": columns,
             "file": file,
-            "pieces": [[part.bounds, *numbers] for (part, _), numbers in pieces],
+            "pieces": [[part.bounds, *numbers] for (part, _), numbers in chunks],
         }
-        for (table, columns, file), pieces in groupby(sorted(sums.items(), key=_table_of), key=_table_of)
+        for (table, columns, file), chunks in groupby(sorted(sums.items(), key=_table_of), key=_table_of)
     ]
     return json.dumps(tables)
 
 
-def _table_of(reading: tuple[tuple[Part, int], Sums]) -> tuple[str, tuple[str, ...], int]:
+def _table_of(reading: tuple[tuple[PageRange, int], Sums]) -> tuple[str, tuple[str, ...], int]:
     (part, file), _ = reading
     return part.table, part.columns, file
 
 
-def _read(text: str) -> Iterator[tuple[tuple[Part, int], Sums]]:
+def _read(text: str) -> Iterator[tuple[tuple[PageRange, int], Sums]]:
     for table in json.loads(text):
         for bounds, rows, first, second in table["pieces"]:
-            part = Part(table["table"], tuple(table["columns"]), tuple(bounds) if bounds else None)
+            part = PageRange(table["table"], tuple(table["columns"]), tuple(bounds) if bounds else None)
             yield (part, table["file"]), (rows, first, second)

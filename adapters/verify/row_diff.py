@@ -9,13 +9,13 @@ from adapters.postgres.connection import Connection, rows_of, translated_errors,
 from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
 from adapters.verify.schema_diff import NEW, OLD
-from adapters.verify.schema_snapshot import Side, fragment
+from adapters.verify.schema_snapshot import SchemaSnapshot, fragment
 
 _SQL = load("adapters.verify.verifier")
 _AT_ONCE = 5000
 
 
-class Differing:
+class RowDiff:
     """One table that is not equal on both sides."""
 
     def __init__(
@@ -28,7 +28,7 @@ class Differing:
         self._key = key or ()
         self._at_most = at_most + 1  # so that the caller sees that there are more
 
-    async def keys(self, old: Side, new: Side) -> list[str]:
+    async def keys(self, old: SchemaSnapshot, new: SchemaSnapshot) -> list[str]:
         """Name the rows that differ by their primary key, with the columns that differ."""
         async with self._beside(old, new) as connection:
             parts = [self._hashed(side) for side in (old, new)]
@@ -50,7 +50,7 @@ class Differing:
                 sides.append({row["key"]: row for row in await connection.fetch(statement, keys)})
         return [self._named(sides[0].get(one), sides[1].get(one)) for one in keys]
 
-    async def rows(self, old: Side, new: Side) -> list[str]:
+    async def rows(self, old: SchemaSnapshot, new: SchemaSnapshot) -> list[str]:
         """Name the rows that differ by the beginning of their text, where no primary key does."""
         async with self._beside(old, new) as connection:
             parts = [
@@ -79,14 +79,14 @@ class Differing:
                     shown[row["first"], row["second"]] = row["shown"]
         return [f"{shown[row]}: {abs(count)} more in {OLD if count > 0 else NEW}" for row, count in surplus.items()]
 
-    def _hashed(self, side: Side) -> str:
+    def _hashed(self, side: SchemaSnapshot) -> str:
         return fragment("hashed_keys").format(
             key=side.row(self._table, self._key),
             row=side.row(self._table, self._columns),
             table=side.tables[self._table].quoted,
         )
 
-    async def _carry(self, old: Side, connection: Connection, query: str, what: str) -> str:
+    async def _carry(self, old: SchemaSnapshot, connection: Connection, query: str, what: str) -> str:
         """Put the old side's hashes beside the new side's, in a table that goes with the transaction."""
         # A name for each kind: what a connection once knew of a table's columns it goes on believing.
         table = f"sb_compared_{what}"
@@ -98,7 +98,7 @@ class Differing:
         return f"pg_temp.{table}"
 
     @asynccontextmanager
-    async def _beside(self, old: Side, new: Side) -> AsyncIterator[Connection]:
+    async def _beside(self, old: SchemaSnapshot, new: SchemaSnapshot) -> AsyncIterator[Connection]:
         """Read where the new side is; with a table of one's own when the old one is elsewhere."""
         async with self._reading(new.cell, readonly=old.cell == new.cell) as connection:
             yield connection

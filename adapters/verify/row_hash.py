@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from adapters.verify.schema_snapshot import Side, fragment
+from adapters.verify.schema_snapshot import SchemaSnapshot, fragment
 
 _HASH_OF_BYTES = 18  # the PostgreSQL since which bytes can be hashed without a row around them
 # By the ids that these types have on every server (src/include/catalog/pg_type.dat). First, what is hashed as it is:
@@ -51,7 +51,7 @@ _SEEDS = (1, 2)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PageRange:
     """Pages of a table, the end not included; a whole small table has no bounds."""
 
     table: str
@@ -59,7 +59,7 @@ class Part:
     bounds: tuple[int, int] | None = None
 
 
-def hash_statement(side: Side, parts: Sequence[Part]) -> str:
+def hash_statement(side: SchemaSnapshot, parts: Sequence[PageRange]) -> str:
     """Return a statement that gives each part's place in the list, rows, and two sums of hashes.
 
     The bounds of a single part are the statement's parameters, so that it is prepared once for all ranges of a table.
@@ -67,7 +67,7 @@ def hash_statement(side: Side, parts: Sequence[Part]) -> str:
     return " union all ".join(_part_statement(side, place, part) for place, part in enumerate(parts))
 
 
-def _part_statement(side: Side, place: int, part: Part) -> str:
+def _part_statement(side: SchemaSnapshot, place: int, part: PageRange) -> str:
     row = _Row(side, part.table, part.columns)
     first, second = (row.hash(seed) for seed in _SEEDS)
     return fragment("hash_rows").format(
@@ -83,7 +83,7 @@ def _part_statement(side: Side, place: int, part: Part) -> str:
 class _Row:
     """Some columns of a table (called t), as they are hashed; those that are hashed as they are go by number (x.c1)."""
 
-    def __init__(self, side: Side, table: str, columns: tuple[str, ...]) -> None:
+    def __init__(self, side: SchemaSnapshot, table: str, columns: tuple[str, ...]) -> None:
         self._side = side
         self._table = table
         kinds = {column: side.tables[table].columns[column][1] for column in columns}
@@ -122,18 +122,18 @@ class _Row:
         their length, and all other values as one record.
         """
         kinds, written = self._kinds, [column for column in self._direct if column not in set(self._chained)]
-        pieces = self._signs()
+        chunks = self._signs()
         for writers in (_FIXED, _NUMERIC):
-            pieces += [self._written(f"{writers[kinds[c]]}({{}})", c) for c in written if kinds[c] in writers]
+            chunks += [self._written(f"{writers[kinds[c]]}({{}})", c) for c in written if kinds[c] in writers]
         for column in written:
             if kinds[column] in _TEXT:
-                pieces += [self._written(f"{_TEXT[kinds[column]]}({{}})", column), r"'\x00'::bytea"]
+                chunks += [self._written(f"{_TEXT[kinds[column]]}({{}})", column), r"'\x00'::bytea"]
         for column in written:
             if kinds[column] == _BYTEA:
-                pieces += [self._written("int4send(octet_length({}))", column), self._written("{}", column)]
+                chunks += [self._written("int4send(octet_length({}))", column), self._written("{}", column)]
         if self._others or not self._direct:
-            pieces.append(f"record_send(row({self._side.row(self._table, self._others)}))")
-        return " || ".join(pieces)
+            chunks.append(f"record_send(row({self._side.row(self._table, self._others)}))")
+        return " || ".join(chunks)
 
     def _written(self, form: str, column: str) -> str:
         written = form.format(self._side.bare(self._table, column))
@@ -154,6 +154,6 @@ class _Row:
             )
             for start in range(0, len(every), _BITS)
         )
-        told = " || ".join(f"int4send({word})" for word in words)
+        given = " || ".join(f"int4send({word})" for word in words)
         none = f"num_nulls({', '.join(open_to_nulls)}) = 0"
-        return [rf"case when {none} then '\x00'::bytea else '\x01'::bytea || {told} end"]
+        return [rf"case when {none} then '\x00'::bytea else '\x01'::bytea || {given} end"]

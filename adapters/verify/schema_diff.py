@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 
-from adapters.verify.schema_snapshot import Facts, Side
+from adapters.verify.schema_snapshot import Definitions, SchemaSnapshot
 from domain.messages import TableDifference
 
 OLD, NEW = "the old environment", "the new environment"
@@ -16,14 +16,14 @@ _VERBATIM = re.compile(r"body|labels|parameters|settings|.*comment|.*default of 
 _QUALIFIER = re.compile(r"""'(?:[^']|'')*'|(?:"(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)\.(?=["a-z_*])|\s+""")
 
 
-def schema_differences(old: Side, new: Side) -> Iterator[TableDifference]:
+def schema_differences(old: SchemaSnapshot, new: SchemaSnapshot) -> Iterator[TableDifference]:
     """Compare what the server says of each object of two schemas.
 
     Two servers of different major versions put the same definition into other words: a newer one leaves out the name of
     a view's only table, and knows of names and rights that the older one has no place for. That, and white space, is
     overlooked between them; within one version every character counts.
     """
-    before, after = old.facts, new.facts
+    before, after = old.definitions, new.definitions
     across = old.major != new.major
     if across:
         before, after = (_in_common(side, min(old.major, new.major)) for side in (old, new))
@@ -38,10 +38,10 @@ def schema_differences(old: Side, new: Side) -> Iterator[TableDifference]:
                 yield TableDifference(table=name, problem=f"{fact}: {shown[0]} in {OLD}, {shown[1]} in {NEW}")
 
 
-def _in_common(side: Side, oldest: int) -> Facts:
+def _in_common(side: SchemaSnapshot, oldest: int) -> Definitions:
     """Leave out what only one of two versions can say, and says of everything."""
 
-    def told(facts: Mapping[str, str], fact: str) -> bool:
+    def given(definitions: Mapping[str, str], fact: str) -> bool:
         if oldest < _NAMED_NOT_NULL and _NOT_NULL.fullmatch(fact) and "NO INHERIT" not in fact:
             return fact.endswith((": validated", ": comment", ": enforcement"))
         if oldest >= _SEVENTEEN:
@@ -49,13 +49,13 @@ def _in_common(side: Side, oldest: int) -> Facts:
         # A right of every owner, an identity that partitions have with their parent, and "as usual" written as nothing.
         return not (
             "grant of MAINTAIN to " in fact
-            or (fact.endswith(": identity") and "partition bound" in facts)
-            or (fact == "target" and facts[fact] == "-1")
+            or (fact.endswith(": identity") and "partition bound" in definitions)
+            or (fact == "target" and definitions[fact] == "-1")
         )
 
     return {
-        name: {fact: definition for fact, definition in facts.items() if told(facts, fact)}
-        for name, facts in side.facts.items()
+        name: {fact: definition for fact, definition in definitions.items() if given(definitions, fact)}
+        for name, definitions in side.definitions.items()
     }
 
 

@@ -34,7 +34,7 @@ _LOCAL = re.compile(
 )
 
 # Object -> fact -> definition, e.g. ledger_account -> "index ledger_account_pkey" -> "CREATE UNIQUE INDEX …".
-Facts = dict[str, dict[str, str]]
+Definitions = dict[str, dict[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +105,11 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class SchemaSnapshot:
     """What is known of one schema, and the expressions that read its rows (from a table called t)."""
 
     schema: str
-    facts: Facts
+    definitions: Definitions
     tables: dict[str, Table]
     types: dict[int, Type]
     server: str
@@ -142,30 +142,34 @@ class Side:
                     table=name,
                     rows=rows,
                     content="".join(f"{one % 2**128:032x}" for one in hashes),
-                    definition=_digest(self.facts[name]),
+                    definition=_digest(self.definitions[name]),
                 )
                 for name, (rows, *hashes) in whole.items()
             ),
             key=lambda table: table.table,
         )
-        others = self.facts.keys() - {table.table for table in tables}
+        others = self.definitions.keys() - {table.table for table in tables}
         return Fingerprint(
             taken_at=since or datetime.now(UTC),
             server=self.server,
             tables=tables,
             others=[
-                ObjectHash(object=name, definition=_digest(self.facts[name]), position=self.facts[name].get(_POSITION))
+                ObjectHash(
+                    object=name,
+                    definition=_digest(self.definitions[name]),
+                    position=self.definitions[name].get(_POSITION),
+                )
                 for name in sorted(others)
             ],
         )
 
     def filled(self, table: str) -> frozenset[str]:
         """Return the columns in which no null can be. Where a rule has not been held against the rows, that is none."""
-        facts = self.facts[self.tables[table].object]
-        if any("NOT VALID" in definition for definition in facts.values()):
+        definitions = self.definitions[self.tables[table].object]
+        if any("NOT VALID" in definition for definition in definitions.values()):
             return frozenset()
         columns = self.tables[table].columns.items()
-        return frozenset(name for name, (quoted, _) in columns if f"column {quoted}: not null" in facts)
+        return frozenset(name for name, (quoted, _) in columns if f"column {quoted}: not null" in definitions)
 
     def bare(self, table: str, column: str) -> str:
         """Return the expression of a column's value."""
@@ -187,13 +191,13 @@ class Side:
             return self._exact(f"({value})::{found.part_quoted}", found.part, depth)
         if found.kind == "enum":
             return f"enum_send({value})"
-        pieces = self._pieces(value, found, depth)
-        if pieces is None:
+        chunks = self._chunks(value, found, depth)
+        if chunks is None:
             return f"{found.send}({value})" if found.sendable else f"({value})::pg_catalog.text"
         # IS NULL is also true of a row whose every field is null.
-        return f"case when num_nulls({value}) = 0 then row({', '.join(pieces)}) end"
+        return f"case when num_nulls({value}) = 0 then row({', '.join(chunks)}) end"
 
-    def _pieces(self, value: str, whole: Type, depth: int) -> list[str] | None:
+    def _chunks(self, value: str, whole: Type, depth: int) -> list[str] | None:
         """Return what a value is made of; None for a base type, which nobody can look into."""
         match whole.kind:
             case "composite":
@@ -209,7 +213,7 @@ class Side:
         return None
 
 
-async def read_snapshot(connection: Connection, schema: str, cell: str = HOME) -> Side:
+async def read_snapshot(connection: Connection, schema: str, cell: str = HOME) -> SchemaSnapshot:
     """Read everything about a schema but its rows. The connection's search_path must be the schema.
 
     Raises:
@@ -217,7 +221,7 @@ async def read_snapshot(connection: Connection, schema: str, cell: str = HOME) -
     """
     if not await connection.fetchval(_SQL["schema_exists"], schema):
         raise EnvironmentUnknown(f"There is no schema {schema}. Check the environment's name or id.")
-    facts: Facts = {}
+    definitions: Definitions = {}
     questions = [(sql, [schema]) for name, sql in _SQL.items() if name.startswith("facts_")]
     questions += [(row[0], []) for row in await connection.fetch(_SQL["positions"], schema)]
     for sql, arguments in questions:
@@ -225,10 +229,10 @@ async def read_snapshot(connection: Connection, schema: str, cell: str = HOME) -
             names = (row["object"], row["fact"], row["definition"])
             # A definition that names its own schema means the same in the copy, which names its own.
             whole, fact, definition = (name.replace(schema, _THIS_SCHEMA) for name in names)
-            facts.setdefault(whole, {})[fact] = definition
-    return Side(
+            definitions.setdefault(whole, {})[fact] = definition
+    return SchemaSnapshot(
         schema,
-        facts,
+        definitions,
         {row["name"]: Table.of(row) for row in await connection.fetch(_SQL["tables"], schema)},
         await _types(connection, schema),
         await connection.fetchval(_SQL["server"]),
@@ -254,12 +258,14 @@ async def _types(connection: Connection, schema: str) -> dict[int, Type]:
     return {type_id: Type.of(row, sendable=sendable(type_id)) for type_id, row in found.items()}
 
 
-def _digest(facts: Mapping[str, str]) -> str:
+def _digest(definitions: Mapping[str, str]) -> str:
     """Return the SHA-256 of what the server says an object is."""
-    said = sorted((fact, text) for fact, text in facts.items() if fact != _POSITION and not _LOCAL.fullmatch(fact))
+    said = sorted(
+        (fact, text) for fact, text in definitions.items() if fact != _POSITION and not _LOCAL.fullmatch(fact)
+    )
     return hashlib.sha256(json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
 
 
 def fragment(name: str) -> str:
-    """Return a piece of a statement in verify.sql, without its description."""
+    """Return a chunk of a statement in verify.sql, without its description."""
     return _SQL[name].split("\n", 1)[1]

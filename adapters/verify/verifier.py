@@ -21,12 +21,12 @@ from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import lock_for_step, record_event
 from adapters.task_group import task_group
-from adapters.verify.chunks import Pair, Piece, Unit, cut, read
+from adapters.verify.chunks import Batch, Chunk, TablePair, cut, read
 from adapters.verify.fingerprint_store import keep_proof
-from adapters.verify.prefetch import Ahead, forget_ahead, kept_ahead
-from adapters.verify.row_diff import Differing
+from adapters.verify.prefetch import PrefetchedHashes, discard_prefetched, prefetched_hashes
+from adapters.verify.row_diff import RowDiff
 from adapters.verify.schema_diff import NEW, OLD, schema_differences
-from adapters.verify.schema_snapshot import Side, read_snapshot
+from adapters.verify.schema_snapshot import SchemaSnapshot, read_snapshot
 from domain.errors import CloneDiffers, EnvironmentUnknown
 from domain.events import EventKind
 from domain.fingerprint import Fingerprint
@@ -51,7 +51,7 @@ class _Compared:
     new: Fingerprint
 
 
-class _Course:
+class _Progress:
     """How far a comparison is."""
 
     def __init__(self, report: ReportProgress, phase: str = "verify") -> None:
@@ -65,40 +65,40 @@ class _Course:
     def seconds(self) -> float:
         return time.monotonic() - self._began
 
-    def measure(self, pairs: list[Pair], units: list[Unit], *sides: Side) -> None:
+    def measure(self, pairs: list[TablePair], batches: list[Batch], *sides: SchemaSnapshot) -> None:
         """Take in how much there is to read; of the two sides, the clone may never have been analysed."""
         self.tables_total = len(pairs)
-        self.bytes_total = sum(unit.bytes for unit in units)
+        self.bytes_total = sum(batch.bytes for batch in batches)
         estimates = (max(side.tables[pair.name].estimate for side in sides) for pair in pairs)
         self.rows_total = len(sides) * sum(estimates)
 
-    def again(self, pairs: list[Pair], units: list[Unit]) -> None:
+    def again(self, pairs: list[TablePair], batches: list[Batch]) -> None:
         """Take in that some tables have to be read once more."""
         self.tables_done -= len(pairs)
-        self.bytes_total += sum(unit.bytes for unit in units)
+        self.bytes_total += sum(batch.bytes for batch in batches)
 
-    def take_over(self, units: list[Unit], side: Side, ahead: Ahead) -> list[Unit]:
-        """Take over what was read ahead of one side and return the units that are left to read."""
-        left: list[Unit] = []
-        for unit in units:
-            if unit.side is side and (sums := ahead.of(unit)) is not None:
-                self.take(unit.pieces[0], sums)
+    def take_over(self, batches: list[Batch], side: SchemaSnapshot, ahead: PrefetchedHashes) -> list[Batch]:
+        """Take over what was read ahead of one side and return the batches that are left to read."""
+        left: list[Batch] = []
+        for batch in batches:
+            if batch.side is side and (sums := ahead.of(batch)) is not None:
+                self.take(batch.chunks[0], sums)
             else:
-                left.append(unit)
+                left.append(batch)
         return left
 
-    def take(self, piece: Piece, sums: tuple[int, int, int]) -> None:
-        """Take in what a piece holds."""
+    def take(self, chunk: Chunk, sums: tuple[int, int, int]) -> None:
+        """Take in what a chunk holds."""
         for place, value in enumerate(sums):
-            piece.sums[place] += value
-        self.read(piece, sums[0])
+            chunk.sums[place] += value
+        self.read(chunk, sums[0])
 
-    def read(self, piece: Piece, rows: int) -> None:
-        """Take in that a piece has been read."""
+    def read(self, chunk: Chunk, rows: int) -> None:
+        """Take in that a chunk has been read."""
         self.rows_done += rows
-        self.bytes_done += piece.bytes
-        piece.pair.open_pieces -= 1
-        self.tables_done += piece.pair.open_pieces == 0
+        self.bytes_done += chunk.bytes
+        chunk.pair.open_chunks -= 1
+        self.tables_done += chunk.pair.open_chunks == 0
 
     def tell(self) -> None:
         self._report(
@@ -155,7 +155,7 @@ class PostgresVerifier:
         """
         async with transaction(self._pool) as connection:
             await lock_for_step(connection, order.transfer_id, evening=order.evening)
-            ahead = await kept_ahead(connection, order)
+            ahead = await prefetched_hashes(connection, order)
         try:
             compared = await self._compare(
                 Place(order.source_schema, order.source_cell),
@@ -178,7 +178,7 @@ class PostgresVerifier:
         async with transaction(self._pool) as connection:
             await lock_for_step(connection, order.transfer_id, evening=order.evening)
             await connection.execute(_SQL["keep"], order.transfer_id, json.dumps(summary | found))
-            await forget_ahead(connection, order.transfer_id)
+            await discard_prefetched(connection, order.transfer_id)
             await record_event(
                 connection,
                 order.transfer_id,
@@ -197,7 +197,7 @@ class PostgresVerifier:
     ) -> Verification:
         """Compare two schemas on demand, leaving out the values of `ignored_columns` (table → columns).
 
-        They are at home, unless their place is told. Rights that a fence around the old schema holds back may be
+        They are at home, unless their place is given. Rights that a fence around the old schema holds back may be
         there or not.
 
         Raises:
@@ -217,7 +217,7 @@ class PostgresVerifier:
         """Read every row of a schema once and return what it is; see `domain.fingerprint`.
 
         Args:
-            place: The schema; at home, when its place is not told.
+            place: The schema; at home, when its place is not given.
             report: Told of progress.
             only: The tables to read; all of them, if left out.
             without: Columns to leave out, by table.
@@ -227,17 +227,17 @@ class PostgresVerifier:
             CloneDiffers: A table cannot be read.
             Unavailable: The server is away; try again.
         """
-        course = _Course(report, "hash")
-        async with course.telling():
+        progress = _Progress(report, "hash")
+        async with progress.telling():
             side = await self._side(_place(place))
             pairs = [
-                Pair(name, tuple(sorted(table.columns.keys() - without.get(name, frozenset()))), None)
+                TablePair(name, tuple(sorted(table.columns.keys() - without.get(name, frozenset()))), None)
                 for name, table in side.readable.items()
                 if only is None or name in only or table.hashed in only
             ]
-            units = cut(pairs, (side,))
-            course.measure(pairs, units, side)
-            await self._together(self._hash_units, course, iter(units))
+            batches = cut(pairs, (side,))
+            progress.measure(pairs, batches, side)
+            await self._in_parallel(self._hash_batches, progress, iter(batches))
         for pair in pairs:
             if pair.unreadable:
                 raise CloneDiffers(f"{side.tables[pair.name].object}: its rows could not be read: {pair.unreadable}")
@@ -264,28 +264,28 @@ class PostgresVerifier:
         report: ReportProgress,
         *,
         fenced: bool = False,
-        ahead: Ahead | None = None,
+        ahead: PrefetchedHashes | None = None,
     ) -> _Compared:
-        course = _Course(report)
-        async with course.telling():
+        progress = _Progress(report)
+        async with progress.telling():
             old, new = await self._sides(old_place, new_place)
             if fenced:
                 await self._forget_taken_grants(old, new)
             pairs = _pairs(old, new, ignored_columns)
-            units = cut(pairs, (old, new))
-            course.measure(pairs, units, old, new)
-            left = course.take_over(units, old, ahead) if ahead else units
-            await self._together(self._hash_units, course, iter(left))
-            if len(left) < len(units):
-                await self._doubt_what_was_read_ahead(course, pairs, old)
+            batches = cut(pairs, (old, new))
+            progress.measure(pairs, batches, old, new)
+            left = progress.take_over(batches, old, ahead) if ahead else batches
+            await self._in_parallel(self._hash_batches, progress, iter(left))
+            if len(left) < len(batches):
+                await self._recheck_prefetched(progress, pairs, old)
             unequal = _unequal(pairs, old)
             strangers = await self._strangers(new)
             found: dict[str, TableDifference] = {}
-            await self._together(self._explain, iter(unequal), found, old, new)
+            await self._in_parallel(self._explain, iter(unequal), found, old, new)
         verification = Verification(
             tables=len(old.tables),
             rows=sum(pair.sums[0][0] for pair in pairs),
-            seconds=round(course.seconds, 3),
+            seconds=round(progress.seconds, 3),
             differences=_limited([*strangers, *schema_differences(old, new), *(found[pair.name] for pair in unequal)]),
         )
         fingerprints = [
@@ -294,7 +294,7 @@ class PostgresVerifier:
         ]
         return _Compared(verification, *fingerprints)
 
-    async def _strangers(self, new: Side) -> list[TableDifference]:
+    async def _strangers(self, new: SchemaSnapshot) -> list[TableDifference]:
         """Find what depends on another environment: it reads the same, and does something else."""
         async with self._reading(cell=new.cell) as connection:
             rows = await connection.fetch(_SQL["strangers"], new.schema)
@@ -303,16 +303,16 @@ class PostgresVerifier:
             for row in rows
         ]
 
-    async def _doubt_what_was_read_ahead(self, course: _Course, pairs: list[Pair], old: Side) -> None:
+    async def _recheck_prefetched(self, progress: _Progress, pairs: list[TablePair], old: SchemaSnapshot) -> None:
         """Read the old side of unequal tables again: somebody may have got past the fence since it was read ahead."""
         doubtful = _unequal(pairs, old)
         for pair in doubtful:
             pair.sums[0][:] = [0, 0, 0]
-        units = cut(doubtful, (old,))
-        course.again(doubtful, units)
-        await self._together(self._hash_units, course, iter(units))
+        batches = cut(doubtful, (old,))
+        progress.again(doubtful, batches)
+        await self._in_parallel(self._hash_batches, progress, iter(batches))
 
-    async def _sides(self, *places: Place) -> list[Side]:
+    async def _sides(self, *places: Place) -> list[SchemaSnapshot]:
         """Read what the server says of some schemas, side by side where there are connections for it."""
         if self._parallelism == 1:
             return [await self._side(place) for place in places]
@@ -320,59 +320,61 @@ class PostgresVerifier:
             reading = [readers.create_task(self._side(place)) for place in places]
         return [task.result() for task in reading]
 
-    async def _side(self, place: Place) -> Side:
+    async def _side(self, place: Place) -> SchemaSnapshot:
         async with self._reading(place) as connection:
             return await read_snapshot(connection, place.schema, place.shard)
 
-    async def _forget_taken_grants(self, old: Side, new: Side) -> None:
+    async def _forget_taken_grants(self, old: SchemaSnapshot, new: SchemaSnapshot) -> None:
         async with self._reading(cell=old.cell) as connection:
             for taken in await connection.fetch(_SQL["taken_grants"], old.schema):
                 for side in (old, new):
-                    side.facts.get(taken["object"], {}).pop(taken["fact"], None)
+                    side.definitions.get(taken["object"], {}).pop(taken["fact"], None)
 
-    async def _together(self, work: Callable[..., Coroutine[None, None, None]], *shared: object) -> None:
+    async def _in_parallel(self, work: Callable[..., Coroutine[None, None, None]], *shared: object) -> None:
         """Do one work on `parallelism` connections; the workers take from what they share until nothing is left."""
         async with task_group() as workers:
             for _ in range(self._parallelism):
                 workers.create_task(work(*shared))
 
-    async def _hash_units(self, course: _Course, units: Iterator[Unit]) -> None:
-        for unit in units:
+    async def _hash_batches(self, progress: _Progress, batches: Iterator[Batch]) -> None:
+        for batch in batches:
             try:
-                await self._hash(course, unit)
+                await self._hash(progress, batch)
             except asyncpg.InsufficientPrivilegeError as error:
-                if len(unit.pieces) == 1:
-                    unit.pieces[0].pair.unreadable = str(error)
-                    course.read(unit.pieces[0], 0)
+                if len(batch.chunks) == 1:
+                    batch.chunks[0].pair.unreadable = str(error)
+                    progress.read(batch.chunks[0], 0)
                 else:
-                    await self._hash_units(course, iter([Unit(unit.side, (piece,)) for piece in unit.pieces]))
+                    await self._hash_batches(progress, iter([Batch(batch.side, (chunk,)) for chunk in batch.chunks]))
 
-    async def _hash(self, course: _Course, unit: Unit) -> None:
-        async with self._reading(cell=unit.side.cell) as connection:
-            found = await read(connection, unit)
-        for piece, sums in found:
-            course.take(piece, sums)
+    async def _hash(self, progress: _Progress, batch: Batch) -> None:
+        async with self._reading(cell=batch.side.cell) as connection:
+            found = await read(connection, batch)
+        for chunk, sums in found:
+            progress.take(chunk, sums)
 
-    async def _explain(self, pairs: Iterator[Pair], found: dict[str, TableDifference], old: Side, new: Side) -> None:
+    async def _explain(
+        self, pairs: Iterator[TablePair], found: dict[str, TableDifference], old: SchemaSnapshot, new: SchemaSnapshot
+    ) -> None:
         for pair in pairs:
             found[pair.name] = await self._explained(pair, old, new)
 
-    async def _explained(self, pair: Pair, old: Side, new: Side) -> TableDifference:
+    async def _explained(self, pair: TablePair, old: SchemaSnapshot, new: SchemaSnapshot) -> TableDifference:
         table = old.tables[pair.name].object
         if pair.unreadable:
             return TableDifference(table=table, problem=f"its rows could not be read: {pair.unreadable}")
         counts = [sums[0] for sums in pair.sums]
         problem = f"rows differ: {counts[0]} in {OLD}, {counts[1]} in {NEW}"
-        differing = Differing(self._shards, pair.name, pair.columns, pair.key, MAX_KEYS)
-        keys = await differing.keys(old, new) if pair.key else []
-        keys = keys or await differing.rows(old, new)
+        row_diff = RowDiff(self._shards, pair.name, pair.columns, pair.key, MAX_KEYS)
+        keys = await row_diff.keys(old, new) if pair.key else []
+        keys = keys or await row_diff.rows(old, new)
         if len(keys) > MAX_KEYS:
             problem += f"; the first {MAX_KEYS} are named"
         return TableDifference(table=table, problem=problem, keys=keys[:MAX_KEYS])
 
 
-def _place(told: Place | str) -> Place:
-    return told if isinstance(told, Place) else Place(told)
+def _place(given: Place | str) -> Place:
+    return given if isinstance(given, Place) else Place(given)
 
 
 def _limited(differences: list[TableDifference]) -> list[TableDifference]:
@@ -383,7 +385,7 @@ def _limited(differences: list[TableDifference]) -> list[TableDifference]:
     return [*differences[: MAX_DIFFERENCES - 1], TableDifference(table="*", problem=f"{left_out} more differences")]
 
 
-def _pairs(old: Side, new: Side, ignored_columns: Mapping[str, frozenset[str]]) -> list[Pair]:
+def _pairs(old: SchemaSnapshot, new: SchemaSnapshot, ignored_columns: Mapping[str, frozenset[str]]) -> list[TablePair]:
     """Return the tables that can be read on both sides."""
     names = sorted(old.tables.keys() & new.tables.keys())
     return [
@@ -393,9 +395,9 @@ def _pairs(old: Side, new: Side, ignored_columns: Mapping[str, frozenset[str]]) 
     ]
 
 
-def _unequal(pairs: list[Pair], old: Side) -> list[Pair]:
+def _unequal(pairs: list[TablePair], old: SchemaSnapshot) -> list[TablePair]:
     """Return the tables whose rows differ; those over which a hash deals rows out are equal when all of them are."""
-    families: dict[str, list[Pair]] = {}
+    families: dict[str, list[TablePair]] = {}
     for pair in pairs:
         families.setdefault(old.tables[pair.name].hashed or pair.name, []).append(pair)
     return [
@@ -407,16 +409,18 @@ def _unequal(pairs: list[Pair], old: Side) -> list[Pair]:
     ]
 
 
-def _total(family: list[Pair], side: int) -> list[int]:
+def _total(family: list[TablePair], side: int) -> list[int]:
     return [sum(part) for part in zip(*(pair.sums[side] for pair in family), strict=True)]
 
 
-def _pair(old: Side, new: Side, name: str, ignored_columns: Mapping[str, frozenset[str]]) -> Pair:
+def _pair(
+    old: SchemaSnapshot, new: SchemaSnapshot, name: str, ignored_columns: Mapping[str, frozenset[str]]
+) -> TablePair:
     """Choose the columns to compare: those of one type on both sides. Others are a difference of structure already.
 
     By name: where parents decide, columns may stand in another order in the clone.
     """
-    before, after = old.facts[old.tables[name].object], new.facts[new.tables[name].object]
+    before, after = old.definitions[old.tables[name].object], new.definitions[new.tables[name].object]
     ignored = ignored_columns.get(name, frozenset())
     columns = tuple(
         column
@@ -427,4 +431,4 @@ def _pair(old: Side, new: Side, name: str, ignored_columns: Mapping[str, frozens
     )
     key = old.tables[name].key
     usable = bool(key) and key == new.tables[name].key and set(key) <= set(columns)
-    return Pair(name, columns, key if usable else None)
+    return TablePair(name, columns, key if usable else None)

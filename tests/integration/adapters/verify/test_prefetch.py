@@ -6,7 +6,7 @@ import pytest
 
 from adapters.clone import PostgresCloneEngine
 from adapters.postgres.connection import Connection
-from adapters.verify.fingerprint_store import Moment, Side, keep_fingerprint, kept_fingerprint
+from adapters.verify.fingerprint_store import Moment, MoveSide, keep_fingerprint, kept_fingerprint
 from adapters.verify.verifier import PostgresVerifier
 from domain import messages as m
 from domain.errors import WorkerStopping
@@ -53,11 +53,11 @@ async def test_the_proof_takes_over_what_was_read_beside_the_clone(move: Pending
     assert found.differences == []
     assert (found.rows, looked_at) == (ROWS + 1, 2 * (ROWS + 1))
     async with move.pool.acquire() as connection:
-        old = await kept_fingerprint(connection, move.transfer_id, Moment.CLONED, Side.OLD)
-        new = await kept_fingerprint(connection, move.transfer_id, Moment.CLONED, Side.NEW)
+        old = await kept_fingerprint(connection, move.transfer_id, Moment.CLONED, MoveSide.OLD)
+        new = await kept_fingerprint(connection, move.transfer_id, Moment.CLONED, MoveSide.NEW)
     assert old
     assert alone.changes(old) == []
-    # The moment that is told is that of the first reading, not of the last.
+    # The moment that is given is that of the first reading, not of the last.
     assert new
     assert old.taken_at == begun_at < new.taken_at
     # Whoever verifies once more reads for himself.
@@ -105,7 +105,7 @@ async def test_a_change_behind_the_fence_after_the_read_is_a_change_since_the_fr
     await move.build(LEDGER)
     frozen = await PostgresVerifier(move.pool, parallelism=2).hashes(move.source)
     async with move.pool.acquire() as connection:
-        await keep_fingerprint(connection, move.transfer_id, Moment.FROZEN, Side.OLD, frozen)
+        await keep_fingerprint(connection, move.transfer_id, Moment.FROZEN, MoveSide.OLD, frozen)
     await move.clone()
     for schema in (move.source, move.target):
         await move.pool.execute(f"update {schema}.ledger set amount = 0 where id = 1")

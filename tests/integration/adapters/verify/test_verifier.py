@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 
 from adapters.postgres.connection import Pool, connect_pool
 from adapters.postgres.migrations import migrate_environment
-from adapters.verify import chunks as pieces
-from adapters.verify import verifier
+from adapters.verify import chunks, verifier
 from adapters.verify.verifier import MAX_DIFFERENCES, MAX_KEYS, PostgresVerifier
 from devstack.postgres import EmbeddedPostgres
 from domain import messages as m
@@ -569,7 +568,7 @@ async def test_many_differences_stay_a_small_message(twin: Pool) -> None:
 
 async def test_ranges_of_pages_cover_every_row(twin: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page between two ranges would be a page that nobody compared."""
-    monkeypatch.setattr(pieces, "CHUNK_BYTES", 3 * 8192)
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 3 * 8192)
     for schema in ("env_old", "env_new"):
         await twin.execute(f"create table {schema}.many (id integer primary key, filler text)")
         await twin.execute(f"insert into {schema}.many select i, repeat('x', i % 100) from generate_series(1, 5000) i")

@@ -3,14 +3,14 @@
 import pytest
 
 from adapters.verify.schema_diff import schema_differences
-from adapters.verify.schema_snapshot import Facts, Side
+from adapters.verify.schema_snapshot import Definitions, SchemaSnapshot
 
 
-def side(facts: Facts, server: str) -> Side:
-    return Side("env", facts, {}, {}, server)
+def side(definitions: Definitions, server: str) -> SchemaSnapshot:
+    return SchemaSnapshot("env", definitions, {}, {}, server)
 
 
-def differences(old: Facts, new: Facts, versions: tuple[str, str] = ("15.1", "18.2")) -> list[str]:
+def differences(old: Definitions, new: Definitions, versions: tuple[str, str] = ("15.1", "18.2")) -> list[str]:
     return [one.problem for one in schema_differences(side(old, versions[0]), side(new, versions[1]))]
 
 
