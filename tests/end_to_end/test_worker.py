@@ -182,6 +182,7 @@ async def run_the_page(stack: Stack, environment: Mapping[str, str], worker: Wor
         env={
             **environment,
             "WORKER": f"http://127.0.0.1:{worker.port}",
+            "BUILD": environment["SB_TRANSFER_BUILD_ID"],
             "PATH": f"{Path(SB_TRANSFER).parent}:/usr/bin:/bin",
         },
         stdout=asyncio.subprocess.PIPE,
