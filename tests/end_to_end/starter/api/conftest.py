@@ -52,9 +52,12 @@ class Callers:
         )
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """A stack with books and a worker; the API runs in this process, and in one of its own at `api_url`."""
+    """A stack with books and a worker, for one file of tests, so that each moves what it likes.
+
+    The API runs in this process, and in one of its own at `api_url`.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith(OTHERS)}
     # Fifty at once, and whatever Schemathesis thinks of, are wanted here; `test_limits` has a limit of its own.
     for limit in ("UPLOADS_PER_MINUTE", "CHANGES_PER_MINUTE", "RESCHEDULES_PER_DAY"):
@@ -64,7 +67,7 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
         yield running
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 async def context(stack: Stack) -> AsyncIterator[ApiContext]:
     """What the API works with."""
     variables = {**stack.process_environment(), **EmbeddedIssuer(stack.folder).settings()}
@@ -72,13 +75,13 @@ async def context(stack: Stack) -> AsyncIterator[ApiContext]:
         yield opened
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def client(context: ApiContext) -> TransferClient:
     """The same client as the API's, for what happens beside it."""
     return context.client
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 async def app(context: ApiContext) -> AsyncIterator[FastAPI]:
     """The application, started."""
 
@@ -91,7 +94,7 @@ async def app(context: ApiContext) -> AsyncIterator[FastAPI]:
         yield built
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def callers(app: FastAPI, stack: Stack) -> Callers:
     """Whoever a test needs."""
     return Callers(app, EmbeddedIssuer(stack.folder))

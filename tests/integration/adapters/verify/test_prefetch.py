@@ -7,6 +7,7 @@ import pytest
 from adapters.clone import PostgresCloneEngine
 from adapters.postgres.connection import Connection
 from adapters.verify.fingerprint_store import Moment, MoveSide, keep_fingerprint, kept_fingerprint
+from adapters.verify.prefetch import Prefetcher
 from adapters.verify.verifier import PostgresVerifier
 from domain import messages as m
 from domain.errors import WorkerStopping
@@ -18,7 +19,7 @@ LEDGER = (
     f"from generate_series(1, {ROWS}) i;"
     "alter table ledger add primary key (id);"
     "create table note as select 'few rows' as text;"
-    "analyze"
+    "analyze;"
 )
 _READINGS = "select readings from control.read_ahead where transfer_id = $1"
 
@@ -40,10 +41,28 @@ async def verified(move: PendingClone, evening: int = 1) -> tuple[m.Verification
     return found, seen[-1].rows_done
 
 
+async def cloned(move: PendingClone, change: str = "") -> None:
+    """Build the ledger and clone it with a read beside it."""
+    await move.build(LEDGER + change)
+    await clone_and_read_beside(move)
+
+
+async def clone_and_read_beside(move: PendingClone) -> None:
+    """Clone with a read beside it, which a busy machine may leave no time for: then it comes afterwards."""
+    await move.clone()
+    if not await readings(move):
+        prefetcher, more = Prefetcher(move.order), True
+        async with move.pool.acquire() as there:
+            while more:
+                more = await prefetcher.run_chunk(there)
+            async with there.transaction():
+                await prefetcher.keep(there)
+    assert await readings(move)
+
+
 async def test_the_proof_takes_over_what_was_read_beside_the_clone(move: PendingClone) -> None:
     """A second reading of the same rows would only take time; the hashes are those that it would have found."""
-    await move.build(LEDGER)
-    await move.clone()
+    await cloned(move)
     [table] = await readings(move)
     assert table["table"] == "ledger"
     assert table["pieces"]
@@ -69,8 +88,7 @@ async def test_the_proof_takes_over_what_was_read_beside_the_clone(move: Pending
 
 async def test_a_difference_is_found_and_named_all_the_same(move: PendingClone) -> None:
     """One amount in the clone is not what was read of the old environment."""
-    await move.build(LEDGER)
-    await move.clone()
+    await cloned(move)
     await move.pool.execute(f"update {move.target}.ledger set amount = amount + 0.01 where id = 4711")
     [difference] = (await verified(move))[0].differences
     assert (difference.table, difference.keys) == ("ledger", ["id=4711: amount"])
@@ -78,10 +96,7 @@ async def test_a_difference_is_found_and_named_all_the_same(move: PendingClone) 
 
 async def test_a_table_that_was_rewritten_since_is_read_again(move: PendingClone) -> None:
     """VACUUM FULL lays the same rows on other pages: sums of the old ones would count some twice and others never."""
-    await move.build(LEDGER)
-    await move.build("delete from ledger where id % 3 = 0")
-    await move.clone()
-    assert await readings(move)
+    await cloned(move, "delete from ledger where id % 3 = 0")
     await move.pool.execute(f"vacuum full {move.source}.ledger")
     left = ROWS - ROWS // 3 + 1
     found, looked_at = await verified(move)
@@ -91,8 +106,7 @@ async def test_a_table_that_was_rewritten_since_is_read_again(move: PendingClone
 
 async def test_what_was_read_is_doubted_before_the_clone_is(move: PendingClone) -> None:
     """Where it does not agree with the clone the rows themselves are looked at, which then decide."""
-    await move.build(LEDGER)
-    await move.clone()
+    await cloned(move)
     await move.pool.execute("update control.read_ahead set readings = jsonb_set(readings, '{0,pieces,0,2}', '1')")
     found, looked_at = await verified(move)
     assert found.differences == []
@@ -106,7 +120,7 @@ async def test_a_change_behind_the_fence_after_the_read_is_a_change_since_the_fr
     frozen = await PostgresVerifier(move.pool, parallelism=2).hashes(move.source)
     async with move.pool.acquire() as connection:
         await keep_fingerprint(connection, move.transfer_id, Moment.FROZEN, MoveSide.OLD, frozen)
-    await move.clone()
+    await clone_and_read_beside(move)
     for schema in (move.source, move.target):
         await move.pool.execute(f"update {schema}.ledger set amount = 0 where id = 1")
     [difference] = (await verified(move))[0].differences
@@ -116,8 +130,7 @@ async def test_a_change_behind_the_fence_after_the_read_is_a_change_since_the_fr
 
 async def test_another_evening_reads_for_itself(move: PendingClone) -> None:
     """What was read on an evening that was put off says nothing of the next one."""
-    await move.build(LEDGER)
-    await move.clone()
+    await cloned(move)
     await move.pool.execute("update control.transfer set evening = 2")
     await move.pool.execute("update control.read_ahead set readings = jsonb_set(readings, '{0,pieces,0,2}', '1')")
     found, looked_at = await verified(move, evening=2)
