@@ -1,5 +1,54 @@
--- Views with the rows that they had, and a clone of any size taken away again.
+-- The clone: which attempt may write, which units of work are done, and what it does inside the server.
 -- Runs with search_path = pg_catalog, so every name is qualified.
+
+create table control.clone_run (
+    target_schema text primary key,
+    source_schema text not null,
+    transfer_id   uuid not null unique references control.transfer,
+    attempt       bigint not null default 0,
+    closed        boolean not null default false,
+    seconds       double precision not null default 0,
+    started_at    timestamptz not null default clock_timestamp(),
+    finished_at   timestamptz,
+    plan          jsonb
+);
+comment on table control.clone_run is
+    'One row per clone. Each unit of work locks it FOR SHARE and needs its own attempt to be the newest; a drop closes it, so that an attempt left over from a lost worker makes nothing any more.';
+comment on column control.clone_run.plan is
+    'How rows are divided over units, decided by the first attempt: a vacuum may shorten a table between two attempts, and ranges drawn anew would copy rows twice.';
+
+create table control.clone_unit (
+    target_schema text not null references control.clone_run on delete cascade,
+    unit          text not null,
+    rows          bigint not null default 0,
+    bytes         bigint not null default 0,
+    done_at       timestamptz not null default clock_timestamp(),
+    primary key (target_schema, unit)
+);
+comment on table control.clone_unit is
+    'What is done. The line commits together with the work, so a killed clone redoes at most one unit and never doubles a row.';
+
+create function control.refuse_drop_in_use(a_transfer_id uuid, a_schema text) returns void language plpgsql as $$
+-- The last word on a clone: whoever asks, books in use stay.
+begin
+    if exists (select 1 from control.transfer where transfer_id = a_transfer_id and state = 'released')
+       or exists (select 1 from control.environment
+                  where schema_name = a_schema and status in ('active', 'read_only', 'retired')) then
+        raise exception 'Schema % belongs to an environment that is in use: it is not dropped.', a_schema
+            using errcode = 'object_in_use', hint = 'Nothing can be undone after the release.';
+    end if;
+end
+$$;
+revoke execute on function control.refuse_drop_in_use(uuid, text) from public;
+
+create function control.drop_clone_schema(a_transfer_id uuid, a_schema text) returns void
+language plpgsql as $$
+begin
+    perform control.refuse_drop_in_use(a_transfer_id, a_schema);
+    execute format('drop schema if exists %I cascade', a_schema);
+end
+$$;
+revoke execute on function control.drop_clone_schema(uuid, text) from public;
 
 create function control.drop_clone_objects(a_transfer_id uuid, a_schema text, at_most integer) returns integer
 language plpgsql as $$
@@ -83,3 +132,42 @@ begin
 end
 $$;
 revoke execute on function control.write_view_rows(text, text, text, text) from public;
+
+create function control.copy_ranges(
+    source text, target text, past_triggers boolean, names text[], targets text[], files bigint[], columns text[],
+    expressions text[], starts bigint[], ends bigint[]
+) returns bigint language plpgsql as $$
+-- Ranges of pages of some tables, the end not included, each into its target; returns the number of rows. The caller sets search_path to the
+-- target, which casts to its own types and expressions of generated columns need. `past_triggers`: the foreign keys are
+-- declared already; the source enforces them, and the proof of equality carries that over.
+declare
+    copied bigint;
+    total  bigint := 0;
+begin
+    if past_triggers then
+        perform set_config('session_replication_role', 'replica', true);
+    end if;
+    for i in 1 .. coalesce(array_length(names, 1), 0) loop
+        execute case when columns[i] = '' then
+                format('insert into %I.%I select from only %I.%I where ctid >= $1 and ctid < $2',
+                       target, targets[i], source, names[i])
+            else
+                format('insert into %I.%I (%s) overriding system value select %s from only %I.%I '
+                       'where ctid >= $1 and ctid < $2', target, targets[i], columns[i], expressions[i], source, names[i])
+            end
+            using format('(%s,0)', starts[i])::tid, format('(%s,0)', ends[i])::tid;
+        get diagnostics copied = row_count;
+        total := total + copied;
+        -- Asked while the table is locked by the reading, so it cannot be rewritten after the answer.
+        if pg_relation_filenode(format('%I.%I', source, names[i])::regclass) <> files[i]::oid then
+            raise exception 'Table % was rewritten while it was copied.', names[i] using errcode = 'object_in_use';
+        end if;
+    end loop;
+    if past_triggers then
+        perform set_config('session_replication_role', 'origin', true);
+    end if;
+    return total;
+end
+$$;
+revoke execute on function control.copy_ranges(text, text, boolean, text[], text[], bigint[], text[], text[], bigint[], bigint[])
+    from public;

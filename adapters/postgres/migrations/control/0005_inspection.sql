@@ -1,5 +1,13 @@
--- What an inspection found, one row for each violation, so that thousands are put right page by page.
+-- What the newest inspection found.
 -- Runs with search_path = pg_catalog, so every name is qualified.
+
+create table control.inspection_note (
+    only_one boolean primary key default true check (only_one),
+    at       timestamptz not null,
+    findings jsonb not null
+);
+comment on table control.inspection_note is
+    'The newest inspection that a worker has finished: when, and how many findings of each kind.';
 
 create table control.inspection_finding (
     inspection_id uuid not null,

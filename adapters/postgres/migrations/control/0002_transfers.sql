@@ -1,40 +1,5 @@
--- The control schema: licences, environments, transfers, their log, tickets and mail.
--- Runs as the owner of the schema; search_path is set by the migration runner to pg_catalog, so every name is qualified.
-
-create table control.licence (
-    licence_number text primary key check (licence_number <> ''),
-    holder_name    text not null,
-    kind           text not null check (kind in ('firm', 'self_managed')),
-    host           text not null unique check (host ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'),
-    contact_email  text not null,
-    language       text not null default 'nl' check (language in ('nl', 'en'))
-);
-
-create table control.environment (
-    environment_id  uuid primary key,
-    licence_number  text not null references control.licence,
-    name            text not null check (name <> ''),
-    url_part        text not null,
-    url             text not null unique,
-    schema_name     text not null unique,
-    status          text not null check (status in ('active', 'read_only', 'building', 'awaiting_release', 'retired')),
-    mailbox_address text not null unique,
-    login_email     text,
-    schema_version  integer not null default 0,
-    created_at      timestamptz not null default now()
-);
-comment on column control.environment.schema_version is 'the newest environment migration in its schema';
--- "Vul een unieke Naam in": Enyoi and enyoi are one name to a person.
-create unique index environment_name_per_licence on control.environment (licence_number, lower(name));
-
-create table control.mailbox_route (
-    address        text primary key,
-    environment_id uuid references control.environment on delete cascade,
-    valid_until    timestamptz,
-    closed_at      timestamptz
-);
-comment on table control.mailbox_route is
-    'Who gets mail for an address now: environment_id while valid_until is null or in the future, nobody after. A closed address keeps its row, so that no one else is ever given it.';
+-- Transfers, their log, tickets, mail, hashes and certificates.
+-- Runs with search_path = pg_catalog, so every name is qualified.
 
 create table control.transfer (
     transfer_id        uuid primary key,
@@ -65,15 +30,29 @@ create table control.transfer (
     banks              jsonb,
     consequences       jsonb,
     report             jsonb,
+    evening            integer not null default 1 check (evening >= 1),
+    state_since        timestamptz not null default clock_timestamp(),
     check ((state in ('undoing', 'undone')) = (undo_reason is not null))
 );
 comment on column control.transfer.new_environment is
     'what was reserved (name, url, licence), kept when the environment itself is dropped by an undo';
+comment on column control.transfer.evening is
+    'which planned start counts, 1 for the first. Everything between a start and the inspection carries its number, so that what a lost worker left of an earlier evening changes nothing in a later one.';
+comment on column control.transfer.state_since is 'when it entered its state, whoever moved it there';
 -- One live move per environment, also for whoever writes past Temporal.
 create unique index transfer_live_per_environment on control.transfer (environment_id)
     where state not in ('released', 'undone');
 create index transfer_by_new_environment on control.transfer (new_environment_id);
 create index transfer_by_creation on control.transfer (created_at desc, transfer_id);
+
+create function control.note_state() returns trigger language plpgsql as $$
+begin
+    new.state_since := clock_timestamp();
+    return new;
+end
+$$;
+create trigger note_state before update on control.transfer
+    for each row when (old.state is distinct from new.state) execute function control.note_state();
 
 create table control.transfer_event (
     event_id    bigint generated always as identity primary key,
@@ -82,7 +61,9 @@ create table control.transfer_event (
     actor       text not null,
     kind        text not null,
     reason      text not null default '',
-    detail      jsonb not null default '{}'
+    detail      jsonb not null default '{}',
+    -- A retried attempt that tells the same event again is recognised by this key.
+    event_key   uuid unique
 );
 create index transfer_event_by_transfer on control.transfer_event (transfer_id, event_id);
 
@@ -106,7 +87,9 @@ create table control.ticket (
     expires_at  timestamptz not null,
     sealed_at   timestamptz,
     used_at     timestamptz,
-    revoked_at  timestamptz
+    revoked_at  timestamptz,
+    -- Bound to the licence that it is meant for: stolen, it is worth nothing anywhere else.
+    for_licence text
 );
 create unique index ticket_per_transfer on control.ticket (transfer_id);
 
@@ -123,5 +106,47 @@ create table control.sent_mail (
     problem      text,
     attempted_at timestamptz,
     sent_at      timestamptz,
-    primary key (transfer_id, kind, recipient)
+    occurrence   integer not null default 1 check (occurrence >= 1),
+    primary key (transfer_id, kind, recipient, occurrence)
 );
+comment on column control.sent_mail.occurrence is
+    'counts the mails of one kind: a weekly reminder is many mails, and each of them is sent at most once';
+create index sent_mail_by_attempt on control.sent_mail (attempted_at);
+
+create table control.fingerprint (
+    transfer_id uuid not null references control.transfer,
+    moment      text not null check (moment in ('frozen', 'cloned', 'opened', 'release')),
+    side        text not null check (side in ('old', 'new')),
+    taken_at    timestamptz not null,
+    hashes      jsonb not null,
+    primary key (transfer_id, moment, side)
+);
+comment on table control.fingerprint is
+    'Hashes of every row and definition. frozen/old = cloned/old = cloned/new, or nobody gets to see the clone; release/old must equal frozen/old and release/new must equal opened/new, or nothing is released. release is the newest look, also of one that was refused.';
+
+create table control.certificate (
+    transfer_id uuid primary key references control.transfer,
+    evening     integer not null,
+    key_id      text not null,
+    issued_at   timestamptz not null,
+    document    text not null
+);
+comment on column control.certificate.document is 'the signed file, byte for byte';
+
+create table control.transfer_sight (
+    transfer_id uuid primary key references control.transfer,
+    step        text not null,
+    progress    jsonb not null,
+    seen_at     timestamptz not null default clock_timestamp()
+);
+comment on table control.transfer_sight is
+    'The newest that a long step has told of itself. It says nothing once that step is over.';
+
+create table control.read_ahead (
+    transfer_id uuid primary key references control.transfer,
+    evening     integer not null,
+    begun_at    timestamptz not null,
+    readings    jsonb not null
+);
+comment on table control.read_ahead is
+    'Sums of hashes by ranges of pages, which the verification of the same evening takes over where the pages are still the same, and then forgets.';

@@ -19,9 +19,6 @@ comment on column control.fence.sequence_grants is
     'what was taken from others than the owner: [{"sequence", "grantee" (null is everybody), "privilege", "grantable"}]';
 comment on column control.fence.lifted_at is 'when an undo made the old environment writable again';
 
--- A retried attempt that tells the same event again is recognised by this key.
-alter table control.transfer_event add column event_key uuid unique;
-
 create function control.refuse_write() returns trigger language plpgsql as $$
 begin
     if tg_argv[0] = 'awaiting_release' then
@@ -110,11 +107,12 @@ begin
 end
 $$;
 
-create function control.freeze_schema(
-    schema_name text, out administrations text[], out administration_count integer, out table_count integer
+-- The flags are a step of their own, before the tables are locked: an application that first locks an administration's
+-- row (FOR SHARE, FOR UPDATE) and then writes would otherwise hold the row while it waits for us, and we for its row.
+create function control.flag_administrations(
+    schema_name text, out administrations text[], out administration_count integer
 ) language plpgsql as $$
 begin
-    perform control.lock_tables(schema_name, 'writers');
     perform control.mute_triggers();
     execute format(
         'with flagged as (update %1$I.administration set read_only = true where not read_only returning id::text as id) '
@@ -123,7 +121,45 @@ begin
     -- ALTER TABLE refuses a table with deferred work pending, which a foreign trigger may have left.
     set constraints all immediate;
     perform control.unmute_triggers();
-    table_count := control.raise_fence(schema_name, 'transferred');
+end
+$$;
+
+-- Hold a schema's writers; null when all are held. Otherwise the table that somebody else keeps, and nobody is held.
+-- A writer that locks tables in another order than we do waits for us while we wait for it, and it is we who give in:
+-- against many such writers a fixed order never wins. So what was in the way last time is locked first the next time.
+create function control.hold_writers(schema_name text, first_of_all oid[]) returns oid language plpgsql as $$
+declare
+    target record;
+begin
+    for target in
+        select relation, quoted from control.fenceable_tables(schema_name)
+        order by array_position(first_of_all, relation) nulls last, relation
+    loop
+        execute format('lock table only %s in share row exclusive mode', target.quoted);
+    end loop;
+    return null;
+exception when lock_not_available then
+    return target.relation;
+end
+$$;
+
+-- The next freeze may have raised the fence again since somebody saw it lifted: look under the lock that a freeze needs.
+create function control.drop_lifted_fence(target oid) returns boolean language plpgsql as $$
+declare
+    quoted text;
+begin
+    select format('%I.%I', n.nspname, c.relname) into quoted
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = target;
+    if quoted is null then
+        return false;
+    end if;
+    execute format('lock table only %s in access exclusive mode', quoted);
+    if exists (select from pg_trigger t
+               where t.tgrelid = target and t.tgname = 'sb_transfer_fence' and t.tgenabled = 'D') then
+        execute format('drop trigger sb_transfer_fence on %s', quoted);
+        return true;
+    end if;
+    return false;
 end
 $$;
 
@@ -194,5 +230,57 @@ begin
         restored := restored + 1;
     end loop;
     return restored;
+end
+$$;
+
+create function control.flags_left(schema_name text, administrations text[], opened xid) returns integer
+language plpgsql stable as $$
+-- How many of these administrations are still read-only as the freeze left them: not written by the transaction that
+-- opened the environment, nor since. A person who sets the flag afterwards writes a younger row.
+declare
+    found integer;
+begin
+    execute format('select count(*) from %I.administration where read_only and id::text = any ($1) and age(xmin) > age($2)',
+                   schema_name) into found using administrations, opened;
+    return found;
+exception when undefined_table or undefined_column or invalid_schema_name then
+    return 0;
+end
+$$;
+comment on function control.flags_left(text, text[], xid) is
+    'Administrations that stayed read-only when their fence was lifted; opened is the transaction that lifted it.';
+
+create function control.lower_flags(schema_name text, administrations text[], opened xid) returns integer
+language plpgsql as $$
+-- Make writable what `control.flags_left` counts, without waking triggers of others.
+declare
+    lowered integer;
+begin
+    perform control.mute_triggers();
+    execute format('update %I.administration set read_only = false '
+                   'where read_only and id::text = any ($1) and age(xmin) > age($2)', schema_name)
+        using administrations, opened;
+    get diagnostics lowered = row_count;
+    set constraints all immediate;
+    perform control.unmute_triggers();
+    return lowered;
+end
+$$;
+
+create function control.take_schema_grants(schema_name text) returns integer language plpgsql as $$
+-- Let nobody but the owner into a schema; what `apply_schema_grants` gives comes when it is opened.
+declare
+    entry record;
+    taken integer := 0;
+begin
+    for entry in
+        select distinct a.grantee, case when a.grantee <> 0 then pg_get_userbyid(a.grantee) end as name
+        from pg_namespace n, aclexplode(n.nspacl) a
+        where n.nspname = schema_name and a.grantee <> n.nspowner
+    loop
+        execute format('revoke all on schema %I from %s', schema_name, coalesce(quote_ident(entry.name), 'public'));
+        taken := taken + 1;
+    end loop;
+    return taken;
 end
 $$;
