@@ -1,6 +1,8 @@
 """The new side's upload, and support's incident for a customer who goes on alone."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, File, Form, Response, UploadFile
 
@@ -46,18 +48,15 @@ async def upload(
     context.require_reason(caller, Action.UPLOAD, reason)
     licence = _licence_for(caller, licence)
     await context.limit_rate(caller, context.guesses(caller, licence))
-    file = await ticket.read()
-    transfer_id = context.client.transfer_of_ticket(file)
-    await context.record_support_action(caller, Action.UPLOAD, transfer_id, reason)
-    accepted = await context.client.upload(
-        file,
+    announce = _announcement(caller, context, response, Action.UPLOAD, reason)
+    return await context.client.upload(
+        await ticket.read(),
         licence=licence,
         name=name,
         url_part=url_part or None,
         uploaded_by=actor_name(caller),
+        on_genuine=announce,
     )
-    response.headers["Location"] = f"/v1/transfers/{transfer_id}"
-    return accepted
 
 
 @router.post(
@@ -88,21 +87,28 @@ async def incident(
     if not login_email.strip():
         raise LoginEmailMissing
     await context.limit_rate(caller, context.guesses(caller, licence))
-    file = await ticket.read()
-    transfer_id = context.client.transfer_of_ticket(file)
     if await context.queries.licence_kind(licence) is LicenceKind.FIRM:
         raise NotSelfManaged
-    await context.record_support_action(caller, Action.INCIDENT, transfer_id, reason)
-    accepted = await context.client.upload(
-        file,
+    announce = _announcement(caller, context, response, Action.INCIDENT, reason)
+    return await context.client.upload(
+        await ticket.read(),
         licence=licence,
         name=name,
         url_part=url_part,
         login_email=login_email,
         uploaded_by=actor_name(caller),
+        on_genuine=announce,
     )
-    response.headers["Location"] = f"/v1/transfers/{transfer_id}"
-    return accepted
+
+
+def _announcement(
+    caller: Caller, context: Context, response: Response, action: Action, reason: str
+) -> Callable[[UUID], Awaitable[None]]:
+    async def announce(transfer_id: UUID) -> None:
+        await context.record_support_action(caller, action, transfer_id, reason)
+        response.headers["Location"] = f"/v1/transfers/{transfer_id}"
+
+    return announce
 
 
 def _licence_for(caller: Caller, wanted: str | None) -> str:

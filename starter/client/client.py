@@ -190,14 +190,6 @@ class TransferClient(TransferReader):
         record = await self._register.find_transfer(which)
         await self._tickets.renew(record.transfer_id, actor=requested_by)
 
-    def transfer_of_ticket(self, ticket: bytes) -> uuid.UUID:
-        """Return the transfer that a ticket file is for; says nothing of whether it may still be used.
-
-        Raises:
-            TicketNotGenuine: It is no ticket of ours.
-        """
-        return self._seal.open(ticket).transfer_id
-
     # --- the new side --------------------------------------------------------------------------------------------
 
     async def upload(
@@ -209,6 +201,7 @@ class TransferClient(TransferReader):
         url_part: str | None = None,
         login_email: str | None = None,
         uploaded_by: str,
+        on_genuine: Callable[[uuid.UUID], Awaitable[None]] | None = None,
     ) -> m.UploadAccepted:
         """Upload a ticket: "Omgeving overdracht uploaden" (manual, Overdragen afronden).
 
@@ -219,6 +212,7 @@ class TransferClient(TransferReader):
             url_part: "Unieke klantdeel url"; the name made lower-case when it is left out.
             login_email: What the customer logs in with; needed for a move to a self-managed licence.
             uploaded_by: Who asks, for the event log.
+            on_genuine: Is told the transfer that the ticket is for, before anything is done with it.
 
         Returns:
             The new url and the exact start of the move.
@@ -228,6 +222,8 @@ class TransferClient(TransferReader):
             NoWorker: Nobody took the upload; try again later.
         """
         claims = self._seal.open(ticket)
+        if on_genuine is not None:
+            await on_genuine(claims.transfer_id)
         upload = m.Upload(
             sealed_ticket=self._seal.wrap(ticket),
             licence_number=licence,
