@@ -13,15 +13,11 @@ on conflict (event_key) do nothing
 
 -- name: environment
 -- An environment by id.
-select environment_id, licence_number, name, url_part, url, schema_name, status, mailbox_address, login_email,
-       schema_version, cell
-from control.environment where environment_id = $1
+select * from control.environment where environment_id = $1
 
 -- name: lock_environment
 -- An environment by id, held until the transaction ends.
-select environment_id, licence_number, name, url_part, url, schema_name, status, mailbox_address, login_email,
-       schema_version, cell
-from control.environment where environment_id = $1 for update
+select * from control.environment where environment_id = $1 for update
 
 -- name: live_transfer_of
 -- The live transfer of an environment, if there is one.

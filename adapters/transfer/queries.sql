@@ -1,20 +1,14 @@
 -- name: environment
 -- An environment by id.
-select environment_id, licence_number, name, url_part, url, schema_name, status, mailbox_address, login_email,
-       schema_version, created_at, cell
-from control.environment where environment_id = $1
+select * from control.environment where environment_id = $1
 
 -- name: environments_named
 -- Environments of this name, whatever its capitals.
-select environment_id, licence_number, name, url_part, url, schema_name, status, mailbox_address, login_email,
-       schema_version, created_at, cell
-from control.environment where lower(name) = lower($1) order by created_at, environment_id
+select * from control.environment where lower(name) = lower($1) order by created_at, environment_id
 
 -- name: environments
 -- Every environment.
-select environment_id, licence_number, name, url_part, url, schema_name, status, mailbox_address, login_email,
-       schema_version, created_at, cell
-from control.environment order by licence_number, lower(name)
+select * from control.environment order by licence_number, lower(name)
 
 -- name: licence_kind
 -- Whether a firm or an entrepreneur holds a licence.
@@ -22,49 +16,35 @@ select kind from control.licence where licence_number = $1
 
 -- name: transfer
 -- A transfer by id.
-select transfer_id, workflow_id, environment_id, coalesce(environment_name, '') as environment_name,
-       new_environment_id, state, scenario, source_licence, target_licence, starts_at, created_at, undo_reason,
-       (select l.holder_name from control.licence l where l.licence_number = target_licence) as target_holder
-from control.transfer where transfer_id = $1
+select * from control.transfer_record where transfer_id = $1
 
 -- name: transfers_of_workflow
 -- An environment's transfers, the live one first, then from new to old.
-select transfer_id, workflow_id, environment_id, coalesce(environment_name, '') as environment_name,
-       new_environment_id, state, scenario, source_licence, target_licence, starts_at, created_at, undo_reason
-from control.transfer where workflow_id = $1
+select * from control.transfer_record where workflow_id = $1
 order by state in ('released', 'undone'), created_at desc, transfer_id
 
 -- name: transfers_of_environment
 -- Transfers from or to an environment, live ones first, then from new to old.
-select transfer_id, workflow_id, environment_id, coalesce(environment_name, '') as environment_name,
-       new_environment_id, state, scenario, source_licence, target_licence, starts_at, created_at, undo_reason
-from control.transfer where environment_id = $1 or new_environment_id = $1
+select * from control.transfer_record where environment_id = $1 or new_environment_id = $1
 order by state in ('released', 'undone'), created_at desc, transfer_id
 
 -- name: transfers_named
 -- Transfers of environments that have, had or were to get this name, which may have its licence's number before it;
 -- live ones first, then from new to old.
-select transfer_id, workflow_id, environment_id, coalesce(environment_name, '') as environment_name,
-       new_environment_id, state, scenario, source_licence, target_licence, starts_at, created_at, undo_reason
-from control.transfer
-where lower($1) in (lower(environment_name), lower(new_environment ->> 'name'),
+select * from control.transfer_record
+where lower($1) in (lower(environment_name), lower(new_name),
                     lower(source_licence || '/' || environment_name),
-                    lower(target_licence || '/' || (new_environment ->> 'name')))
+                    lower(target_licence || '/' || new_name))
 order by state in ('released', 'undone'), created_at desc, transfer_id
 
 -- name: transfers
 -- The newest transfers, in these states when any are given.
-select transfer_id, workflow_id, environment_id, coalesce(environment_name, '') as environment_name,
-       new_environment_id, state, scenario, source_licence, target_licence, starts_at, created_at, undo_reason
-from control.transfer where cardinality($2::text[]) = 0 or state = any ($2)
+select * from control.transfer_record where cardinality($2::text[]) = 0 or state = any ($2)
 order by created_at desc, transfer_id limit $1
 
 -- name: transfers_page
 -- The next transfers from new to old after a place in that order, of what is given: states, scenario, licence, environment, outcome.
-select transfer_id, workflow_id, environment_id, coalesce(environment_name, '') as environment_name,
-       new_environment_id, state, scenario, source_licence, target_licence, starts_at, created_at, undo_reason,
-       (select l.holder_name from control.licence l where l.licence_number = target_licence) as target_holder
-from control.transfer
+select * from control.transfer_record
 where (cardinality($2::text[]) = 0 or state = any ($2)) and ($3::text is null or scenario = $3)
   and ($4::text is null or source_licence = $4 or target_licence = $4)
   and ($5::timestamptz is null or (created_at, transfer_id) < ($5, $6::uuid))
@@ -107,9 +87,7 @@ where c.transfer_id = $1 and t.state in ('awaiting_release', 'released')
 
 -- name: standing
 -- All that says where a transfer stands, at once.
-select t.transfer_id, t.workflow_id, t.environment_id, coalesce(t.environment_name, '') as environment_name,
-       t.new_environment_id, t.state, t.scenario, t.source_licence, t.target_licence, t.starts_at, t.created_at, t.undo_reason,
-       (select l.holder_name from control.licence l where l.licence_number = t.target_licence) as target_holder,
+select r.*,
        coalesce(t.undo_detail, '') as undo_detail, k.expires_at as ticket_expires_at,
        (select jsonb_build_object('environment_id', o.environment_id, 'name', o.name, 'url', o.url, 'licence_number', o.licence_number,
                                   'schema_name', o.schema_name, 'mailbox_address', o.mailbox_address, 'cell', o.cell)
@@ -136,6 +114,7 @@ select t.transfer_id, t.workflow_id, t.environment_id, coalesce(t.environment_na
                            and s.kind = case t.state when 'awaiting_upload' then 'ticket_issued' else 'ready' end) as ahead,
        p.step as seen_step, p.progress as seen, p.seen_at
 from control.transfer t
+join control.transfer_record r using (transfer_id)
 left join control.ticket k using (transfer_id)
 left join control.transfer_sight p using (transfer_id)
 where t.transfer_id = $1

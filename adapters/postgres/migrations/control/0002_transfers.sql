@@ -45,6 +45,13 @@ create unique index transfer_live_per_environment on control.transfer (environme
 create index transfer_by_new_environment on control.transfer (new_environment_id);
 create index transfer_by_creation on control.transfer (created_at desc, transfer_id);
 
+create view control.transfer_record as
+select t.transfer_id, t.workflow_id, t.environment_id, coalesce(t.environment_name, '') as environment_name,
+       t.new_environment_id, t.new_environment ->> 'name' as new_name, t.state, t.scenario, t.source_licence,
+       t.target_licence, l.holder_name as target_holder, t.starts_at, t.created_at, t.undo_reason
+from control.transfer t left join control.licence l on l.licence_number = t.target_licence;
+comment on view control.transfer_record is 'A transfer as lists and reports show it.';
+
 create function control.note_state() returns trigger language plpgsql as $$
 begin
     new.state_since := clock_timestamp();
