@@ -1,17 +1,13 @@
 """Seeded books hang together as real ones do, and are the same every time."""
 
 import asyncio
-import zlib
 from collections.abc import AsyncIterator
-from email import message_from_bytes
-from email.policy import default
 
 import asyncpg
 import pytest
 
 from adapters.postgres.connection import Pool, connect_pool
 from adapters.postgres.migrations import migrate_environment
-from devstack.postgres import EmbeddedPostgres
 from devstack.seed import SHOW_MOVES, SeedReport, seed
 from devstack.seed.environments import ENVIRONMENTS, LICENCES
 from devstack.seed.iban import is_valid_iban
@@ -19,16 +15,10 @@ from devstack.seed.seeding import MIN_LINES_PER_ADMINISTRATION
 from domain.naming import schema_name_of
 from domain.scenario import scenario_of
 from domain.vocabulary import Language, LicenceKind
-from tests.integration.conftest import SEED_LINES, seeded_database
+from tests.integration.conftest import SEED_LINES
+from tests.integration.seeded_books import in_every_schema, schemas
 
 BASE_DOMAIN = "sb.example"
-
-
-@pytest.fixture(scope="module")
-async def books(postgres: EmbeddedPostgres, seeded_template: str) -> AsyncIterator[Pool]:
-    """Seeded environments that no test changes."""
-    async with seeded_database(postgres, seeded_template) as pool:
-        yield pool
 
 
 @pytest.fixture
@@ -43,21 +33,6 @@ async def empty(dsn: str) -> AsyncIterator[Pool]:
 def seeded_books(seeded: Pool) -> Pool:
     """Seeded environments of the test's own."""
     return seeded
-
-
-async def schemas(pool: Pool) -> list[str]:
-    """Return the schemas of all environments."""
-    return [row[0] for row in await pool.fetch("select schema_name from control.environment order by name")]
-
-
-async def in_every_schema(pool: Pool, query: str) -> list[asyncpg.Record]:
-    """Return the rows that a query gives in each environment, together."""
-    found: list[asyncpg.Record] = []
-    async with pool.acquire() as connection:
-        for schema in await schemas(pool):
-            await connection.execute(f"set search_path to {schema}")
-            found += await connection.fetch(query)
-    return found
 
 
 async def fingerprints(pool: Pool) -> dict[str, str]:
@@ -269,63 +244,6 @@ async def test_there_is_something_for_every_consequence(books: Pool) -> None:
         "select 1 from scanbox_document where status = 'open'",
     ):
         assert len(await in_every_schema(books, query)) >= len(ENVIRONMENTS), query
-
-
-async def test_mail_is_real_mail(books: Pool) -> None:
-    """A mail program would show a customer nothing after the move, and nobody would know since when."""
-    rows = await in_every_schema(books, "select recipient, subject, sender, raw from mailbox_message")
-    for row in rows:
-        message = message_from_bytes(row["raw"], policy=default)
-        assert message["Subject"] == row["subject"]
-        assert message["To"] == row["recipient"]
-        assert row["sender"] in message["From"]
-        assert message["Message-ID"]
-        assert message["Date"].datetime
-        (attachment,) = message.iter_attachments()
-        assert attachment.get_content().startswith(b"%PDF-")
-        body = message.get_body(("plain",))
-        assert body is not None
-        assert "€" in body.get_content()
-        assert not message.defects
-
-
-async def test_scans_are_real_files(books: Pool) -> None:
-    """A viewer would refuse them, and their bytes would prove nothing."""
-    rows = await in_every_schema(books, "select media_type, raw from scanbox_document")
-    assert {row["media_type"] for row in rows} == {"application/pdf", "image/png"}
-    for row in rows:
-        if row["media_type"] == "application/pdf":
-            check_pdf(row["raw"])
-        else:
-            check_png(row["raw"])
-
-
-def check_pdf(raw: bytes) -> None:
-    """Follow a PDF's own index: every offset leads to the object it names."""
-    start = int(raw.rsplit(b"startxref\n", 1)[1].split(b"\n", 1)[0])
-    lines = raw[start:].split(b"\n")
-    assert lines[0] == b"xref"
-    count = int(lines[1].split()[1])
-    for number in range(1, count):
-        entry = lines[2 + number]
-        assert len(entry) == 19
-        assert raw[int(entry[:10]) :].startswith(b"%d 0 obj\n" % number)
-    assert raw.endswith(b"%%EOF\n")
-
-
-def check_png(raw: bytes) -> None:
-    """Walk a PNG's chunks: each checksum is right, and the pixels are as many as it says."""
-    assert raw[:8] == b"\x89PNG\r\n\x1a\n"
-    chunks, at = {}, 8
-    while at < len(raw):
-        size = int.from_bytes(raw[at : at + 4])
-        body = raw[at + 4 : at + 8 + size]
-        assert zlib.crc32(body) == int.from_bytes(raw[at + 8 + size : at + 12 + size])
-        chunks[body[:4]] = body[4:]
-        at += 12 + size
-    assert list(chunks) == [b"IHDR", b"IDAT", b"IEND"]
-    width, height = int.from_bytes(chunks[b"IHDR"][:4]), int.from_bytes(chunks[b"IHDR"][4:8])
-    assert len(zlib.decompress(chunks[b"IDAT"])) == height * (width + 1)
 
 
 async def test_seeding_leaves_the_schema_as_the_migrations_make_it(books: Pool) -> None:
