@@ -30,7 +30,7 @@ from activities.target_setup import TargetSetupActivities
 from activities.tickets import TicketActivities, UploadActivities
 from adapters.clone import Limits, PostgresCloneEngine, require_sight
 from adapters.crypto.certificate_signer import CertificateSigner
-from adapters.crypto.payload_codec import KeyringPayloadOpener, encrypting
+from adapters.crypto.payload_codec import EncryptingCodec, KeyringPayloadOpener, encrypting
 from adapters.mail.sender import PostgresMailer
 from adapters.mail.smtp import SmtpClient
 from adapters.observability.activity_interceptor import ActivityInterceptor
@@ -42,6 +42,7 @@ from adapters.observability.program import run_program
 from adapters.observability.runtime import start_runtime
 from adapters.observability.tracing import traced
 from adapters.postgres.connection import connect_pool
+from adapters.postgres.payload_keys import require_ring
 from adapters.postgres.shards import Shards, open_shards
 from adapters.reconcile.inspection import NotedInspector, PostgresInspector
 from adapters.reconcile.repairs import PostgresRepairer
@@ -216,7 +217,8 @@ async def serve(settings: Settings, *, plugins: Sequence[Plugin] = ()) -> None:
 
     Raises:
         Unavailable: A server cannot be reached at the start; later interruptions are waited out.
-        Misconfigured: A setting is unusable, or needs a right in the database that is not there.
+        Misconfigured: A setting is unusable, needs a right in the database that is not there, or holds other payload
+            keys than all other programs have.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -230,6 +232,8 @@ async def serve(settings: Settings, *, plugins: Sequence[Plugin] = ()) -> None:
         quick = await _shards(resources, settings, "sb-transfer worker", settings.slots_transfers, ready=1)
         heavy = await _shards(resources, settings, "sb-transfer clone", clones)
         await require_sight(quick.home, _limits(settings))
+        key_ids = EncryptingCodec(settings.payload_keys).key_ids
+        await require_ring(quick.home, key_ids)
         post = await _shards(resources, settings, "sb-transfer mail", settings.slots_mail, ready=1)
         client = await connect_temporal(
             data_converter=encrypting(settings.payload_keys),
@@ -240,7 +244,7 @@ async def serve(settings: Settings, *, plugins: Sequence[Plugin] = ()) -> None:
             gauges = DatabaseGauges(quick.home, runtime.metric_meter)
             reading = asyncio.create_task(gauges.keep_reading(), name="gauges")
             resources.callback(reading.cancel)
-        health = WorkerHealth(quick.home, client, queues.TRANSFERS)
+        health = WorkerHealth(quick.home, client, queues.TRANSFERS, key_ids)
         if settings.health_port is not None:
             await resources.enter_async_context(
                 HealthServer(settings.health_host, settings.health_port, health.readiness)

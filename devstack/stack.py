@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import asyncpg
 from temporalio.client import Client
 
-from adapters.crypto.payload_codec import encrypting
+from adapters.crypto.payload_codec import EncryptingCodec, encrypting
 from adapters.postgres.shards import set_up
 from adapters.private_files import close_to_others, make_private_folder
 from adapters.settings import settings_of
@@ -255,7 +255,8 @@ class Stack:
     async def _migrate(self) -> None:
         where = "{}:{}".format(*_host_and_port(self.info.database_url, _DATABASE))
         try:
-            await set_up(self.info.database_url, settings_of(self.process_environment()).cells)
+            settings = settings_of(self.process_environment())
+            await set_up(self.info.database_url, settings.cells, EncryptingCodec(settings.payload_keys).key_ids)
         except Unavailable as error:
             raise Unavailable(f"The database does not answer at {where}. Start it, or correct {_DATABASE}.") from error
         except (asyncpg.PostgresError, ValueError) as error:

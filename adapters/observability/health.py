@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import TimeoutError as NoAnswer
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -36,11 +36,12 @@ class WorkerHealth:
     pool: Pool
     client: Client
     task_queue: str
+    key_ids: Sequence[str]
     stopping: bool = False
 
     async def readiness(self) -> WorkerReadiness:
         """Ask the database, and ask Temporal whether it has seen this worker ask for work."""
-        found = await readiness(self.pool, self._heard())
+        found = await readiness(self.pool, self._heard(), self.key_ids)
         return WorkerReadiness(
             **{**found.model_dump(), "ready": found.ready and not self.stopping}, stopping=self.stopping
         )

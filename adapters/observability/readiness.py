@@ -1,7 +1,7 @@
 """Whether a process can do its work: what it stands on, asked within bounds."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
 import asyncpg
@@ -9,6 +9,7 @@ from temporalio.service import RPCError
 
 from adapters.postgres.connection import Pool, translated_errors
 from adapters.postgres.migrations import migrations_of
+from adapters.postgres.payload_keys import ring_problem
 from domain.errors import TransferError
 from domain.messages import Message
 
@@ -25,18 +26,28 @@ class Readiness(Message):
     database: str
     migrations: str
     temporal: str
+    payload_keys: str
 
 
-async def readiness(pool: Pool, temporal: Awaitable[str]) -> Readiness:
-    """Ask the database for its newest migration, and await what is to be said of Temporal: `OK`, or what is wrong."""
-    applied, heard = await asyncio.gather(_within_patience(_applied(pool)), _within_patience(temporal))
+async def readiness(pool: Pool, temporal: Awaitable[str], key_ids: Sequence[str]) -> Readiness:
+    """Ask the database for its newest migration and the ring of payload keys, and await what is to be said of Temporal.
+
+    Args:
+        pool: Of the home database.
+        temporal: `OK`, or what is wrong.
+        key_ids: The names of this process's payload keys, newest first.
+    """
+    applied, heard, problem = await asyncio.gather(
+        _within_patience(_applied(pool)), _within_patience(temporal), _within_patience(ring_problem(pool, key_ids))
+    )
     wanted = max(migration.number for migration in migrations_of("control"))
     migrated = applied is not None and applied >= wanted
     return Readiness(
-        ready=migrated and heard == OK,
+        ready=migrated and heard == OK and problem == "",
         database=_SILENT if applied is None else OK,
         migrations=OK if migrated else f"{wanted} is needed; run `sb-transfer setup`",
         temporal=heard or _SILENT,
+        payload_keys=_SILENT if problem is None else problem or OK,
     )
 
 

@@ -7,7 +7,7 @@ cell has a bar of its own for every transfer: a step forward takes it first and 
 puts it down before it takes anything away. What comes too late, from a worker that was thought dead, finds it down.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -18,6 +18,7 @@ from pydantic import SecretStr
 
 from adapters.postgres.connection import Connection, Pool, connect_pool, transaction, translated_errors
 from adapters.postgres.migrations import migrate_control
+from adapters.postgres.payload_keys import register_ring
 from adapters.postgres.statements import load
 from domain.errors import AlreadyInTransfer, AlreadyReleased, CellUnknown, Misconfigured, Superseded
 from domain.vocabulary import HOME, EnvironmentStatus
@@ -232,18 +233,20 @@ async def settle(dsn: str, cell: str) -> None:
         )
 
 
-async def set_up(dsn: str, addresses: Mapping[str, SecretStr]) -> list[str]:
+async def set_up(dsn: str, addresses: Mapping[str, SecretStr], key_ids: Sequence[str]) -> list[str]:
     """Bring `control` up to date at home and in every cell, and make the cells known; it may be repeated.
 
     Args:
         dsn: The home database.
         addresses: The other cells', by name.
+        key_ids: The ring of payload keys that all programs are to have, newest first.
 
     Returns:
         The names of the migrations that were applied at home.
 
     Raises:
-        Misconfigured: An address leads to another cell, or a role may not do what a migration needs.
+        Misconfigured: An address leads to another cell, a role may not do what a migration needs, or a payload key is
+            missing.
         Unavailable: A server does not answer.
     """
     applied = await migrate_control(dsn)
@@ -254,6 +257,7 @@ async def set_up(dsn: str, addresses: Mapping[str, SecretStr]) -> list[str]:
     with translated_errors():
         connection = await asyncpg.connect(dsn, timeout=10)
         try:
+            await register_ring(connection, key_ids)
             await connection.executemany(_SQL["add_cell"], [(name, name) for name in addresses])
         finally:
             await connection.close()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Annotated
@@ -55,6 +55,9 @@ class ApiContext:
     limits: Limits
     queries: PostgresTransferQueries
     pool: Pool
+    key_ids: Sequence[str]
+    """The names of this process's payload keys, newest first."""
+
     zone: ZoneInfo
     renderings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_RENDERINGS))
     """Large pages that are made at this moment, each by a thread."""

@@ -17,7 +17,7 @@ async def livez() -> dict[str, str]:
 @router.get("/readyz", summary="The service can serve", responses={503: {"model": Readiness}})
 async def readyz(context: Context, response: Response) -> Readiness:
     """Ask the database and Temporal; 503 when one does not answer or migrations are missing."""
-    found = await readiness(context.pool, _temporal(context))
+    found = await readiness(context.pool, _temporal(context), context.key_ids)
     response.headers["Cache-Control"] = "no-store"
     if not found.ready:
         response.status_code = 503

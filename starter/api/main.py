@@ -12,6 +12,7 @@ from temporalio.runtime import Runtime
 
 from adapters.api_store.idempotency import PostgresIdempotencyKeys
 from adapters.api_store.rate_limit import PostgresRateLimit, Rate
+from adapters.crypto.payload_codec import EncryptingCodec
 from adapters.observability.logs import configure_logs
 from adapters.observability.program import run_program
 from adapters.observability.runtime import start_runtime
@@ -64,6 +65,7 @@ async def open_context(
             ),
             queries=PostgresTransferQueries(pool),
             pool=pool,
+            key_ids=EncryptingCodec(settings.payload_keys).key_ids,
             zone=settings.zone,
         )
 

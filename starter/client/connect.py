@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 from temporalio.client import Interceptor
 from temporalio.runtime import Runtime
 
-from adapters.crypto.payload_codec import encrypting
+from adapters.crypto.payload_codec import EncryptingCodec, encrypting
 from adapters.mail.smtp import SmtpClient
 from adapters.postgres.database import database
+from adapters.postgres.payload_keys import require_ring
 from adapters.postgres.shards import open_shards
 from adapters.settings import Settings, settings_of
 from adapters.temporal.client import connect_temporal
@@ -41,7 +42,8 @@ async def connect(
 
     Raises:
         Unavailable: A server does not answer; the message names it.
-        Misconfigured: Temporal's profile, certificate or namespace is wrong.
+        Misconfigured: Temporal's profile, certificate or namespace is wrong, or the payload keys are not those of
+            all others.
     """
     connections = 4 + settings.clone_parallelism
     async with (
@@ -50,6 +52,7 @@ async def connect(
         database(settings.database_url, keeps_no_state=True) as reading,
         open_shards(pool, settings.cells, max_size=connections, application_name="sb-transfer client") as shards,
     ):
+        await require_ring(reading, EncryptingCodec(settings.payload_keys).key_ids)
         seal = TicketSeal(settings.ticket_keys)
         yield TransferClient(
             await connect_temporal(

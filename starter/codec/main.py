@@ -10,6 +10,7 @@ from adapters.crypto.payload_codec import EncryptingCodec
 from adapters.observability.logs import configure_logs
 from adapters.observability.program import run_program
 from adapters.postgres.database import database
+from adapters.postgres.payload_keys import require_ring
 from adapters.settings import Settings
 from starter.codec.access import CodecContext
 from starter.codec.application import build_codec
@@ -26,13 +27,14 @@ async def open_context(settings: Settings) -> AsyncIterator[CodecContext]:
     """Connect to the database, and take the keys.
 
     Raises:
-        Misconfigured: A setting is missing, or a key is unusable.
+        Misconfigured: A setting is missing, a key is unusable, or the ring is not the one that all programs have.
         Unavailable: The database does not answer.
     """
-    tokens = token_checker(settings)
+    tokens, codec = token_checker(settings), EncryptingCodec(settings.payload_keys)
     async with database(settings.database_url) as pool:
+        await require_ring(pool, codec.key_ids)
         yield CodecContext(
-            codec=EncryptingCodec(settings.payload_keys),
+            codec=codec,
             audit=PostgresDecodeAudit(pool),
             tokens=tokens,
             origins=settings.codec_origins,

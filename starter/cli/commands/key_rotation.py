@@ -154,7 +154,7 @@ def _written(target: Path, turned: list[str], turn: Turn) -> list[Text]:
 
 def _next_steps(turn: Turn) -> list[Text]:
     if turn is Turn.ANNOUNCE:
-        return [Text("Restart everything that has this ring, then go on with: --how promote.")]
+        return [Text("Run `sb-transfer setup` with it, restart everything that has this ring, then: --how promote.")]
     return [
         Text("Restart the workers first, then the API and whoever uses the client."),
         Text("Keep the older keys for as long as anything that was made with them may still be shown."),

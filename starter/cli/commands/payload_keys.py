@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator
+from typing import Annotated
 
 import typer
 from google.protobuf.message import Message
@@ -13,7 +14,10 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.crypto.payload_codec import EncryptingCodec, encrypting, key_id_of
+from adapters.postgres.database import database
+from adapters.postgres.payload_keys import forget_key
 from adapters.temporal.client import connect_temporal
+from domain.errors import Misconfigured
 from domain.messages import Message as DomainMessage
 from domain.reconciliation import RECONCILE_SCHEDULE
 from starter.cli.options import AsJson
@@ -37,20 +41,35 @@ class KeyUse(DomainMessage):
 
 
 @commands.command("payload-keys")
-def payload_keys(as_json: AsJson = False) -> ExitCode:
+def payload_keys(
+    *,
+    forget: Annotated[
+        str, typer.Option(metavar="KEY", help="Let programs start without this key: before it is taken off the rings.")
+    ] = "",
+    lost: Annotated[
+        bool, typer.Option("--lost", help="Forget it although it is needed: nobody has it any more.")
+    ] = False,
+    as_json: AsJson = False,
+) -> ExitCode:
     """Tell which keys encrypt histories and which are still needed. Exit code 1 when one that is needed is missing."""
     here = surroundings()
-    return run(tell_key_use(here, Output(as_json=as_json, zone=here.settings.zone)))
+    return run(tell_key_use(here, Output(as_json=as_json, zone=here.settings.zone), forget=forget, lost=lost))
 
 
-async def tell_key_use(here: Surroundings, output: Output) -> ExitCode:
+async def tell_key_use(here: Surroundings, output: Output, *, forget: str = "", lost: bool = False) -> ExitCode:
     """Answer with every key of the ring and every key in use; DIFFERENT when one in use is not on the ring.
 
     Reads all histories that Temporal keeps, which takes about a second for a hundred.
 
+    Args:
+        here: The ring, and where Temporal and the database are.
+        output: Where the answer goes.
+        forget: A key that programs may do without from now on, if any.
+        lost: Forget it although something needs it.
+
     Raises:
-        Unavailable: Temporal does not answer.
-        Misconfigured: A key on the ring is unusable.
+        Unavailable: Temporal or the database does not answer.
+        Misconfigured: A key on the ring is unusable, or the one to forget is needed or unknown.
     """
     ring = EncryptingCodec(here.settings.payload_keys).key_ids
     client = await connect_temporal(environment=here.environment, data_converter=encrypting(here.settings.payload_keys))
@@ -68,6 +87,12 @@ async def tell_key_use(here: Surroundings, output: Output) -> ExitCode:
         )
         for key_id in known
     ]
+    if forget:
+        if not lost and any(use.key_id == forget and (use.newest or _is_needed(use)) for use in uses):
+            raise Misconfigured(f"The key {forget} is still needed. Wait until this list says that it can be dropped.")
+        async with database(here.settings.database_url) as pool:
+            if not await forget_key(pool, forget):
+                raise Misconfigured(f"The database knows no key {forget}. Give the name of one from this list.")
     table = columns("key", "", "open histories", "closed histories", "schedules")
     for use in uses:
         table.add_row(use.key_id, _role(use), str(use.open_histories), str(use.closed_histories), str(use.schedules))
@@ -79,9 +104,12 @@ def _role(use: KeyUse) -> Text:
     if use.newest:
         return Text("encrypts", style="green")
     if use.on_ring:
-        needed = use.open_histories or use.closed_histories or use.schedules
-        return Text("decrypts") if needed else Text("can be dropped", style="dim")
+        return Text("decrypts") if _is_needed(use) else Text("can be dropped", style="dim")
     return Text("missing", style="bold red")
+
+
+def _is_needed(use: KeyUse) -> bool:
+    return bool(use.open_histories or use.closed_histories or use.schedules)
 
 
 async def _count(client: Client) -> tuple[Counter[str], Counter[str], Counter[str]]:

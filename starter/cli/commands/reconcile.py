@@ -12,8 +12,9 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
-from adapters.crypto.payload_codec import encrypting
+from adapters.crypto.payload_codec import EncryptingCodec, encrypting
 from adapters.postgres.database import database
+from adapters.postgres.payload_keys import require_ring
 from adapters.postgres.shards import open_shards
 from adapters.reconcile.inspection import PostgresInspector
 from adapters.settings import Settings
@@ -62,6 +63,8 @@ async def _inspect(here: Surroundings, output: Output, *, fix: bool, deep: bool,
     Raises:
         Unavailable: A server does not answer, or there is no worker to heal with.
     """
+    async with database(here.settings.database_url) as pool:
+        await require_ring(pool, EncryptingCodec(here.settings.payload_keys).key_ids)
     client = await connect_temporal(environment=here.environment, data_converter=encrypting(here.settings.payload_keys))
     if fix:
         outcome = await _heal(client, Reconcile(heal=True, deep=deep, requested_by=by), output)

@@ -7,7 +7,7 @@ from typing import NoReturn
 import typer
 from rich.text import Text
 
-from adapters.crypto.payload_codec import encrypting
+from adapters.crypto.payload_codec import EncryptingCodec, encrypting
 from adapters.postgres.database import database
 from adapters.postgres.shards import set_up as set_up_databases
 from adapters.temporal.client import connect_temporal, register_search_attributes
@@ -56,7 +56,11 @@ def _become(module: str) -> NoReturn:
 async def _set_up(here: Surroundings, output: Output) -> ExitCode:
     """Migrate the database, register the search attributes, and keep the nightly look; all may be repeated."""
     async with database(here.settings.database_url):  # says where the database should be when it is not there
-        migrations = await set_up_databases(here.settings.database_url.get_secret_value(), here.settings.cells)
+        migrations = await set_up_databases(
+            here.settings.database_url.get_secret_value(),
+            here.settings.cells,
+            EncryptingCodec(here.settings.payload_keys).key_ids,
+        )
     client = await connect_temporal(environment=here.environment, data_converter=encrypting(here.settings.payload_keys))
     attributes = await register_search_attributes(client, search_attributes.ALL)
     heals = here.settings.reconcile_heals

@@ -61,3 +61,12 @@ create trigger not_emptied before truncate on control.history_reading
     for each statement execute function control.refuse_change_of_readings();
 alter table control.history_reading enable always trigger append_only;
 alter table control.history_reading enable always trigger not_emptied;
+
+-- So that a program with another ring of payload keys refuses to start: what it wrote, no other could read.
+create table control.payload_key (
+    key_id         text primary key check (key_id ~ '^[0-9a-f]{16}$'),
+    known_since    timestamptz not null default clock_timestamp(),
+    encrypts_since timestamptz
+);
+comment on table control.payload_key is
+    'The ring of payload keys by the names of its keys, as `sb-transfer setup` last had it. encrypts_since: since when every program must have it; null while it is only announced.';

@@ -10,9 +10,13 @@ from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
 
+from adapters.crypto.payload_codec import EncryptingCodec
+from adapters.postgres.shards import set_up
+from adapters.settings import settings_of
 from devstack.api import ApiProcess
 from devstack.issuer import EmbeddedIssuer
 from devstack.postgres import EmbeddedPostgres
@@ -37,7 +41,7 @@ async def test_it_lives_and_is_ready(served: ApiProcess) -> None:
         assert (await session.get("/livez")).json() == {"status": "ok"}
         ready = await session.get("/readyz")
     assert ready.status_code == HTTPStatus.OK
-    assert ready.json() == {"ready": True, "database": "ok", "migrations": "ok", "temporal": "ok"}
+    assert ready.json() == {"ready": True, "database": "ok", "migrations": "ok", "temporal": "ok", "payload_keys": "ok"}
 
 
 async def test_without_its_database_it_lives_and_is_not_ready(stack: Stack, tmp_path: Path) -> None:
@@ -46,6 +50,10 @@ async def test_without_its_database_it_lives_and_is_not_ready(stack: Stack, tmp_
     await own.start()
     process = ApiProcess(tmp_path / "api")
     variables = {**stack.process_environment(), **EmbeddedIssuer(stack.folder).settings()}
+    await set_up(own.dsn(), {}, EncryptingCodec(settings_of(variables).payload_keys).key_ids)
+    owner = await asyncpg.connect(own.dsn())
+    await owner.execute("delete from control.migration")
+    await owner.close()
     process.configure({**variables, "SB_TRANSFER_DATABASE_URL": own.dsn()})
     try:
         await process.start()
