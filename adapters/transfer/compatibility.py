@@ -20,7 +20,6 @@ from adapters.verify.schema_snapshot import read_snapshot
 from domain.messages import Obstacle
 
 _SQL = load(__name__)
-_VERIFY = load("adapters.verify.verifier")
 _ENDLESS_INTERVALS = 17  # the PostgreSQL since which there are any
 _SHOWN = 100
 
@@ -80,7 +79,6 @@ async def _tried(source: Connection, target: Connection, schema: str) -> list[Ob
         ]
     sides = []
     for connection, name in ((source, schema), (target, copy)):
-        await connection.execute(_VERIFY["enter"], name)
         sides.append(await read_snapshot(connection, name))
     old, new = sides
     for side in sides:

@@ -37,9 +37,11 @@ order by lower(email) limit 100
 -- name: size_of_schema
 -- Tables, rows as the server estimates them, and bytes with their indexes. A parent's rows are in its partitions.
 select count(*)::integer as tables,
-       coalesce(sum(case when c.reltuples >= 0 then c.reltuples else coalesce(s.n_live_tup, 0) end)
+       coalesce(sum(case when c.reltuples >= 0 then c.reltuples else pg_stat_get_live_tuples(c.oid) end)
                 filter (where c.relkind = 'r'), 0)::bigint as rows_estimate,
        coalesce(sum(pg_total_relation_size(c.oid)) filter (where c.relkind = 'r'), 0)::bigint as bytes_total
-from pg_class c join pg_namespace n on n.oid = c.relnamespace
-left join pg_stat_all_tables s on s.relid = c.oid
-where n.nspname = $1 and c.relkind in ('r', 'p')
+from (select array(select d.objid from pg_depend d
+                   where d.refclassid = 'pg_namespace'::regclass and d.classid = 'pg_class'::regclass
+                     and d.refobjid = (select oid from pg_namespace where nspname = $1)) as ids) own
+join pg_class c on c.oid = any (own.ids)
+where c.relkind in ('r', 'p')

@@ -20,12 +20,11 @@ from adapters.postgres.place import Place
 from adapters.postgres.statements import load
 from adapters.verify.chunks import SMALL_BYTES, Batch, TablePair, cut, read
 from adapters.verify.row_hash import PageRange
-from adapters.verify.schema_snapshot import read_snapshot
+from adapters.verify.schema_snapshot import enter, read_snapshot
 from domain.errors import EnvironmentUnknown
 from domain.messages import CloneAdministrations, VerifyClone
 
-_SQL = load("adapters.verify.verifier")
-_BOOKS = load("adapters.verify.certification")
+_SQL = load("adapters.verify.certification")
 
 Sums = tuple[int, int, int]
 
@@ -68,7 +67,7 @@ class Prefetcher:
             if batch is None:
                 return False
             async with there.transaction(readonly=True):
-                await there.execute(_SQL["enter"], None)
+                await enter(there)
                 [(chunk, sums)] = await read(there, batch)
         except (EnvironmentUnknown, asyncpg.PostgresError):
             self._units = iter(())
@@ -81,14 +80,13 @@ class Prefetcher:
         if self._sums:
             order = self._order
             await home.execute(
-                _BOOKS["keep_ahead"], order.transfer_id, order.evening, self._begun_at, _written(self._sums)
+                _SQL["keep_ahead"], order.transfer_id, order.evening, self._begun_at, _written(self._sums)
             )
 
     async def _large(self, there: Connection) -> list[Batch]:
         """Return what is worth a statement of its own, the most to read first."""
         place = Place(self._order.source_schema, self._order.source_cell)
         async with there.transaction(readonly=True):
-            await there.execute(_SQL["enter"], place.schema)
             side = await read_snapshot(there, place.schema, place.shard)
         pairs = [TablePair(name, tuple(sorted(table.columns)), None) for name, table in side.readable.items()]
         return [batch for batch in cut(pairs, (side,)) if len(batch.chunks) == 1 and batch.bytes >= SMALL_BYTES]
@@ -96,13 +94,13 @@ class Prefetcher:
 
 async def prefetched_hashes(home: Connection, order: VerifyClone) -> PrefetchedHashes | None:
     """Return what was read ahead this evening; None when nothing was."""
-    row = await home.fetchrow(_BOOKS["ahead"], order.transfer_id, order.evening)
+    row = await home.fetchrow(_SQL["ahead"], order.transfer_id, order.evening)
     return PrefetchedHashes(row["begun_at"], dict(_read(row["readings"]))) if row is not None else None
 
 
 async def discard_prefetched(home: Connection, transfer_id: UUID) -> None:
     """Forget what was read ahead: whoever verifies once more reads for himself."""
-    await home.execute(_BOOKS["forget_ahead"], transfer_id)
+    await home.execute(_SQL["forget_ahead"], transfer_id)
 
 
 def _written(sums: Mapping[tuple[PageRange, int], Sums]) -> str:

@@ -1,17 +1,16 @@
 """Names the rows in which two environments differ, wherever each of them lives."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 import asyncpg
 
-from adapters.postgres.connection import Connection, rows_of, translated_errors, unless_lost
+from adapters.postgres.connection import Connection, rows_of, unless_lost
 from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
 from adapters.verify.schema_diff import NEW, OLD
-from adapters.verify.schema_snapshot import SchemaSnapshot, fragment
+from adapters.verify.schema_snapshot import SchemaSnapshot, fragment, reading
 
-_SQL = load("adapters.verify.verifier")
+_SQL = load("adapters.verify.rows")
 _AT_ONCE = 5000
 
 
@@ -46,7 +45,7 @@ class RowDiff:
                 ),
                 table=side.tables[self._table].quoted,
             )
-            async with self._reading(side.cell) as connection:
+            async with reading(self._shards.pool(side.cell)) as connection:
                 sides.append({row["key"]: row for row in await connection.fetch(statement, keys)})
         return [self._named(sides[0].get(one), sides[1].get(one)) for one in keys]
 
@@ -74,7 +73,7 @@ class RowDiff:
                 ),
                 table=side.tables[self._table].quoted,
             )
-            async with self._reading(side.cell) as connection:
+            async with reading(self._shards.pool(side.cell)) as connection:
                 for row in await connection.fetch(statement, [first for first, _ in surplus]):
                     shown[row["first"], row["second"]] = row["shown"]
         return [f"{shown[row]}: {abs(count)} more in {OLD if count > 0 else NEW}" for row, count in surplus.items()]
@@ -91,24 +90,15 @@ class RowDiff:
         # A name for each kind: what a connection once knew of a table's columns it goes on believing.
         table = f"sb_compared_{what}"
         await connection.execute(_SQL[f"make_compared_{what}"])
-        async with self._reading(old.cell) as there:
+        async with reading(self._shards.pool(old.cell)) as there:
             hashes = rows_of(there, _SQL["compared"].format(hashed=query), at_once=_AT_ONCE)
             async with unless_lost(connection):
                 await connection.copy_records_to_table(table, schema_name="pg_temp", records=hashes)
         return f"pg_temp.{table}"
 
-    @asynccontextmanager
-    async def _beside(self, old: SchemaSnapshot, new: SchemaSnapshot) -> AsyncIterator[Connection]:
+    def _beside(self, old: SchemaSnapshot, new: SchemaSnapshot) -> AbstractAsyncContextManager[Connection]:
         """Read where the new side is; with a table of one's own when the old one is elsewhere."""
-        async with self._reading(new.cell, readonly=old.cell == new.cell) as connection:
-            yield connection
-
-    @asynccontextmanager
-    async def _reading(self, cell: str, *, readonly: bool = True) -> AsyncIterator[Connection]:
-        with translated_errors():
-            async with self._shards.pool(cell).acquire() as connection, connection.transaction(readonly=readonly):
-                await connection.execute(_SQL["enter"], None)
-                yield connection
+        return reading(self._shards.pool(new.cell), readonly=old.cell == new.cell)
 
     def _named(self, old: asyncpg.Record | None, new: asyncpg.Record | None) -> str:
         row = old or new

@@ -3,14 +3,14 @@
 import re
 from collections.abc import Iterator, Mapping
 
-from adapters.verify.schema_snapshot import Definitions, SchemaSnapshot
+from adapters.verify.schema_snapshot import THIS_SCHEMA, Definitions, SchemaSnapshot
 from domain.messages import TableDifference
 
 OLD, NEW = "the old environment", "the new environment"
 _MAX_DEFINITION = 200
 # The version since which NOT NULL is a constraint with a name, and one that brought several smaller things.
 _NAMED_NOT_NULL, _SEVENTEEN = 18, 17
-_NOT_NULL = re.compile(r"NOT NULL( .+?)?(: inherited)?", re.DOTALL)
+_NOT_NULL = re.compile(r"NOT NULL( .+?)?(: inherited|: name)?", re.DOTALL)
 # What people wrote, and names: never to be read with an eye shut.
 _VERBATIM = re.compile(r"body|labels|parameters|settings|.*comment|.*default of .*", re.DOTALL)
 _QUALIFIER = re.compile(r"""'(?:[^']|'')*'|(?:"(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)\.(?=["a-z_*])|\s+""")
@@ -29,13 +29,13 @@ def schema_differences(old: SchemaSnapshot, new: SchemaSnapshot) -> Iterator[Tab
         before, after = (_in_common(side, min(old.major, new.major)) for side in (old, new))
     for name in sorted(before.keys() | after.keys()):
         if name not in after or name not in before:
-            yield TableDifference(table=name, problem=f"missing in {NEW if name in before else OLD}")
+            yield TableDifference(table=_plain(name), problem=f"missing in {NEW if name in before else OLD}")
             continue
         mine, yours = before[name], after[name]
         for fact in sorted(mine.keys() | yours.keys()):
             if _differ(fact, mine.get(fact), yours.get(fact), across=across):
-                shown = [_shortened(side.get(fact)) for side in (mine, yours)]
-                yield TableDifference(table=name, problem=f"{fact}: {shown[0]} in {OLD}, {shown[1]} in {NEW}")
+                shown = _shown(mine.get(fact), yours.get(fact))
+                yield TableDifference(table=_plain(name), problem=f"{fact}: {shown[0]} in {OLD}, {shown[1]} in {NEW}")
 
 
 def _in_common(side: SchemaSnapshot, oldest: int) -> Definitions:
@@ -70,6 +70,16 @@ def _differ(fact: str, old: str | None, new: str | None, *, across: bool) -> boo
 def _plainly(definition: str) -> str:
     """Return a definition without the names of tables in front of columns and without white space."""
     return _QUALIFIER.sub(lambda found: found[0] if found[0].startswith("'") else "", definition)
+
+
+def _plain(text: str) -> str:
+    """Return a text as people who work in one schema read it."""
+    return text.replace(f"{THIS_SCHEMA}.", "")
+
+
+def _shown(*definitions: str | None) -> list[str]:
+    plain = [None if one is None else _plain(one) for one in definitions]
+    return [_shortened(one) for one in (plain if len({*plain}) == len({*definitions}) else definitions)]
 
 
 def _shortened(definition: str | None) -> str:

@@ -9,7 +9,8 @@ import hashlib
 import json
 import operator
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -17,16 +18,21 @@ from typing import Self
 
 import asyncpg
 
-from adapters.postgres.connection import Connection
+from adapters.postgres.connection import Connection, Pool, translated_errors
 from adapters.postgres.statements import load
 from domain.errors import EnvironmentUnknown
 from domain.fingerprint import Fingerprint, ObjectHash, TableHash
 from domain.vocabulary import HOME
 
-_SQL = load("adapters.verify.verifier")
+_SQL, _ROWS = load(__name__), load("adapters.verify.rows")
+_RELATIONS, _OBJECTS = load("adapters.verify.relations"), load("adapters.verify.objects")
+# Asked of all of a schema at once; the others of so many objects at a time, for reading a sequence or a view's query
+# takes locks, and a server has room for some thousands.
+_ONCE = {"schema", "others"}
+_AT_ONCE = 250
 
 _POSITION = "position"
-_THIS_SCHEMA = "<this schema>"
+THIS_SCHEMA = "<this schema>"
 # What says where an environment lives and who may use it there, not what it is.
 _LOCAL = re.compile(
     r"""owner|(index\ ("([^"]|"")+"|[^" ]+):\ )?tablespace|(column\ ("([^"]|"")+"|[^" ]+):\ )?grant\ of\ .*""",
@@ -213,40 +219,80 @@ class SchemaSnapshot:
         return None
 
 
+async def enter(connection: Connection) -> None:
+    """Fix, for the rest of a transaction, what is found on a path and what values look like."""
+    await connection.execute(_SQL["enter"])
+
+
+@asynccontextmanager
+async def reading(pool: Pool, *, readonly: bool = True) -> AsyncIterator[Connection]:
+    """Read in a transaction in which nothing hangs on how a connection happens to be set.
+
+    Raises:
+        Unavailable: The server went away; try again.
+    """
+    with translated_errors():
+        async with pool.acquire() as connection, connection.transaction(readonly=readonly):
+            await enter(connection)
+            yield connection
+
+
 async def read_snapshot(connection: Connection, schema: str, cell: str = HOME) -> SchemaSnapshot:
-    """Read everything about a schema but its rows. The connection's search_path must be the schema.
+    """Read everything about a schema but its rows. What is found on a path, and how values look, is fixed from here on.
+
+    Args:
+        connection: In a transaction.
+        schema: Its name.
+        cell: Where the connection goes.
 
     Raises:
         EnvironmentUnknown: There is no such schema.
     """
-    if not await connection.fetchval(_SQL["schema_exists"], schema):
+    await enter(connection)
+    own = await connection.fetchrow(_SQL["own"], schema)
+    if own is None:
         raise EnvironmentUnknown(f"There is no schema {schema}. Check the environment's name or id.")
     definitions: Definitions = {}
-    questions = [(sql, [schema]) for name, sql in _SQL.items() if name.startswith("facts_")]
-    questions += [(row[0], []) for row in await connection.fetch(_SQL["positions"], schema)]
-    for sql, arguments in questions:
-        for row in await connection.fetch(sql, *arguments):
+    kinds = [own[kind] for kind in ("relations", "types", "functions")]
+    for first in range(0, max(1, *map(len, kinds)), _AT_ONCE):
+        await connection.execute(_SQL["choose"], own["namespace"], *(ids[first : first + _AT_ONCE] for ids in kinds))
+        slice_of_it = connection.transaction()
+        await slice_of_it.start()
+        for row in await _facts(connection, once=first == 0):
             names = (row["object"], row["fact"], row["definition"])
             # A definition that names its own schema means the same in the copy, which names its own.
-            whole, fact, definition = (name.replace(schema, _THIS_SCHEMA) for name in names)
+            whole, fact, definition = (name.replace(schema, THIS_SCHEMA) for name in names)
             definitions.setdefault(whole, {})[fact] = definition
+        await slice_of_it.rollback()  # gives the locks back
+    await connection.execute(_SQL["choose"], own["namespace"], *kinds)
     return SchemaSnapshot(
         schema,
         definitions,
-        {row["name"]: Table.of(row) for row in await connection.fetch(_SQL["tables"], schema)},
-        await _types(connection, schema),
-        await connection.fetchval(_SQL["server"]),
+        {row["name"]: Table.of(row) for row in await connection.fetch(_SQL["tables"])},
+        await _types(connection),
+        own["server"],
         cell,
     )
 
 
-async def _types(connection: Connection, schema: str) -> dict[int, Type]:
+async def _facts(connection: Connection, *, once: bool) -> list[asyncpg.Record]:
+    rows = [
+        row
+        for name, sql in (_RELATIONS | _OBJECTS).items()
+        if once or name not in _ONCE
+        for row in await connection.fetch(sql)
+    ]
+    positions = await connection.fetchval(_SQL["positions"])
+    return rows + (await connection.fetch(positions) if positions else [])
+
+
+async def _types(connection: Connection) -> dict[int, Type]:
     """Read the types of a schema's columns and what those are made of, level by level.
 
     There may be thousands of environments beside this one, each with types of its own: no others are looked at.
     """
     found: dict[int, asyncpg.Record] = {}
-    waiting = {row["id"] for row in await connection.fetch(_SQL["column_types"], schema)}
+    waiting = {row["id"] for row in await connection.fetch(_SQL["column_types"])}
     while waiting:
         found |= {row["id"]: row for row in await connection.fetch(_SQL["types"], sorted(waiting))}
         waiting = {part for type_id in waiting for part in found[type_id]["parts"]} - found.keys()
@@ -267,5 +313,5 @@ def _digest(definitions: Mapping[str, str]) -> str:
 
 
 def fragment(name: str) -> str:
-    """Return a chunk of a statement in verify.sql, without its description."""
-    return _SQL[name].split("\n", 1)[1]
+    """Return a statement of rows.sql that is put into others, without its description."""
+    return _ROWS[name].split("\n", 1)[1]

@@ -3,41 +3,38 @@
 It shares no code and no statement with the clone engine, so that a mistake in one shows in the other.
 """
 
-import asyncio
 import json
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from uuid import uuid5
 
 import asyncpg
 
-from adapters.postgres.connection import Connection, Pool, transaction, translated_errors
+from adapters.postgres.connection import Pool, transaction
 from adapters.postgres.place import Place
 from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import lock_for_step, record_event
 from adapters.task_group import task_group
-from adapters.verify.chunks import Batch, Chunk, TablePair, cut, read
+from adapters.verify.chunks import Batch, TablePair, cut, read
+from adapters.verify.dependencies import ties_to_others
 from adapters.verify.fingerprint_store import keep_proof
 from adapters.verify.prefetch import PrefetchedHashes, discard_prefetched, prefetched_hashes
+from adapters.verify.progress import Progress
 from adapters.verify.row_diff import RowDiff
 from adapters.verify.schema_diff import NEW, OLD, schema_differences
-from adapters.verify.schema_snapshot import SchemaSnapshot, read_snapshot
+from adapters.verify.schema_snapshot import SchemaSnapshot, read_snapshot, reading
 from domain.errors import CloneDiffers, EnvironmentUnknown
 from domain.events import EventKind
 from domain.fingerprint import Fingerprint
 from domain.messages import CloneProgress, TableDifference, Verification, VerifyClone
 from domain.ports import ReportProgress
-from domain.vocabulary import HOME
 
 EVENT_KIND = EventKind.CLONE_VERIFIED
 MAX_KEYS = 20
 MAX_DIFFERENCES = 100
-_REPORT_SECONDS = 0.5
 _NOTHING: Mapping[str, frozenset[str]] = MappingProxyType({})
 _SQL = load(__name__)
 
@@ -49,86 +46,6 @@ class _Compared:
     verification: Verification
     old: Fingerprint
     new: Fingerprint
-
-
-class _Progress:
-    """How far a comparison is."""
-
-    def __init__(self, report: ReportProgress, phase: str = "verify") -> None:
-        self._report = report
-        self._phase = phase
-        self._began = time.monotonic()
-        self.rows_total = self.rows_done = self.bytes_total = self.bytes_done = 0
-        self.tables_total = self.tables_done = 0
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self._began
-
-    def measure(self, pairs: list[TablePair], batches: list[Batch], *sides: SchemaSnapshot) -> None:
-        """Take in how much there is to read; of the two sides, the clone may never have been analysed."""
-        self.tables_total = len(pairs)
-        self.bytes_total = sum(batch.bytes for batch in batches)
-        estimates = (max(side.tables[pair.name].estimate for side in sides) for pair in pairs)
-        self.rows_total = len(sides) * sum(estimates)
-
-    def again(self, pairs: list[TablePair], batches: list[Batch]) -> None:
-        """Take in that some tables have to be read once more."""
-        self.tables_done -= len(pairs)
-        self.bytes_total += sum(batch.bytes for batch in batches)
-
-    def take_over(self, batches: list[Batch], side: SchemaSnapshot, ahead: PrefetchedHashes) -> list[Batch]:
-        """Take over what was read ahead of one side and return the batches that are left to read."""
-        left: list[Batch] = []
-        for batch in batches:
-            if batch.side is side and (sums := ahead.of(batch)) is not None:
-                self.take(batch.chunks[0], sums)
-            else:
-                left.append(batch)
-        return left
-
-    def take(self, chunk: Chunk, sums: tuple[int, int, int]) -> None:
-        """Take in what a chunk holds."""
-        for place, value in enumerate(sums):
-            chunk.sums[place] += value
-        self.read(chunk, sums[0])
-
-    def read(self, chunk: Chunk, rows: int) -> None:
-        """Take in that a chunk has been read."""
-        self.rows_done += rows
-        self.bytes_done += chunk.bytes
-        chunk.pair.open_chunks -= 1
-        self.tables_done += chunk.pair.open_chunks == 0
-
-    def tell(self) -> None:
-        self._report(
-            CloneProgress(
-                phase=self._phase,
-                rows_done=self.rows_done,
-                rows_total=max(self.rows_total, self.rows_done),
-                bytes_done=self.bytes_done,
-                bytes_total=self.bytes_total,
-                tables_done=self.tables_done,
-                tables_total=self.tables_total,
-                elapsed_seconds=self.seconds,
-            )
-        )
-
-    @asynccontextmanager
-    async def telling(self) -> AsyncIterator[None]:
-        """Report twice a second while a block runs, and at its end."""
-        teller = asyncio.create_task(self._keep_telling())
-        try:
-            yield
-        finally:
-            teller.cancel()
-            await asyncio.wait([teller])
-        self.tell()
-
-    async def _keep_telling(self) -> None:
-        while True:
-            self.tell()
-            await asyncio.sleep(_REPORT_SECONDS)
 
 
 def _silence(_: CloneProgress) -> None:
@@ -227,7 +144,7 @@ class PostgresVerifier:
             CloneDiffers: A table cannot be read.
             Unavailable: The server is away; try again.
         """
-        progress = _Progress(report, "hash")
+        progress = Progress(report, "hash")
         async with progress.telling():
             side = await self._side(_place(place))
             pairs = [
@@ -247,15 +164,6 @@ class PostgresVerifier:
         async with transaction(self._pool) as connection:
             await lock_for_step(connection, order.transfer_id, evening=order.evening)
 
-    @asynccontextmanager
-    async def _reading(self, place: Place | None = None, *, cell: str = HOME) -> AsyncIterator[Connection]:
-        """Read in a transaction whose settings are fixed; a place makes the server write its names unqualified."""
-        pool = self._shards.pool(place.shard if place else cell)
-        with translated_errors():
-            async with pool.acquire() as connection, connection.transaction(readonly=True):
-                await connection.execute(_SQL["enter"], place.schema if place else None)
-                yield connection
-
     async def _compare(
         self,
         old_place: Place,
@@ -266,7 +174,7 @@ class PostgresVerifier:
         fenced: bool = False,
         ahead: PrefetchedHashes | None = None,
     ) -> _Compared:
-        progress = _Progress(report)
+        progress = Progress(report)
         async with progress.telling():
             old, new = await self._sides(old_place, new_place)
             if fenced:
@@ -279,14 +187,14 @@ class PostgresVerifier:
             if len(left) < len(batches):
                 await self._recheck_prefetched(progress, pairs, old)
             unequal = _unequal(pairs, old)
-            strangers = await self._strangers(new)
+            ties = await self._ties(new)
             found: dict[str, TableDifference] = {}
             await self._in_parallel(self._explain, iter(unequal), found, old, new)
         verification = Verification(
             tables=len(old.tables),
             rows=sum(pair.sums[0][0] for pair in pairs),
             seconds=round(progress.seconds, 3),
-            differences=_limited([*strangers, *schema_differences(old, new), *(found[pair.name] for pair in unequal)]),
+            differences=_limited([*ties, *schema_differences(old, new), *(found[pair.name] for pair in unequal)]),
         )
         fingerprints = [
             side.fingerprint({pair.name: pair.sums[place] for pair in pairs}, since)
@@ -294,16 +202,15 @@ class PostgresVerifier:
         ]
         return _Compared(verification, *fingerprints)
 
-    async def _strangers(self, new: SchemaSnapshot) -> list[TableDifference]:
-        """Find what depends on another environment: it reads the same, and does something else."""
-        async with self._reading(cell=new.cell) as connection:
-            rows = await connection.fetch(_SQL["strangers"], new.schema)
+    async def _ties(self, new: SchemaSnapshot) -> list[TableDifference]:
+        """Find what depends on another environment: it may read the same, and does something else."""
+        async with reading(self._shards.pool(new.cell)) as connection:
+            found = await ties_to_others(connection, [new.schema])
         return [
-            TableDifference(table=row["what"], problem=f"it depends on another environment: {row['needs']}")
-            for row in rows
+            TableDifference(table=tie.what, problem=f"it depends on another environment: {tie.needs}") for tie in found
         ]
 
-    async def _recheck_prefetched(self, progress: _Progress, pairs: list[TablePair], old: SchemaSnapshot) -> None:
+    async def _recheck_prefetched(self, progress: Progress, pairs: list[TablePair], old: SchemaSnapshot) -> None:
         """Read the old side of unequal tables again: somebody may have got past the fence since it was read ahead."""
         doubtful = _unequal(pairs, old)
         for pair in doubtful:
@@ -321,11 +228,11 @@ class PostgresVerifier:
         return [task.result() for task in reading]
 
     async def _side(self, place: Place) -> SchemaSnapshot:
-        async with self._reading(place) as connection:
+        async with reading(self._shards.pool(place.shard)) as connection:
             return await read_snapshot(connection, place.schema, place.shard)
 
     async def _forget_taken_grants(self, old: SchemaSnapshot, new: SchemaSnapshot) -> None:
-        async with self._reading(cell=old.cell) as connection:
+        async with reading(self._shards.pool(old.cell)) as connection:
             for taken in await connection.fetch(_SQL["taken_grants"], old.schema):
                 for side in (old, new):
                     side.definitions.get(taken["object"], {}).pop(taken["fact"], None)
@@ -336,7 +243,7 @@ class PostgresVerifier:
             for _ in range(self._parallelism):
                 workers.create_task(work(*shared))
 
-    async def _hash_batches(self, progress: _Progress, batches: Iterator[Batch]) -> None:
+    async def _hash_batches(self, progress: Progress, batches: Iterator[Batch]) -> None:
         for batch in batches:
             try:
                 await self._hash(progress, batch)
@@ -347,8 +254,8 @@ class PostgresVerifier:
                 else:
                     await self._hash_batches(progress, iter([Batch(batch.side, (chunk,)) for chunk in batch.chunks]))
 
-    async def _hash(self, progress: _Progress, batch: Batch) -> None:
-        async with self._reading(cell=batch.side.cell) as connection:
+    async def _hash(self, progress: Progress, batch: Batch) -> None:
+        async with reading(self._shards.pool(batch.side.cell)) as connection:
             found = await read(connection, batch)
         for chunk, sums in found:
             progress.take(chunk, sums)

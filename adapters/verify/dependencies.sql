@@ -1,0 +1,36 @@
+-- What must not be: an environment of which something calls, holds or is made of something of another one. It may well read
+-- the same as it should, for a text says a name where the server keeps a number.
+
+-- name: ties
+-- What in some schemas ($1) depends on anything in another environment's: one question, whatever kinds of objects there
+-- are. What hangs on an object (indexes, defaults, triggers, rules, rights to nothing of its own) goes with it, to any
+-- depth; what is referred to goes by the schema of what it hangs on.
+with recursive home (schema, id) as materialized (
+    select n.nspname, n.oid from unnest($1::text[]) s join pg_namespace n on n.nspname = s
+), part (home, class, id) as (
+    select h.id, d.classid, d.objid
+    from home h join pg_depend d on d.refclassid = 'pg_namespace'::regclass and d.refobjid = h.id
+    union
+    select p.home, d.classid, d.objid
+    from part p join pg_depend d on d.refclassid = p.class and d.refobjid = p.id
+    where d.deptype in ('i', 'a') or d.classid in ('pg_cast'::regclass, 'pg_transform'::regclass)
+), need as materialized (
+    select distinct p.home, p.class, p.id, d.objsubid as sub, d.refclassid as needclass, d.refobjid as need
+    from part p join pg_depend d on d.classid = p.class and d.objid = p.id
+    where d.refclassid <> 'pg_namespace'::regclass
+), whole (needclass, need, class, id) as (
+    select distinct needclass, need, needclass, need from need
+    union
+    select w.needclass, w.need, d.refclassid, d.refobjid
+    from whole w join pg_depend d on d.classid = w.class and d.objid = w.id
+    where d.deptype in ('i', 'a') and d.refclassid <> 'pg_namespace'::regclass
+), elsewhere as materialized (
+    select distinct w.needclass, w.need, d.refobjid as namespace
+    from whole w join pg_depend d on d.classid = w.class and d.objid = w.id and d.refclassid = 'pg_namespace'::regclass
+    join pg_namespace n on n.oid = d.refobjid
+    where n.nspname ~ '^env_[0-9a-f]{32}$'
+)
+select distinct h.schema::text, pg_describe_object(n.class, n.id, n.sub) as what, pg_describe_object(n.needclass, n.need, 0) as needs
+from need n join elsewhere e on e.needclass = n.needclass and e.need = n.need and e.namespace <> n.home
+join home h on h.id = n.home
+order by 1, 2, 3
