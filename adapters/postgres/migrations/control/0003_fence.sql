@@ -59,11 +59,14 @@ begin
 end
 $$;
 
--- Partitions as well as their parents: a statement that names a partition fires nothing on the parent.
+-- Partitions as well as their parents: a statement that names a partition fires nothing on the parent. What depends on a
+-- schema has an index, what is in one has none.
 create function control.fenceable_tables(schema_name text) returns table (relation oid, quoted text)
 language sql stable as $$
     select c.oid, format('%I.%I', n.nspname, c.relname)
-    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    from pg_namespace n
+    join pg_depend d on d.refclassid = 'pg_namespace'::regclass and d.refobjid = n.oid and d.classid = 'pg_class'::regclass
+    join pg_class c on c.oid = d.objid
     where n.nspname = schema_name and c.relkind in ('r', 'p')
     order by c.oid
 $$;
@@ -171,10 +174,10 @@ declare
     lifted integer := 0;
 begin
     for target in
-        select format('%I.%I', n.nspname, c.relname)
-        from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
-        where t.tgname = 'sb_transfer_fence' and n.nspname = schema_name
-        order by c.oid
+        select f.quoted
+        from control.fenceable_tables(schema_name) f
+        join pg_trigger t on t.tgrelid = f.relation and t.tgname = 'sb_transfer_fence'
+        order by f.relation
     loop
         execute format('alter table only %s disable trigger sb_transfer_fence', target);
         lifted := lifted + 1;
