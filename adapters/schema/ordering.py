@@ -133,7 +133,7 @@ class Definitions:
         try:
             sorter.prepare()
         except CycleError as error:
-            raise CircularDefinitionsError(dict.fromkeys(self.items[key].name for key in error.args[1])) from error
+            raise CircularDefinitionsError(sorted({self.items[key].name for key in error.args[1]})) from error
         ready: list[tuple[int, Key]] = []
         while sorter.is_active():
             for key in sorter.get_ready():
