@@ -243,7 +243,9 @@ def _needed_before_rows(found: Mapping[str, Rows], definitions: Definitions) -> 
     checks = {row["id"] for row in found["constraints"] if not row["foreign_key"]}
     for row in found["needs"]:
         if row["classid"] == _PG_CONSTRAINT and row["objid"] in checks:
-            yield row["refclassid"], row["refobjid"]
+            needed = definitions.whole((row["refclassid"], row["refobjid"]))
+            if needed is not None:
+                yield needed
     for key in ids:
         yield from (need for need in definitions.needs[key] if definitions.items[need].kind != "index")
 

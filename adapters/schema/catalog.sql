@@ -359,20 +359,11 @@ select c.oid as id, quote_ident(c.relname) as quoted, c.oid::regclass::text as q
 from pg_class c left join pg_am am on am.oid = c.relam
 cross join lateral (
     select array_agg(a.attname::text order by a.attnum) as names, array_agg(a.attislocal or c.relispartition order by a.attnum) as own,
-        array_agg(format('%I %s%s%s', a.attname, format_type(a.atttypid, a.atttypmod),
+        array_agg(format('%I %s%s%s%s', a.attname, format_type(a.atttypid, a.atttypmod),
             case when a.attcollation <> t.typcollation then format(' collate %s', a.attcollation::regcollation) end,
-            coalesce(case
-                when a.attgenerated <> '' then format(' generated always as (%s) %s', pg_get_expr(ad.adbin, ad.adrelid),
-                    case a.attgenerated when 's' then 'stored' else 'virtual' end)
-                when a.attidentity <> '' then (
-                    select format(' generated %s as identity (sequence name %s increment by %s minvalue %s maxvalue %s start with %s cache %s %s)',
-                        case a.attidentity when 'a' then 'always' else 'by default' end, s.seqrelid::regclass, s.seqincrement,
-                        s.seqmin, s.seqmax, s.seqstart, s.seqcache, case when s.seqcycle then 'cycle' else 'no cycle' end)
-                    from pg_depend d join pg_sequence s on s.seqrelid = d.objid
-                    where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass
-                      and d.refobjid = c.oid and d.refobjsubid = a.attnum and d.deptype = 'i')
-            end, '')
-            || case when a.attnotnull and current_setting('sb_transfer.version')::int < 180000 then ' not null' else '' end)
+            case when a.attgenerated <> '' then format(' generated always as (%s) %s', pg_get_expr(ad.adbin, ad.adrelid),
+                case a.attgenerated when 's' then 'stored' else 'virtual' end) end,
+            case when a.attnotnull and current_setting('sb_transfer.version')::int < 180000 then ' not null' end)
             order by a.attnum) as clauses
     from pg_attribute a
     join pg_type t on t.oid = a.atttypid
@@ -382,15 +373,17 @@ where c.oid in (select unnest(current_setting('sb_transfer.relations')::oid[])) 
 order by c.oid
 
 -- name: columns
--- Settings of single columns other than defaults.
-select c.oid as id, format('alter table only %s alter column %I %s', c.oid::regclass, a.attname, s.setting) as statement
+-- Settings of single columns other than defaults: identities too, which a column does not pass on to those that inherit
+-- it, as it would in its table's definition. And the type that a table's rows are of.
+select c.oid as id, a.attnum as place, format('alter table %s%s alter column %I %s', case c.relkind when 'r' then 'only ' end, c.oid::regclass,
+    a.attname, s.setting) as statement
 from pg_class c
 join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
 join pg_type t on t.oid = a.atttypid
 cross join lateral (values
     -- Since PostgreSQL 18 a NOT NULL is a constraint with a name, and stands in the table's definition.
     (case when a.attnotnull and not a.attislocal and current_setting('sb_transfer.version')::int < 180000 then 'set not null' end),
-    (case when a.attidentity <> '' and not a.attislocal and not c.relispartition then (
+    (case when a.attidentity <> '' then (
         select format('add generated %s as identity (sequence name %s increment by %s minvalue %s maxvalue %s start with %s cache %s %s)',
             case a.attidentity when 'a' then 'always' else 'by default' end, s.seqrelid::regclass, s.seqincrement,
             s.seqmin, s.seqmax, s.seqstart, s.seqcache, case when s.seqcycle then 'cycle' else 'no cycle' end)
@@ -404,7 +397,10 @@ cross join lateral (values
     ((select 'set (' || string_agg(format('%s=%L', split_part(x, '=', 1), substr(x, strpos(x, '=') + 1)), ', ') || ')'
         from unnest(a.attoptions) x))) s(setting)
 where c.oid in (select unnest(current_setting('sb_transfer.relations')::oid[])) and c.relkind in ('r', 'p') and s.setting is not null
-order by c.oid, a.attnum
+union all
+select c.oid, null, format('alter table %s of %s', c.oid::regclass, c.reloftype::regtype)
+from pg_class c where c.oid in (select unnest(current_setting('sb_transfer.relations')::oid[])) and c.reloftype <> 0
+order by id, place
 
 -- name: indexes
 -- Every index by itself, so that they can be built side by side; `constraint_of` puts one under its constraint. `computed`:

@@ -47,8 +47,6 @@ select what, why from (
         'its rows live outside this database; move them into an ordinary table or drop it' as why
     from rel where relkind not in ('r', 'p', 'v', 'm', 'S', 'c')
     union all
-    select format('table %s', oid::regclass), 'it is typed (OF); make it an ordinary table' from rel where reloftype <> 0
-    union all
     select format('relation %s', oid::regclass), 'it lies in a tablespace of its own; move it to the default tablespace'
     from (select oid, reltablespace from rel union all
           select i.oid, i.reltablespace from rel c join pg_index x on x.indrelid = c.oid join pg_class i on i.oid = x.indexrelid) c
@@ -63,6 +61,9 @@ select what, why from (
     from rel where pg_has_role(relowner, 'usage') and (
         relkind in ('r', 'm') and not has_table_privilege(oid, 'select')
         or relkind = 'S' and not has_sequence_privilege(oid, 'select'))
+    union all
+    select format('table %s', oid::regclass), 'this service may not put a trigger on it, with which it keeps writers out; grant it TRIGGER'
+    from rel where relkind in ('r', 'p') and pg_has_role(relowner, 'usage') and not has_table_privilege(oid, 'trigger')
     union all
     select format('right of %s on %s', case when e.grantee = 0 then 'public' else e.grantee::regrole::text end, h.what),
         format('it was given by %s, for whom this service may not act; let the owner give it, or grant %1$s to %s',

@@ -46,6 +46,7 @@ class Definitions:
     """Everything in a schema, and what each needs."""
 
     items: dict[Key, Definition] = field(default_factory=dict)
+    parts: Mapping[Key, Key] = field(default_factory=dict)
     needs: dict[Key, set[Key]] = field(default_factory=dict)
 
     @classmethod
@@ -62,22 +63,22 @@ class Definitions:
             parts: Objects that are made with another one, and which.
             needs: Pairs of an object, or part of one, and what it needs.
         """
-        made = cls({item.key: item for item in items})
+        made = cls({item.key: item for item in items}, parts)
         made.needs = {key: set() for key in made.items}
-
-        def whole(key: Key) -> Key | None:
-            while key not in made.items:
-                if key not in parts:
-                    return None
-                key = parts[key]
-            return key
-
         for needy, needed in needs:
-            one, other = whole(needy), whole(needed)
+            one, other = made.whole(needy), made.whole(needed)
             if one is not None and other is not None and one != other:
                 made.needs[one].add(other)
         made._fold_domain_checks()
         return made
+
+    def whole(self, key: Key) -> Key | None:
+        """Return what an object is made with, itself where it is made alone; None when that is not in the schema."""
+        while key not in self.items:
+            if key not in self.parts:
+                return None
+            key = self.parts[key]
+        return key
 
     def _fold_domain_checks(self) -> None:
         """Make domains with their checks, but for those that call a function which takes the domain."""

@@ -1,0 +1,17 @@
+create type op_money as (cents bigint, cur text);
+create function op_eq(op_money, op_money) returns boolean language sql immutable strict begin atomic select $1.cents = $2.cents and $1.cur = $2.cur; end;
+create function op_ne(op_money, op_money) returns boolean language sql immutable strict begin atomic select not ($1.cents = $2.cents and $1.cur = $2.cur); end;
+create function op_add(op_money, op_money) returns op_money language sql immutable strict begin atomic select row($1.cents + $2.cents, $1.cur)::op_money; end;
+create function op_neg(op_money) returns op_money language sql immutable strict begin atomic select row(-$1.cents, $1.cur)::op_money; end;
+create operator === (leftarg = op_money, rightarg = op_money, function = op_eq, commutator = ===, negator = <<>>, restrict = eqsel, join = eqjoinsel, hashes, merges);
+create operator <<>> (leftarg = op_money, rightarg = op_money, function = op_ne, commutator = <<>>, negator = ===, restrict = neqsel, join = neqjoinsel);
+create operator + (leftarg = op_money, rightarg = op_money, function = op_add, commutator = +);
+create operator @- (rightarg = op_money, function = op_neg);
+create aggregate op_sum(op_money) (sfunc = op_add, stype = op_money, initcond = '(0,EUR)');
+create table op_t (id int primary key, m op_money, constraint op_ck check (m === m), n op_money generated always as (@- m) stored);
+insert into op_t (id, m) values (1, row(5, 'EUR')), (2, row(7, 'EUR'));
+create view op_v as select op_sum(m) as total, bool_and(m === n) as same, bool_or(m operator(pg_catalog.=) n) as usual from op_t;
+comment on operator === (op_money, op_money) is 'equal'; comment on operator @- (none, op_money) is 'minus'; create index op_i on op_t ((m === n));
+create materialized view op_mv as select m + m as twice from op_t; create function op_atomic(a op_money) returns op_money language sql begin atomic select a + a; end;
+create table op_ex (m op_money, exclude (((m).cents) with =) where (m <<>> row(0, 'EUR')::op_money)); insert into op_ex values (row(1, 'EUR'));
+create function op_lt(text, text) returns boolean language sql immutable as 'select length($1) < length($2)'; create operator <# (leftarg = text, rightarg = text, function = op_lt); create view op_sorted as select array_agg(id order by id using >) as ids from op_t;

@@ -1,0 +1,16 @@
+create table tr_t (id int primary key, amount numeric, state text, changed timestamptz);
+create table tr_log (id bigserial, what text, old_row tr_t, new_row tr_t);
+create function tr_row() returns trigger language plpgsql as $$ begin insert into tr_log (what, old_row, new_row) values (tg_op, old, new); return new; end $$;
+create function tr_stmt() returns trigger language plpgsql as $$ begin insert into tr_log (what) select 'n ' || count(*) from fresh; return null; end $$;
+create function tr_none() returns trigger language plpgsql as $$ begin return null; end $$;
+create trigger tr_when before update of amount, state on tr_t for each row when (old.amount is distinct from new.amount or new.state in ('open', 'paid') and old.* is distinct from new.*) execute function tr_row('a', '', 'it''s "q"');
+create trigger tr_new after insert on tr_t referencing new table as fresh for each statement execute function tr_stmt();
+create trigger tr_both after update on tr_t referencing old table as old_ones new table as "New Ones" for each statement execute function tr_none();
+create constraint trigger tr_con after insert or update on tr_t deferrable initially deferred for each row when (new.amount < 0) execute function tr_none();
+create constraint trigger tr_con2 after delete on tr_t from tr_log not deferrable for each row execute function tr_none();
+create trigger tr_trunc before truncate on tr_t for each statement execute function tr_none();
+create trigger "Odd Name" before delete on tr_t for each row execute function tr_none(); alter table tr_t enable always trigger "Odd Name"; alter table tr_t enable replica trigger tr_trunc; alter table tr_t disable trigger tr_new;
+create view tr_v as select id, amount from tr_t; create trigger tr_instead instead of insert or update or delete on tr_v for each row execute function tr_none(); create trigger tr_vs before insert on tr_v for each statement execute function tr_none();
+comment on trigger tr_when on tr_t is 'when'; insert into tr_t values (1, 5, 'open', '2024-01-01'); update tr_t set state = 'paid'; insert into tr_t values (2, 6, 'x', null);
+create rule tr_rule as on update to tr_log where new.id < 0 do instead nothing; create rule tr_also as on insert to tr_t do also (insert into tr_log (what) values ('rule'); insert into tr_log (what, new_row) values ('second', null)); alter table tr_t disable rule tr_also; comment on rule tr_rule on tr_log is 'rule';
+create trigger tr_update_changed before update on tr_t for each row execute function suppress_redundant_updates_trigger(); 
