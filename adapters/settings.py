@@ -145,6 +145,11 @@ class Settings(BaseSettings):
     runbook_url: Annotated[str | None, BeforeValidator(_given)] = Field(
         default=None, description="where operators find docs/operations.md; the Temporal UI links to it"
     )
+    question_timeout: Duration = Field(
+        default=timedelta(seconds=5),
+        gt=timedelta(0),
+        description="how long a preview may look at an environment's rows",
+    )
     clone_parallelism: int = Field(default=2, ge=1, le=32, description="database connections one clone may keep busy")
     clone_max_lag: Annotated[ByteSize | None, BeforeValidator(_given)] = Field(
         default=None, gt=0, description="a clone pauses while a standby is further behind than this: 64MB, 1GB, or none"

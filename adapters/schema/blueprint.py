@@ -47,7 +47,10 @@ class IndexDefinition:
 
 @dataclass(frozen=True, slots=True)
 class ConstraintDefinition:
-    """A check or a foreign key (`referred` is the family it refers to)."""
+    """A check or a foreign key; `referred` is the family it refers to.
+
+    `outside`: its name, when that is in another schema.
+    """
 
     table: str
     family: str
@@ -56,6 +59,7 @@ class ConstraintDefinition:
     validation: str | None
     foreign_key: bool
     at_once: bool
+    outside: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,4 +296,5 @@ def _constraint(row: asyncpg.Record, rename: Rename) -> ConstraintDefinition:
         validation=rename(row["validation"]) if row["validation"] else None,
         foreign_key=row["foreign_key"],
         at_once=row["at_once"],
+        outside=row["outside"],
     )

@@ -8,7 +8,7 @@ import asyncpg
 from adapters.postgres.connection import Connection
 from adapters.postgres.statements import load
 from adapters.schema.blueprint import Blueprint, assemble, renaming
-from adapters.schema.ordering import CircularDefinitionsError
+from adapters.schema.obstacles import catalogued
 from adapters.task_group import task_group
 from domain.messages import Obstacle
 
@@ -58,20 +58,9 @@ async def inspect_schema(connection: Connection, schema: str) -> list[Obstacle]:
             rows += await connection.fetch(_OBSTACLES["published_schema"], schema)
         # What an undo, or somebody else, drops while it is looked at has no description any more.
         told = [{name: text.replace(f"{schema}.", "") for name, text in row.items()} for row in rows if row["what"]]
-        return [Obstacle(**one) for one in told] or await _circles(
-            connection, schema
-        )  # reading it may fail on what was found
+        return [catalogued(**one) for one in told]
     finally:
         await looking.rollback()
-
-
-async def _circles(connection: Connection, schema: str) -> list[Obstacle]:
-    try:
-        await read_blueprint(connection, schema, schema)
-    except CircularDefinitionsError as error:
-        why = "they need one another, so that none of them can be made first; change one so that it does not"
-        return [Obstacle(what=str(error), why=why)]
-    return []
 
 
 async def schema_comment(connection: Connection, schema: str) -> str | None:

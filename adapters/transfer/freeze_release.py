@@ -21,7 +21,9 @@ from adapters.postgres.transfer_rows import (
     record_event,
     summary_of,
 )
+from adapters.schema.catalog import inspect_schema
 from adapters.schema.rights import apply_schema_grants
+from adapters.transfer.rehearsal import refusal_of
 from adapters.transfer.write_fence import (
     PATIENCE,
     PAUSE_BETWEEN_TRIES,
@@ -31,7 +33,6 @@ from adapters.transfer.write_fence import (
     busy_when_late,
     freeze_schema,
     in_the_way,
-    refuse_obstacles,
     sweep,
     wait_for_drawn_numbers,
 )
@@ -39,6 +40,7 @@ from domain import messages as m
 from domain.errors import (
     AlreadyInTransfer,
     BegunAgain,
+    CannotBeCarried,
     CloneDiffers,
     EnvironmentBusy,
     EnvironmentNotActive,
@@ -164,7 +166,9 @@ class PostgresEnvironmentAccess:
             # What another database has done and this one has missed.
             fence = await there.fetchrow(_SQL["fence_of"], order.transfer_id)
             if fence is None:
-                await refuse_obstacles(there, schema_name)
+                # The rest of what `prepare` looks at is looked at once more when nobody writes: it may take its time.
+                if obstacles := await inspect_schema(there, schema_name):
+                    raise refusal_of(CannotBeCarried, obstacles)
                 grants = await there.fetchval(_SQL["take_sequence_grants"], schema_name)
                 # As late as can be: from here to the commit every writer of this environment is held.
                 held_since = time.monotonic()

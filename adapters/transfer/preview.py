@@ -1,6 +1,7 @@
 """Tells what a move will do before it does anything: the manual's "Let op", with this customer's own figures."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -20,21 +21,36 @@ from adapters.postgres.transfer_rows import (
     plain,
     summary_of,
 )
-from adapters.schema.catalog import inspect_schema
-from adapters.transfer.write_fence import refuse_obstacles
+from adapters.transfer.rehearsal import Findings, refusal_of, rehearse_at_home
 from domain import messages as m
-from domain.errors import AlreadyInTransfer, EnvironmentNotActive, EnvironmentUnknown, LicenceUnknown
+from domain.errors import AlreadyInTransfer, CannotBeCarried, EnvironmentNotActive, EnvironmentUnknown, LicenceUnknown
 from domain.scenario import scenario_of
 from domain.vocabulary import Bank, EnvironmentStatus, LicenceKind
 
+QUESTION_TIMEOUT = timedelta(seconds=5)
 _SQL = load(__name__) | load("adapters.transfer.uploads")
 
 
 class PostgresPreviewReader:
     """Reads an environment; changes nothing."""
 
-    def __init__(self, pool: Pool, *, shards: Shards | None = None, mail: SmtpClient | None = None) -> None:
-        """Take a pool that is connected as sb_owner, other cells' pools, and the mail server that news goes through."""
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        shards: Shards | None = None,
+        mail: SmtpClient | None = None,
+        question_timeout: timedelta = QUESTION_TIMEOUT,
+    ) -> None:
+        """Prepare a reader.
+
+        Args:
+            pool: Connected as sb_owner.
+            shards: Other cells' pools.
+            mail: The server that news goes through.
+            question_timeout: How long rows may be looked at for one answer.
+        """
+        self._question_timeout = question_timeout
         self._pool = pool
         self._shards = shards or Shards(pool)
         self._mail = mail
@@ -49,7 +65,10 @@ class PostgresPreviewReader:
             environment = await _known(connection, environment_id)
             licence = await one(connection, _SQL["licence_of"], environment_id)
             async with self._shards.together(connection, environment["cell"], environment["cell"]) as (there, _):
-                found, odd = await _preview(there, environment, licence)
+                findings = await rehearse_at_home(there, environment["schema_name"], limit=self._question_timeout)
+                found, odd = await _preview(there, environment, licence, findings)
+            seconds = await connection.fetchval(_SQL["seconds"], found.estimate.bytes)
+            found = found.model_copy(update={"estimate": found.estimate.model_copy(update={"seconds": seconds})})
         return found.model_copy(update={"unreachable": await self._unreachable(odd)})
 
     async def _unreachable(self, addresses: Iterable[str]) -> list[m.UnreachableAddress]:
@@ -66,36 +85,37 @@ class PostgresPreviewReader:
             found += [m.UnreachableAddress(address=address, why=why) for address in beyond_ascii]
         return found
 
-    async def refusal(self, environment_id: UUID, *, for_licence: str | None = None) -> None:
-        """Raise what a freeze would raise now, changing nothing; return when it would begin.
+    async def refusal(self, preview: m.Preview, *, for_licence: str | None = None) -> None:
+        """Raise what keeps an environment from being moved now, changing nothing; return when nothing does.
 
         Args:
-            environment_id: The environment that is to move.
+            preview: What was found in the environment.
             for_licence: The only licence that is to upload the ticket.
 
         Raises:
-            EnvironmentUnknown, AlreadyInTransfer, EnvironmentNotActive, CannotBeCarried: As for the freeze.
+            EnvironmentUnknown, AlreadyInTransfer, EnvironmentNotActive: As for the freeze.
+            CannotBeCarried: The message lists the obstacles.
             LicenceUnknown, SameLicence, ScenarioNotOffered: The ticket could never be uploaded.
         """
         async with transaction(self._pool) as connection:
-            environment = await _known(connection, environment_id)
-            if await live_transfer_of(connection, environment_id) is not None:
+            environment = await _known(connection, preview.environment.environment_id)
+            if await live_transfer_of(connection, environment["environment_id"]) is not None:
                 raise AlreadyInTransfer
             if environment["status"] != EnvironmentStatus.ACTIVE:
                 raise EnvironmentNotActive
             if for_licence is not None:
                 await _require_target(connection, environment, for_licence)
-            async with self._shards.together(connection, environment["cell"], environment["cell"]) as (there, _):
-                await refuse_obstacles(there, environment["schema_name"])
+        if preview.obstacles:
+            raise refusal_of(CannotBeCarried, preview.obstacles)
 
 
 async def _preview(
-    there: Connection, environment: asyncpg.Record, licence: asyncpg.Record
+    there: Connection, environment: asyncpg.Record, licence: asyncpg.Record, findings: Findings
 ) -> tuple[m.Preview, list[str]]:
     """Look into an environment, in the database that it lives in; return addresses that may be none, too."""
     schema_name = environment["schema_name"]
     size = await one(there, _SQL["size_of_schema"], schema_name)
-    obstacles = await inspect_schema(there, schema_name)
+    obstacles = findings.obstacles
     await enter_schema(there, schema_name)
     lists = {
         "administrations": await there.fetch(_SQL["administrations"], m.MOST_SHOWN),
@@ -108,7 +128,7 @@ async def _preview(
     odd = [licence["contact_email"], *(row["email"] for row in await there.fetch(_SQL["odd_addresses"]))]
     await leave_schema(there)
     left_out = {name: rows[0]["total"] - len(rows) for name, rows in lists.items() if rows}
-    left_out["obstacles"] = len(obstacles) - m.MOST_SHOWN
+    left_out |= {"obstacles": len(obstacles) - m.MOST_SHOWN, "unasked": len(findings.unasked) - m.MOST_SHOWN}
     found = m.Preview(
         environment=summary_of(environment),
         holder_name=licence["holder_name"],
@@ -120,9 +140,9 @@ async def _preview(
         banks_to_reactivate=[m.BankToReactivate(**_without_total(row)) for row in lists["banks_to_reactivate"]],
         users_to_relink=[row["email"] for row in lists["users_to_relink"]],
         obstacles=obstacles[: m.MOST_SHOWN],
+        unasked=findings.unasked[: m.MOST_SHOWN],
         tables=size["tables"],
-        rows_estimate=size["rows_estimate"],
-        bytes_total=size["bytes_total"],
+        estimate=m.Estimate(rows=size["rows_estimate"], bytes=size["bytes_total"]),
         left_out={name: more for name, more in left_out.items() if more > 0},
     )
     return found, odd

@@ -34,6 +34,17 @@ select email from app_user
 where email !~ '^[A-Za-z0-9.!#$%&''*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9-]+[.])+[A-Za-z]{2,63}$'
 order by lower(email) limit 100
 
+-- name: seconds
+-- How long a move of so many bytes ($1) takes, after what the last hundred took: the clone and its verification, each with
+-- what it costs anyhow and what a byte costs. Null where nothing was moved yet.
+select case when count(*) > 0 then greatest(0, coalesce(
+        case when regr_slope(seconds, bytes) > 0 then regr_intercept(seconds, bytes) + regr_slope(seconds, bytes) * $1::bigint end,
+        max(seconds) * greatest(1, $1::bigint / greatest(max(bytes), 1)))) end
+from (
+    select (clone_result ->> 'bytes')::double precision as bytes,
+           (clone_result ->> 'seconds')::double precision + coalesce((verification ->> 'seconds')::double precision, 0) as seconds
+    from control.transfer where clone_result is not null order by created_at desc limit 100) moved
+
 -- name: size_of_schema
 -- Tables, rows as the server estimates them, and bytes with their indexes. A parent's rows are in its partitions.
 select count(*)::integer as tables,

@@ -10,7 +10,7 @@ from adapters.postgres.connection import Connection, Pool, transaction
 from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import environment_row, lock_for_step, lock_for_undo, plain, record_event
-from adapters.transfer.compatibility import rehearse
+from adapters.transfer.rehearsal import refusal_of, rehearse
 from adapters.transfer.tickets import TicketClaims, TicketSeal, check_ticket, digest_of
 from domain import messages as m
 from domain.errors import (
@@ -164,10 +164,7 @@ class PostgresReservations:
         async with self._shards.together(connection, old["cell"], cell) as (source, target):
             obstacles = await rehearse(source, target, old["schema_name"])
         if obstacles:
-            lines = "\n".join(f"- {obstacle.what}: {obstacle.why}" for obstacle in obstacles)
-            raise CellCannotHold(
-                f"{CellCannotHold.default_english()}\n{lines}", dutch=f"{CellCannotHold.dutch}\n{lines}"
-            )
+            raise refusal_of(CellCannotHold, obstacles)
 
     async def _licence(self, connection: Connection, licence_number: str) -> asyncpg.Record:
         row = await connection.fetchrow(_SQL["licence"], plain(licence_number))

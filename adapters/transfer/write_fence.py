@@ -12,8 +12,7 @@ import asyncpg
 from adapters.postgres.connection import Connection, Pool, transaction
 from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import one
-from adapters.schema.catalog import inspect_schema
-from domain.errors import CannotBeCarried, EnvironmentBusy
+from domain.errors import EnvironmentBusy
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,20 +159,6 @@ async def _bound(connection: Connection, lock: timedelta, statement: timedelta) 
     await connection.execute(
         _SQL["bound_waits"], _milliseconds(lock), _milliseconds(statement), _milliseconds(IDLE_TIMEOUT)
     )
-
-
-async def refuse_obstacles(connection: Connection, schema_name: str) -> None:
-    """Make sure that everything in a schema can be carried exactly.
-
-    Raises:
-        CannotBeCarried: Something cannot; the message lists what and why.
-    """
-    obstacles = await inspect_schema(connection, schema_name)
-    if obstacles:
-        lines = "\n".join(f"- {obstacle.what}: {obstacle.why}" for obstacle in obstacles)
-        raise CannotBeCarried(
-            f"{CannotBeCarried.default_english()}\n{lines}", dutch=f"{CannotBeCarried.dutch}\n{lines}"
-        )
 
 
 async def sweep(pool: Pool, schema_name: str) -> int:

@@ -40,6 +40,8 @@ from domain.messages.payloads import OpenPayload, PayloadOpened, UnreadSignal
 from domain.messages.preview import (
     MOST_SHOWN,
     BankToReactivate,
+    Estimate,
+    Finding,
     Obstacle,
     Preview,
     QuoteLost,
@@ -105,7 +107,9 @@ __all__ = [
     "EnvironmentFrozen",
     "EnvironmentReleased",
     "EnvironmentSummary",
+    "Estimate",
     "ExplainCancel",
+    "Finding",
     "FinishUndo",
     "FreezeEnvironment",
     "FrozenHashed",

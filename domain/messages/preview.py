@@ -26,11 +26,29 @@ class BankToReactivate(Message):
     iban: str
 
 
-class Obstacle(Message):
-    """Something in the environment's schema that cannot be carried exactly."""
+class Finding(Message):
+    """What cannot be carried exactly, in one language."""
 
-    what: str = Field(description="the object, e.g. function env_x.total()")
-    why: str = Field(description="the reason, ending in what to do")
+    what: str = Field(description="the object, e.g. column of_what of total")
+    why: str = Field(description="the reason")
+    remedy: str = Field(description="what to do, so that it can be carried")
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.why}. {self.remedy}."
+
+
+class Obstacle(Finding):
+    """Something in an environment that cannot be carried exactly, in English, and in Dutch beside it."""
+
+    nl: Finding
+
+
+class Estimate(Message):
+    """How large an environment is, and how long moving it takes; no seconds where nothing was moved before."""
+
+    rows: int
+    bytes: int
+    seconds: float | None = None
 
 
 class UnreachableAddress(Message):
@@ -58,9 +76,11 @@ class Preview(Message):
     users_to_relink: list[str]
     unreachable: list[UnreachableAddress] = Field(default=[], description="the first hundred")
     obstacles: list[Obstacle]
+    unasked: list[str] = Field(
+        default=[], description="tables whose rows were not looked at in time; they are when the environment is frozen"
+    )
     tables: int
-    rows_estimate: int
-    bytes_total: int
+    estimate: Estimate
     left_out: dict[str, int] = Field(default={}, description="by list: how many more there are than it shows")
 
     def count(self, which: str) -> int:

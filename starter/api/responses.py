@@ -11,7 +11,7 @@ from domain import messages as m
 from domain.authority import Caller, Part
 from domain.messages import Message
 from domain.steps import StepName, StepState
-from domain.vocabulary import MailKind, Scenario, TransferState, UndoReason
+from domain.vocabulary import Language, MailKind, Scenario, TransferState, UndoReason
 from starter.client.models import TransferSnapshot
 
 
@@ -79,6 +79,7 @@ class PreviewView(m.Preview):
     """What a move will do, told before anything happens; of each list the first hundred."""
 
     environment: EnvironmentView  # type: ignore[assignment] # where its rows are kept is nobody's but operators'
+    obstacles: list[m.Finding] = Field(description="in the language of Accept-Language, Dutch unless it says otherwise")  # type: ignore[assignment]
 
 
 class ComparisonView(Message):
@@ -154,9 +155,12 @@ def transfer_view(snapshot: TransferSnapshot, record: m.TransferRecord, caller: 
     )
 
 
-def preview_view(preview: m.Preview) -> PreviewView:
-    """Return a preview as callers are shown it."""
-    return PreviewView(**{**dict(preview), "environment": _environment(preview.environment)})
+def preview_view(preview: m.Preview, language: Language) -> PreviewView:
+    """Return a preview as callers are shown it, in their language."""
+    english = language is Language.ENGLISH
+    obstacles = [m.Finding(**dict(one if english else one.nl)) for one in preview.obstacles]
+    shown = {"environment": _environment(preview.environment), "obstacles": obstacles}
+    return PreviewView(**{**dict(preview), **shown})
 
 
 def transfer_line(record: m.TransferRecord, caller: Caller) -> TransferLine:

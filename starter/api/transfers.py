@@ -77,10 +77,10 @@ _CURSOR_NL = "De cursor is niet van ons. Gebruik `next_cursor` van de vorige pag
         },
     },
 )
-async def preview(environment_id: UUID, caller: CurrentCaller, context: Context) -> PreviewView:
-    """Tell what a move of this environment will do; nothing is done."""
+async def preview(environment_id: UUID, caller: CurrentCaller, context: Context, request: Request) -> PreviewView:
+    """Tell what a move of this environment will do, and whether it can; nothing is done."""
     await context.environment(caller, Action.PREVIEW, environment_id)
-    return preview_view(await context.client.preview(str(environment_id)))
+    return preview_view(await context.client.preview(str(environment_id)), language_of(request))
 
 
 @router.post(

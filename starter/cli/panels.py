@@ -187,9 +187,9 @@ def preview(found: m.Preview) -> RenderableType:
 
     row("Environment", [f"{found.environment.name} · {found.environment.url}"], "")
     row("Holder", [f"{found.holder_name} ({found.licence_kind.value}), licence {found.environment.licence_number}"], "")
-    row(
-        "Carried", [f"{found.tables} tables, about {found.rows_estimate:,} rows, {found.bytes_total / 1e6:,.1f} MB"], ""
-    )
+    size = found.estimate
+    takes = "" if size.seconds is None else f", in about {duration(size.seconds)}"
+    row("Carried", [f"{found.tables} tables, about {size.rows:,} rows, {size.bytes / 1e6:,.1f} MB{takes}"], "")
     row("Administrations", found.administrations, "none", of="administrations")
     row(
         "Quotes lost",
@@ -214,11 +214,16 @@ def preview(found: m.Preview) -> RenderableType:
     )
     row(
         "Cannot be carried",
-        (f"{one.what}: {one.why}" for one in found.obstacles),
+        (str(side) for one in found.obstacles for side in (one.nl, one)),
         "nothing: all of it comes along",
         "bold red",
         of="obstacles",
     )
+    if found.unasked:
+        names = ", ".join(found.unasked)
+        row(
+            "Not found out in time", [f"{names}: the look after the freeze asks their rows"], "", "yellow", of="unasked"
+        )
     return Panel(grid, title="What the move will do", title_align="left", padding=(1, 2), border_style="dim")
 
 

@@ -73,6 +73,7 @@ class TransferClient(TransferReader):
         *,
         requested_by: str,
         for_licence: str | None = None,
+        preview: m.Preview | None = None,
         on_progress: OnProgress | None = None,
     ) -> PreparedTransfer:
         """Freeze an environment and make its ticket: "Omgeving overdragen" (manual, Overdragen voorbereiden).
@@ -84,6 +85,7 @@ class TransferClient(TransferReader):
             environment: The environment's id or name.
             requested_by: Who asks, for the event log.
             for_licence: The only licence that may upload the ticket; any, if left out.
+            preview: What the caller has just been told, so that it is not found out once more.
             on_progress: Called with each status that is seen meanwhile.
 
         Raises:
@@ -92,7 +94,7 @@ class TransferClient(TransferReader):
             LicenceUnknown, SameLicence, ScenarioNotOffered: `for_licence` could never upload it; nothing has changed.
             EnvironmentBusy: Somebody writes in it all the time; the freeze goes on trying.
         """
-        preview = await self.preview(environment)
+        preview = preview or await self.preview(environment)
         order = order_for(preview, requested_by, uuid.uuid4(), for_licence)
         remote = await self._start(preview, order)
         status = await until_ticket(remote, on_progress)
@@ -154,7 +156,7 @@ class TransferClient(TransferReader):
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _start(self, preview: m.Preview, order: m.TransferInput) -> RemoteTransfer:
-        await self._previews.refusal(order.environment_id, for_licence=order.for_licence)
+        await self.require_movable(preview, for_licence=order.for_licence)
         order = order.model_copy(update={"runbook_url": self._runbook_url, "timezone": str(self._zone)})
         until = asyncio.get_running_loop().time() + _MAKE_WAY_PATIENCE_SECONDS
         while True:

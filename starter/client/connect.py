@@ -66,6 +66,7 @@ async def connect(
                 pool,
                 shards=shards,
                 mail=_mail_server(settings),
+                question_timeout=settings.question_timeout,
             ),
             tickets=PostgresTicketIssuer(pool, seal, settings.ticket_ttl),
             seal=seal,

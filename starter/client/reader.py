@@ -62,10 +62,9 @@ class TransferReader:
         """
         return await self._previews.preview((await self.environment(environment)).environment_id)
 
-    async def require_movable(self, environment: str, *, for_licence: str | None = None) -> None:
-        """Raise what `prepare` would refuse now; return when it would begin. Raises as `prepare` does."""
-        environment_id = (await self.environment(environment)).environment_id
-        await self._previews.refusal(environment_id, for_licence=for_licence)
+    async def require_movable(self, preview: m.Preview, *, for_licence: str | None = None) -> None:
+        """Raise what `prepare` would refuse after this preview, as it does; return when it would begin."""
+        await self._previews.refusal(preview, for_licence=for_licence)
 
     async def status(self, which: str) -> TransferSnapshot:
         """Tell where a transfer stands; also after its end, and without a worker as far as the database knows.

@@ -386,7 +386,7 @@ def _details(preview: m.Preview) -> str:
     return (
         f"- environment `{environment.environment_id}`\n"
         f"- {preview.count('administrations')} administrations, {preview.tables} tables, "
-        f"about {preview.rows_estimate:,} rows, {preview.bytes_total / 1e6:,.1f} MB\n"
+        f"about {preview.estimate.rows:,} rows, {preview.estimate.bytes / 1e6:,.1f} MB\n"
         f"- {preview.count('open_quotes')} open quotes will be lost\n"
         f"- {preview.count('banks_carried')} bank connections come along, "
         f"{preview.count('banks_to_reactivate')} must be activated again\n"

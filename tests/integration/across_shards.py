@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from adapters.clone import PostgresCloneEngine
 from adapters.postgres.connection import Pool, connect_pool
 from adapters.postgres.shards import Shards
-from adapters.transfer.compatibility import rehearse
+from adapters.transfer.rehearsal import rehearse
 from adapters.verify.prefetch import Prefetcher
 from adapters.verify.verifier import PostgresVerifier
 from domain import messages as m

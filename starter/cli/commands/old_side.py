@@ -43,7 +43,7 @@ def prepare(  # noqa: PLR0917 - typer names them on the command line
         output.say(panels.preview(preview))
         if dry_run:
             if not (output.as_json and preview.obstacles):  # programs read the obstacles from the document
-                await client.require_movable(str(found.environment_id), for_licence=for_licence)
+                await client.require_movable(preview, for_licence=for_licence)
             output.answer(preview)
             return ExitCode.REFUSED if preview.obstacles else ExitCode.OK
         file = TicketFile(folder, ticket_file_name(found.url_part), overwrite=overwrite)
@@ -52,6 +52,7 @@ def prepare(  # noqa: PLR0917 - typer names them on the command line
                 str(found.environment_id),
                 requested_by=acting_user(by),
                 for_licence=for_licence,
+                preview=preview,
                 on_progress=lambda status: show(TransferSnapshot(status=status)),
             )
         _keep(file, prepared.ticket, prepared.transfer_id)

@@ -78,13 +78,13 @@ class Trial:
 
     async def obstacles(self) -> list[m.Obstacle]:
         """Ask what a preview names; `prepare` must say the same."""
-        found = (await self.services.previews.preview(self.move.environment_id)).obstacles
-        if found:
+        found = await self.services.previews.preview(self.move.environment_id)
+        if found.obstacles:
             with pytest.raises(CannotBeCarried):
-                await self.services.previews.refusal(self.move.environment_id)
+                await self.services.previews.refusal(found)
         else:
-            await self.services.previews.refusal(self.move.environment_id)
-        return found
+            await self.services.previews.refusal(found)
+        return found.obstacles
 
     async def go(self) -> None:
         """Move what was accepted, up to its release; anything that goes wrong on the way fails the test."""

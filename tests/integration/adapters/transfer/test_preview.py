@@ -35,7 +35,7 @@ async def test_a_preview_tells_what_is_lost_and_what_is_to_be_done(services: Ser
     assert found.users_to_relink == ["baas@enyoi.example"]
     assert found.obstacles == []
     assert found.tables > 10
-    assert found.bytes_total > 0
+    assert found.estimate.bytes > 0
     assert await services.status_of(move.environment_id) == "active"
     assert await services.pool.fetchval("select count(*) from control.transfer") == 0
 
@@ -65,7 +65,7 @@ async def test_the_estimate_knows_rows_once_they_are_counted(services: Services)
         "select now(), 'a', 'b', '' from generate_series(1, 500)"
     )
     await services.pool.execute(f"analyze {move.schema}.mailbox_message")
-    assert (await services.previews.preview(move.environment_id)).rows_estimate >= 500
+    assert (await services.previews.preview(move.environment_id)).estimate.rows >= 500
 
 
 async def test_a_preview_has_the_obstacles_and_a_freeze_refuses_them(services: Services) -> None:
@@ -75,7 +75,7 @@ async def test_a_preview_has_the_obstacles_and_a_freeze_refuses_them(services: S
     found = await services.previews.preview(move.environment_id)
     assert any("total" in obstacle.what for obstacle in found.obstacles)
     with pytest.raises(CannotBeCarried, match="total"):
-        await services.previews.refusal(move.environment_id)
+        await services.previews.refusal(found)
     with pytest.raises(CannotBeCarried, match="total") as refused:
         await services.freeze(move)
     assert "niet exact" in refused.value.dutch_text
@@ -89,17 +89,16 @@ async def test_the_refusals_are_those_of_the_freeze(services: Services) -> None:
     """Somebody would be told yes and then get a no."""
     with pytest.raises(EnvironmentUnknown):
         await services.previews.preview(uuid.uuid4())
-    with pytest.raises(EnvironmentUnknown):
-        await services.previews.refusal(uuid.uuid4())
     move = await services.move()
-    await services.previews.refusal(move.environment_id)
+    found = await services.previews.preview(move.environment_id)
+    await services.previews.refusal(found)
     await services.freeze(move)
     with pytest.raises(AlreadyInTransfer):
-        await services.previews.refusal(move.environment_id)
+        await services.previews.refusal(found)
     sleeping = await services.environment("Slaper")
     await services.pool.execute("update control.environment set status = 'retired' where environment_id = $1", sleeping)
     with pytest.raises(EnvironmentNotActive):
-        await services.previews.refusal(sleeping)
+        await services.previews.refusal(await services.previews.preview(sleeping))
 
 
 async def test_what_grows_with_a_customer_is_capped_with_a_count(services: Services) -> None:

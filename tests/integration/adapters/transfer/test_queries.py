@@ -8,9 +8,7 @@ import pytest
 
 from domain import messages as m
 from domain.errors import (
-    AlreadyInTransfer,
     EnvironmentAmbiguous,
-    EnvironmentNotActive,
     EnvironmentUnknown,
     TransferUnknown,
 )
@@ -40,23 +38,6 @@ async def test_a_name_under_two_licences_is_asked_about(services: Services) -> N
         await services.register.find_environment("Enyoi")
     await services.pool.execute("update control.environment set status = 'read_only' where environment_id = $1", other)
     assert (await services.register.find_environment("Enyoi")).licence_number == OLD_FIRM
-
-
-async def test_what_cannot_be_moved_is_refused_beforehand(services: Services) -> None:
-    """A workflow would be started only to say no."""
-    move = await services.move()
-    await services.previews.refusal(move.environment_id)
-    await services.freeze(move)
-    with pytest.raises(AlreadyInTransfer):
-        await services.previews.refusal(move.environment_id)
-    with pytest.raises(EnvironmentUnknown):
-        await services.previews.refusal(uuid.uuid4())
-    sleeping = await services.environment("Slaper")
-    await services.pool.execute(
-        "update control.environment set status = 'building' where environment_id = $1", sleeping
-    )
-    with pytest.raises(EnvironmentNotActive):
-        await services.previews.refusal(sleeping)
 
 
 async def test_a_transfer_is_found_by_whatever_people_have(services: Services) -> None:

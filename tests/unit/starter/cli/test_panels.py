@@ -189,15 +189,25 @@ def test_the_preview_tells_what_is_lost() -> None:
         banks_carried=[m.BankToReactivate(administration="Enyoi Holding", bank="rabobank", iban="NL1")],
         banks_to_reactivate=[m.BankToReactivate(administration="Enyoi Holding", bank="ing", iban="NL2")],
         users_to_relink=["piet@enyoi.example"],
-        obstacles=[m.Obstacle(what="function env_1.total()", why="It names its own schema. Drop it.")],
+        obstacles=[
+            m.Obstacle(
+                what="index by_total of line",
+                why="it is not valid",
+                remedy="Rebuild it",
+                nl=m.Finding(what="index by_total van line", why="hij is niet geldig", remedy="Bouw hem opnieuw"),
+            )
+        ],
+        unasked=["journal_line"],
         tables=22,
-        rows_estimate=20_000,
-        bytes_total=3_400_000,
+        estimate=m.Estimate(rows=20_000, bytes=3_400_000, seconds=95.2),
     )
     text = shown(display.preview(found))
     for piece in ("Jansen [& Zn]", "OFF-7 for [bold]Vis, € 12.50", "Shopify", "rabobank NL1", "ing NL2", "piet@"):
         assert piece in text
-    assert "function env_1.total(): It names its own schema. Drop it." in text
+    assert "index by_total van line: hij is niet geldig. Bouw hem opnieuw." in text
+    assert "index by_total of line: it is not valid. Rebuild it." in text
+    assert "journal_line" in text
+    assert "1 min 35 s" in text
 
 
 def test_a_comparison_spells_out_every_difference() -> None:

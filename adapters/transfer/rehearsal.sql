@@ -20,6 +20,10 @@ where coalesce(mine.schema, place.object_names[1]) = $1 and d.deptype in ('n', '
       select from pg_trigger g where g.oid = d.objid and g.tgname = 'sb_transfer_fence'))
 order by 1, 2
 
+-- name: hurry
+-- A rehearsal gives in at once to whoever changes a definition, and to whoever waits for that.
+select set_config('lock_timeout', '200ms', true)
+
 -- name: scratch
 -- An empty schema to try things in, as a statement; it is gone when the transaction is rolled back.
 select format('create schema %I', $1::text)

@@ -1,0 +1,186 @@
+"""Finds out before a move whether it can succeed: everything but the rows is built, read back, and taken away again.
+
+No list of what which version of PostgreSQL can do, or of what people keep in a schema, would ever be whole. So every
+definition is made once more under a name of its own, in the database that the environment will live in, and what that
+server then says of it is held beside what the first one says.
+"""
+
+import textwrap
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import asyncpg
+
+from adapters.postgres.connection import Connection
+from adapters.postgres.statements import load
+from adapters.schema import catalog
+from adapters.schema.blueprint import Blueprint, ConstraintDefinition, renaming
+from adapters.schema.ddl import refusals
+from adapters.schema.obstacles import obstacle
+from adapters.schema.ordering import CircularDefinitionsError
+from adapters.schema.rights import apply_owners_and_rights
+from adapters.transfer.row_questions import RowQuestions
+from adapters.verify.schema_diff import schema_differences
+from adapters.verify.schema_snapshot import SchemaSnapshot, read_snapshot
+from domain.errors import Refused
+from domain.messages import Obstacle
+
+_SQL = load(__name__)
+_ENDLESS_INTERVALS = 17  # the PostgreSQL since which there are any
+_SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What keeps an environment from being moved; and the tables whose rows were not looked at in time."""
+
+    obstacles: list[Obstacle] = field(default_factory=list)
+    unasked: list[str] = field(default_factory=list)
+
+
+async def rehearse_at_home(connection: Connection, schema: str, *, limit: timedelta | None) -> Findings:
+    """Return everything in a schema that could not be carried to another one beside it; nothing of the try stays.
+
+    Holds nobody up: it waits for no lock for long, and keeps none on the environment that a writer would wait for.
+
+    Args:
+        connection: In a transaction.
+        schema: The environment's schema.
+        limit: How long rows may be looked at; until everything is known, if None.
+
+    Raises:
+        Unavailable: Somebody is changing a definition at this moment, or the server went away.
+    """
+    if obstacles := await catalog.inspect_schema(connection, schema):
+        return Findings(obstacles)
+    async with _taken_back(connection):
+        await connection.execute(_SQL["hurry"])
+        try:
+            copy = _new_name()
+            plan = await catalog.read_blueprint(connection, schema, copy)
+            if obstacles := await _tried(connection, connection, (schema, copy), plan):
+                return Findings(obstacles)
+            await catalog.enter_schema(connection, schema)
+            rows = RowQuestions(connection, schema, copy, renaming(schema, copy), limit=limit)
+            await rows.ask(plan.loads)
+        except CircularDefinitionsError as error:
+            return Findings([obstacle("circle", str(error))])
+        except asyncpg.InsufficientPrivilegeError as error:
+            return Findings([_unreadable(error)])
+        return Findings(rows.obstacles, rows.unasked)
+
+
+async def rehearse(source: Connection, target: Connection, schema: str) -> list[Obstacle]:
+    """Return everything in a schema that the target's database could not hold as it is; nothing of the try stays.
+
+    Args:
+        source: Connected to the schema's database, in a transaction.
+        target: Connected to the other one, in a transaction.
+        schema: The environment's schema, whose definitions keep still.
+
+    Raises:
+        Unavailable: A server went away.
+    """
+    if await source.fetchval(_SQL["encoding"]) != await target.fetchval(_SQL["encoding"]):
+        return [obstacle("encoding", "the database")]
+    obstacles = [obstacle("outside", row["what"], row["needs"]) for row in await source.fetch(_SQL["outside"], schema)]
+    obstacles += await _endless_intervals(source, target, schema)
+    async with AsyncExitStack() as tries:
+        for connection in (source, target):
+            await tries.enter_async_context(_taken_back(connection))
+        copy = _new_name()
+        plan = await catalog.read_blueprint(source, schema, copy, version=await catalog.server_version(target))
+        return obstacles + await _tried(source, target, (schema, copy), plan)
+
+
+def refusal_of(kind: type[Refused], obstacles: Sequence[Obstacle]) -> Refused:
+    """Return the error that names all obstacles, in both languages."""
+    english, dutch = (
+        "\n".join(f"- {one}" for one in side) for side in (obstacles, [obstacle.nl for obstacle in obstacles])
+    )
+    return kind(f"{kind.default_english()}\n{english}", dutch=f"{kind.dutch}\n{dutch}")
+
+
+def _new_name() -> str:
+    return f"rehearsal_{uuid.uuid4().hex}"
+
+
+@asynccontextmanager
+async def _taken_back(connection: Connection) -> AsyncIterator[None]:
+    """Take back what a block made, and what it set for looking and trying."""
+    attempt = connection.transaction()
+    await attempt.start()
+    try:
+        yield
+    finally:
+        await attempt.rollback()
+
+
+async def _endless_intervals(source: Connection, target: Connection, schema: str) -> list[Obstacle]:
+    if target.get_server_version().major >= _ENDLESS_INTERVALS:
+        return []
+    return [
+        obstacle("endless", row["what"])
+        for row in await source.fetch(_SQL["endless"], schema)
+        if await source.fetchval(row["statement"])
+    ]
+
+
+async def _tried(source: Connection, target: Connection, names: tuple[str, str], plan: Blueprint) -> list[Obstacle]:
+    schema, copy = names
+    # To refer to a table beside the environment would hold up whoever writes there.
+    outside = [item for item in plan.constraints if item.outside] if source is target else []
+    skipped = {item.statement for item in outside}
+    await target.execute(await target.fetchval(_SQL["scratch"], copy))
+    await catalog.enter_definitions(target)
+    statements = [
+        statement
+        for statement in plan.without_rows()
+        if statement not in skipped and not any(_comments_on(statement, item, copy) for item in outside)
+    ]
+    found = [
+        obstacle("refused", textwrap.shorten(refusal.statement.replace(f"{copy}.", ""), _SHOWN), str(refusal.error))
+        for refusal in await refusals(target, statements)
+    ]
+    if found:
+        return found  # what was not made would be missed once more below
+    await catalog.enter_schema(target, copy)
+    try:
+        async with target.transaction():
+            await apply_owners_and_rights(target, copy, plan.owners, plan.rights)
+    except asyncpg.PostgresError as error:
+        return [obstacle("refused", "owners and rights", str(error))]
+    sides = []
+    for connection, name in ((source, schema), (target, copy)):
+        sides.append(await read_snapshot(connection, name))
+    old, new = sides
+    _leave_out(old, outside)
+    for side in sides:
+        for facts in side.definitions.values():
+            facts.pop("position", None)  # sequences are put where they stand when the rows are there
+    return [
+        obstacle("otherwise", difference.table, difference.problem)
+        for difference in schema_differences(old, new)
+        if difference.table != "schema"
+    ]
+
+
+def _comments_on(statement: str, key: ConstraintDefinition, copy: str) -> bool:
+    return statement.startswith(f"comment on constraint {key.outside} on {copy}.{key.table} ")
+
+
+def _leave_out(side: SchemaSnapshot, keys: list[ConstraintDefinition]) -> None:
+    """Leave out what is said of keys that were not made."""
+    quoted = {table.quoted: name for name, table in side.tables.items()}
+    for key in keys:
+        facts = side.definitions[quoted.get(key.table, key.table)]
+        for fact in [fact for fact in facts if fact.split(":")[0] == f"constraint {key.outside}"]:
+            del facts[fact]
+
+
+def _unreadable(error: asyncpg.PostgresError) -> Obstacle:
+    """Name what the server does not let this service read, as the server names it."""
+    return obstacle("unreadable", str(error).removeprefix("permission denied for "), str(error))

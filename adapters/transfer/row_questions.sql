@@ -1,0 +1,195 @@
+-- What only rows can tell of a move: whether they meet rules, and give values, that the copy will ask of them anew. Runs
+-- after `own` and `enter_definitions` of adapters/schema/catalog.sql. Nothing is asked of rows whose rules are made of the
+-- server's own immutable functions: what was written met those, and still does.
+
+-- name: prepare
+-- For the questions below: functions whose answer `hangs` on the clock or on chance, by their texts and those of what they
+-- call; `doubtful` expressions' parts: functions and operators that somebody made and may have changed, or that hang on
+-- settings. Extensions' functions do not change by themselves.
+with recursive part (class, id) as materialized (
+    select d.classid, d.objid from pg_depend d
+    where d.refclassid = 'pg_class'::regclass and d.refobjid = any(current_setting('sb_transfer.relations')::oid[])
+      and d.classid in ('pg_class'::regclass, 'pg_constraint'::regclass, 'pg_attrdef'::regclass)
+    union
+    select d.classid, d.objid from pg_depend d
+    where d.refclassid = 'pg_type'::regclass and d.refobjid = any(current_setting('sb_transfer.types')::oid[])
+      and d.classid = 'pg_constraint'::regclass
+    union
+    select 'pg_class'::regclass, unnest(current_setting('sb_transfer.relations')::oid[])
+),
+body as materialized (
+    select p.oid, regexp_replace(p.proname, '\W', '\\\&', 'g') as name,
+           regexp_replace(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc), '--[^\n]*|/\*.*?\*/', ' ', 'g') as text
+    from pg_proc p join pg_language l on l.oid = p.prolang
+    where l.lanname not in ('c', 'internal') and (
+        p.oid = any(current_setting('sb_transfer.functions')::oid[]) and p.prokind <> 'a'
+        or p.oid in (select d.refobjid from part join pg_depend d on d.classid = part.class and d.objid = part.id
+                     where d.refclassid = 'pg_proc'::regclass))
+),
+hanging (oid) as (
+    select oid from body
+    where text ~* '\m(now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|random|random_normal|gen_random_uuid|uuidv4|uuidv7|nextval)\s*\('
+       or text ~* '\m(current_date|current_time|current_timestamp|localtime|localtimestamp)\M'
+    union
+    select b.oid from hanging h join body n on n.oid = h.oid join body b on b.text ~* ('\m' || n.name || '\s*\(')
+)
+select set_config('sb_transfer.hanging', array(select oid from hanging)::text, true),
+       set_config('sb_transfer.doubtful', array(
+           select distinct d.refobjid from part join pg_depend d on d.classid = part.class and d.objid = part.id
+           where d.refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass)
+             and not exists (select from pg_depend e where e.classid = d.refclassid and e.objid = d.refobjid and e.deptype = 'e')
+           )::text, true)
+
+-- name: rules
+-- Checks of tables, and the bounds of partitions whose place is computed, that rows may break without a write.
+with doubt (class, id, hangs) as materialized (
+    select d.classid, d.objid, bool_or(d.refobjid = any(current_setting('sb_transfer.hanging')::oid[]) and d.refclassid = 'pg_proc'::regclass)
+    from pg_depend d
+    where d.refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass) and d.refobjid = any(current_setting('sb_transfer.doubtful')::oid[])
+    group by 1, 2
+)
+select c.relname::text as name, format('%I.%I', n.nspname, c.relname) as quoted, pg_table_size(c.oid) as bytes,
+    r.what, r.expression, coalesce(r.hangs, false) as hangs,
+    array(
+        select m[1] from regexp_matches(r.tree, 'SQLVALUEFUNCTION') s,
+            regexp_matches(r.expression, '\m(CURRENT_DATE|CURRENT_TIMESTAMP|CURRENT_TIME|LOCALTIMESTAMP|LOCALTIME)\M', 'g') m
+        union
+        select p.proname::text from regexp_matches(r.tree, ':(?:funcid|opfuncid) (\d+)', 'g') m join pg_proc p on p.oid = m[1]::oid
+        where p.oid = any(current_setting('sb_transfer.hanging')::oid[]) or p.pronamespace = 'pg_catalog'::regnamespace and (
+            p.proname in ('now', 'clock_timestamp', 'statement_timestamp', 'transaction_timestamp', 'timeofday', 'random',
+                          'random_normal', 'gen_random_uuid', 'uuidv4', 'uuidv7', 'nextval') or p.proname = 'age' and p.pronargs = 1)
+        union
+        select m[1] from regexp_matches(r.expression, '\((''(?:now|today|tomorrow|yesterday)''::text)\)', 'g') m
+    ) as clocks
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+cross join lateral (
+    select k.oid as id, format('check %I of %I', k.conname, c.relname) as what, pg_get_expr(k.conbin, k.conrelid) as expression, k.conbin::text as tree, u.hangs
+    from pg_constraint k left join doubt u on u.class = 'pg_constraint'::regclass and u.id = k.oid
+    where k.conrelid = c.oid and k.contype = 'c' and k.convalidated and coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
+      and (u.id is not null or k.conbin::text ~ 'SQLVALUEFUNCTION|COERCEVIAIO' or exists (
+          select from regexp_matches(k.conbin::text, ':(?:funcid|opfuncid) (\d+)', 'g') m join pg_proc p on p.oid = m[1]::oid
+          where p.provolatile <> 'i'))
+    union all
+    select null, format('partition %I', c.relname), pg_get_partition_constraintdef(c.oid), null, null
+    where c.relispartition and exists (
+        select from pg_partition_ancestors(c.oid) a join doubt u on u.class = 'pg_class'::regclass and u.id = a.relid
+        join pg_partitioned_table p on p.partrelid = a.relid and p.partexprs is not null and p.partstrat <> 'h')
+) r
+where c.oid = any(current_setting('sb_transfer.relations')::oid[]) and c.relkind = 'r'
+order by bytes, c.oid
+
+-- name: computed
+-- Of tables: columns that are computed, indexes over computed values, and whether the values of some domain are held
+-- against a rule of it, wherever those are made with somebody's functions.
+with recursive doubt (class, id, hangs) as materialized (
+    select d.classid, d.objid, bool_or(d.refobjid = any(current_setting('sb_transfer.hanging')::oid[]) and d.refclassid = 'pg_proc'::regclass)
+    from pg_depend d
+    where d.refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass) and d.refobjid = any(current_setting('sb_transfer.doubtful')::oid[])
+    group by 1, 2
+),
+ruled (id, rule, hangs) as materialized (
+    select k.contypid, format('check %I of domain %I', k.conname, t.typname), coalesce(u.hangs, false)
+           or pg_get_constraintdef(k.oid) ~ '\m(now|clock_timestamp|random)\(\)|\m(CURRENT_(DATE|TIME|TIMESTAMP)|LOCALTIME(STAMP)?)\M'
+    from pg_type t join pg_constraint k on k.contypid = t.oid and k.contype = 'c' and k.convalidated
+    left join doubt u on u.class = 'pg_constraint'::regclass and u.id = k.oid
+    where t.oid = any(current_setting('sb_transfer.types')::oid[])
+      and (u.id is not null or k.conbin::text ~ 'SQLVALUEFUNCTION|COERCEVIAIO' or exists (
+          select from regexp_matches(k.conbin::text, ':(?:funcid|opfuncid) (\d+)', 'g') m join pg_proc p on p.oid = m[1]::oid
+          where p.provolatile <> 'i'))
+),
+made_of (relation, type) as (
+    select a.attrelid, a.atttypid from pg_class c join pg_attribute a on a.attrelid = c.oid
+    where c.oid = any(current_setting('sb_transfer.relations')::oid[]) and c.relkind = 'r' and a.attnum > 0 and not a.attisdropped
+      and exists (select from ruled)
+    union
+    select m.relation, p.part from made_of m cross join lateral (
+        select typbasetype from pg_type where oid = m.type and typbasetype <> 0
+        union all
+        select typelem from pg_type where oid = m.type and typelem <> 0
+        union all
+        select rngsubtype from pg_range where rngtypid = m.type or rngmultitypid = m.type
+        union all
+        select a.atttypid from pg_type y join pg_attribute a on a.attrelid = y.typrelid and a.attnum > 0 and not a.attisdropped
+        where y.oid = m.type and y.typtype = 'c') p (part)
+),
+own as materialized (select * from pg_class where oid = any(current_setting('sb_transfer.relations')::oid[]) and relkind = 'r')
+select c.relname::text as name, format('%I.%I', n.nspname, c.relname) as quoted, pg_table_size(c.oid) as bytes, q.kind, q.what,
+    q.stored, q.expression, q.predicate, q.hangs
+from own c join pg_namespace n on n.oid = c.relnamespace
+cross join lateral (
+    select 'column' as kind, format('column %I of %I', a.attname, c.relname) as what, format('%I', a.attname) as stored,
+        format('(%s)::%s', pg_get_expr(d.adbin, d.adrelid), format_type(a.atttypid, a.atttypmod)) as expression,
+        null::text as predicate, u.hangs
+    from pg_attribute a join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+    join doubt u on u.class = 'pg_attrdef'::regclass and u.id = d.oid
+    where a.attrelid = c.oid and a.attgenerated = 's'
+    union all
+    select case when x.indisunique then 'unique' else 'index' end, format('index %I of %I', i.relname, c.relname), null,
+        (select string_agg(pg_get_indexdef(x.indexrelid, k, false), ', ' order by k) from generate_series(1, x.indnkeyatts) k),
+        pg_get_expr(x.indpred, x.indrelid), u.hangs
+    from pg_index x join pg_class i on i.oid = x.indexrelid join doubt u on u.class = 'pg_class'::regclass and u.id = i.oid
+    where x.indrelid = c.oid
+    union all
+    select 'domain', r.rule, null, null, null, r.hangs
+    from ruled r where r.id in (select type from made_of where relation = c.oid)
+) q
+order by bytes, c.oid
+
+-- name: keys
+-- Foreign keys that are valid, and a statement that tells whether rows of theirs refer to nothing.
+select format('foreign key %I of %I', k.conname, c.relname) as what, c.relname::text as name,
+    pg_table_size(c.oid) + pg_table_size(r.oid) as bytes,
+    format('select exists (select from %s%s f where %s and not exists (select from %s%s p where %s))',
+        case c.relkind when 'r' then 'only ' end, c.oid::regclass,
+        case k.confmatchtype when 'f' then 'num_nonnulls(' || f.columns || ') > 0' else 'num_nulls(' || f.columns || ') = 0' end,
+        case r.relkind when 'r' then 'only ' end, r.oid::regclass, f.equal) as statement
+from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_class r on r.oid = k.confrelid
+cross join lateral (
+    select string_agg(format('f.%I', a.attname), ', ' order by i) as columns,
+           string_agg(format('p.%I operator(%I.%s) f.%I', b.attname, n.nspname, o.oprname, a.attname), ' and ' order by i) as equal
+    from generate_subscripts(k.conkey, 1) i
+    join pg_attribute a on a.attrelid = k.conrelid and a.attnum = k.conkey[i]
+    join pg_attribute b on b.attrelid = k.confrelid and b.attnum = k.confkey[i]
+    join pg_operator o on o.oid = k.conpfeqop[i] join pg_namespace n on n.oid = o.oprnamespace) f
+where k.conrelid = any(current_setting('sb_transfer.relations')::oid[]) and k.contype = 'f' and k.convalidated and k.conparentid = 0
+  and coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true) and not coalesce((to_jsonb(k) ->> 'conperiod')::boolean, false)
+order by bytes, k.oid
+
+-- name: views
+-- Materialised views with rows: their queries run once more before the rows are put in their place.
+select format('materialized view %I', c.relname) as what, c.relname::text as name, pg_table_size(c.oid) as bytes,
+    format('select count(q) from (%s) q', rtrim(pg_get_viewdef(c.oid), ';')) as statement
+from pg_class c where c.oid = any(current_setting('sb_transfer.relations')::oid[]) and c.relkind = 'm' and c.relispopulated
+order by bytes, c.oid
+
+-- name: limits
+-- How long a question may take, in milliseconds; none may write.
+select set_config('statement_timeout', $1::text, true), set_config('transaction_read_only', 'on', true)
+
+-- name: zone
+-- Read and write times as in a zone.
+select set_config('timezone', $1, true)
+
+-- Braces below are filled with names and expressions that the server has written.
+
+-- name: breaks
+-- Whether there are rows for which something holds.
+select exists (select from only {table} where {test})
+
+-- name: domain_values
+-- Takes every value through the copy's type, and leaves none out because nobody needs it.
+select sum(num_nulls({columns})) from (select {expressions} from only {table}) as {name} ({columns})
+
+-- name: differs
+-- Whether a column is computed otherwise than it is stored, of rows as the copy gets them.
+select exists (select from (select {expressions}, {stored}::text from only {table}) as {name} ({columns}, "sb stored")
+               where "sb stored" is distinct from ({expression})::text)
+
+-- name: index_values
+-- Computes what an index holds, of rows as the copy gets them; says no.
+select count(*) < 0 from (select {expressions} from only {table}) as {name} ({columns})
+where {predicate} and num_nulls({expression}) >= 0
+
+-- name: twice
+-- Whether rows are the same to a unique index.
+select exists (select from only {table} where {predicate} and num_nulls({expression}) = 0 group by {expression} having count(*) > 1)
