@@ -46,8 +46,8 @@ from (select current_setting('server_version_num')::int as own,
 -- name: parts
 -- What is made with another object: a table's row type, array types, the constructors of a range, the rule behind a view,
 -- an identity's sequence. `child` goes by its `whole` where `needs` names it.
-with rel as materialized (select * from pg_class where oid in (select unnest(current_setting('sb_transfer.relations')::oid[]))),
-typ as materialized (select * from pg_type where oid in (select unnest(current_setting('sb_transfer.types')::oid[])))
+with rel as materialized (select * from pg_class where oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[])),
+typ as materialized (select * from pg_type where oid = any((select current_setting('sb_transfer.types')::oid[])::oid[]))
 select 'pg_type'::regclass::oid as child_class, c.reltype as child, 'pg_class'::regclass::oid as whole_class, c.oid as whole
 from rel c where c.reltype <> 0
 union all
@@ -63,15 +63,15 @@ from typ t join pg_range r on r.rngtypid = t.oid
 cross join lateral (select r.rngmultitypid as id union all select typarray from pg_type where oid = r.rngmultitypid) m
 union all
 select d.classid, d.objid, d.refclassid, d.refobjid
-from pg_depend d where d.refclassid = 'pg_type'::regclass and d.refobjid in (select unnest(current_setting('sb_transfer.types')::oid[]))
+from pg_depend d where d.refclassid = 'pg_type'::regclass and d.refobjid = any((select current_setting('sb_transfer.types')::oid[])::oid[])
   and d.classid = 'pg_proc'::regclass and d.deptype = 'i'
 union all
 select 'pg_rewrite'::regclass, r.oid, 'pg_class'::regclass, r.ev_class
-from pg_rewrite r where r.ev_class in (select unnest(current_setting('sb_transfer.relations')::oid[])) and r.rulename = '_RETURN'
+from pg_rewrite r where r.ev_class = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and r.rulename = '_RETURN'
 union all
 select d.classid, d.objid, d.refclassid, d.refobjid
-from pg_depend d where d.refclassid = 'pg_class'::regclass and d.refobjid in (select unnest(current_setting('sb_transfer.relations')::oid[]))
-  and d.classid = 'pg_class'::regclass and d.deptype = 'i' and d.objid in (select unnest(current_setting('sb_transfer.relations')::oid[]))
+from pg_depend d where d.refclassid = 'pg_class'::regclass and d.refobjid = any((select current_setting('sb_transfer.relations')::oid[])::oid[])
+  and d.classid = 'pg_class'::regclass and d.deptype = 'i' and d.objid = any((select current_setting('sb_transfer.relations')::oid[])::oid[])
 union all
 select 'pg_attrdef'::regclass, ad.oid, 'pg_class'::regclass, c.oid
 from rel c join pg_attribute a on a.attrelid = c.oid and a.attgenerated <> '' and a.attnum > 0
@@ -85,22 +85,22 @@ from typ t join pg_constraint k on k.contypid = t.oid and k.contype <> 'c'
 union all
 select d.classid, d.objid, d.refclassid, d.refobjid
 from pg_depend d where d.refclassid in ('pg_opclass'::regclass, 'pg_opfamily'::regclass)
-  and d.refobjid in (select unnest(current_setting('sb_transfer.others')::oid[])) and d.classid in ('pg_amop'::regclass, 'pg_amproc'::regclass)
+  and d.refobjid = any((select current_setting('sb_transfer.others')::oid[])::oid[]) and d.classid in ('pg_amop'::regclass, 'pg_amproc'::regclass)
 
 -- name: needs
 -- What needs what, as the server has written it down, of everything in the schema.
 with part (class, id) as materialized (
     select d.classid, d.objid from pg_depend d
-    where d.refclassid = 'pg_class'::regclass and d.refobjid in (select unnest(current_setting('sb_transfer.relations')::oid[]))
+    where d.refclassid = 'pg_class'::regclass and d.refobjid = any((select current_setting('sb_transfer.relations')::oid[])::oid[])
       and d.classid in ('pg_class'::regclass, 'pg_constraint'::regclass, 'pg_attrdef'::regclass, 'pg_rewrite'::regclass)
     union
     select d.classid, d.objid from pg_depend d
-    where d.refclassid = 'pg_type'::regclass and d.refobjid in (select unnest(current_setting('sb_transfer.types')::oid[]))
+    where d.refclassid = 'pg_type'::regclass and d.refobjid = any((select current_setting('sb_transfer.types')::oid[])::oid[])
       and d.classid in ('pg_class'::regclass, 'pg_constraint'::regclass, 'pg_cast'::regclass, 'pg_proc'::regclass)
     union
     select d.classid, d.objid from pg_depend d
     where d.refclassid in ('pg_opclass'::regclass, 'pg_opfamily'::regclass)
-      and d.refobjid in (select unnest(current_setting('sb_transfer.others')::oid[]))
+      and d.refobjid = any((select current_setting('sb_transfer.others')::oid[])::oid[])
     union
     select classid, objid from pg_depend
     where refclassid = 'pg_namespace'::regclass and refobjid = current_setting('sb_transfer.namespace')::oid
@@ -142,14 +142,14 @@ select 'pg_type'::regclass::oid as class, t.oid as id, case t.typtype when 'd' t
         where r.rngtypid = t.oid)
     end as statement
 from pg_type t
-where t.oid in (select unnest(current_setting('sb_transfer.types')::oid[])) and t.typtype in ('e', 'd', 'c', 'r')
+where t.oid = any((select current_setting('sb_transfer.types')::oid[])::oid[]) and t.typtype in ('e', 'd', 'c', 'r')
 union all
 -- Of domains the checks that their values meet; others come when the rows are there.
 select 'pg_constraint'::regclass, k.oid, case when k.convalidated then 'domain check' else 'domain rule' end, null, k.contypid::regtype::text,
     case when k.convalidated then format('constraint %I %s', k.conname, pg_get_constraintdef(k.oid))
         else format('alter domain %s add constraint %I %s', k.contypid::regtype, k.conname, pg_get_constraintdef(k.oid)) end
 from pg_constraint k
-where k.contypid in (select unnest(current_setting('sb_transfer.types')::oid[])) and k.contype = 'c'
+where k.contypid = any((select current_setting('sb_transfer.types')::oid[])::oid[]) and k.contype = 'c'
 union all
 -- Sequences that stand alone or belong to a serial column; an identity's comes with its column.
 select 'pg_class'::regclass, c.oid, 'sequence', null, c.oid::regclass::text,
@@ -157,12 +157,12 @@ select 'pg_class'::regclass, c.oid, 'sequence', null, c.oid::regclass::text,
         case c.relpersistence when 'u' then 'unlogged' end, c.oid::regclass, format_type(s.seqtypid, null), s.seqincrement,
         s.seqmin, s.seqmax, s.seqstart, s.seqcache, case when s.seqcycle then 'cycle' else 'no cycle' end)
 from pg_class c join pg_sequence s on s.seqrelid = c.oid
-where c.oid in (select unnest(current_setting('sb_transfer.relations')::oid[]))
+where c.oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[])
   and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'i')
 union all
 select 'pg_proc'::regclass, p.oid, 'function', null, p.proname, pg_get_functiondef(p.oid)
 from pg_proc p
-where p.oid in (select unnest(current_setting('sb_transfer.functions')::oid[])) and p.prokind <> 'a'
+where p.oid = any((select current_setting('sb_transfer.functions')::oid[])::oid[]) and p.prokind <> 'a'
 union all
 select 'pg_proc'::regclass, p.oid, 'aggregate', null, p.proname, format('create aggregate %I.%I(%s) (%s)', n.nspname, p.proname,
     case when p.pronargs = 0 then '*' else pg_get_function_arguments(p.oid) end,
@@ -200,19 +200,19 @@ cross join lateral (
 cross join lateral (
     select case a.aggfinalmodify when 'r' then 'read_only' when 's' then 'shareable' else 'read_write' end as modify,
            case a.aggmfinalmodify when 'r' then 'read_only' when 's' then 'shareable' else 'read_write' end as mmodify) m
-where p.oid in (select unnest(current_setting('sb_transfer.functions')::oid[])) and p.prokind = 'a'
+where p.oid = any((select current_setting('sb_transfer.functions')::oid[])::oid[]) and p.prokind = 'a'
 union all
 select 'pg_attrdef'::regclass, ad.oid, 'default', c.oid, c.oid::regclass::text,
     format('alter %s %s alter column %I set default %s', case c.relkind when 'v' then 'view' else 'table only' end,
         c.oid::regclass, a.attname, pg_get_expr(ad.adbin, ad.adrelid))
 from pg_attrdef ad join pg_class c on c.oid = ad.adrelid
 join pg_attribute a on a.attrelid = c.oid and a.attnum = ad.adnum and a.attgenerated = ''
-where ad.adrelid in (select unnest(current_setting('sb_transfer.relations')::oid[])) and c.relkind in ('r', 'p', 'v')
+where ad.adrelid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and c.relkind in ('r', 'p', 'v')
 union all
 select 'pg_class'::regclass, c.oid, 'view', null, c.oid::regclass::text, format('create view %s%s as %s', c.oid::regclass,
     (select ' with (' || string_agg(format('%s=%L', split_part(x, '=', 1), substr(x, strpos(x, '=') + 1)), ', ') || ')'
        from unnest(c.reloptions) x), pg_get_viewdef(c.oid))
-from pg_class c where c.oid in (select unnest(current_setting('sb_transfer.relations')::oid[])) and c.relkind = 'v'
+from pg_class c where c.oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and c.relkind = 'v'
 union all
 select 'pg_class'::regclass, c.oid, case when c.relispopulated then 'filled view' else 'empty view' end, null, c.oid::regclass::text,
     format('create materialized view %s%s%s as %s with no data', c.oid::regclass,
@@ -222,7 +222,7 @@ select 'pg_class'::regclass, c.oid, case when c.relispopulated then 'filled view
              union all
              select 'toast.' || split_part(x, '=', 1), substr(x, strpos(x, '=') + 1)
              from pg_class tc, unnest(tc.reloptions) x where tc.oid = c.reltoastrelid) o), rtrim(pg_get_viewdef(c.oid), ';'))
-from pg_class c where c.oid in (select unnest(current_setting('sb_transfer.relations')::oid[])) and c.relkind = 'm'
+from pg_class c where c.oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and c.relkind = 'm'
 union all
 select 'pg_operator'::regclass, o.oid, 'operator', null, o.oprname, format('create operator %I.%s (%s)', n.nspname, o.oprname,
     concat_ws(', ', format('function = %I.%I', fn.nspname, f.proname),
@@ -237,7 +237,7 @@ select 'pg_operator'::regclass, o.oid, 'operator', null, o.oprname, format('crea
         case when o.oprcanhash then 'hashes' end, case when o.oprcanmerge then 'merges' end))
 from pg_operator o join pg_namespace n on n.oid = o.oprnamespace
 join pg_proc f on f.oid = o.oprcode join pg_namespace fn on fn.oid = f.pronamespace
-where o.oprnamespace = current_setting('sb_transfer.namespace')::oid and o.oid in (select unnest(current_setting('sb_transfer.others')::oid[]))
+where o.oprnamespace = current_setting('sb_transfer.namespace')::oid and o.oid = any((select current_setting('sb_transfer.others')::oid[])::oid[])
 union all
 select 'pg_collation'::regclass, c.oid, 'collation', null, c.collname,
     -- One that is for any encoding can only be copied from one that is.
@@ -249,33 +249,33 @@ select 'pg_collation'::regclass, c.oid, 'collation', null, c.collname,
         case when not c.collisdeterministic then 'deterministic = false' end,
         'rules = ' || quote_literal(j.row ->> 'collicurules'))) end
 from pg_collation c cross join lateral (select to_jsonb(c) as row) j
-where c.oid in (select unnest(current_setting('sb_transfer.others')::oid[])) and c.collnamespace = current_setting('sb_transfer.namespace')::oid
+where c.oid = any((select current_setting('sb_transfer.others')::oid[])::oid[]) and c.collnamespace = current_setting('sb_transfer.namespace')::oid
 union all
 select 'pg_conversion'::regclass, c.oid, 'conversion', null, c.conname, format('create %sconversion %I.%I for %L to %L from %s',
     case when c.condefault then 'default ' end, n.nspname, c.conname, pg_encoding_to_char(c.conforencoding),
     pg_encoding_to_char(c.contoencoding), c.conproc::regproc)
 from pg_conversion c join pg_namespace n on n.oid = c.connamespace
-where c.oid in (select unnest(current_setting('sb_transfer.others')::oid[])) and c.connamespace = current_setting('sb_transfer.namespace')::oid
+where c.oid = any((select current_setting('sb_transfer.others')::oid[])::oid[]) and c.connamespace = current_setting('sb_transfer.namespace')::oid
 union all
 select 'pg_ts_parser'::regclass, p.oid, 'text search parser', null, p.prsname,
     format('create text search parser %I.%I (%s)', n.nspname, p.prsname, concat_ws(', ', format('start = %s', p.prsstart),
         format('gettoken = %s', p.prstoken), format('end = %s', p.prsend), format('lextypes = %s', p.prslextype),
         case when p.prsheadline::oid <> 0 then format('headline = %s', p.prsheadline) end))
 from pg_ts_parser p join pg_namespace n on n.oid = p.prsnamespace
-where p.oid in (select unnest(current_setting('sb_transfer.others')::oid[])) and p.prsnamespace = current_setting('sb_transfer.namespace')::oid
+where p.oid = any((select current_setting('sb_transfer.others')::oid[])::oid[]) and p.prsnamespace = current_setting('sb_transfer.namespace')::oid
 union all
 select 'pg_ts_template'::regclass, t.oid, 'text search template', null, t.tmplname,
     format('create text search template %I.%I (%s)', n.nspname, t.tmplname, concat_ws(', ',
         case when t.tmplinit::oid <> 0 then format('init = %s', t.tmplinit) end, format('lexize = %s', t.tmpllexize)))
 from pg_ts_template t join pg_namespace n on n.oid = t.tmplnamespace
-where t.oid in (select unnest(current_setting('sb_transfer.others')::oid[])) and t.tmplnamespace = current_setting('sb_transfer.namespace')::oid
+where t.oid = any((select current_setting('sb_transfer.others')::oid[])::oid[]) and t.tmplnamespace = current_setting('sb_transfer.namespace')::oid
 union all
 select 'pg_ts_dict'::regclass, d.oid, 'text search dictionary', null, d.dictname,
     format('create text search dictionary %I.%I (template = %I.%I%s)', n.nspname, d.dictname, tn.nspname, t.tmplname,
         ', ' || d.dictinitoption)
 from pg_ts_dict d join pg_namespace n on n.oid = d.dictnamespace
 join pg_ts_template t on t.oid = d.dicttemplate join pg_namespace tn on tn.oid = t.tmplnamespace
-where d.oid in (select unnest(current_setting('sb_transfer.others')::oid[])) and d.dictnamespace = current_setting('sb_transfer.namespace')::oid
+where d.oid = any((select current_setting('sb_transfer.others')::oid[])::oid[]) and d.dictnamespace = current_setting('sb_transfer.namespace')::oid
 union all
 select 'pg_ts_config'::regclass, c.oid, 'text search configuration', null, c.cfgname,
     format('create text search configuration %I.%I (parser = %I.%I)%s', n.nspname, c.cfgname, pn.nspname, p.prsname,
@@ -287,7 +287,7 @@ select 'pg_ts_config'::regclass, c.oid, 'text search configuration', null, c.cfg
                  where m.mapcfg = c.oid group by y.alias) w))
 from pg_ts_config c join pg_namespace n on n.oid = c.cfgnamespace
 join pg_ts_parser p on p.oid = c.cfgparser join pg_namespace pn on pn.oid = p.prsnamespace
-where c.oid in (select unnest(current_setting('sb_transfer.others')::oid[])) and c.cfgnamespace = current_setting('sb_transfer.namespace')::oid
+where c.oid = any((select current_setting('sb_transfer.others')::oid[])::oid[]) and c.cfgnamespace = current_setting('sb_transfer.namespace')::oid
 union all
 select 'pg_cast'::regclass, k.oid, 'cast', null, '', format('create cast (%s as %s) %s%s', format_type(k.castsource, null),
     format_type(k.casttarget, null), case k.castmethod when 'b' then 'without function' when 'i' then 'with inout'
@@ -298,14 +298,14 @@ from pg_cast k
 where k.oid in (select d.objid from pg_depend d where d.classid = 'pg_cast'::regclass and d.refclassid = 'pg_type'::regclass
                   and d.refobjid = any(current_setting('sb_transfer.types')::oid[]
                                        || array(select reltype from pg_class
-                                                where oid in (select unnest(current_setting('sb_transfer.relations')::oid[])))))
+                                                where oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]))))
   -- A range brings the cast to its multirange.
   and not exists (select from pg_depend i where i.classid = 'pg_cast'::regclass and i.objid = k.oid and i.deptype = 'i')
 union all
 select 'pg_opfamily'::regclass, f.oid, 'operator family', null, f.opfname,
     format('create operator family %I.%I using %I', n.nspname, f.opfname, am.amname)
 from pg_opfamily f join pg_namespace n on n.oid = f.opfnamespace join pg_am am on am.oid = f.opfmethod
-where f.oid in (select unnest(current_setting('sb_transfer.others')::oid[])) and f.opfnamespace = current_setting('sb_transfer.namespace')::oid
+where f.oid = any((select current_setting('sb_transfer.others')::oid[])::oid[]) and f.opfnamespace = current_setting('sb_transfer.namespace')::oid
 union all
 select 'pg_opclass'::regclass, c.oid, 'operator class', null, c.opcname,
     format('create operator class %I.%I%s for type %s using %I family %I.%I as %s', n.nspname, c.opcname,
@@ -324,7 +324,7 @@ select 'pg_opclass'::regclass, c.oid, 'operator class', null, c.opcname,
               where d.refclassid = 'pg_opclass'::regclass and d.refobjid = c.oid and d.classid = 'pg_amproc'::regclass)))
 from pg_opclass c join pg_namespace n on n.oid = c.opcnamespace join pg_am am on am.oid = c.opcmethod
 join pg_opfamily f on f.oid = c.opcfamily join pg_namespace fn on fn.oid = f.opfnamespace
-where c.oid in (select unnest(current_setting('sb_transfer.others')::oid[])) and c.opcnamespace = current_setting('sb_transfer.namespace')::oid
+where c.oid = any((select current_setting('sb_transfer.others')::oid[])::oid[]) and c.opcnamespace = current_setting('sb_transfer.namespace')::oid
 
 -- name: tables
 -- Bare tables, with the columns that are their own: no index, no default, nothing that slows a load. `lonely` ones could
@@ -369,7 +369,7 @@ cross join lateral (
     join pg_type t on t.oid = a.atttypid
     left join pg_attrdef ad on ad.adrelid = a.attrelid and ad.adnum = a.attnum
     where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) k
-where c.oid in (select unnest(current_setting('sb_transfer.relations')::oid[])) and c.relkind in ('r', 'p')
+where c.oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and c.relkind in ('r', 'p')
 order by c.oid
 
 -- name: columns
@@ -396,10 +396,10 @@ cross join lateral (values
     (case when a.attstattarget >= 0 then 'set statistics ' || a.attstattarget end),
     ((select 'set (' || string_agg(format('%s=%L', split_part(x, '=', 1), substr(x, strpos(x, '=') + 1)), ', ') || ')'
         from unnest(a.attoptions) x))) s(setting)
-where c.oid in (select unnest(current_setting('sb_transfer.relations')::oid[])) and c.relkind in ('r', 'p') and s.setting is not null
+where c.oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and c.relkind in ('r', 'p') and s.setting is not null
 union all
 select c.oid, null, format('alter table %s of %s', c.oid::regclass, c.reloftype::regtype)
-from pg_class c where c.oid in (select unnest(current_setting('sb_transfer.relations')::oid[])) and c.reloftype <> 0
+from pg_class c where c.oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and c.reloftype <> 0
 order by id, place
 
 -- name: indexes
@@ -425,7 +425,7 @@ select i.oid as id, c.oid as table_id, quote_ident(root.relname) as family, i.re
             or d.refclassid = 'pg_operator'::regclass and exists (
                 select from pg_operator o join pg_proc p on p.oid = o.oprcode join pg_language l on l.oid = p.prolang
                 where o.oid = d.refobjid and l.lanname not in ('internal', 'c'))
-            or d.refclassid = 'pg_opclass'::regclass and d.refobjid in (select unnest(current_setting('sb_transfer.others')::oid[]))
+            or d.refclassid = 'pg_opclass'::regclass and d.refobjid = any((select current_setting('sb_transfer.others')::oid[])::oid[])
             or d.refclassid = 'pg_type'::regclass and exists (
                 select from pg_type y where y.oid = d.refobjid and y.typtype = 'd'))) as computed,
     pg_table_size(c.oid) as bytes, o.disorder,
@@ -455,7 +455,7 @@ cross join lateral (
         join pg_attribute a on a.attrelid = c.oid and a.attnum = key.attnum
         join pg_stats s on s.schemaname = $1 and s.tablename = c.relname and s.attname = a.attname and not s.inherited
         where s.n_distinct <> 1 order by key.place limit 1), 0) end as disorder) o
-where c.oid in (select unnest(current_setting('sb_transfer.relations')::oid[])) and c.relkind in ('r', 'p')
+where c.oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and c.relkind in ('r', 'p')
 order by c.relkind = 'p' desc, pg_relation_size(c.oid) desc, i.oid
 
 -- name: constraints
@@ -478,7 +478,7 @@ select k.oid as id, c.oid as table_id, quote_ident(c.relname) as table_name, quo
 from pg_constraint k join pg_class c on c.oid = k.conrelid
 join pg_class root on root.oid = coalesce(pg_partition_root(c.oid), c.oid)
 left join pg_class theirs on theirs.oid = coalesce(pg_partition_root(k.confrelid), k.confrelid)
-where k.conrelid in (select unnest(current_setting('sb_transfer.relations')::oid[])) and c.relkind in ('r', 'p')
+where k.conrelid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and c.relkind in ('r', 'p')
   and (k.contype = 'c' and k.conislocal or k.contype = 'n' and not k.convalidated and k.conislocal
        or k.contype = 'f' and (k.conparentid = 0 or exists (
            -- A partition's that has a name of its own, and was taken in by that of its parent.
@@ -491,7 +491,7 @@ order by k.contype, (select count(*) from pg_partition_ancestors(c.oid)) desc, e
 -- name: attached
 -- Indexes and settings of materialised views, rules, triggers, policies, statistics, row security, replica identity, owners
 -- of sequences, ties to extensions.
-with rel as materialized (select * from pg_class where oid in (select unnest(current_setting('sb_transfer.relations')::oid[])))
+with rel as materialized (select * from pg_class where oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]))
 select statement from (
     select 1 as place, i.oid, pg_get_indexdef(x.indexrelid) as statement
     from rel c join pg_index x on x.indrelid = c.oid join pg_class i on i.oid = x.indexrelid where c.relkind = 'm'
@@ -547,11 +547,11 @@ select statement from (
     select 8, c.oid, format('alter table %s force row level security', c.oid::regclass) from rel c where c.relforcerowsecurity
     union all
     select 9, s.oid, pg_get_statisticsobjdef(s.oid)
-    from pg_statistic_ext s where s.stxrelid in (select unnest(current_setting('sb_transfer.relations')::oid[]))
+    from pg_statistic_ext s where s.stxrelid = any((select current_setting('sb_transfer.relations')::oid[])::oid[])
     union all
     select 10, s.oid, format('alter statistics %I.%I set statistics %s', n.nspname, s.stxname, s.stxstattarget)
     from pg_statistic_ext s join pg_namespace n on n.oid = s.stxnamespace
-    where s.stxrelid in (select unnest(current_setting('sb_transfer.relations')::oid[])) and s.stxstattarget >= 0
+    where s.stxrelid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and s.stxstattarget >= 0
     union all
     select 11, c.oid, format('alter table only %s replica identity %s', c.oid::regclass,
         case c.relreplident when 'n' then 'nothing' else 'full' end)
@@ -567,7 +567,7 @@ select statement from (
     from pg_depend d join pg_extension e on e.oid = d.refobjid
     cross join lateral pg_identify_object(d.classid, d.objid, 0) i
     where d.refclassid = 'pg_extension'::regclass and d.deptype = 'x' and (
-        d.classid = 'pg_proc'::regclass and d.objid in (select unnest(current_setting('sb_transfer.functions')::oid[]))
+        d.classid = 'pg_proc'::regclass and d.objid = any((select current_setting('sb_transfer.functions')::oid[])::oid[])
         or d.classid = 'pg_class'::regclass and d.objid = any(current_setting('sb_transfer.relations')::oid[] || array(
             select x.indexrelid from rel c join pg_index x on x.indrelid = c.oid)))
 ) parts where statement is not null order by place, oid
@@ -575,7 +575,7 @@ select statement from (
 -- name: sequences
 -- The sequences, identities' included.
 select relname::text from pg_class
-where oid in (select unnest(current_setting('sb_transfer.relations')::oid[])) and relkind = 'S' order by oid
+where oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and relkind = 'S' order by oid
 
 -- name: positions
 -- A statement that reads where some sequences ($2) of a schema ($1) stand.
@@ -593,8 +593,8 @@ select obj_description(oid, 'pg_namespace') from pg_namespace where nspname = $1
 
 -- name: comments
 -- Comments on everything that can carry one.
-with rel as materialized (select * from pg_class where oid in (select unnest(current_setting('sb_transfer.relations')::oid[]))),
-typ as materialized (select * from pg_type where oid in (select unnest(current_setting('sb_transfer.types')::oid[]))),
+with rel as materialized (select * from pg_class where oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[])),
+typ as materialized (select * from pg_type where oid = any((select current_setting('sb_transfer.types')::oid[])::oid[])),
 described as (
     select 'pg_class'::regclass as classid, c.oid as objid, 0 as sub,
         case c.relkind when 'v' then 'view' when 'm' then 'materialized view' when 'S' then 'sequence' else 'table' end
@@ -615,7 +615,7 @@ described as (
         case p.prokind when 'a' then 'aggregate' when 'p' then 'procedure' else 'function' end, n.nspname, p.proname,
         case when p.prokind = 'a' and p.pronargs = 0 then '*' else pg_get_function_identity_arguments(p.oid) end)
     from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-    where p.oid in (select unnest(current_setting('sb_transfer.functions')::oid[]))
+    where p.oid = any((select current_setting('sb_transfer.functions')::oid[])::oid[])
     union all
     select 'pg_constraint'::regclass, k.oid, 0, format('constraint %I on %s', k.conname, k.conrelid::regclass)
     from rel c join pg_constraint k on k.conrelid = c.oid
@@ -635,7 +635,7 @@ described as (
     select 'pg_cast'::regclass, k.oid, 0, format('cast (%s as %s)', format_type(k.castsource, null), format_type(k.casttarget, null))
     from pg_depend d join pg_cast k on k.oid = d.objid
     where d.classid = 'pg_cast'::regclass and d.refclassid = 'pg_type'::regclass
-      and d.refobjid in (select unnest(current_setting('sb_transfer.types')::oid[]))
+      and d.refobjid = any((select current_setting('sb_transfer.types')::oid[])::oid[])
     union all
     select d.classid, d.objid, 0, case i.type when 'statistics object' then 'statistics' else i.type end || ' ' || i.identity
     from (select classid, objid from pg_depend
@@ -653,7 +653,7 @@ select o.what, o.owner::regrole::text as owner from (
     select case c.relkind when 'S' then 'sequence' when 'v' then 'view' when 'm' then 'materialized view' else 'table' end
            || ' ' || c.oid::regclass as what, c.relowner as owner
     from pg_class c
-    where c.oid in (select unnest(current_setting('sb_transfer.relations')::oid[])) and c.relkind in ('r', 'p', 'v', 'm', 'S')
+    where c.oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and c.relkind in ('r', 'p', 'v', 'm', 'S')
       -- A sequence that belongs to a column goes with its table.
       and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and c.relkind = 'S'
                         and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i'))
@@ -661,30 +661,30 @@ select o.what, o.owner::regrole::text as owner from (
     select format('%s %I.%I(%s)', case p.prokind when 'a' then 'aggregate' when 'p' then 'procedure' else 'function' end,
         n.nspname, p.proname, case when p.prokind = 'a' and p.pronargs = 0 then '*' else pg_get_function_identity_arguments(p.oid) end),
         p.proowner
-    from pg_proc p join pg_namespace n on n.oid = p.pronamespace where p.oid in (select unnest(current_setting('sb_transfer.functions')::oid[]))
+    from pg_proc p join pg_namespace n on n.oid = p.pronamespace where p.oid = any((select current_setting('sb_transfer.functions')::oid[])::oid[])
     union all
     select 'type ' || t.oid::regtype, t.typowner
-    from pg_type t where t.oid in (select unnest(current_setting('sb_transfer.types')::oid[])) and t.typtype in ('e', 'd', 'c', 'r')
+    from pg_type t where t.oid = any((select current_setting('sb_transfer.types')::oid[])::oid[]) and t.typtype in ('e', 'd', 'c', 'r')
     union all
     select format('operator %s', o.oid::regoperator), o.oprowner
-    from pg_operator o where o.oid in (select unnest(current_setting('sb_transfer.others')::oid[])) and o.oprnamespace = current_setting('sb_transfer.namespace')::oid
+    from pg_operator o where o.oid = any((select current_setting('sb_transfer.others')::oid[])::oid[]) and o.oprnamespace = current_setting('sb_transfer.namespace')::oid
     union all
     select format('collation %s', c.oid::regcollation), c.collowner
-    from pg_collation c where c.oid in (select unnest(current_setting('sb_transfer.others')::oid[])) and c.collnamespace = current_setting('sb_transfer.namespace')::oid
+    from pg_collation c where c.oid = any((select current_setting('sb_transfer.others')::oid[])::oid[]) and c.collnamespace = current_setting('sb_transfer.namespace')::oid
     union all
     select format('conversion %I.%I', n.nspname, c.conname), c.conowner
     from pg_conversion c join pg_namespace n on n.oid = c.connamespace
-    where c.oid in (select unnest(current_setting('sb_transfer.others')::oid[])) and c.connamespace = current_setting('sb_transfer.namespace')::oid
+    where c.oid = any((select current_setting('sb_transfer.others')::oid[])::oid[]) and c.connamespace = current_setting('sb_transfer.namespace')::oid
     union all
     select format('text search dictionary %s', d.oid::regdictionary), d.dictowner
-    from pg_ts_dict d where d.oid in (select unnest(current_setting('sb_transfer.others')::oid[])) and d.dictnamespace = current_setting('sb_transfer.namespace')::oid
+    from pg_ts_dict d where d.oid = any((select current_setting('sb_transfer.others')::oid[])::oid[]) and d.dictnamespace = current_setting('sb_transfer.namespace')::oid
     union all
     select format('text search configuration %s', c.oid::regconfig), c.cfgowner
-    from pg_ts_config c where c.oid in (select unnest(current_setting('sb_transfer.others')::oid[])) and c.cfgnamespace = current_setting('sb_transfer.namespace')::oid
+    from pg_ts_config c where c.oid = any((select current_setting('sb_transfer.others')::oid[])::oid[]) and c.cfgnamespace = current_setting('sb_transfer.namespace')::oid
     union all
     select format('statistics %I.%I', n.nspname, s.stxname), s.stxowner
     from pg_statistic_ext s join pg_namespace n on n.oid = s.stxnamespace
-    where s.stxrelid in (select unnest(current_setting('sb_transfer.relations')::oid[]))
+    where s.stxrelid = any((select current_setting('sb_transfer.relations')::oid[])::oid[])
 ) o where o.owner <> current_user::regrole
 order by 1
 
@@ -705,7 +705,7 @@ order by d.oid, e.place
 -- place of a row among hash partitions follows from a number that an enum's value has by chance.
 with recursive typ (id, part) as (
     select a.atttypid, a.atttypid from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-    where c.oid in (select unnest(current_setting('sb_transfer.relations')::oid[])) and c.relkind = 'p'
+    where c.oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and c.relkind = 'p'
     union
     select t.id, p.part from typ t cross join lateral (
         select typbasetype from pg_type where oid = t.part and typbasetype <> 0
@@ -718,7 +718,7 @@ with recursive typ (id, part) as (
         where y.oid = t.part and y.typtype = 'c') p (part)
 ), chance (id) as (
     select c.oid from pg_class c join pg_partitioned_table p on p.partrelid = c.oid
-    where c.oid in (select unnest(current_setting('sb_transfer.relations')::oid[])) and p.partstrat = 'h' and (
+    where c.oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and p.partstrat = 'h' and (
         p.partexprs is not null and exists (
             select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid
               and d.refclassid in ('pg_type'::regclass, 'pg_proc'::regclass))
@@ -763,7 +763,7 @@ cross join lateral (
             select y.oid, y.typbasetype from under u join pg_type y on y.oid = u.base
         ) select y.* from under u join pg_type y on y.oid = u.id where u.base = 0) b on true
     where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '') k
-where c.oid in (select unnest(current_setting('sb_transfer.relations')::oid[])) and (c.relkind = 'r' or c.relkind = 'm' and c.relispopulated)
+where c.oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and (c.relkind = 'r' or c.relkind = 'm' and c.relispopulated)
 order by pg_table_size(c.oid) desc, c.oid
 
 -- name: time_zones

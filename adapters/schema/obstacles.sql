@@ -3,9 +3,9 @@
 
 -- name: obstacles
 -- Everything that the clone could not carry exactly, with the reason and what to do.
-with recursive rel as materialized (select * from pg_class where oid in (select unnest(current_setting('sb_transfer.relations')::oid[]))),
-fun as materialized (select * from pg_proc where oid in (select unnest(current_setting('sb_transfer.functions')::oid[]))),
-typ as materialized (select * from pg_type where oid in (select unnest(current_setting('sb_transfer.types')::oid[]))),
+with recursive rel as materialized (select * from pg_class where oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[])),
+fun as materialized (select * from pg_proc where oid = any((select current_setting('sb_transfer.functions')::oid[])::oid[])),
+typ as materialized (select * from pg_type where oid = any((select current_setting('sb_transfer.types')::oid[])::oid[])),
 me as materialized (
     select (select rolsuper from pg_roles where rolname = current_user) as superuser,
            -- To make somebody the owner of something, or to speak as he does, one has to be able to become him.
@@ -120,7 +120,7 @@ select what, why from (
       and d.classid in ('pg_opclass'::regclass, 'pg_opfamily'::regclass, 'pg_ts_parser'::regclass, 'pg_ts_template'::regclass)
     union all
     select format('operator %s', o.oid::regoperator), 'it has no function; give it one or drop it'
-    from pg_operator o where o.oid in (select unnest(current_setting('sb_transfer.others')::oid[]))
+    from pg_operator o where o.oid = any((select current_setting('sb_transfer.others')::oid[])::oid[])
       and o.oprnamespace = current_setting('sb_transfer.namespace')::oid and o.oprcode::oid = 0
     union all
     select format('%s %s', i.type, i.identity), 'its name is its schema''s, which the copy''s would take the place of; rename it'
@@ -160,7 +160,7 @@ select what, why from (
     from (select distinct d.objid from rel join pg_depend d
               on d.refclassid = 'pg_class'::regclass and d.refobjid = rel.oid and d.classid = 'pg_constraint'::regclass) d
     join pg_constraint k on k.oid = d.objid join pg_class a on a.oid = k.conrelid
-    where k.contype = 'f' and k.confrelid in (select unnest(current_setting('sb_transfer.relations')::oid[]))
+    where k.contype = 'f' and k.confrelid = any((select current_setting('sb_transfer.relations')::oid[])::oid[])
       and a.relnamespace <> current_setting('sb_transfer.namespace')::oid
     union all
     select distinct case when d.classid = 'pg_rewrite'::regclass

@@ -7,19 +7,19 @@ with held (what, columns, owner, acl, usual) as (
     select case c.relkind when 'S' then 'sequence ' else 'table ' end || c.oid::regclass, '', c.relowner, c.relacl,
         acldefault(case c.relkind when 'S' then 's' else 'r' end::"char", c.relowner)
     from pg_class c
-    where c.oid in (select unnest(current_setting('sb_transfer.relations')::oid[])) and c.relkind in ('r', 'p', 'v', 'm', 'S') and c.relacl is not null
+    where c.oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and c.relkind in ('r', 'p', 'v', 'm', 'S') and c.relacl is not null
     union all
     select 'table ' || c.oid::regclass, format('(%I)', a.attname), c.relowner, a.attacl, null
     from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attacl is not null and a.attnum > 0 and not a.attisdropped
-    where c.oid in (select unnest(current_setting('sb_transfer.relations')::oid[]))
+    where c.oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[])
     union all
     select format('%s %I.%I(%s)', case p.prokind when 'p' then 'procedure' else 'function' end, n.nspname, p.proname,
         pg_get_function_identity_arguments(p.oid)), '', p.proowner, p.proacl, acldefault('f', p.proowner)
     from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-    where p.oid in (select unnest(current_setting('sb_transfer.functions')::oid[])) and p.proacl is not null
+    where p.oid = any((select current_setting('sb_transfer.functions')::oid[])::oid[]) and p.proacl is not null
     union all
     select 'type ' || t.oid::regtype, '', t.typowner, t.typacl, acldefault('T', t.typowner)
-    from pg_type t where t.oid in (select unnest(current_setting('sb_transfer.types')::oid[])) and t.typacl is not null
+    from pg_type t where t.oid = any((select current_setting('sb_transfer.types')::oid[])::oid[]) and t.typacl is not null
       and t.typtype in ('e', 'd', 'c', 'r')
 )
 select h.what, h.columns, h.owner::regrole::text as owner, x.usual, e.grantor::regrole::text as grantor,
