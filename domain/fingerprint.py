@@ -52,12 +52,18 @@ class Fingerprint(Message):
         """Return the server's major version."""
         return self.server.split(".", 1)[0]
 
-    def changes(self, later: "Fingerprint") -> list[TableDifference]:
-        """Return what differs in a later fingerprint, in order of name."""
-        found = [*self._tables_changed(later), *self._others_changed(later)]
+    def changes(self, later: "Fingerprint", *, definitions: bool = True) -> list[TableDifference]:
+        """Return what differs in a later fingerprint, in order of name.
+
+        Args:
+            later: Of the same environment, or of its copy.
+            definitions: Also those; two environments may have the same ones in other words.
+        """
+        worded = definitions and self.major == later.major
+        found = [*self._tables_changed(later, worded=worded), *self._others_changed(later, worded=worded)]
         return sorted(found, key=lambda change: change.table)
 
-    def _tables_changed(self, later: "Fingerprint") -> Iterator[TableDifference]:
+    def _tables_changed(self, later: "Fingerprint", *, worded: bool) -> Iterator[TableDifference]:
         before, after = ({table.table: table for table in side.tables} for side in (self, later))
         yield from _come_and_gone(before.keys(), after.keys())
         for name in before.keys() & after.keys():
@@ -67,20 +73,20 @@ class Fingerprint(Message):
                 problems.append(f"{old.rows} rows became {new.rows}")
             elif old.content != new.content:
                 problems.append("the content of its rows has changed")
-            redefined = self.major == later.major and old.definition != new.definition
+            redefined = worded and old.definition != new.definition
             if redefined:
                 problems.append("its definition has changed")
             if problems:
                 yield TableDifference(table=name, problem=", ".join(problems), redefined=redefined)
 
-    def _others_changed(self, later: "Fingerprint") -> Iterator[TableDifference]:
+    def _others_changed(self, later: "Fingerprint", *, worded: bool) -> Iterator[TableDifference]:
         before, after = ({other.object: other for other in side.others} for side in (self, later))
         yield from _come_and_gone(before.keys(), after.keys())
         for name in before.keys() & after.keys():
             old, new = before[name], after[name]
             if old.position != new.position:
                 yield TableDifference(table=name, problem=f"it stood at {old.position} and stands at {new.position}")
-            elif self.major == later.major and old.definition != new.definition:
+            elif worded and old.definition != new.definition:
                 yield TableDifference(table=name, problem="its definition has changed", redefined=True)
 
 

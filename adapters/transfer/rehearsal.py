@@ -23,6 +23,7 @@ from adapters.schema.obstacles import obstacle
 from adapters.schema.ordering import CircularDefinitionsError
 from adapters.schema.rights import apply_owners_and_rights
 from adapters.transfer.row_questions import RowQuestions
+from adapters.verify.dependencies import ties_to_others
 from adapters.verify.schema_diff import schema_differences
 from adapters.verify.schema_snapshot import SchemaSnapshot, read_snapshot
 from domain.errors import Refused
@@ -161,9 +162,10 @@ async def _tried(source: Connection, target: Connection, names: tuple[str, str],
     for side in sides:
         for facts in side.definitions.values():
             facts.pop("position", None)  # sequences are put where they stand when the rows are there
-    return [
+    ties = [obstacle("outside", tie.what, tie.needs) for tie in await ties_to_others(target, [copy])]
+    return ties + [
         obstacle("otherwise", difference.table, difference.problem)
-        for difference in schema_differences(old, new)
+        for difference in await schema_differences(target, old, new)
         if difference.table != "schema"
     ]
 

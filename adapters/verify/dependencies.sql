@@ -38,3 +38,26 @@ select distinct h.schema::text, pg_describe_object(n.class, n.id, n.sub) as what
 from need n join elsewhere e on e.home = n.home and e.needclass = n.needclass and e.need = n.need
 join home h on h.id = n.home
 order by 1, 2, 3
+
+-- name: calls
+-- What each object of a schema ($1) calls, with the arguments' types: a text may mean another function of the same name on
+-- the other side. The server's own are in no dependency, and mean the same everywhere. The write fence is left out.
+with recursive part (class, id) as (
+    select d.classid, d.objid from pg_namespace n
+    join pg_depend d on d.refclassid = 'pg_namespace'::regclass and d.refobjid = n.oid
+    where n.nspname = $1
+    union
+    select d.classid, d.objid from part p join pg_depend d on d.refclassid = p.class and d.refobjid = p.id
+    where d.deptype in ('i', 'a')
+), call as materialized (
+    select distinct p.class, p.id, d.refclassid, d.refobjid
+    from part p join pg_depend d on d.classid = p.class and d.objid = p.id
+    where d.deptype = 'n' and d.refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_opclass'::regclass,
+        'pg_opfamily'::regclass, 'pg_collation'::regclass, 'pg_ts_config'::regclass, 'pg_ts_dict'::regclass)
+      and not (p.class = 'pg_trigger'::regclass and exists (
+          select from pg_trigger g where g.oid = p.id and g.tgname = 'sb_transfer_fence'))
+)
+select o.type || ' ' || o.identity as object, string_agg(i.identity, ', ' order by i.identity) as called
+from call c cross join lateral pg_identify_object(c.class, c.id, 0) o
+cross join lateral pg_identify_object(c.refclassid, c.refobjid, 0) i
+group by 1

@@ -109,7 +109,7 @@ from pg_depend d
 join pg_statistic_ext s on s.oid = d.objid
 cross join lateral (values
     ('owner', pg_get_userbyid(s.stxowner)::text),
-    ('table', s.stxrelid::regclass::text),
+    ('table', (select c.relname::text from pg_class c where c.oid = s.stxrelid)),
     ('definition', pg_get_statisticsobjdef_columns(s.oid)),
     ('kinds', s.stxkind::text),
     ('target', s.stxstattarget::text),

@@ -2,8 +2,11 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
+from adapters.postgres.connection import Connection
 from adapters.verify.schema_snapshot import THIS_SCHEMA, Definitions, SchemaSnapshot
+from adapters.verify.wording import same_rule
 from domain.messages import TableDifference
 
 OLD, NEW = "the old environment", "the new environment"
@@ -11,31 +14,63 @@ _MAX_DEFINITION = 200
 # The version since which NOT NULL is a constraint with a name, and one that brought several smaller things.
 _NAMED_NOT_NULL, _SEVENTEEN = 18, 17
 _NOT_NULL = re.compile(r"NOT NULL( .+?)?(: inherited|: name)?", re.DOTALL)
-# What people wrote, and names: never to be read with an eye shut.
-_VERBATIM = re.compile(r"body|labels|parameters|settings|.*comment|.*default of .*", re.DOTALL)
-_QUALIFIER = re.compile(r"""'(?:[^']|'')*'|(?:"(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)\.(?=["a-z_*])|\s+""")
 
 
-def schema_differences(old: SchemaSnapshot, new: SchemaSnapshot) -> Iterator[TableDifference]:
-    """Compare what the server says of each object of two schemas.
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A fact that differs; None where a side has no such fact. `fact` is empty where a side has no such object."""
 
-    Two servers of different major versions put the same definition into other words: a newer one leaves out the name of
-    a view's only table, and knows of names and rights that the older one has no place for. That, and white space, is
-    overlooked between them; within one version every character counts.
+    object: str
+    fact: str
+    old: str | None
+    new: str | None
+
+    def told(self) -> TableDifference:
+        """Return it as people read it."""
+        if not self.fact:
+            problem = f"missing in {NEW if self.new is None else OLD}"
+        else:
+            old, new = _shown(self.old, self.new)
+            problem = f"{self.fact}: {old} in {OLD}, {new} in {NEW}"
+        return TableDifference(table=_plain(self.object), problem=problem)
+
+
+async def schema_differences(connection: Connection, old: SchemaSnapshot, new: SchemaSnapshot) -> list[TableDifference]:
+    """Compare what the server says of each object of two schemas, and what each calls.
+
+    Two wordings that the new side's server takes for one definition are equal. Where the two sides are servers of
+    different major versions, what only one of them has a word for is left out.
+
+    Args:
+        connection: Where the new side is, in a transaction that may write; nothing stays.
+        old: One side.
+        new: The other.
     """
+    return [
+        difference.told()
+        for difference in differing(old, new)
+        if difference.old is None
+        or difference.new is None
+        or not await same_rule(connection, new, difference.object, difference.fact, (difference.old, difference.new))
+    ]
+
+
+def differing(old: SchemaSnapshot, new: SchemaSnapshot) -> Iterator[Difference]:
+    """Yield what two schemas' servers say otherwise, character by character."""
     before, after = old.definitions, new.definitions
-    across = old.major != new.major
-    if across:
+    if old.major != new.major:
         before, after = (_in_common(side, min(old.major, new.major)) for side in (old, new))
     for name in sorted(before.keys() | after.keys()):
         if name not in after or name not in before:
-            yield TableDifference(table=_plain(name), problem=f"missing in {NEW if name in before else OLD}")
+            yield Difference(name, "", *("there" if name in side else None for side in (before, after)))
             continue
         mine, yours = before[name], after[name]
         for fact in sorted(mine.keys() | yours.keys()):
-            if _differ(fact, mine.get(fact), yours.get(fact), across=across):
-                shown = _shown(mine.get(fact), yours.get(fact))
-                yield TableDifference(table=_plain(name), problem=f"{fact}: {shown[0]} in {OLD}, {shown[1]} in {NEW}")
+            if mine.get(fact) != yours.get(fact):
+                yield Difference(name, fact, mine.get(fact), yours.get(fact))
+    for name in sorted(old.calls.keys() & new.calls.keys()):  # what one side does not have was told above
+        if old.calls[name] != new.calls[name]:
+            yield Difference(name, "calls", old.calls[name], new.calls[name])
 
 
 def _in_common(side: SchemaSnapshot, oldest: int) -> Definitions:
@@ -57,19 +92,6 @@ def _in_common(side: SchemaSnapshot, oldest: int) -> Definitions:
         name: {fact: definition for fact, definition in definitions.items() if given(definitions, fact)}
         for name, definitions in side.definitions.items()
     }
-
-
-def _differ(fact: str, old: str | None, new: str | None, *, across: bool) -> bool:
-    if old == new:
-        return False
-    if not across or old is None or new is None or _VERBATIM.fullmatch(fact):
-        return True
-    return _plainly(old) != _plainly(new)
-
-
-def _plainly(definition: str) -> str:
-    """Return a definition without the names of tables in front of columns and without white space."""
-    return _QUALIFIER.sub(lambda found: found[0] if found[0].startswith("'") else "", definition)
 
 
 def _plain(text: str) -> str:

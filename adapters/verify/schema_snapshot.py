@@ -11,7 +11,7 @@ import operator
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from typing import Self
@@ -25,7 +25,8 @@ from domain.fingerprint import Fingerprint, ObjectHash, TableHash
 from domain.vocabulary import HOME
 
 _SQL, _ROWS = load(__name__), load("adapters.verify.rows")
-_RELATIONS, _OBJECTS = load("adapters.verify.relations"), load("adapters.verify.objects")
+_FACTS = load("adapters.verify.relations") | load("adapters.verify.objects")
+_DEPENDENCIES = load("adapters.verify.dependencies")
 # Asked of all of a schema at once; the others of so many objects at a time, for reading a sequence or a view's query
 # takes locks, and a server has room for some thousands.
 _ONCE = {"schema", "others"}
@@ -112,7 +113,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class SchemaSnapshot:
-    """What is known of one schema, and the expressions that read its rows (from a table called t)."""
+    """What is known of one schema, and the expressions that read its rows (from a table called t).
+
+    `calls` are the functions, operators and the like that each object depends on, by the server's description of it.
+    """
 
     schema: str
     definitions: Definitions
@@ -120,6 +124,7 @@ class SchemaSnapshot:
     types: dict[int, Type]
     server: str
     cell: str = HOME
+    calls: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def major(self) -> int:
@@ -259,9 +264,8 @@ async def read_snapshot(connection: Connection, schema: str, cell: str = HOME) -
         slice_of_it = connection.transaction()
         await slice_of_it.start()
         for row in await _facts(connection, once=first == 0):
-            names = (row["object"], row["fact"], row["definition"])
             # A definition that names its own schema means the same in the copy, which names its own.
-            whole, fact, definition = (name.replace(schema, THIS_SCHEMA) for name in names)
+            whole, fact, definition = (text.replace(schema, THIS_SCHEMA) for text in row)
             definitions.setdefault(whole, {})[fact] = definition
         await slice_of_it.rollback()  # gives the locks back
     await connection.execute(_SQL["choose"], own["namespace"], *kinds)
@@ -272,16 +276,15 @@ async def read_snapshot(connection: Connection, schema: str, cell: str = HOME) -
         await _types(connection),
         own["server"],
         cell,
+        {
+            whole.replace(schema, THIS_SCHEMA): called.replace(schema, THIS_SCHEMA)
+            for whole, called in await connection.fetch(_DEPENDENCIES["calls"], schema)
+        },
     )
 
 
 async def _facts(connection: Connection, *, once: bool) -> list[asyncpg.Record]:
-    rows = [
-        row
-        for name, sql in (_RELATIONS | _OBJECTS).items()
-        if once or name not in _ONCE
-        for row in await connection.fetch(sql)
-    ]
+    rows = [row for name, sql in _FACTS.items() if once or name not in _ONCE for row in await connection.fetch(sql)]
     positions = await connection.fetchval(_SQL["positions"])
     return rows + (await connection.fetch(positions) if positions else [])
 

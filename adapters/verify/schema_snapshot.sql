@@ -8,7 +8,7 @@
 select set_config(s.name, s.value, true)
 from (values ('search_path', 'pg_catalog, pg_temp'), ('timezone', 'UTC'), ('datestyle', 'ISO, YMD'), ('intervalstyle', 'iso_8601'),
              ('extra_float_digits', '3'), ('bytea_output', 'hex'), ('xmloption', 'content'), ('quote_all_identifiers', 'off'),
-             ('row_security', 'off'), ('statement_timeout', '0'), ('jit', 'off'),
+             ('check_function_bodies', 'off'), ('row_security', 'off'), ('statement_timeout', '0'), ('jit', 'off'),
              ('max_parallel_workers_per_gather', '0')) as s (name, value)
 
 -- name: own

@@ -187,14 +187,14 @@ class PostgresVerifier:
             if len(left) < len(batches):
                 await self._recheck_prefetched(progress, pairs, old)
             unequal = _unequal(pairs, old)
-            ties = await self._ties(new)
+            structure = await self._structure(old, new)
             found: dict[str, TableDifference] = {}
             await self._in_parallel(self._explain, iter(unequal), found, old, new)
         verification = Verification(
             tables=len(old.tables),
             rows=sum(pair.sums[0][0] for pair in pairs),
             seconds=round(progress.seconds, 3),
-            differences=_limited([*ties, *schema_differences(old, new), *(found[pair.name] for pair in unequal)]),
+            differences=_limited([*structure, *(found[pair.name] for pair in unequal)]),
         )
         fingerprints = [
             side.fingerprint({pair.name: pair.sums[place] for pair in pairs}, since)
@@ -202,13 +202,15 @@ class PostgresVerifier:
         ]
         return _Compared(verification, *fingerprints)
 
-    async def _ties(self, new: SchemaSnapshot) -> list[TableDifference]:
-        """Find what depends on another environment: it may read the same, and does something else."""
-        async with reading(self._shards.pool(new.cell)) as connection:
-            found = await ties_to_others(connection, [new.schema])
-        return [
-            TableDifference(table=tie.what, problem=f"it depends on another environment: {tie.needs}") for tie in found
+    async def _structure(self, old: SchemaSnapshot, new: SchemaSnapshot) -> list[TableDifference]:
+        """Find what is defined otherwise, or depends on another environment though it reads the same."""
+        async with reading(self._shards.pool(new.cell), readonly=False) as connection:
+            ties = await ties_to_others(connection, [new.schema])
+            differences = await schema_differences(connection, old, new)
+        told = [
+            TableDifference(table=tie.what, problem=f"it depends on another environment: {tie.needs}") for tie in ties
         ]
+        return told + differences
 
     async def _recheck_prefetched(self, progress: Progress, pairs: list[TablePair], old: SchemaSnapshot) -> None:
         """Read the old side of unequal tables again: somebody may have got past the fence since it was read ahead."""
