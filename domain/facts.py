@@ -37,6 +37,8 @@ class EnvironmentFacts(Observation):
     """Whose step that is; None when both databases say the same, as one always does."""
     grants_withheld: int = 0
     """Rights on sequences that a fence took and its lifting did not give back."""
+    ties: tuple[str, ...] = ()
+    """What in its schema depends on another environment's, as the server describes it."""
 
     @property
     def writable(self) -> bool:

@@ -352,6 +352,12 @@ def _people_are_told_how_it_ended(view: _View) -> Iterator[Violation]:
             yield _of(transfer, ViolationKind.NOBODY_TOLD, what)
 
 
+def _each_stands_alone(view: _View) -> Iterator[Violation]:
+    for one in view.facts.environments:
+        if one.ties:
+            yield _of(one, ViolationKind.TIED, "; ".join(one.ties[:5]))
+
+
 def _copies_are_equal(view: _View) -> Iterator[Violation]:
     by_id = {transfer.transfer_id: transfer for transfer in view.facts.transfers}
     for unequal in view.facts.unequal:
@@ -383,5 +389,6 @@ _RULES: tuple[Callable[[_View], Iterator[Violation]], ...] = (
     _mail_goes_where_people_work,
     _the_log_tells_the_story,
     _people_are_told_how_it_ended,
+    _each_stands_alone,
     _copies_are_equal,
 )

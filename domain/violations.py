@@ -38,6 +38,7 @@ class ViolationKind(StrEnum):
     ROUTE_ASTRAY = "route_astray"
     STORY_INCOMPLETE = "story_incomplete"
     NOBODY_TOLD = "nobody_told"
+    TIED = "tied"
     UNEQUAL = "unequal"
 
 
@@ -77,6 +78,7 @@ MEANING: Mapping[ViolationKind, str] = MappingProxyType(
         ViolationKind.ROUTE_ASTRAY: "Mail is routed to an environment that nobody works in.",
         ViolationKind.STORY_INCOMPLETE: "The event log does not tell how a transfer came to where it is.",
         ViolationKind.NOBODY_TOLD: "A transfer has ended and the mail that says so was never tried.",
+        ViolationKind.TIED: "Something in an environment depends on another customer's environment.",
         ViolationKind.UNEQUAL: "A finished clone is not equal to its source.",
     }
 )
@@ -127,6 +129,7 @@ REMEDY: Mapping[ViolationKind, str] = MappingProxyType(
         ViolationKind.STORY_INCOMPLETE: "Look in the workflow's history for what happened; somebody changed the "
         "database past this service, or removed events.",
         ViolationKind.NOBODY_TOLD: _HEAL + "it sends the mail.",
+        ViolationKind.TIED: "Have a database administrator make it anew with what its own environment has.",
         ViolationKind.UNEQUAL: "Do not release it. Reject the transfer (`sb-transfer reject T`) and start it again.",
     }
 )

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from adapters.postgres.connection import Connection, Pool, transaction, translat
 from adapters.postgres.place import Place
 from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
+from adapters.verify.dependencies import ties_to_others
 from adapters.verify.verifier import PostgresVerifier
 from domain.consequences import CHANGED_ON_PURPOSE
 from domain.errors import EnvironmentUnknown
@@ -184,9 +185,15 @@ class PostgresInspector:
         grants = {row["environment_id"]: row["grants_withheld"] for row in openings}
         flags = await self._flags_left(cell, enter, openings)
         schemas = await connection.fetch(_SQL["schemas"], list(mine))
+        ties: dict[str, list[str]] = defaultdict(list)
+        for tie in await ties_to_others(connection, list(mine)):
+            ties[tie.schema].append(f"{tie.what} needs {tie.needs}")
         orphans = await connection.fetch(_SQL["orphan_schemas"], list(mine))
         return _Contents(
-            tuple(_environment(mine[row["schema_name"]], row, flags, grants) for row in schemas),
+            tuple(
+                _environment(mine[row["schema_name"]], row, flags, grants, tuple(ties[row["schema_name"]]))
+                for row in schemas
+            ),
             tuple(row["nspname"] for row in orphans),
         )
 
@@ -299,7 +306,11 @@ class _Contents:
 
 
 def _environment(
-    row: asyncpg.Record, schema: asyncpg.Record, flags: dict[UUID, int], grants: dict[UUID, int]
+    row: asyncpg.Record,
+    schema: asyncpg.Record,
+    flags: dict[UUID, int],
+    grants: dict[UUID, int],
+    ties: tuple[str, ...],
 ) -> EnvironmentFacts:
     found = dict(schema)
     there = found.pop("status_there")
@@ -311,6 +322,7 @@ def _environment(
         changed_by=changed_by if there is not None and there != row["status"] else None,
         flags_left=flags.get(row["environment_id"], 0),
         grants_withheld=grants.get(row["environment_id"], 0),
+        ties=ties,
         **found,
     )
 

@@ -34,9 +34,12 @@ with recursive home (schema, id) as materialized (
         offset 0) n
     where (select nspname from pg_namespace where oid = n.id) ~ '^env_[0-9a-f]{32}$'
 )
-select distinct h.schema::text, pg_describe_object(n.class, n.id, n.sub) as what, pg_describe_object(n.needclass, n.need, 0) as needs
-from need n join elsewhere e on e.home = n.home and e.needclass = n.needclass and e.need = n.need
-join home h on h.id = n.home
+select * from (
+    select distinct h.schema::text, pg_describe_object(n.class, n.id, n.sub) as what, pg_describe_object(n.needclass, n.need, 0) as needs
+    from need n join elsewhere e on e.home = n.home and e.needclass = n.needclass and e.need = n.need
+    join home h on h.id = n.home) found
+-- What is dropped meanwhile has no description any more.
+where what is not null and needs is not null
 order by 1, 2, 3
 
 -- name: calls

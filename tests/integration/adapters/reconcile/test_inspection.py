@@ -325,6 +325,7 @@ BREAKS: dict[str, list[tuple[ViolationKind, Break]]] = {
         (ViolationKind.BOOKS_MISSING, sql("drop schema {new} cascade")),
     ],
     "end": [
+        (ViolationKind.TIED, sql("create view {new}.borrowed as select * from {old}.quote")),
         (ViolationKind.NOBODY_TOLD, sql("update control.sent_mail set status = 'pending' where kind = 'invitation'")),
         (ViolationKind.FORWARDING_UNATTENDED, nothing_runs),
         (ViolationKind.GRANTS_WITHHELD, sql("revoke usage on all sequences in schema {new} from sb_app")),
