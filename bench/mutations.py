@@ -5,6 +5,7 @@
 Each mutation is one of: a single cell changed (to a value chosen for its type, null included), two cells of one column
 swapped between two rows, two cells of one row swapped, a row missing, a row doubled, one doubled and another missing.
 Mutations that leave the table as it was (by the server's own text of it) are not counted. Every one is rolled back.
+One in twenty damages the structure instead: bench/structure.py.
 """
 
 import argparse
@@ -16,11 +17,16 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import asyncpg
+
 from adapters.postgres.connection import Connection, connect_pool
 from adapters.postgres.migrations import migrate_control
 from adapters.verify.verifier import PostgresVerifier
+from bench import structure
 from devstack.postgres import EmbeddedPostgres
 
+OLD, NEW = f"env_{0:032x}", f"env_{1:032x}"
+STRUCTURAL = 20  # one mutation in so many
 ROWS = 12
 TABLES = 25  # each mutation damages one; so many are damaged before the two sides are compared once
 
@@ -65,7 +71,7 @@ def _columns(number: int, chance: random.Random) -> dict[str, str]:
 async def _build(connection: Connection, chance: random.Random) -> dict[str, dict[str, str]]:
     """Make the same environment twice; return its tables."""
     tables = {f"table_{number}": _columns(number, chance) for number in range(TABLES)}
-    for schema in ("env_old", "env_new"):
+    for schema in (OLD, NEW):
         await connection.execute(
             f"create schema {schema}; set search_path to {schema}; "
             "create type mood as enum ('glad', 'sad'); create type pair as (a text, b mood)"
@@ -77,13 +83,13 @@ async def _build(connection: Connection, chance: random.Random) -> dict[str, dic
         for row in range(ROWS):
             values = [chance.choice(VALUES[kind][1]) for kind in columns.values()]
             given = ", ".join(f"${place + 2}::text::{VALUES[kind][0]}" for place, kind in enumerate(columns.values()))
-            for schema in ("env_old", "env_new"):
+            for schema in (OLD, NEW):
                 await connection.execute(f"set search_path to {schema}")
                 await connection.execute(f"insert into {table} values ($1, {given})", row, *values)
     for table in tables:  # the key only orders the rows here: a doubled row has none of its own
-        for schema in ("env_old", "env_new"):
+        for schema in (OLD, NEW):
             await connection.execute(f"alter table {schema}.{table} drop constraint {table}_pkey")
-    await connection.execute("set search_path to env_new, pg_catalog")
+    await connection.execute(f"set search_path to {NEW}, pg_catalog")
     return tables
 
 
@@ -137,15 +143,16 @@ async def measure(count: int, seed: int) -> int:
                 before = {table: await connection.fetchval(whole.format(table)) for table in tables}
                 for table in tables:
                     await connection.execute(f"create table public.{table} as table {table}")
-                while made.total() < count:
+                rows = count - count // STRUCTURAL
+                while made.total() < rows:
                     damaged: dict[str, str] = {}
-                    for table in list(tables)[: count - made.total()]:
+                    for table in list(tables)[: rows - made.total()]:
                         name, statement, arguments = _damage(table, tables[table], chance)
                         await connection.execute(statement, *arguments)
                         if await connection.fetchval(whole.format(table)) != before[table]:
                             damaged[table] = f"{name}: {statement} {arguments}"
                             made[name] += 1
-                    found = await verifier.compare_schemas("env_old", "env_new")
+                    found = await verifier.compare_schemas(OLD, NEW)
                     seen = {difference.table for difference in found.differences}
                     missed += [damage for table, damage in damaged.items() if table not in seen]
                     if false := seen - damaged.keys():
@@ -153,6 +160,10 @@ async def measure(count: int, seed: int) -> int:
                     await connection.execute(
                         "; ".join(f"truncate {name}; insert into {name} select * from public.{name}" for name in tables)
                     )
+            superuser = await asyncpg.connect(server.dsn("postgres"))
+            structural, unseen = await structure.measure(superuser, verifier, count - rows, chance)
+            made, missed = made + structural, missed + unseen
+            await superuser.close()
             await pool.close()
         finally:
             await server.stop()
