@@ -98,6 +98,12 @@ _TEXTS = {
         "het heeft {0} nodig, dat in deze database achterblijft",
         "Verwijder het",
     ),
+    "tied": _Texts(
+        "it needs {0} of another environment",
+        "Make it anew with what this environment has",
+        "het heeft {0} van een andere omgeving nodig",
+        "Maak het opnieuw met wat deze omgeving zelf heeft",
+    ),
     "endless": _Texts(
         "it holds an infinite interval, which the other database's PostgreSQL does not know",
         "Change the value",

@@ -162,7 +162,9 @@ async def _tried(source: Connection, target: Connection, names: tuple[str, str],
     for side in sides:
         for facts in side.definitions.values():
             facts.pop("position", None)  # sequences are put where they stand when the rows are there
-    ties = [obstacle("outside", tie.what, tie.needs) for tie in await ties_to_others(target, [copy])]
+    ties = [
+        obstacle("tied", tie.what.replace(f"{copy}.", ""), tie.needs) for tie in await ties_to_others(target, [copy])
+    ]
     return ties + [
         obstacle("otherwise", difference.table, difference.problem)
         for difference in await schema_differences(target, old, new)
