@@ -61,6 +61,8 @@ with recursive part (class, id) as (
           select from pg_trigger g where g.oid = p.id and g.tgname = 'sb_transfer_fence'))
 )
 select o.type || ' ' || o.identity as object, string_agg(i.identity, ', ' order by i.identity) as called
-from call c cross join lateral pg_identify_object(c.class, c.id, 0) o
+from call c
+left join pg_rewrite v on c.class = 'pg_rewrite'::regclass and v.oid = c.id and v.rulename = '_RETURN'
+cross join lateral pg_identify_object(case when v.oid is null then c.class else 'pg_class'::regclass end, coalesce(v.ev_class, c.id), 0) o
 cross join lateral pg_identify_object(c.refclassid, c.refobjid, 0) i
 group by 1
