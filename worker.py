@@ -23,6 +23,7 @@ from activities.event_log import EventLogActivities
 from activities.freeze_release import FreezeReleaseActivities
 from activities.mail import MailActivities
 from activities.payloads import PayloadActivities
+from activities.preview import PreviewActivities
 from activities.reconcile import ReconcileActivities
 from activities.registry import ActivityRegistry
 from activities.scheduling import SchedulingActivities
@@ -52,6 +53,7 @@ from adapters.temporal.client import connect_temporal
 from adapters.temporal.running_workflows import TemporalWorkflows
 from adapters.transfer.event_log import PostgresTransferEventLog
 from adapters.transfer.freeze_release import PostgresEnvironmentAccess
+from adapters.transfer.preview import PostgresPreviewReader
 from adapters.transfer.scheduling import PostgresEveningPlanner
 from adapters.transfer.target_setup import PostgresTargetSetup
 from adapters.transfer.tickets import PostgresTicketIssuer, TicketSeal
@@ -74,6 +76,7 @@ _log = logging.getLogger("sb_transfer.worker")
 # Long enough for every short transaction to end by itself. A clone has longer (`Settings.drain`): it ends what it is
 # at, and the next worker goes on after that.
 _GRACE = timedelta(seconds=10)
+_PREVIEWS_AT_ONCE = 2
 
 
 def build_workers(
@@ -86,7 +89,7 @@ def build_workers(
     plugins: Sequence[Plugin] = (),
     metrics: Metrics = UNMEASURED,
 ) -> list[Worker]:
-    """Wire the adapters to the activities and return the workers for `transfers`, `mail` and each cell's clones.
+    """Wire the adapters to the activities and return the workers for each queue: those of cells too.
 
     Each kind of queue has pools of connections of its own, so that none can take another's.
 
@@ -129,6 +132,9 @@ def build_workers(
         ),
         event_log=EventLogActivities(log),
         payloads=PayloadActivities(KeyringPayloadOpener(settings.payload_keys)),
+        previews=PreviewActivities(
+            PostgresPreviewReader(home, shards=quick, mail=mailer, question_timeout=settings.question_timeout)
+        ),
         reconcile=ReconcileActivities(
             NotedInspector(PostgresInspector(home, running, verifier, shards=quick), home),
             PostgresRepairer(
@@ -175,7 +181,17 @@ def build_workers(
         max_concurrent_activities=settings.slots_mail,
         graceful_shutdown_timeout=_GRACE,
     )
-    return [transfers, *heavy_work, mail]
+    previews = Worker(
+        client,
+        task_queue=queues.PREVIEWS,
+        activities=registry.all(),
+        interceptors=interceptors,
+        plugins=plugins,
+        deployment_config=deployment,
+        max_concurrent_activities=_PREVIEWS_AT_ONCE,
+        graceful_shutdown_timeout=_GRACE,
+    )
+    return [transfers, *heavy_work, mail, previews]
 
 
 def served_cells(settings: Settings) -> tuple[str, ...]:
@@ -229,7 +245,9 @@ async def serve(settings: Settings, *, plugins: Sequence[Plugin] = ()) -> None:
         runtime = start_runtime(settings.metrics_bind)
         # Each clone also holds one connection for its bookkeeping, and may read or write in any cell.
         clones = len(served_cells(settings)) * settings.slots_clone * (settings.clone_parallelism + 1)
-        quick = await _shards(resources, settings, "sb-transfer worker", settings.slots_transfers, ready=1)
+        quick = await _shards(
+            resources, settings, "sb-transfer worker", settings.slots_transfers + _PREVIEWS_AT_ONCE, ready=1
+        )
         heavy = await _shards(resources, settings, "sb-transfer clone", clones)
         await require_sight(quick.home, _limits(settings))
         key_ids = EncryptingCodec(settings.payload_keys).key_ids

@@ -11,6 +11,7 @@ from activities.event_log import EventLogActivities
 from activities.freeze_release import FreezeReleaseActivities
 from activities.mail import MailActivities
 from activities.payloads import PayloadActivities
+from activities.preview import PreviewActivities
 from activities.reconcile import ReconcileActivities
 from activities.scheduling import SchedulingActivities
 from activities.target_setup import TargetSetupActivities
@@ -32,6 +33,7 @@ class ActivityRegistry:
     event_log: EventLogActivities
     payloads: PayloadActivities | None = None
     reconcile: ReconcileActivities | None = None
+    previews: PreviewActivities | None = None
 
     def all(self) -> list[Callable[..., Any]]:
         """Return every activity.

@@ -3,12 +3,17 @@
 \set ON_ERROR_STOP on
 \getenv owner_password SB_OWNER_PASSWORD
 \getenv app_password SB_APP_PASSWORD
+\getenv api_password SB_API_PASSWORD
+\getenv codec_password SB_CODEC_PASSWORD
 \getenv temporal_password TEMPORAL_DB_PASSWORD
 
 -- This service: makes and owns the environments' schemas.
 create role sb_owner login createrole password :'owner_password';
 -- The bookkeeping application: sees only what it is granted.
 create role sb_app login password :'app_password';
+-- The API and the codec server: `sb-transfer setup` grants them what each needs in `control`, and no environment.
+create role sb_api login password :'api_password';
+create role sb_codec login password :'codec_password';
 -- The service may look at the world as the application does; it never inherits the application's rights.
 grant sb_app to sb_owner with admin true, inherit false, set true;
 -- A clone loads rows without firing the customers' triggers.

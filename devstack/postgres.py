@@ -23,6 +23,7 @@ from devstack.server_process import ServerProcess
 from domain.errors import Unavailable
 
 _DATABASE = "sb"
+_ROLES = {"sb_owner": "createdb createrole", "sb_app": "", "sb_api": "", "sb_codec": ""}
 _CONNECT_SECONDS = 5.0
 _BUILTIN = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")
 # The PostgreSQL since which there is such a provider, and since which a role is granted with more than one option.
@@ -60,7 +61,7 @@ class EmbeddedPostgres(ServerProcess):
         return self.ports["port"]
 
     def dsn(self, role: str = "sb_owner", database: str = _DATABASE) -> str:
-        """Return the address for a role: `postgres`, `sb_owner` or `sb_app`. It holds the role's password."""
+        """Return the address for `postgres` or one of our roles. It holds the role's password."""
         password = quote(self._secrets()[role], safe="")
         return f"postgresql://{role}:{password}@127.0.0.1:{self.port}/{database}"
 
@@ -79,7 +80,7 @@ class EmbeddedPostgres(ServerProcess):
     def _initialise(self) -> None:
         for abandoned in self.folder.glob("initdb-*"):
             shutil.rmtree(abandoned)
-        made = {role: secrets.token_urlsafe(24) for role in ("postgres", "sb_owner", "sb_app")}
+        made = {role: secrets.token_urlsafe(24) for role in ("postgres", *_ROLES)}
         write_private(self._secrets_file, json.dumps(made))
         with tempfile.NamedTemporaryFile("w", dir=self.folder) as password_file:
             password_file.write(made["postgres"])
@@ -174,7 +175,7 @@ class EmbeddedPostgres(ServerProcess):
             if await connection.fetchval("select 1 from pg_database where datname = $1", _DATABASE):
                 return
             # Each part may be there already: an earlier start may have been killed between any two of them.
-            for role, options in (("sb_owner", "createdb createrole"), ("sb_app", "")):
+            for role, options in _ROLES.items():
                 if not await connection.fetchval("select 1 from pg_roles where rolname = $1", role):
                     statement: str = await connection.fetchval(
                         "select format('create role %I login ' || $3 || ' password %L', $1::text, $2::text)",

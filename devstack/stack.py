@@ -42,6 +42,7 @@ _POSTGRES_PORT = 5432
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _DATABASE, _TEMPORAL, _SMTP = "SB_TRANSFER_DATABASE_URL", "TEMPORAL_ADDRESS", "SB_TRANSFER_SMTP_URL"
 _ORIGINS = "SB_TRANSFER_CODEC_ORIGINS"
+_OF_THE_WORKER = ("SB_TRANSFER_CERTIFICATE_KEYS", _SMTP, "SB_TRANSFER_CELLS")
 
 
 def _shared_machine_settings() -> dict[str, str]:
@@ -131,6 +132,19 @@ class Stack:
             given = {name: value for name, value in given.items() if not name.startswith("TEMPORAL_")}
         return {**(_shared_machine_settings() if self._postgres is not None else {}), **given, **self.environment}
 
+    def api_environment(self) -> dict[str, str]:
+        """Return all variables for an API: its own role in the database, and no secret that it does not use."""
+        return {**self._least("sb_api", _OF_THE_WORKER), **self._token_settings()}
+
+    def codec_environment(self) -> dict[str, str]:
+        """Return all variables for a codec server: its own role in the database, and the payload keys only."""
+        least = self._least("sb_codec", (*_OF_THE_WORKER, "SB_TRANSFER_TICKET_KEYS"))
+        return {**least, **self._token_settings(), **self._ui_settings()}
+
+    def _least(self, role: str, without: Sequence[str]) -> dict[str, str]:
+        found = {name: value for name, value in self.process_environment().items() if name not in without}
+        return {**found, _DATABASE: self._postgres.dsn(role)} if self._postgres is not None else found
+
     async def __aenter__(self) -> Self:
         """Start everything.
 
@@ -179,7 +193,7 @@ class Stack:
             self._info = self.info.model_copy(update={"metrics_url": self._worker.metrics_url})
             self._started("worker", self._worker.pid)
         if self._wants_api:
-            self._api.configure({**self.process_environment(), **self._token_settings()})
+            self._api.configure(self.api_environment())
             self._cleanup.push_async_callback(self._api.stop)
             await self._api.start()
             self._info = self.info.model_copy(
@@ -187,7 +201,7 @@ class Stack:
             )
             self._started("api", self._api.pid)
         if self._wants_codec:
-            self._codec.configure({**self.process_environment(), **self._token_settings(), **self._ui_settings()})
+            self._codec.configure(self.codec_environment())
             self._cleanup.push_async_callback(self._codec.stop)
             await self._codec.start()
             self._info = self.info.model_copy(update={"codec_url": self._codec.url})

@@ -153,6 +153,14 @@ class TransferOwners(Protocol):
         ...
 
 
+class Previewer(Protocol):
+    """Looks into environments; changes nothing."""
+
+    async def preview(self, environment_id: UUID) -> m.Preview:
+        """Tell what a move of an environment will do."""
+        ...
+
+
 class PayloadOpener(Protocol):
     """Has the keys of what workflows are sent."""
 

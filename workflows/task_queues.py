@@ -7,6 +7,8 @@ TRANSFERS = "transfers"
 CLONE = "clone"
 # A mail server that hangs holds whoever talks to it for a minute: that must never be a slot of a freeze or a release.
 MAIL = "mail"
+# A look into a large environment takes seconds, and anybody may ask for one: never in a slot of a freeze either.
+PREVIEWS = "previews"
 
 
 def clone_queue(cell: str) -> str:

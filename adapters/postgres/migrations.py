@@ -106,7 +106,7 @@ async def migrate_environment(connection: Connection, schema_name: str, *, from_
 
 
 async def _ensure_roles(connection: Connection) -> None:
-    """Make the application's role where it is missing; giving it a password and LOGIN is the platform's business."""
-    for role in ("sb_owner", "sb_app"):
+    """Make the roles that are missing; giving them passwords and LOGIN is whoever's who runs the server."""
+    for role in ("sb_owner", "sb_app", "sb_api", "sb_codec"):
         if not await connection.fetchval("select 1 from pg_roles where rolname = $1", role):
             await connection.execute(f"create role {role}")  # one of two constants

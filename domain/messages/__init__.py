@@ -44,6 +44,7 @@ from domain.messages.preview import (
     Finding,
     Obstacle,
     Preview,
+    PreviewEnvironment,
     QuoteLost,
     UnreachableAddress,
 )
@@ -128,6 +129,7 @@ __all__ = [
     "PendingMail",
     "PostponeStart",
     "Preview",
+    "PreviewEnvironment",
     "QuoteLost",
     "ReconnectBanks",
     "RecordEvent",

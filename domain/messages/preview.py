@@ -1,6 +1,7 @@
 """What a move will do, told before anything happens."""
 
 from decimal import Decimal
+from uuid import UUID
 
 from pydantic import Field
 
@@ -60,6 +61,12 @@ class UnreachableAddress(Message):
 
 # A customer may have 60,000 open quotes; nobody reads more than some, and everybody else would wait for the rest.
 MOST_SHOWN = 100
+
+
+class PreviewEnvironment(Message):
+    """Asks what a move of an environment will do."""
+
+    environment_id: UUID
 
 
 class Preview(Message):

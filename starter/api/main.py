@@ -32,6 +32,8 @@ _log = logging.getLogger("sb_transfer.api")
 _GRACE_SECONDS = 20
 # Each answers in milliseconds.
 _CONNECTIONS = 8
+# It seals tickets and opens them, starts workflows and reads what they answer.
+NEEDS = ("ticket_keys", "payload_keys")
 
 
 @asynccontextmanager
@@ -106,7 +108,7 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
 
 
 async def _run() -> None:
-    here = surroundings(needs=("ticket_keys", "payload_keys"))
+    here = surroundings(needs=NEEDS)
     configure_logs(here.settings.log_format)
     await serve(here.settings, here.environment)
 

@@ -7,7 +7,6 @@ from temporalio.client import Interceptor
 from temporalio.runtime import Runtime
 
 from adapters.crypto.payload_codec import EncryptingCodec, encrypting
-from adapters.mail.smtp import SmtpClient
 from adapters.postgres.database import database
 from adapters.postgres.payload_keys import require_ring
 from adapters.postgres.shards import open_shards
@@ -62,12 +61,7 @@ async def connect(
                 runtime=runtime,
             ),
             register=PostgresTransferQueries(reading),
-            previews=PostgresPreviewReader(
-                pool,
-                shards=shards,
-                mail=_mail_server(settings),
-                question_timeout=settings.question_timeout,
-            ),
+            previews=PostgresPreviewReader(pool),
             tickets=PostgresTicketIssuer(pool, seal, settings.ticket_ttl),
             seal=seal,
             comparer=Comparer(shards, PostgresVerifier(pool, parallelism=settings.clone_parallelism, shards=shards)),
@@ -75,10 +69,3 @@ async def connect(
             zone=settings.zone,
             runbook_url=settings.runbook_url or "",
         )
-
-
-def _mail_server(settings: Settings) -> SmtpClient | None:
-    """Return the mail server, to be asked what it takes; not every program that moves environments knows one."""
-    if not settings.smtp_url.get_secret_value():
-        return None
-    return SmtpClient(settings.smtp_url, settings.mail_from)

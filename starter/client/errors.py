@@ -3,8 +3,19 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from temporalio.client import WorkflowFailureError, WorkflowQueryFailedError, WorkflowUpdateFailedError
-from temporalio.exceptions import ApplicationError, FailureError, WorkflowAlreadyStartedError
+from temporalio.client import (
+    ActivityFailureError,
+    WorkflowFailureError,
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+)
+from temporalio.exceptions import (
+    ApplicationError,
+    FailureError,
+    TimeoutError,  # noqa: A004 - temporalio's name
+    TimeoutType,
+    WorkflowAlreadyStartedError,
+)
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.errors import AlreadyInTransfer, Misconfigured, TransferError, TransferUnknown, Unavailable, all_errors
@@ -39,6 +50,10 @@ def domain_errors() -> Iterator[None]:
         yield
     except WorkflowAlreadyStartedError as error:
         raise AlreadyInTransfer from error
+    except ActivityFailureError as error:
+        if isinstance(error.cause, TimeoutError) and error.cause.type is TimeoutType.SCHEDULE_TO_START:
+            raise NoWorker from error
+        raise as_domain_error(error.cause) from error
     except WorkflowUpdateFailedError as error:
         raise as_domain_error(error.cause) from error
     except WorkflowFailureError as error:

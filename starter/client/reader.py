@@ -2,10 +2,12 @@
 
 import uuid
 from collections.abc import Collection
-from datetime import UTC, tzinfo
+from datetime import UTC, timedelta, tzinfo
 
 from temporalio.client import Client
+from temporalio.common import ActivityIDConflictPolicy, Priority, RetryPolicy
 
+from activities.preview import PreviewActivities
 from adapters.transfer.preview import PostgresPreviewReader
 from adapters.transfer.queries import (
     EnvironmentRecord,
@@ -20,8 +22,14 @@ from domain.certificate import Certificate
 from domain.errors import TransferUnknown
 from domain.vocabulary import TransferState
 from starter.client.comparison import Comparer, OnComparison
+from starter.client.errors import domain_errors
 from starter.client.lookup import TransferLookup
 from starter.client.models import CertificateChecked, Compared, TransferSnapshot
+from workflows.task_queues import PREVIEWS
+
+# Others' previews may come first; a queue that nobody serves is not waited for much longer.
+_UNTIL_TAKEN = timedelta(seconds=20)
+_LONGEST_LOOK = timedelta(minutes=2)
 
 
 class TransferReader:
@@ -57,10 +65,26 @@ class TransferReader:
     async def preview(self, environment: str) -> m.Preview:
         """Tell what a move of this environment will do, without doing anything.
 
+        A worker looks: callers need not be able to read the books. Who asks while somebody's look at the same
+        environment is under way gets that one.
+
         Raises:
             EnvironmentUnknown, EnvironmentAmbiguous: None, or more than one, is meant.
+            NoWorker: Nobody took the question; try again later.
         """
-        return await self._previews.preview((await self.environment(environment)).environment_id)
+        asked = await self.environment(environment)
+        with domain_errors():
+            return await self._temporal.execute_activity_method(
+                PreviewActivities.preview_environment,
+                m.PreviewEnvironment(environment_id=asked.environment_id),
+                id=f"preview-{asked.environment_id}",
+                task_queue=PREVIEWS,
+                schedule_to_start_timeout=_UNTIL_TAKEN,
+                start_to_close_timeout=_LONGEST_LOOK,
+                retry_policy=RetryPolicy(maximum_attempts=2),
+                id_conflict_policy=ActivityIDConflictPolicy.USE_EXISTING,
+                priority=Priority(fairness_key=asked.licence_number),
+            )
 
     async def require_movable(self, preview: m.Preview, *, for_licence: str | None = None) -> None:
         """Raise what `prepare` would refuse after this preview, as it does; return when it would begin."""

@@ -73,7 +73,7 @@ async def bare(server: EmbeddedPostgres) -> None:
     await connection.execute("drop database sb")
     await connection.execute("drop owned by sb_owner cascade")
     await connection.execute("drop owned by sb_app cascade")
-    await connection.execute("drop role sb_app, sb_owner")
+    await connection.execute("drop role sb_app, sb_api, sb_codec, sb_owner")
     await connection.close()
 
 

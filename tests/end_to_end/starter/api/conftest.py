@@ -16,7 +16,7 @@ from devstack.stack import Stack
 from domain.authority import Caller, Role
 from starter.api.application import build_app
 from starter.api.dependencies import ApiContext
-from starter.api.main import open_context
+from starter.api.main import NEEDS, open_context
 from starter.client.client import TransferClient
 from starter.client.connect import settings_of
 
@@ -70,8 +70,8 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
 @pytest.fixture(scope="module")
 async def context(stack: Stack) -> AsyncIterator[ApiContext]:
     """What the API works with."""
-    variables = {**stack.process_environment(), **EmbeddedIssuer(stack.folder).settings()}
-    async with open_context(settings_of(variables), variables) as opened:
+    variables = stack.api_environment()
+    async with open_context(settings_of(variables, NEEDS), variables) as opened:
         yield opened
 
 

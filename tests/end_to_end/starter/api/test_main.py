@@ -22,6 +22,7 @@ from devstack.issuer import EmbeddedIssuer
 from devstack.postgres import EmbeddedPostgres
 from devstack.stack import Stack
 from domain.authority import Caller, Role
+from starter.api.main import NEEDS
 from starter.client.client import TransferClient
 
 
@@ -29,7 +30,7 @@ from starter.client.client import TransferClient
 async def served(stack: Stack, tmp_path: Path) -> AsyncIterator[ApiProcess]:
     """An API process of the test's own on the common stack."""
     process = ApiProcess(tmp_path / "api")
-    process.configure({**stack.process_environment(), **EmbeddedIssuer(stack.folder).settings()})
+    process.configure(stack.api_environment())
     await process.start()
     yield process
     await process.stop()
@@ -49,12 +50,12 @@ async def test_without_its_database_it_lives_and_is_not_ready(stack: Stack, tmp_
     own = EmbeddedPostgres(tmp_path / "postgres")
     await own.start()
     process = ApiProcess(tmp_path / "api")
-    variables = {**stack.process_environment(), **EmbeddedIssuer(stack.folder).settings()}
-    await set_up(own.dsn(), {}, EncryptingCodec(settings_of(variables).payload_keys).key_ids)
+    variables = stack.api_environment()
+    await set_up(own.dsn(), {}, EncryptingCodec(settings_of(variables, NEEDS).payload_keys).key_ids)
     owner = await asyncpg.connect(own.dsn())
     await owner.execute("delete from control.migration")
     await owner.close()
-    process.configure({**variables, "SB_TRANSFER_DATABASE_URL": own.dsn()})
+    process.configure({**variables, "SB_TRANSFER_DATABASE_URL": own.dsn("sb_api")})
     try:
         await process.start()
         async with httpx.AsyncClient(base_url=process.url, timeout=60) as session:

@@ -1,0 +1,25 @@
+-- Who beside the owner may do what in `control`: the API and the codec server, each with a role of its own. Neither reads
+-- an environment's schema. Runs with search_path = pg_catalog, so every name is qualified.
+
+revoke all on all functions in schema control from public;
+grant usage on schema control to sb_api, sb_codec;
+grant select on control.payload_key to sb_api, sb_codec;
+
+-- Who was shown what is written, never read back, changed or deleted.
+grant insert on control.history_reading to sb_codec;
+
+-- What the API answers from. Not the hashes, the copy's units, the fence, the findings, and not who read histories.
+grant select on control.migration, control.licence, control.environment, control.transfer, control.transfer_record,
+    control.transfer_event, control.transfer_sight, control.ticket, control.sent_mail, control.certificate to sb_api;
+grant select, insert, update, delete on control.api_request, control.api_attempt to sb_api;
+-- A ticket is sealed when it is downloaded: which file is good is said then. Issuing, using and revoking are the worker's.
+grant update (digest, sealed_at) on control.ticket to sb_api;
+-- To hold a transfer's row meanwhile, PostgreSQL asks for a right to change something of it: this is for a gauge only.
+grant update (state_since) on control.transfer to sb_api;
+
+-- Steps tell their story by events, and status reads it: the API writes only what people do through it.
+grant insert (transfer_id, actor, kind, reason, detail, event_key) on control.transfer_event to sb_api;
+alter table control.transfer_event enable row level security;
+create policy read_by_api on control.transfer_event for select to sb_api using (true);
+create policy written_by_api on control.transfer_event for insert to sb_api
+    with check (kind like 'support\_%' or kind in ('ticket_downloaded', 'ticket_renewed'));
