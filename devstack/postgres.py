@@ -25,6 +25,16 @@ from domain.errors import Unavailable
 _DATABASE = "sb"
 _ROLES = {"sb_owner": "createdb createrole", "sb_app": "", "sb_api": "", "sb_codec": ""}
 _CONNECT_SECONDS = 5.0
+# As in deploy/roles.sql.
+_GUARDS = """
+create schema control authorization sb_owner;
+create function control.refuse_definition() returns event_trigger language plpgsql as 'begin end';
+alter function control.refuse_definition() owner to sb_owner;
+create event trigger sb_transfer_definitions on ddl_command_end execute function control.refuse_definition();
+create event trigger sb_transfer_drops on sql_drop execute function control.refuse_definition();
+alter event trigger sb_transfer_definitions enable always;
+alter event trigger sb_transfer_drops enable always;
+"""
 _BUILTIN = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")
 # The PostgreSQL since which there is such a provider, and since which a role is granted with more than one option.
 _BUILTIN_LOCALES, _GRANT_OPTIONS = 17, 16
@@ -173,6 +183,7 @@ class EmbeddedPostgres(ServerProcess):
         connection = await asyncpg.connect(self.dsn("postgres", "postgres"), timeout=10)
         try:
             if await connection.fetchval("select 1 from pg_database where datname = $1", _DATABASE):
+                await self._guard_definitions()
                 return
             # Each part may be there already: an earlier start may have been killed between any two of them.
             for role, options in _ROLES.items():
@@ -192,6 +203,15 @@ class EmbeddedPostgres(ServerProcess):
             await connection.execute("grant set on parameter session_replication_role to sb_owner")
             await connection.execute("grant pg_read_all_stats to sb_owner")
             await connection.execute(f"create database {_DATABASE} owner sb_owner")
+            await self._guard_definitions()
+        finally:
+            await connection.close()
+
+    async def _guard_definitions(self) -> None:
+        connection = await asyncpg.connect(self.dsn("postgres"), timeout=10)
+        try:
+            if not await connection.fetchval("select 1 from pg_event_trigger where evtname = 'sb_transfer_drops'"):
+                await connection.execute(_GUARDS)
         finally:
             await connection.close()
 

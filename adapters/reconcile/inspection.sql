@@ -62,7 +62,7 @@ with opening as (
     join pg_namespace n on n.nspname = l.schema_name
     join pg_class c on c.relnamespace = n.oid and c.relkind = 'S' and c.relname = g.sequence
     left join pg_roles r on r.rolname = g.grantee
-    where (g.grantee is null or r.oid is not null)
+    where g.privilege <> 'SELECT' and (g.grantee is null or r.oid is not null)
       and not exists (select from aclexplode(c.relacl) a
                       where a.privilege_type = g.privilege and a.grantee = coalesce(r.oid, 0))
     group by l.environment_id
@@ -94,7 +94,7 @@ with opening as (
     join pg_namespace n on n.nspname = l.schema_name
     join pg_class c on c.relnamespace = n.oid and c.relkind = 'S' and c.relname = g.sequence
     left join pg_roles r on r.rolname = g.grantee
-    where (g.grantee is null or r.oid is not null)
+    where g.privilege <> 'SELECT' and (g.grantee is null or r.oid is not null)
       and not exists (select from aclexplode(c.relacl) a
                       where a.privilege_type = g.privilege and a.grantee = coalesce(r.oid, 0))
     group by l.environment_id

@@ -34,6 +34,9 @@ select set_config('sb_transfer.namespace', coalesce((select oid from ns), 0)::te
            select objid from own o where classid = 'pg_proc'::regclass
              -- a range type brings its own constructors
              and not exists (select from pg_depend i where i.classid = o.classid and i.objid = o.objid and i.deptype = 'i')
+             -- what a freeze plants there is not the environment's
+             and not exists (select from pg_proc p where p.oid = o.objid and p.prosrc like '-- sb\_transfer\_fence %'
+                             and pg_get_userbyid(p.proowner) = current_user)
            )::text, true),
        set_config('sb_transfer.others', array(
            select objid from own

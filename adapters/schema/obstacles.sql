@@ -185,7 +185,8 @@ select what, why from (
           where t.classid = d.classid and t.objid = d.objid and t.refclassid = 'pg_type'::regclass))
     union all
     select format('event trigger %I', e.evtname), 'it acts on every object that is made, so the copy could differ; disable it or ask support'
-    from pg_event_trigger e where e.evtenabled in ('O', 'A')
+    from pg_event_trigger e
+    where e.evtenabled in ('O', 'A') and e.evtfoid is distinct from to_regprocedure('control.refuse_definition()')
     union all
     select distinct format('column %I of %s', a.attname, m.relation::regclass),
         format('its values hold numbers of objects (%s), which would still be the original''s; store names as text', format_type(m.type, null))

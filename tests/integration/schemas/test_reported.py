@@ -9,7 +9,7 @@ import pytest
 
 from devstack.postgres import EmbeddedPostgres
 from tests.integration.schemas.trial import REPORTED, Carried, Refused, Trial, carry, connected
-from tests.integration.services import Services
+from tests.integration.services import Move, Services
 
 CARRIED = (
     Carried("check_in_list"),
@@ -149,9 +149,48 @@ async def test_a_neighbour_with_a_temporary_table_does_not_matter(
         await trial.go()
 
 
+@pytest.mark.parametrize(
+    ("file", "call"),
+    [("number_drawn_past_the_fence", "select next_no()"), ("refresh_past_the_fence", "select refresh_all()")],
+)
+async def test_a_function_of_the_owner_does_not_get_past_the_fence(
+    file: str, call: str, trial: Trial, app_dsn: str
+) -> None:
+    """Refuses in a frozen environment what a function does as its owner, with the sentence; then carries it."""
+    await trial.load((REPORTED / f"{file}.sql").read_text())
+    assert await trial.obstacles() == []
+    before = trial.dump(trial.move.schema)
+    await trial.services.freeze(trial.move)
+    async with connected(app_dsn, trial.move.schema) as app:
+        with pytest.raises(asyncpg.ReadOnlySQLTransactionError, match="Nothing was saved"):
+            await app.fetchval(call)
+    await trial.go()
+    assert trial.dump(trial.move.new_schema) == before
+
+
+async def test_a_right_to_draw_numbers_that_was_handed_on_is_taken_and_given_back(trial: Trial, app_dsn: str) -> None:
+    """Freezes, undoes, and moves: the rights are as they were each time."""
+    await trial.load((REPORTED / "right_to_draw_numbers_handed_on.sql").read_text())
+    before = trial.dump(trial.move.schema)
+    await trial.services.freeze(trial.move)
+    async with connected(app_dsn, trial.move.schema) as app:
+        with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+            await app.fetchval("select nextval('s')")
+    await trial.services.begin_undo(trial.move)
+    await trial.services.undo_steps(trial.move)
+    assert trial.dump(trial.move.schema) == before
+    again = Trial(trial.services, *trial.place, Move(trial.move.environment_id, uuid.uuid4(), uuid.uuid4()))
+    await trial.services.pool.execute("update control.transfer set state = 'undone', ended_at = now()")
+    await again.go()
+    assert again.dump(again.move.new_schema) == before
+
+
 def test_every_reported_schema_is_tried() -> None:
     """Finds each file in a test."""
     named = {case.file for case in (*CARRIED, *REFUSED, *EITHER)} | {
+        "number_drawn_past_the_fence",
+        "refresh_past_the_fence",
+        "right_to_draw_numbers_handed_on",
         "neighbour_that_comes_and_goes",
         "neighbour_with_a_temporary_table",
     }

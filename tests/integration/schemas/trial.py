@@ -60,6 +60,7 @@ class Trial:
     def __init__(self, services: Services, postgres: EmbeddedPostgres, database: str, move: Move) -> None:
         self.services = services
         self.move = move
+        self.place = postgres, database
         self._dsn: Callable[[str], str] = lambda role: postgres.dsn(role, database)
         self._dumps = PendingClone(services.pool, self._dsn("postgres"), move.transfer_id, move.schema, move.new_schema)
 
@@ -89,7 +90,7 @@ class Trial:
     async def go(self) -> None:
         """Move what was accepted, up to its release; anything that goes wrong on the way fails the test."""
         services, move = self.services, self.move
-        await services.accept(move, await services.ticket(move))
+        await services.accept(move, await services.ticket(move))  # frozen by the first of these, unless it is already
         order = m.CloneAdministrations(
             transfer_id=move.transfer_id, source_schema=move.schema, target_schema=move.new_schema
         )

@@ -16,34 +16,171 @@ create table control.fence (
 comment on column control.fence.administrations is
     'ids of those that this freeze made read-only; others were so before and stay so';
 comment on column control.fence.sequence_grants is
-    'what was taken from others than the owner: [{"sequence", "grantee" (null is everybody), "privilege", "grantable"}]';
+    'the rights on the sequences that somebody could draw from, in the order they were given: [{"sequence", "grantor", "grantee" (null is everybody), "privilege", "grantable"}]';
 comment on column control.fence.lifted_at is 'when an undo made the old environment writable again';
 
-create function control.refuse_write() returns trigger language plpgsql as $$
+create function control.refuse(reason text, detail text) returns void language plpgsql
+set search_path = pg_catalog, pg_temp as $$
 begin
-    if tg_argv[0] = 'awaiting_release' then
+    if reason = 'awaiting_release' then
         raise exception using
             errcode = 'read_only_sql_transaction',
             message = 'Er is niets opgeslagen: deze omgeving is nog niet vrijgegeven en daarom alleen-lezen. / '
                       'Nothing was saved: this environment has not been released yet and is read-only until then.',
-            detail = format('%s on %I.%I was refused.', tg_op, tg_table_schema, tg_table_name),
+            detail = detail,
             hint = 'Controleer de omgeving en kies Vrijgeven. / Check the environment and release it.';
     end if;
     raise exception using
         errcode = 'read_only_sql_transaction',
         message = 'Er is niets opgeslagen: deze omgeving is alleen-lezen, want zij wordt of is overgedragen. / '
                   'Nothing was saved: this environment is read-only, because it is being or has been transferred.',
-        detail = format('%s on %I.%I was refused.', tg_op, tg_table_schema, tg_table_name),
+        detail = detail,
         hint = 'Werk verder in de nieuwe omgeving zodra die is vrijgegeven. / '
                'Continue in the new environment once it has been released.';
 end
 $$;
-comment on function control.refuse_write() is
-    'Refuses the statement that fires it. Argument: transferred (the old side) or awaiting_release (the new side).';
+comment on function control.refuse(text, text) is
+    'Raises 25006 with a sentence for people. Reason: transferred (the old side) or awaiting_release (the new side).';
+
+-- As its owner, because whoever writes may not enter `control`.
+create function control.refuse_write() returns trigger language plpgsql security definer
+set search_path = pg_catalog, pg_temp as $$
+begin
+    perform control.refuse(tg_argv[0], format('%s on %I.%I was refused.', tg_op, tg_table_schema, tg_table_name));
+end
+$$;
+
+-- nextval() is no statement on a table, so no trigger sees it, and a right that was taken answers "permission denied". But
+-- nextval('a name') finds a function that takes a text, and stands in the environment's schema, before the server's own,
+-- which takes a regclass. Such functions are planted there to say the sentence. Their first line tells them apart from what
+-- the environment holds: they are neither copied nor compared.
+create function control.refusals_in(a_schema text) returns setof regprocedure language sql stable
+set search_path = pg_catalog, pg_temp as $$
+    select p.oid::regprocedure
+    from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+    where n.nspname = a_schema and p.proname in ('sb_transfer_fence', 'nextval', 'setval')
+      and pg_get_userbyid(p.proowner) = current_user and p.prosrc like '-- sb\_transfer\_fence %'
+$$;
+
+create function control.plant_refusals(a_schema text, reason text) returns void language plpgsql
+set search_path = pg_catalog, pg_temp as $$
+declare
+    planted record;
+begin
+    for planted in
+        select f.*, to_regprocedure(format('%I.%I(%s)', a_schema, f.name, f.arguments)) as present
+        from (values ('sb_transfer_fence', '', 'void'), ('nextval', 'text', 'bigint'), ('nextval', 'regclass', 'bigint'),
+                     ('setval', 'text, bigint', 'bigint'), ('setval', 'regclass, bigint', 'bigint'),
+                     ('setval', 'text, bigint, boolean', 'bigint'), ('setval', 'regclass, bigint, boolean', 'bigint')
+             ) f (name, arguments, result)
+    loop
+        -- What the environment itself calls so stays. It draws nothing either, but for want of the right.
+        if planted.present is not null and planted.present not in (select control.refusals_in(a_schema)) then
+            continue;
+        end if;
+        execute format(
+            'create or replace function %1$I.%2$I(%3$s) returns %4$s language plpgsql security definer '
+            'set search_path = pg_catalog, pg_temp as %5$L', a_schema, planted.name, planted.arguments, planted.result,
+            format(E'-- sb_transfer_fence %1$s\nbegin\n    perform control.refuse(%1$L, %2$L);\nend', reason,
+                   format('%s in %I was refused.', planted.name, a_schema)));
+        execute format('grant execute on function %I.%I(%s) to public', a_schema, planted.name, planted.arguments);
+    end loop;
+    -- A change of a schema's row makes every session plan its statements anew, and so find what was planted.
+    execute format('grant usage on schema %I to current_user', a_schema);
+end
+$$;
+
+create function control.is_superuser(role name) returns boolean language sql stable
+set search_path = pg_catalog, pg_temp as $$
+    select rolsuper from pg_roles where rolname = role
+$$;
+
+create function control.refuse_if_frozen(a_schema text, tag text) returns void language plpgsql
+set search_path = pg_catalog, pg_temp as $$
+declare
+    reason text;
+begin
+    perform pg_advisory_xact_lock_shared(x'73627464'::int, oid::int) from pg_namespace where nspname = a_schema;
+    select substring(p.prosrc from '\w+$') into reason
+    from (select substring(prosrc from '^[^\n]*') from pg_proc where oid = any (select control.refusals_in(a_schema))) p (prosrc);
+    if control.is_superuser(session_user) and not exists (
+        select from control.fenceable_tables(a_schema) f join pg_trigger t on t.tgrelid = f.relation
+        where t.tgname = 'sb_transfer_fence' and t.tgenabled = 'A') then
+        return;  -- who has switched it off
+    end if;
+    -- A transaction that looks at an older snapshot does not see that row; what names mean is never older than now.
+    if reason is not null
+       or (select case when has_schema_privilege(oid, 'usage')
+                       then to_regprocedure(format('%I.sb_transfer_fence()', a_schema)) is not null end
+           from pg_namespace where nspname = a_schema) then
+        perform control.refuse(coalesce(reason, 'transferred'), format('%s in %I was refused.', tag, a_schema));
+    end if;
+end
+$$;
+
+-- Definitions are writes too. Event triggers call this, which only a superuser can make (deploy/roles.sql). Who connects as
+-- its owner is this service; a function that belongs to this service and is called by somebody else is not.
+create or replace function control.refuse_definition() returns event_trigger language plpgsql security definer
+set search_path = pg_catalog, pg_temp as $$
+declare
+    touched text;
+    me bigint;
+begin
+    -- A superuser may switch the fence off by its triggers.
+    if session_user = current_user or tg_tag = 'ALTER TABLE' and control.is_superuser(session_user) then
+        return;
+    end if;
+    if tg_event = 'sql_drop' then
+        for touched in
+            select distinct coalesce(schema_name, address_names[1]) from pg_event_trigger_dropped_objects() where not is_temporary
+        loop
+            perform control.refuse_if_frozen(touched, tg_tag);
+        end loop;
+        if exists (select from pg_event_trigger_dropped_objects()
+                   where object_type = 'function' and address_names[2] = 'sb_transfer_fence') then
+            perform control.refuse('transferred', format('%s was refused.', tg_tag));
+        end if;
+        return;
+    end if;
+    for touched in
+        select distinct coalesce(c.schema_name, a.object_names[1])
+        from pg_event_trigger_ddl_commands() c
+        cross join lateral pg_identify_object_as_address(c.classid, c.objid, c.objsubid) a
+        where c.classid is not null and c.schema_name is distinct from 'pg_temp'
+    loop
+        perform control.refuse_if_frozen(touched, tg_tag);
+    end loop;
+    -- What was moved out of its schema is found by its fence.
+    if exists (select from pg_event_trigger_ddl_commands() c
+               join pg_trigger t on c.classid = 'pg_class'::regclass and t.tgrelid = c.objid
+               where t.tgname = 'sb_transfer_fence' and t.tgenabled = 'A') then
+        perform control.refuse('transferred', format('%s was refused.', tg_tag));
+    end if;
+    -- Of rights that were given or taken the server does not say on what: look which rows are this transaction's.
+    if exists (select from pg_event_trigger_ddl_commands() c where c.classid is null) then
+        me := pg_current_xact_id()::text::bigint;
+        for touched in
+            select distinct n.nspname
+            from (select xmin, relnamespace from pg_class union all select xmin, pronamespace from pg_proc union all
+                  select xmin, typnamespace from pg_type union all select xmin, oid from pg_namespace union all
+                  select xmin, defaclnamespace from pg_default_acl union all
+                  select a.xmin, c.relnamespace from pg_attribute a join pg_class c on c.oid = a.attrelid
+                  where a.attacl is not null) o (written, namespace)
+            join pg_namespace n on n.oid = o.namespace
+            -- A subtransaction's number is younger than its transaction's; a younger one of others has ended.
+            where age(o.written) <= age(pg_current_xact_id()::xid)
+              and pg_xact_status((me + age(pg_current_xact_id()::xid) - age(o.written))::text::xid8) = 'in progress'
+        loop
+            perform control.refuse_if_frozen(touched, tg_tag);
+        end loop;
+    end if;
+end
+$$;
 
 -- Triggers of others must not react to our flags: an audit row or an updated_at would be a change that an undo leaves
 -- behind. Where the right is missing (PostgreSQL 14 grants it to superusers only) they do react.
-create function control.mute_triggers() returns void language plpgsql as $$
+create function control.mute_triggers() returns void language plpgsql
+set search_path = pg_catalog, pg_temp as $$
 begin
     perform set_config('session_replication_role', 'replica', true);
 exception when insufficient_privilege then
@@ -51,7 +188,8 @@ exception when insufficient_privilege then
 end
 $$;
 
-create function control.unmute_triggers() returns void language plpgsql as $$
+create function control.unmute_triggers() returns void language plpgsql
+set search_path = pg_catalog, pg_temp as $$
 begin
     if current_setting('session_replication_role') <> 'origin' then
         perform set_config('session_replication_role', 'origin', true);
@@ -59,23 +197,32 @@ begin
 end
 $$;
 
--- Partitions as well as their parents: a statement that names a partition fires nothing on the parent. What depends on a
--- schema has an index, what is in one has none.
-create function control.fenceable_tables(schema_name text) returns table (relation oid, quoted text)
-language sql stable as $$
-    select c.oid, format('%I.%I', n.nspname, c.relname)
+-- What a schema holds hangs on it in pg_depend, which has an index for that; pg_class has none by schema.
+create function control.relations_in(a_schema text, kinds text) returns setof pg_class language sql stable
+set search_path = pg_catalog, pg_temp as $$
+    select c.*
     from pg_namespace n
     join pg_depend d on d.refclassid = 'pg_namespace'::regclass and d.refobjid = n.oid and d.classid = 'pg_class'::regclass
     join pg_class c on c.oid = d.objid
-    where n.nspname = schema_name and c.relkind in ('r', 'p')
+    where n.nspname = a_schema and strpos(kinds, c.relkind::text) > 0
     order by c.oid
 $$;
 
-create function control.lock_tables(schema_name text, lock_mode text) returns integer language plpgsql as $$
+-- Partitions as well as their parents: a statement that names a partition fires nothing on the parent.
+create function control.fenceable_tables(schema_name text) returns table (relation oid, quoted text)
+language sql stable
+set search_path = pg_catalog, pg_temp as $$
+    select c.oid, format('%I.%I', schema_name, c.relname) from control.relations_in(schema_name, 'rp') c
+$$;
+
+create function control.lock_tables(schema_name text, lock_mode text) returns integer language plpgsql
+set search_path = pg_catalog, pg_temp as $$
 declare
     tables text;
     locked integer;
 begin
+    -- Wait for whoever is changing definitions here (refuse_if_frozen), and hold others until the commit.
+    perform pg_advisory_xact_lock(x'73627464'::int, oid::int) from pg_namespace where nspname = schema_name;
     select string_agg('only ' || quoted, ', '), count(*) into tables, locked
     from control.fenceable_tables(schema_name);
     if locked > 0 then
@@ -92,7 +239,8 @@ begin
 end
 $$;
 
-create function control.raise_fence(schema_name text, reason text) returns integer language plpgsql as $$
+create function control.raise_fence(schema_name text, reason text) returns integer language plpgsql
+set search_path = pg_catalog, pg_temp as $$
 declare
     target text;
     fenced integer := 0;
@@ -106,6 +254,7 @@ begin
         execute format('alter table only %s enable always trigger sb_transfer_fence', target);
         fenced := fenced + 1;
     end loop;
+    perform control.plant_refusals(schema_name, reason);
     return fenced;
 end
 $$;
@@ -114,7 +263,8 @@ $$;
 -- row (FOR SHARE, FOR UPDATE) and then writes would otherwise hold the row while it waits for us, and we for its row.
 create function control.flag_administrations(
     schema_name text, out administrations text[], out administration_count integer
-) language plpgsql as $$
+) language plpgsql
+set search_path = pg_catalog, pg_temp as $$
 begin
     perform control.mute_triggers();
     execute format(
@@ -130,7 +280,8 @@ $$;
 -- Hold a schema's writers; null when all are held. Otherwise the table that somebody else keeps, and nobody is held.
 -- A writer that locks tables in another order than we do waits for us while we wait for it, and it is we who give in:
 -- against many such writers a fixed order never wins. So what was in the way last time is locked first the next time.
-create function control.hold_writers(schema_name text, first_of_all oid[]) returns oid language plpgsql as $$
+create function control.hold_writers(schema_name text, first_of_all oid[]) returns oid language plpgsql
+set search_path = pg_catalog, pg_temp as $$
 declare
     target record;
 begin
@@ -147,7 +298,8 @@ end
 $$;
 
 -- The next freeze may have raised the fence again since somebody saw it lifted: look under the lock that a freeze needs.
-create function control.drop_lifted_fence(target oid) returns boolean language plpgsql as $$
+create function control.drop_lifted_fence(target oid) returns boolean language plpgsql
+set search_path = pg_catalog, pg_temp as $$
 declare
     quoted text;
 begin
@@ -168,19 +320,22 @@ $$;
 
 -- Disabling needs no more than SHARE ROW EXCLUSIVE, so a long report cannot keep an environment shut; dropping the
 -- trigger would need to wait for readers and is done afterwards, table by table.
-create function control.lift_fence(schema_name text, administrations text[]) returns integer language plpgsql as $$
+create function control.lift_fence(schema_name text, administrations text[]) returns integer language plpgsql
+set search_path = pg_catalog, pg_temp as $$
 declare
     target text;
     lifted integer := 0;
 begin
     for target in
         select f.quoted
-        from control.fenceable_tables(schema_name) f
-        join pg_trigger t on t.tgrelid = f.relation and t.tgname = 'sb_transfer_fence'
+        from control.fenceable_tables(schema_name) f join pg_trigger t on t.tgrelid = f.relation and t.tgname = 'sb_transfer_fence'
         order by f.relation
     loop
         execute format('alter table only %s disable trigger sb_transfer_fence', target);
         lifted := lifted + 1;
+    end loop;
+    for target in select control.refusals_in(schema_name) loop
+        execute format('drop function %s', target);
     end loop;
     perform control.mute_triggers();
     execute format('update %I.administration set read_only = false where read_only and id::text = any ($1)', schema_name)
@@ -191,53 +346,82 @@ begin
 end
 $$;
 
--- nextval() is no statement on a table, so no trigger sees it: take the right to call it, and remember what was taken.
-create function control.take_sequence_grants(schema_name text) returns jsonb language plpgsql as $$
+-- The right to draw numbers is taken from everybody, the owner too, for whom functions run. Rights that were handed on go
+-- with those that they were given by; all are given back in their order, by whom they were given.
+create function control.take_sequence_grants(schema_name text) returns jsonb language plpgsql
+set search_path = pg_catalog, pg_temp as $$
 declare
-    taken record;
-    found jsonb := '[]';
+    me constant name := current_user;
+    target record;
+    found jsonb;
 begin
-    for taken in
-        select c.relname, a.grantee, a.privilege_type, a.is_grantable,
-               case when a.grantee <> 0 then pg_get_userbyid(a.grantee) end as grantee_name
-        from pg_class c join pg_namespace n on n.oid = c.relnamespace, aclexplode(c.relacl) a
-        where n.nspname = schema_name and c.relkind = 'S' and a.privilege_type in ('USAGE', 'UPDATE')
-          and a.grantee <> c.relowner and a.grantor = c.relowner
-        order by c.oid, a.grantee, a.privilege_type
+    select coalesce(jsonb_agg(jsonb_build_object(
+        'sequence', c.relname, 'grantor', pg_get_userbyid(a.grantor),
+        'grantee', case when a.grantee <> 0 then pg_get_userbyid(a.grantee) end,
+        'privilege', a.privilege_type, 'grantable', a.is_grantable) order by c.oid, a.place), '[]') into found
+    from control.relations_in(schema_name, 'S') c
+    cross join lateral aclexplode(coalesce(c.relacl, acldefault('s', c.relowner)))
+        with ordinality a (grantor, grantee, privilege_type, is_grantable, place);
+    for target in
+        select c.relname, pg_get_userbyid(c.relowner) as owner, g.grantees
+        from control.relations_in(schema_name, 'S') c
+        cross join lateral (
+            select string_agg(distinct coalesce(quote_ident(pg_get_userbyid(nullif(a.grantee, 0))), 'public'), ', ') as grantees
+            from aclexplode(coalesce(c.relacl, acldefault('s', c.relowner))) a
+            where a.privilege_type in ('USAGE', 'UPDATE') and a.grantor = c.relowner) g
+        where g.grantees is not null
     loop
-        execute format('revoke %s on sequence %I.%I from %s', taken.privilege_type, schema_name, taken.relname,
-                       coalesce(quote_ident(taken.grantee_name), 'public'));
-        found := found || jsonb_build_object('sequence', taken.relname, 'grantee', taken.grantee_name,
-                                             'privilege', taken.privilege_type, 'grantable', taken.is_grantable);
+        execute format('set local role %I', target.owner);
+        execute format('revoke usage, update on sequence %I.%I from %s cascade', schema_name, target.relname, target.grantees);
     end loop;
+    execute format('set local role %I', me);
     return found;
 end
 $$;
 
-create function control.give_sequence_grants(schema_name text, grants jsonb) returns integer language plpgsql as $$
+create function control.give_sequence_grants(schema_name text, grants jsonb) returns integer language plpgsql
+set search_path = pg_catalog, pg_temp as $$
 declare
-    given record;
+    me constant name := current_user;
+    target record;
     restored integer := 0;
 begin
-    for given in
-        select g.sequence, g.grantee, g.privilege, g.grantable
-        from jsonb_to_recordset(grants) as g (sequence text, grantee text, privilege text, grantable boolean)
-        join pg_class c on c.relname = g.sequence and c.relkind = 'S'
-        join pg_namespace n on n.oid = c.relnamespace and n.nspname = schema_name
-        where g.privilege in ('USAGE', 'UPDATE')
-          and (g.grantee is null or exists (select from pg_roles r where r.rolname = g.grantee))
+    for target in
+        select c.relname, pg_get_userbyid(c.relowner) as owner,
+               (select string_agg(distinct coalesce(quote_ident(pg_get_userbyid(nullif(a.grantee, 0))), 'public'), ', ')
+                from aclexplode(coalesce(c.relacl, acldefault('s', c.relowner))) a) as grantees
+        from control.relations_in(schema_name, 'S') c
+        where c.relname in (select g ->> 'sequence' from jsonb_array_elements(grants) g)
     loop
-        execute format('grant %s on sequence %I.%I to %s%s', given.privilege, schema_name, given.sequence,
-                       coalesce(quote_ident(given.grantee), 'public'),
-                       case when given.grantable then ' with grant option' else '' end);
+        execute format('set local role %I', target.owner);
+        execute format('revoke all on sequence %I.%I from public, %s cascade', schema_name, target.relname,
+                       coalesce(target.grantees, quote_ident(target.owner)));
+    end loop;
+    for target in
+        select g.sequence, g.grantee, g.privilege, g.grantable, coalesce(r.rolname, pg_get_userbyid(c.relowner)) as grantor
+        from rows from (jsonb_to_recordset(grants)
+                        as (sequence text, grantor text, grantee text, privilege text, grantable boolean))
+            with ordinality g (sequence, grantor, grantee, privilege, grantable, place)
+        join control.relations_in(schema_name, 'S') c on c.relname = g.sequence
+        -- In another database of another server a role may be missing.
+        left join pg_roles r on r.rolname = g.grantor
+        where g.grantee is null or exists (select from pg_roles r where r.rolname = g.grantee)
+        order by g.place
+    loop
+        execute format('set local role %I', target.grantor);
+        execute format('grant %s on sequence %I.%I to %s%s', target.privilege, schema_name, target.sequence,
+                       coalesce(quote_ident(target.grantee), 'public'),
+                       case when target.grantable then ' with grant option' else '' end);
         restored := restored + 1;
     end loop;
+    execute format('set local role %I', me);
     return restored;
 end
 $$;
 
 create function control.flags_left(schema_name text, administrations text[], opened xid) returns integer
-language plpgsql stable as $$
+language plpgsql stable
+set search_path = pg_catalog, pg_temp as $$
 -- How many of these administrations are still read-only as the freeze left them: not written by the transaction that
 -- opened the environment, nor since. A person who sets the flag afterwards writes a younger row.
 declare
@@ -254,7 +438,8 @@ comment on function control.flags_left(text, text[], xid) is
     'Administrations that stayed read-only when their fence was lifted; opened is the transaction that lifted it.';
 
 create function control.lower_flags(schema_name text, administrations text[], opened xid) returns integer
-language plpgsql as $$
+language plpgsql
+set search_path = pg_catalog, pg_temp as $$
 -- Make writable what `control.flags_left` counts, without waking triggers of others.
 declare
     lowered integer;
@@ -270,7 +455,8 @@ begin
 end
 $$;
 
-create function control.take_schema_grants(schema_name text) returns integer language plpgsql as $$
+create function control.take_schema_grants(schema_name text) returns integer language plpgsql
+set search_path = pg_catalog, pg_temp as $$
 -- Let nobody but the owner into a schema; what `apply_schema_grants` gives comes when it is opened.
 declare
     entry record;
