@@ -15,9 +15,12 @@ PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 # Words for the program behind a target, e.g. `make demo ARGS="--scenario switch"`, `make test ARGS=tests/unit`.
 ARGS ?=
 
+# The PostgreSQL of `make schemas-on`.
+PG ?= 15
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test check audit openapi fuzz-api fuzz-signals chaos model orders histories screenshots format lock clean
+.PHONY: help demo up test check schemas-on audit openapi fuzz-api fuzz-signals chaos model orders histories screenshots format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +42,9 @@ check: $(STAMP) ## Run everything that CI runs: format, lint, types, import rule
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.tools.audit --if-possible
 	$(PYTEST) $(ARGS)
+
+schemas-on: $(STAMP) ## Move the schemas of other people on another PostgreSQL: PG=14 to 17; fetched when it is not here
+	TEST_POSTGRES=$(PG) $(PYTEST) tests/integration/schemas $(ARGS)
 
 audit: $(STAMP) ## Look the pinned dependencies up in the lists of known vulnerabilities
 	$(BIN)/python -m tests.tools.audit

@@ -36,8 +36,9 @@ alter event trigger sb_transfer_definitions enable always;
 alter event trigger sb_transfer_drops enable always;
 """
 _BUILTIN = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")
-# The PostgreSQL since which there is such a provider, and since which a role is granted with more than one option.
-_BUILTIN_LOCALES, _GRANT_OPTIONS = 17, 16
+# The PostgreSQL since which there is such a provider, a role is granted with several options, and the right to set a
+# parameter can be granted.
+_BUILTIN_LOCALES, _GRANT_OPTIONS, _PARAMETER_RIGHTS = 17, 16, 15
 
 
 class EmbeddedPostgres(ServerProcess):
@@ -200,7 +201,8 @@ class EmbeddedPostgres(ServerProcess):
                 "admin true, inherit false, set true" if self._programs.major >= _GRANT_OPTIONS else "admin option"
             )
             await connection.execute(f"grant sb_app to sb_owner with {options}")
-            await connection.execute("grant set on parameter session_replication_role to sb_owner")
+            if self._programs.major >= _PARAMETER_RIGHTS:
+                await connection.execute("grant set on parameter session_replication_role to sb_owner")
             await connection.execute("grant pg_read_all_stats to sb_owner")
             await connection.execute(f"create database {_DATABASE} owner sb_owner")
             await self._guard_definitions()

@@ -14,6 +14,8 @@ import pytest
 
 from adapters.postgres.migrations import migrate_control
 from devstack.postgres import EmbeddedPostgres
+from tests.tools.older_postgres import POSTGRES_MAJOR, postgres_of
+from tests.tools.paths import TOOLS
 
 # The longest test takes a minute alone, and some times that beside others. pytest-timeout, a minute later
 # (pyproject.toml), is for what no cancel reaches; this one shows which line was waiting, and lets the test clean up.
@@ -48,7 +50,8 @@ def hear_interrupts() -> Iterator[None]:
 async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedPostgres]:
     """A PostgreSQL server whose database `sb` is migrated; tests use copies of it (`dsn`)."""
     folder: Path = tmp_path_factory.mktemp("postgres")
-    server = EmbeddedPostgres(folder, settings={"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"})
+    quick = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+    server = EmbeddedPostgres(folder, settings=quick, programs=postgres_of(POSTGRES_MAJOR, TOOLS))
     await server.start()
     try:
         await migrate_control(server.dsn())

@@ -535,7 +535,9 @@ select statement from (
     select 5, g.oid, format('alter table only %s %s trigger %I', c.oid::regclass,
         case g.tgenabled when 'D' then 'disable' when 'A' then 'enable always' when 'O' then 'enable' else 'enable replica' end, g.tgname)
     from rel c join pg_trigger g on g.tgrelid = c.oid left join pg_trigger up on up.oid = g.tgparentid
-    where not g.tgisinternal and g.tgname <> 'sb_transfer_fence' and g.tgenabled <> coalesce(up.tgenabled, 'O')
+    -- Before PostgreSQL 15 a partition's part of a trigger looks internal.
+    where (not g.tgisinternal or g.tgparentid <> 0 and not exists (
+            select from pg_constraint k where k.oid = g.tgconstraint and k.contype <> 't')) and g.tgname <> 'sb_transfer_fence' and g.tgenabled <> coalesce(up.tgenabled, 'O')
     union all
     select 6, p.oid, format('create policy %I on %s as %s for %s to %s%s%s', p.polname, c.oid::regclass,
         case when p.polpermissive then 'permissive' else 'restrictive' end,

@@ -128,7 +128,10 @@ cross join lateral (values
     (': comes from its parent', nullif(g.tgparentid <> 0, false)::text),
     (': comment', obj_description(g.oid, 'pg_trigger'))
 ) as f (fact, definition)
-where c.oid = any(current_setting('sb_verify.relations')::oid[]) and not g.tgisinternal and g.tgname <> 'sb_transfer_fence'
+where c.oid = any(current_setting('sb_verify.relations')::oid[]) and g.tgname <> 'sb_transfer_fence'
+  -- Before PostgreSQL 15 a partition's part of a trigger looks internal.
+  and (not g.tgisinternal or g.tgparentid <> 0 and not exists (
+      select from pg_constraint k where k.oid = g.tgconstraint and k.contype <> 't'))
   and f.definition is not null
 
 -- name: rules

@@ -37,7 +37,7 @@ def fetch(
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
         raise ToolMissing(f"{hint} (there is no apt here; your system may have another name for it)")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(folder.with_name(f"{folder.name}.lock")):
+    with alone(folder.with_name(f"{folder.name}.lock")):
         if not folder.is_dir():
             _unpack(package, folder, pinned or {}, hint, with_dependencies=with_dependencies)
     return folder
@@ -87,7 +87,8 @@ def _unpack(package: str, folder: Path, pinned: Mapping[str, str], hint: str, *,
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
+def alone(lock: Path) -> Iterator[None]:
+    """Let one process at a time into a block."""
     with lock.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         yield

@@ -1,11 +1,10 @@
 create collation co_c (provider = libc, locale = 'C');
-create collation co_b (provider = builtin, locale = 'C.UTF-8');
 create text search dictionary co_simple (template = simple, accept = false);
 create text search configuration co_conf (copy = simple);
 alter text search configuration co_conf alter mapping for asciiword with co_simple, simple;
 create table co (id int primary key, a text collate co_c, b varchar(10) collate "C", v tsvector generated always as (to_tsvector('co_conf', 'x')) stored);
-create index co_i on co (a collate co_b desc nulls last, b varchar_pattern_ops);
+create index co_i on co (a collate co_c desc nulls last, b varchar_pattern_ops);
 create domain co_d as text collate co_c;
-create view co_v as select a collate co_b as a from co order by 1;
+create view co_v as select a collate co_c as a from co order by 1;
 comment on collation co_c is 'c'; comment on text search configuration co_conf is 'conf'; comment on text search dictionary co_simple is 'dict';
 insert into co (id, a, b) values (1, 'a', 'b');

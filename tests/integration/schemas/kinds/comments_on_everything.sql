@@ -1,10 +1,10 @@
-create table cm (id int constraint cm_nn not null constraint cm_pk primary key, n int constraint cm_ck check (n > 0), u int constraint cm_uq unique, r int constraint cm_fk references cm);
+create table cm (id int not null constraint cm_pk primary key, n int constraint cm_ck check (n > 0), u int constraint cm_uq unique, r int constraint cm_fk references cm);
 create index cm_i on cm (n); create sequence cm_s; create view cm_v as select n from cm; create materialized view cm_m as select n from cm;
 create type cm_t as (a int); create type cm_e as enum ('a'); create domain cm_d as int constraint cm_dc check (value > 0);
 create function cm_f() returns trigger language plpgsql as 'begin return null; end'; create procedure cm_p(int) language sql as 'select 1';
 create trigger cm_tr after insert on cm for each row execute function cm_f(); create rule cm_ru as on update to cm do nothing; create policy cm_po on cm using (true);
 create statistics cm_st on id, n from cm; create type cm_r as range (subtype = float8);
-comment on constraint cm_nn on cm is 'nn'; comment on constraint cm_pk on cm is 'pk'; comment on constraint cm_ck on cm is 'ck'; comment on constraint cm_uq on cm is 'uq'; comment on constraint cm_fk on cm is 'fk';
+comment on constraint cm_pk on cm is 'pk'; comment on constraint cm_ck on cm is 'ck'; comment on constraint cm_uq on cm is 'uq'; comment on constraint cm_fk on cm is 'fk';
 comment on index cm_i is 'i'; comment on index cm_pk is 'pki'; comment on sequence cm_s is 's'; comment on view cm_v is 'v'; comment on column cm_v.n is 'vn'; comment on materialized view cm_m is 'm'; comment on column cm_m.n is 'mn';
 comment on type cm_t is 't'; comment on column cm_t.a is 'ta'; comment on type cm_e is 'e'; comment on domain cm_d is 'd'; comment on constraint cm_dc on domain cm_d is 'dc'; comment on type cm_r is 'r';
 comment on function cm_f() is 'f'; comment on procedure cm_p(int) is 'p'; comment on trigger cm_tr on cm is 'tr'; comment on rule cm_ru on cm is 'ru'; comment on policy cm_po on cm is 'po'; comment on statistics cm_st is 'st';

@@ -1,3 +1,4 @@
+-- PostgreSQL 15
 create table ky (a int, b int, c text, primary key (b, a), unique nulls not distinct (c), unique (a, c) deferrable initially deferred);
 create table ky_r (a int, b int, c text, foreign key (b, a) references ky match full on delete set null (a) on update cascade deferrable initially deferred, foreign key (c) references ky (c) not valid);
 create table ky_x (id int primary key, up int references ky_x on delete cascade); create table ky_1 (id int primary key, o int); create table ky_2 (id int primary key, o int references ky_1); alter table ky_1 add foreign key (o) references ky_2 deferrable;

@@ -1,3 +1,4 @@
+-- PostgreSQL 15
 create table vw (id int primary key, n int, s text); create view vw_a with (security_barrier) as select * from vw where n > 0 with local check option; create view vw_b with (security_invoker = true, check_option = cascaded) as select id, n from vw_a;
 create recursive view vw_r (n) as values (1) union all select n + 1 from vw_r where n < 5; create view vw_c as select w.id, array(select v.id from vw v where v.n = w.n) from vw w, lateral (select 1 as one) l window win as (partition by w.n);
 create view vw_i as select id, s from vw; create function vw_ins() returns trigger language plpgsql as 'begin insert into vw (id, s) values (new.id, new.s); return new; end'; create trigger vw_t instead of insert on vw_i for each row execute function vw_ins();
