@@ -133,10 +133,12 @@ class RowQuestions:
     async def _ask_value(self, table: StoredTable, row: asyncpg.Record) -> None:
         names = _as_carried(table, row)
         here = names | {"expression": row["expression"], "predicate": row["predicate"] or "true"}
-        there = names | {name: self._rename(here[name]) for name in ("expression", "predicate")}
+        there, path = names | {name: self._rename(here[name]) for name in ("expression", "predicate")}, self._copy
+        if row["every"]:
+            there, path = here | {"columns": row["every"], "expressions": row["every"]}, self._schema
         column = row["kind"] == "column"
         try:
-            differs = await self._value(_SQL["differs" if column else "index_values"].format(**there), there=self._copy)
+            differs = await self._value(_SQL["differs" if column else "index_values"].format(**there), there=path)
             if row["kind"] == "unique":
                 differs = await self._value(_SQL["twice"].format(**here))
         except asyncpg.PostgresError as error:

@@ -114,23 +114,29 @@ made_of (relation, type) as (
 ),
 own as materialized (select * from pg_class where oid = any(current_setting('sb_transfer.relations')::oid[]) and relkind = 'r')
 select c.relname::text as name, format('%I.%I', n.nspname, c.relname) as quoted, pg_table_size(c.oid) as bytes, q.kind, q.what,
-    q.stored, q.expression, q.predicate, q.hangs
+    q.stored, q.expression, q.predicate, q.hangs, q.every
 from own c join pg_namespace n on n.oid = c.relnamespace
 cross join lateral (
     select 'column' as kind, format('column %I of %I', a.attname, c.relname) as what, format('%I', a.attname) as stored,
         format('(%s)::%s', pg_get_expr(d.adbin, d.adrelid), format_type(a.atttypid, a.atttypmod)) as expression,
-        null::text as predicate, u.hangs
+        null::text as predicate, u.hangs, null::text as every
     from pg_attribute a join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
     join doubt u on u.class = 'pg_attrdef'::regclass and u.id = d.oid
     where a.attrelid = c.oid and a.attgenerated = 's'
     union all
     select case when x.indisunique then 'unique' else 'index' end, format('index %I of %I', i.relname, c.relname), null,
         (select string_agg(pg_get_indexdef(x.indexrelid, k, false), ', ' order by k) from generate_series(1, x.indnkeyatts) k),
-        pg_get_expr(x.indpred, x.indrelid), u.hangs
+        pg_get_expr(x.indpred, x.indrelid), u.hangs,
+        -- Of an index on a generated column, which is no column that is carried: every column as it stands.
+        (select string_agg(format('%I', a.attname), ', ' order by a.attnum) from pg_attribute a
+          where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and exists (
+              select from pg_depend d join pg_attribute g on g.attrelid = d.refobjid and g.attnum = d.refobjsubid
+              where d.classid = 'pg_class'::regclass and d.objid = i.oid and d.refclassid = 'pg_class'::regclass
+                and d.refobjid = c.oid and g.attgenerated <> ''))
     from pg_index x join pg_class i on i.oid = x.indexrelid join doubt u on u.class = 'pg_class'::regclass and u.id = i.oid
     where x.indrelid = c.oid
     union all
-    select 'domain', r.rule, null, null, null, r.hangs
+    select 'domain', r.rule, null, null, null, r.hangs, null
     from ruled r where r.id in (select type from made_of where relation = c.oid)
 ) q
 order by bytes, c.oid
