@@ -296,6 +296,12 @@ class CertificateUnknown(Refused):
     dutch = "Er is nog geen certificaat. Het wordt gemaakt zodra de nieuwe omgeving klaarstaat om te controleren."
 
 
+class YearUnknown(Refused):
+    """There is no such administration, or nothing was booked in that year. Choose one of the list."""
+
+    dutch = "Deze administratie is er niet, of in dat jaar is niets geboekt. Kies er een uit de lijst."
+
+
 class CertificateRefused(Refused):
     """This certificate proves nothing. Ask for it again."""
 

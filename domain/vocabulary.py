@@ -59,6 +59,14 @@ class UndoReason(StrEnum):
     FAILED = "failed"
 
 
+UNDONE_BECAUSE: Final = {
+    UndoReason.EXPIRED: "the ticket expired",
+    UndoReason.CANCELLED: "it was cancelled",
+    UndoReason.REJECTED: "the new side rejected it",
+    UndoReason.FAILED: "it failed",
+}
+
+
 class EnvironmentStatus(StrEnum):
     """What an environment is good for now; only ACTIVE may be written by the application."""
 

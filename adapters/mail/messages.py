@@ -113,7 +113,7 @@ class OpenQuote(_Fact):
     administration: Typed
     number: Typed
     customer: Typed
-    amount: Decimal
+    total: Decimal
 
 
 class User(_Fact):
@@ -311,28 +311,36 @@ class MailRenderer:
 
 
 def _comparison(facts: MailFacts, words: Formatter) -> dict[str, Any] | None:
-    """Return the report as a letter shows it: `rows` of administration, check, old, new, equal."""
+    """Return the report as a letter shows it: `groups` of an administration and its checks."""
     if facts.report is None or not facts.report.checks:
         return None
     checks = facts.report.checks
     brief = len(checks) > _MOST_CHECKS
+    groups: dict[UUID, tuple[str, list[dict[str, Any]]]] = {}
+    for check in checks:
+        if brief and check.equal:
+            continue
+        name = _shown(check.administration)
+        groups.setdefault(check.administration_id, (name, []))[1].append(
+            {
+                "check": words.check(check.check),
+                "old": _shown(words.figures(check.check, check.old)),
+                "new": _shown(words.figures(check.check, check.new)),
+                "equal": check.equal,
+                "verdict": words.verdict(check),
+                "differences": [_shown(words.difference(check.check, row)) for row in check.differences],
+            }
+        )
     return {
         "checks": len(checks),
         "unequal": sum(not check.equal for check in checks),
         "administrations": len({check.administration_id for check in checks}),
-        "brief": brief,
-        "rows": [
-            {
-                "administration": unlinked(str(_one_line(check.administration))),
-                "check": words.check(check.check),
-                "old": unlinked(str(_one_line(check.old))),
-                "new": unlinked(str(_one_line(check.new))),
-                "equal": check.equal,
-            }
-            for check in checks
-            if not (brief and check.equal)
-        ],
+        "groups": list(groups.values()),
     }
+
+
+def _shown(told: str) -> str:
+    return unlinked(str(_one_line(told)))
 
 
 def _banks_to_activate(facts: MailFacts, words: Formatter) -> list[str]:

@@ -52,7 +52,7 @@ select jsonb_build_object(
     'administrations', (select coalesce(jsonb_agg(name order by name), '[]') from administration),
     'quotes', (select coalesce(jsonb_agg(jsonb_build_object(
                    'administration', administration.name, 'number', quote.number, 'customer', relation.name,
-                   'amount', quote.amount::text) order by administration.name, quote.number), '[]')
+                   'total', quote.total::text) order by administration.name, quote.number), '[]')
                from quote
                join administration on administration.id = quote.administration_id
                join relation on relation.administration_id = quote.administration_id

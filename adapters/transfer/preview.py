@@ -127,17 +127,17 @@ async def _preview(
     }
     odd = [licence["contact_email"], *(row["email"] for row in await there.fetch(_SQL["odd_addresses"]))]
     await leave_schema(there)
-    left_out = {name: rows[0]["total"] - len(rows) for name, rows in lists.items() if rows}
+    left_out = {name: rows[0]["of_all"] - len(rows) for name, rows in lists.items() if rows}
     left_out |= {"obstacles": len(obstacles) - m.MOST_SHOWN, "unasked": len(findings.unasked) - m.MOST_SHOWN}
     found = m.Preview(
         environment=summary_of(environment),
         holder_name=licence["holder_name"],
         licence_kind=licence["kind"],
         administrations=[row["name"] for row in lists["administrations"]],
-        open_quotes=[m.QuoteLost(**_without_total(row)) for row in lists["open_quotes"]],
+        open_quotes=[m.QuoteLost(**_without_count(row)) for row in lists["open_quotes"]],
         app_connections=[row["name"] for row in lists["app_connections"]],
-        banks_carried=[m.BankToReactivate(**_without_total(row)) for row in lists["banks_carried"]],
-        banks_to_reactivate=[m.BankToReactivate(**_without_total(row)) for row in lists["banks_to_reactivate"]],
+        banks_carried=[m.BankToReactivate(**_without_count(row)) for row in lists["banks_carried"]],
+        banks_to_reactivate=[m.BankToReactivate(**_without_count(row)) for row in lists["banks_to_reactivate"]],
         users_to_relink=[row["email"] for row in lists["users_to_relink"]],
         obstacles=obstacles[: m.MOST_SHOWN],
         unasked=findings.unasked[: m.MOST_SHOWN],
@@ -148,8 +148,8 @@ async def _preview(
     return found, odd
 
 
-def _without_total(row: asyncpg.Record) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name != "total"}
+def _without_count(row: asyncpg.Record) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "of_all"}
 
 
 async def _require_target(connection: Connection, environment: asyncpg.Record, for_licence: str) -> None:

@@ -1,12 +1,13 @@
 """The read side of `control`: which transfer or environment somebody means, and all that is known about it."""
 
-from collections.abc import Collection
+from collections.abc import AsyncGenerator, Collection
 from datetime import datetime
+from itertools import count
 from typing import Any
 from uuid import UUID
 
 import asyncpg
-from pydantic import AwareDatetime, Json
+from pydantic import AwareDatetime, Json, TypeAdapter
 
 from adapters.postgres.connection import Pool, translated_errors
 from adapters.postgres.statements import load
@@ -19,9 +20,10 @@ from domain.errors import (
 )
 from domain.steps import StepName
 from domain.story import LogLine, kinds_read
-from domain.vocabulary import EnvironmentStatus, LicenceKind, MailKind, Scenario, TransferState
+from domain.vocabulary import CheckKind, EnvironmentStatus, LicenceKind, MailKind, Scenario, TransferState
 
 _SQL = load(__name__)
+_ROWS = TypeAdapter(list[m.ComparedRow])
 
 
 class EnvironmentRecord(m.EnvironmentSummary):
@@ -125,9 +127,18 @@ class PostgresTransferQueries:
         rows = await self._rows("environment", environment_id)
         return EnvironmentRecord.model_validate(dict(rows[0])) if rows else None
 
-    async def environments(self) -> list[EnvironmentRecord]:
-        """Return every environment, by licence and name."""
-        return [EnvironmentRecord.model_validate(dict(row)) for row in await self._rows("environments")]
+    async def environments(
+        self, search: str = "", *, statuses: Collection[EnvironmentStatus] = (), limit: int = 100
+    ) -> list[EnvironmentRecord]:
+        """Return environments by licence and name, so many at most.
+
+        Args:
+            search: Only those in whose name, url, licence number or holder's name it stands, or whose id begins so.
+            statuses: Only those in one of these, when any are given.
+            limit: How many at most.
+        """
+        rows = await self._rows("environments", search.strip(), list(statuses), limit)
+        return [EnvironmentRecord.model_validate(dict(row)) for row in rows]
 
     async def environments_named(self, name: str) -> list[EnvironmentRecord]:
         """Return the environments of a name, whatever its capitals; a name is unique per licence only."""
@@ -245,6 +256,17 @@ class PostgresTransferQueries:
         """Return so many checks of a comparison, those behind the first `after`; None before it is made."""
         rows = await self._rows("comparison_page", transfer_id, after, limit)
         return ComparisonPage.model_validate(dict(rows[0])) if rows else None
+
+    async def compared_rows(
+        self, transfer_id: UUID, check: CheckKind, administration: UUID
+    ) -> AsyncGenerator[m.ComparedRow, None]:
+        """Give the rows behind one check as both sides had them when they were compared, those that differ first."""
+        for part in count():
+            rows = await self._rows("compared_rows", transfer_id, administration, check, part)
+            if not rows:
+                return
+            for row in _ROWS.validate_json(rows[0]["rows"]):
+                yield row
 
     async def standing(self, transfer_id: UUID) -> RecordedTransfer:
         """Return where a transfer stands, in one question.

@@ -7,8 +7,13 @@ select * from control.environment where environment_id = $1
 select * from control.environment where lower(name) = lower($1) order by created_at, environment_id
 
 -- name: environments
--- Every environment.
-select * from control.environment order by licence_number, lower(name)
+-- Environments by licence and name, at most $3: those in whose name, url, licence or its holder $1 stands in any capitals, or
+-- whose id begins so; of the statuses $2 when any are given.
+select e.* from control.environment e join control.licence l using (licence_number)
+where (position(lower($1) in lower(concat_ws(' ', e.name, e.url, e.licence_number, l.holder_name))) > 0
+       or starts_with(e.environment_id::text, lower($1)))
+  and (cardinality($2::text[]) = 0 or e.status = any ($2))
+order by e.licence_number, lower(e.name), e.environment_id limit $3
 
 -- name: licence_kind
 -- Whether a firm or an entrepreneur holds a licence.
@@ -73,6 +78,11 @@ select t.report ->> 'made_at' as made_at, jsonb_array_length(t.report -> 'checks
         from jsonb_array_elements(t.report -> 'checks') with ordinality as c
         where c.ordinality > $2 and c.ordinality <= $2 + $3) as checks
 from control.transfer t where t.transfer_id = $1 and t.report is not null
+
+-- name: compared_rows
+-- A part of the rows behind one check of a comparison: the $4th, counted from 0; those that differ come first.
+select rows from control.compared_rows where transfer_id = $1 and administration_id = $2 and check_kind = $3
+order by equal, part offset $4 limit 1
 
 -- name: mails
 -- What was or could not be sent for a transfer.

@@ -10,7 +10,7 @@ from adapters.postgres.connection import Connection, Pool, transaction
 from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import enter_schema, leave_schema, lock_for_step, one, record_event
-from adapters.transfer.comparison import comparison_report
+from adapters.transfer.comparison import Sides, comparison_report, rows_kept
 from domain import messages as m
 from domain.errors import WrongMoment
 from domain.events import EventKind
@@ -108,8 +108,9 @@ class PostgresTargetSetup:
                 return m.ComparisonReport.model_validate_json(earlier).summary()
             sides = await _sides(connection, order.transfer_id)
             async with self._shards.together(connection, sides["old_cell"], sides["new_cell"]) as (old, new):
+                both = Sides(old, sides["old_schema"], new, sides["new_schema"])
                 report = await comparison_report(
-                    new, sides["old_schema"], sides["new_schema"], made_at=datetime.now(UTC), old=old
+                    both, made_at=datetime.now(UTC), keep=await rows_kept(connection, order.transfer_id)
                 )
             summary = report.summary()
             await connection.execute(_SQL["keep_report"], order.transfer_id, report.model_dump_json())

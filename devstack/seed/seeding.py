@@ -20,6 +20,7 @@ from devstack.seed import people as cast
 from devstack.seed.chart_of_accounts import bank_ledger_account, chart_of_accounts
 from devstack.seed.environments import ENVIRONMENTS, LICENCES, SeedEnvironment, licence_of
 from devstack.seed.iban import BANK_CODES
+from domain.errors import Refused
 from domain.messages import Message
 from domain.naming import default_url_part, mailbox_address_of, schema_name_of, url_of
 from domain.vocabulary import LicenceKind
@@ -33,6 +34,12 @@ MIN_LINES_PER_ADMINISTRATION = 200
 _LINES_BESIDE_CYCLES = 160
 _LINES_PER_CYCLE = 10
 _PARALLEL_ENVIRONMENTS = 2
+
+
+class OtherBooks(Refused):
+    """The environments are there with the books of another value. Give that value, or seed an empty database."""
+
+    dutch = "De omgevingen zijn er al, met de boeken van een andere waarde. Geef die waarde, of vul een lege database."
 
 
 class SeededEnvironment(Message):
@@ -81,16 +88,18 @@ async def seed(pool: Pool, *, value: int = 1, journal_lines: int = 20_000, base_
 
     Args:
         pool: Connections as `sb_owner`, to a database that `setup` has migrated; two are used at once.
-        value: Another value gives other ids, amounts and names, but the same environments: they are made once.
+        value: Another value gives other ids, amounts and names of the same environments.
         journal_lines: The journal lines of the largest environment, spread over its 12 administrations; exact. The
             others get a fixed share of it, about as many together. No administration gets fewer than 200.
         base_domain: Environments live at `https://<host>.<base_domain>/`.
 
     Raises:
+        OtherBooks: There are environments of these names with the books of another value; nothing was made.
         Unavailable: The database does not answer; run it again.
     """
     started = perf_counter()
     async with transaction(pool) as connection:
+        await _require_value(connection, value, base_domain)
         await connection.executemany(
             load(__name__)["register_licence"],
             [
@@ -107,6 +116,22 @@ async def seed(pool: Pool, *, value: int = 1, journal_lines: int = 20_000, base_
     # The largest comes first in the catalogue, so that the small ones fill the other connection meanwhile.
     seeded = await asyncio.gather(*map(in_turn, ENVIRONMENTS))
     return SeedReport(environments=seeded, seconds=perf_counter() - started)
+
+
+async def _require_value(connection: Connection, value: int, base_domain: str) -> None:
+    for one in ENVIRONMENTS:
+        expected = one.id_for(value)
+        url = url_of(host=licence_of(one).host, base_domain=base_domain, url_part=default_url_part(one.name))
+        found = await connection.fetchrow(
+            load(__name__)["find_environment"], expected, url, one.licence_number, one.name
+        )
+        if found is not None and found["environment_id"] != expected:
+            raise OtherBooks(
+                f"{one.licence_number}/{one.name} is there with other books than those of the value {value}. "
+                "Give the value that it was made with, or seed an empty database.",
+                dutch=f"{one.licence_number}/{one.name} is er al, met andere boeken dan die van de waarde {value}. "
+                "Geef de waarde waarmee die is gemaakt, of vul een lege database.",
+            )
 
 
 async def make_books(settings: Settings, *, value: int = 1, journal_lines: int = 20_000) -> SeedReport:

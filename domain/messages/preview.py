@@ -16,7 +16,7 @@ class QuoteLost(Message):
     administration: str
     number: str
     customer: str
-    amount: Decimal
+    total: Decimal = Field(description="with VAT")
 
 
 class BankToReactivate(Message):

@@ -1,5 +1,6 @@
 """What a move changes in the new environment, and the comparison that people are asked to make."""
 
+from decimal import Decimal
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field
@@ -44,16 +45,36 @@ class CompareEnvironments(Message):
     evening: int = Field(default=1, description=EVENING)
 
 
+class Figures(Message):
+    """One side of a check: how many rows are behind it, and what is added up and counted of them.
+
+    `totals` and `tally` are by the names of `domain.comparison`; money has two decimals.
+    """
+
+    rows: int = 0
+    totals: dict[str, Decimal] = Field(default={})
+    tally: dict[str, int] = Field(default={}, description="by the word of the tallied column, the first twelve")
+
+
+class ComparedRow(Message):
+    """One row behind a check, on both sides: values by the columns of `domain.comparison`; null where it is missing."""
+
+    item: str
+    old: dict[str, str | int | None] | None
+    new: dict[str, str | int | None] | None
+    equal: bool
+
+
 class Check(Message):
-    """One comparison, computed on both sides: what a person reads, and whether every figure behind it is equal."""
+    """One comparison, computed on both sides, and whether everything behind it is equal."""
 
     administration_id: UUID
-    administration: str
+    administration: str = Field(description="its name, with what tells it from another of that name")
     check: CheckKind
-    old: str
-    new: str
-    equal: bool
-    differences: list[str] = Field(default=[])
+    old: Figures | None = Field(description="null where this side does not have the administration")
+    new: Figures | None = Field(description="likewise")
+    equal: bool = Field(description="bank connections: every one is as the move has to leave it")
+    differences: list[ComparedRow] = Field(default=[], description="the first five rows that differ")
 
 
 class ComparisonSummary(Message):
@@ -75,3 +96,12 @@ class ComparisonReport(Message):
             unequal=sum(not check.equal for check in self.checks),
             administrations=len({check.administration_id for check in self.checks}),
         )
+
+
+class BookedYear(Message):
+    """A year of an administration in which something was booked: there can be an auditfile of it."""
+
+    administration_id: UUID
+    administration: str
+    year: int
+    lines: int = Field(description="of the journal")

@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request
 from starlette.types import Receive, Scope, Send
 from temporalio.common import MetricMeter
 
-from starter.api import health, progress, transfers, uploads
+from starter.api import comparison, health, progress, transfers, uploads
 from starter.api.dependencies import ApiContext
 from starter.api.metrics_middleware import MetricsMiddleware
 from starter.api.openapi import DESCRIPTION, customize_openapi, operation_id
@@ -37,7 +37,7 @@ def build_app(open_context: OpenContext, meter: MetricMeter = MetricMeter.noop) 
         redoc_url=None,
     )
     app.include_router(health.router)
-    for router in (transfers.router, uploads.router, progress.router):
+    for router in (transfers.router, comparison.router, uploads.router, progress.router):
         app.include_router(router)
     problems.install(app)
     customize_openapi(app)

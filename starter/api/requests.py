@@ -14,6 +14,8 @@ from starter.api.idempotency import KEY_HEADER, KEY_PATTERN, unquoted
 
 _LONGEST_REASON = 500
 _MOST_PER_PAGE = 200
+# What is read of a customer is kept by no browser and no proxy.
+NO_STORE = {"Cache-Control": "no-store"}
 # PostgreSQL's text holds every character but this one.
 TEXT = r"^[^\u0000]*$"
 LicenceNumber = Annotated[str, Field(max_length=100, pattern=TEXT), AfterValidator(licence_spelling)]

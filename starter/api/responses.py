@@ -11,7 +11,7 @@ from domain import messages as m
 from domain.authority import Caller, Part
 from domain.messages import Message
 from domain.steps import StepName, StepState
-from domain.vocabulary import Language, MailKind, Scenario, TransferState, UndoReason
+from domain.vocabulary import CheckKind, Language, MailKind, Scenario, TransferState, UndoReason
 from starter.client.models import TransferSnapshot
 
 
@@ -89,6 +89,22 @@ class ComparisonView(Message):
     total: int
     unequal: int
     checks: list[m.Check]
+    next_after: int | None = Field(description="for the next page; null on the last one")
+
+
+class ColumnView(Message):
+    """A value that each row behind a check has."""
+
+    name: str
+    title: str
+
+
+class ComparedRowsView(Message):
+    """So many of the rows behind one check, those that differ first."""
+
+    check: CheckKind
+    columns: list[ColumnView] = Field(description="what the values of a row are, in the language of `Accept-Language`")
+    rows: list[m.ComparedRow]
     next_after: int | None = Field(description="for the next page; null on the last one")
 
 

@@ -1,6 +1,5 @@
 """The routes: every button of the manual, and what support and operators need beside them."""
 
-import asyncio
 import base64
 import json
 from datetime import datetime
@@ -8,17 +7,16 @@ from typing import Annotated
 from uuid import UUID, uuid5
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import HTMLResponse
 
 from domain import errors as e
 from domain import messages as m
 from domain.authority import Action
 from domain.vocabulary import TransferState
-from starter.api.dependencies import ApiContext, Context, CurrentCaller, actor_name
+from starter.api.dependencies import Context, CurrentCaller, actor_name
 from starter.api.idempotency import IdempotentRoute
 from starter.api.openapi import LOCATION, leads_to, refusals
-from starter.api.report import PAGE_HEADERS, report_page
 from starter.api.requests import (
+    NO_STORE,
     IdempotencyKey,
     ListQuery,
     MailBody,
@@ -32,7 +30,6 @@ from starter.api.requests import (
 )
 from starter.api.responses import (
     Accepted,
-    ComparisonView,
     EventView,
     MailView,
     PlannedView,
@@ -46,16 +43,14 @@ from starter.api.responses import (
 from starter.http.problems import ReasonMissing, RequestInvalid, TooManyAttempts, language_of
 
 router = APIRouter(prefix="/v1", route_class=IdempotentRoute, tags=["transfers"])
-_NO_STORE = {"Cache-Control": "no-store"}
 _NEXT = (
-    *("status", "events", "ticket", "renew_ticket", "comparison", "certificate"),
+    *("status", "events", "ticket", "renew_ticket", "comparison", "comparison_rows", "certificate"),
     *("release", "reject", "start_now", "reschedule", "cancel", "resend"),
 )
 _OF_ONE = refusals(e.TransferUnknown)
 # Names a transfer by who asked for it with which key: a repetition finds what an unanswered request has begun.
 _REQUESTS = UUID("5b3f5f0e-6d0c-5b8e-9d52-0d6a4f6f9c11")
 _MOST_EVENTS = 1_000
-_MOST_CHECKS = 1_000
 # No transfer was made before or will be after; the database's clock ends not far behind the year 9999.
 _YEARS = range(2000, 2200)
 _CURSOR_EN = "The cursor is none of ours. Use `next_cursor` of the page before."
@@ -202,7 +197,7 @@ async def ticket(
     await context.change(caller, Action.TICKET, transfer_id, reason)
     name, file = await context.client.download_ticket(str(transfer_id), requested_by=actor_name(caller), once=True)
     # The name is a to z, 0 to 9 and hyphens by construction (domain.naming), so it needs no quoting.
-    headers = {**_NO_STORE, "Content-Disposition": f'attachment; filename="{name}"'}
+    headers = {**NO_STORE, "Content-Disposition": f'attachment; filename="{name}"'}
     return Response(file, media_type="application/octet-stream", headers=headers)
 
 
@@ -230,35 +225,6 @@ async def renew_ticket(
 
 
 @router.get(
-    "/transfers/{transfer_id}/comparison",
-    summary="The comparison of both environments",
-    response_model=ComparisonView,
-    responses={
-        **refusals(e.TransferUnknown, e.WrongMoment),
-        200: {"content": {"text/html": {"schema": {"type": "string"}}}},
-    },
-)
-async def comparison(  # noqa: PLR0917 - FastAPI names them
-    transfer_id: TransferId,
-    request: Request,
-    caller: CurrentCaller,
-    context: Context,
-    after: Annotated[int, Query(ge=0, lt=2**31, description="`next_after` of the page before")] = 0,
-    limit: Annotated[int, Query(ge=1, le=_MOST_CHECKS)] = _MOST_CHECKS,
-) -> Response:
-    """Return the comparisons that the manual asks for; as a page for people when `Accept` prefers HTML."""
-    await context.transfer(caller, Action.COMPARE, transfer_id)
-    if "text/html" in request.headers.get("accept", ""):
-        return await _page(transfer_id, request, context)
-    found = await context.queries.comparison_page(transfer_id, after=after, limit=limit)
-    if found is None:
-        raise e.WrongMoment
-    shown = after + len(found.checks)
-    answer = ComparisonView(**dict(found), next_after=shown if shown < found.total else None)
-    return Response(answer.model_dump_json(), media_type="application/json", headers=_NO_STORE)
-
-
-@router.get(
     "/transfers/{transfer_id}/certificate",
     summary="The signed certificate of the move",
     response_class=Response,
@@ -274,7 +240,7 @@ async def certificate(transfer_id: TransferId, caller: CurrentCaller, context: C
     """Return the certificate that was issued when the new environment was opened for inspection."""
     await context.transfer(caller, Action.CERTIFICATE, transfer_id)
     content = await context.queries.certificate(transfer_id)
-    headers = {**_NO_STORE, "Content-Disposition": f'attachment; filename="{transfer_id}-overdracht-certificaat.json"'}
+    headers = {**NO_STORE, "Content-Disposition": f'attachment; filename="{transfer_id}-overdracht-certificaat.json"'}
     return Response(content, media_type="application/json", headers=headers)
 
 
@@ -364,17 +330,6 @@ async def resend(
     await context.change(caller, Action.RESEND_MAIL, transfer_id, body.reason)
     sent = await context.client.resend_mail(str(transfer_id), kind=body.kind, to=body.to, by=actor_name(caller))
     return MailView(kind=body.kind, sent=sent.sent, problems=sent.problems)
-
-
-async def _page(transfer_id: UUID, request: Request, context: ApiContext) -> HTMLResponse:
-    language = language_of(request)
-    headers = {**_NO_STORE, **PAGE_HEADERS, "Content-Language": language.value}
-    async with context.renderings:
-        results = await context.queries.results(transfer_id)
-        if results.report is None:
-            raise e.WrongMoment
-        page = await asyncio.to_thread(report_page, results.report, results.verification, language, context.zone)
-    return HTMLResponse(page, headers=headers)
 
 
 def _cursor(last: m.TransferRecord) -> str:

@@ -184,7 +184,7 @@ class _Move:
             Text("\nTimeline", style="bold"),
             display.timeline(status, self._settings.zone),
             Text("\nComparison", style="bold"),
-            tables.comparison(checks),
+            tables.comparison(checks, self._settings.zone),
             Text("\nMail", style="bold"),
             tables.mails([(mail.kind, mail.to, mail.subject) for mail in report.mails]),
         )

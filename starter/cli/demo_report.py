@@ -4,14 +4,18 @@ from collections.abc import Sequence
 from email import message_from_bytes, policy
 from pathlib import Path
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from pydantic import AwareDatetime, Field
 
+from adapters.mail.formatting import Formatter
 from adapters.transfer.queries import EnvironmentRecord, MailRecord
 from domain import messages as m
 from domain.errors import TransferError
-from domain.vocabulary import CheckKind, ConsequenceKind, EnvironmentStatus, MailKind, Scenario, TransferState
+from domain.vocabulary import CheckKind, ConsequenceKind, EnvironmentStatus, Language, MailKind, Scenario, TransferState
 from starter.client.client import TransferClient
+
+_WORDS = Formatter(Language.ENGLISH, ZoneInfo("Europe/Amsterdam"))
 
 
 class Side(m.Message):
@@ -105,7 +109,16 @@ async def collect(client: TransferClient, result: m.TransferResult, caught: Path
         clone_seconds=result.clone_seconds,
         verify_seconds=result.verify_seconds,
         banks=[BankLine(bank=one.bank, old=one.old, new=one.new) for one in results.banks.banks],
-        checks=[CheckLine.model_validate(check.model_dump()) for check in results.report.checks],
+        checks=[
+            CheckLine(
+                administration=one.administration,
+                check=one.check,
+                old=_WORDS.figures(one.check, one.old),
+                new=_WORDS.figures(one.check, one.new),
+                equal=one.equal,
+            )
+            for one in results.report.checks
+        ],
         consequences=[ConsequenceLine(kind=one.kind, count=one.count) for one in results.consequences.consequences],
         mails=mails_caught(await client.mails(which), caught),
         history_events=await client.history_events(which),

@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from starter.cli.commands import (
+    auditfiles,
     certificates,
     follow,
     key_rotation,
@@ -34,6 +35,7 @@ _PANELS = (
     ("The new side", new_side.commands),
     ("Anybody", follow.commands),
     ("Anybody", certificates.commands),
+    ("Anybody", auditfiles.commands),
     ("Support", support.commands),
     ("Operators", servers.commands),
     ("Operators", reconcile.commands),

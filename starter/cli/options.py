@@ -13,7 +13,7 @@ from domain.errors import Misconfigured
 from starter.cli.output import ExitCode, Output, run
 from starter.client.client import TransferClient
 from starter.client.connect import connect
-from starter.environment import surroundings
+from starter.environment import STACK_FOLDER, surroundings
 
 AsJson = Annotated[bool, typer.Option("--json", help="Answer with one JSON document on standard output.")]
 By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who does this, for the event log; you, if left out.")]
@@ -21,7 +21,9 @@ Which = Annotated[
     str, typer.Argument(metavar="T", help="A workflow id, a transfer id, an environment id or an environment's name.")
 ]
 Folder = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the ticket file goes.")]
-StackFolder = Annotated[Path, typer.Option("--dir", metavar="DIR", help="Where the stack's data is kept.")]
+StackFolder = Annotated[
+    Path, typer.Option("--dir", metavar="DIR", envvar=STACK_FOLDER, help="Where the stack's data is kept.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a ticket file that is there.")]
 Reason = Annotated[str, typer.Option(help="Why, for the event log.")]
 

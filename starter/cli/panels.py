@@ -18,7 +18,7 @@ from rich.text import Text
 from domain import messages as m
 from domain.errors import all_errors
 from domain.steps import STEPS, StepName, StepState
-from domain.vocabulary import TransferState
+from domain.vocabulary import UNDONE_BECAUSE, TransferState
 from starter.client.errors import NoAnswer
 from starter.client.models import TransferSnapshot
 
@@ -162,7 +162,8 @@ def _remarks(status: m.TransferStatus, now: datetime, zone: ZoneInfo) -> list[Re
         )
     if status.undo_reason:
         detail = f": {status.undo_detail}" if status.undo_detail else ""
-        lines.append(plain(f"Undone because it was {status.undo_reason.value}{detail}", "yellow"))
+        turned = "Undone" if status.state is TransferState.UNDONE else "Being undone"
+        lines.append(plain(f"{turned} because {UNDONE_BECAUSE[status.undo_reason]}{detail}", "yellow"))
     lines.extend(
         plain(
             f"The mail {problem.kind.value} to {problem.recipient} did not arrive: {problem.problem} "
@@ -194,7 +195,7 @@ def preview(found: m.Preview) -> RenderableType:
     row(
         "Quotes lost",
         (
-            f"{quote.number} for {quote.customer}, € {quote.amount} ({quote.administration})"
+            f"{quote.number} for {quote.customer}, € {quote.total} incl. VAT ({quote.administration})"
             for quote in found.open_quotes
         ),
         "none",

@@ -1,5 +1,6 @@
 """The embedded stack from the command line; needs the extra `devstack`."""
 
+import shlex
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from devstack.stack import Stack, up
 from domain.authority import Caller, Role
 from domain.errors import Misconfigured
 from starter.cli.output import ExitCode, Output
+from starter.environment import STACK_FOLDER
 
 
 async def stay_up(folder: Path, output: Output) -> ExitCode:
@@ -57,7 +59,11 @@ def _places(info: StackInfo, folder: Path) -> list[Text]:
         "Metrics": info.metrics_url,
         "Logs": folder,
     }
-    lines = [Text("The stack runs. Other commands in this folder use it by themselves.", style="green")]
+    here = folder.resolve() == Path(".sb-transfer").resolve()
+    hint = "Other commands in this folder use it by themselves."
+    if not here:
+        hint = f"Other commands find it with: export {STACK_FOLDER}={shlex.quote(str(folder.resolve()))}"
+    lines = [Text(f"The stack runs. {hint}", style="green")]
     lines += [Text.assemble((f"{title:<12} ", "bold"), str(place)) for title, place in rows.items() if place]
     lines.append(Text("Ctrl-C stops it; everything is kept.", style="dim"))
     return lines

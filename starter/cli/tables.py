@@ -4,25 +4,30 @@ from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.text import Text
 
-from adapters.transfer.queries import TransferEvent
+from adapters.mail.formatting import Formatter
+from adapters.transfer.queries import EnvironmentRecord, TransferEvent
 from domain import messages as m
+from domain.vocabulary import Language
 from starter.cli.panels import STATE_STYLES, columns, duration, moment, plain
 
 
-def comparison(checks: Sequence[m.Check]) -> RenderableType:
+def comparison(checks: Sequence[m.Check], zone: ZoneInfo) -> RenderableType:
     """Return the manual's comparisons, old beside new, with every difference spelled out."""
+    words = Formatter(Language.ENGLISH, zone)
     table = columns("administration", "check", "old", "new", "")
     shown = None
     for check in checks:
-        verdict = Text("equal", style="green") if check.equal else Text("differs", style="bold red")
+        verdict = Text(words.verdict(check), style="green" if check.equal else "bold red")
         # The name stands at the first of an administration's checks; below it, it would only be noise.
         name = plain(check.administration) if check.administration_id != shown else Text()
         shown = check.administration_id
-        table.add_row(name, check.check.value.replace("_", " "), plain(check.old), plain(check.new), verdict)
-        for difference in check.differences:
-            table.add_row("", "", "", plain(difference, "red"), "")
+        figures = [plain(words.figures(check.check, side)) for side in (check.old, check.new)]
+        table.add_row(name, words.check(check.check), *figures, verdict)
+        for row in check.differences:
+            table.add_row("", "", "", plain(words.difference(check.check, row), "red"), "")
     return table
 
 
@@ -56,22 +61,30 @@ def transfers(records: Sequence[m.TransferRecord], zone: ZoneInfo) -> Renderable
     return table
 
 
+def environments(found: Sequence[EnvironmentRecord]) -> RenderableType:
+    """Return environments, two lines each: who and what, and where."""
+    if not found:
+        return Text("No environments.", style="dim")
+    lines: list[RenderableType] = []
+    for one in found:
+        head = Text.assemble(plain(f"{one.licence_number}/{one.name}", "bold"), f"  {one.status.value}")
+        lines += [head, plain(f"  {one.url}  {one.environment_id}", "dim")]
+    return Group(*lines)
+
+
 def events(story: Sequence[TransferEvent], zone: ZoneInfo) -> RenderableType:
-    """Return a transfer's story: when, who, what, why."""
+    """Return a transfer's story: when, what and who on one line, and why below it, readable at 80 columns."""
     if not story:
         return Text("Nothing has been written yet.", style="dim")
-    table = columns("when", "who", "what", "why")
+    lines: list[RenderableType] = []
     for event in story:
         facts = ", ".join(
             f"{name} {value}" for name, value in event.detail.items() if not isinstance(value, dict | list)
         )
-        table.add_row(
-            moment(event.at, zone),
-            plain(event.actor),
-            plain(event.kind),
-            plain(" · ".join(text for text in (event.reason, facts) if text)),
-        )
-    return table
+        what = plain(event.kind.replace("_", " "), "bold")
+        lines.append(Text.assemble(moment(event.at, zone), "  ", what, "  ", plain(event.actor, "dim")))
+        lines += [Padding(plain(text), (0, 0, 0, 4)) for text in (event.reason, facts) if text]
+    return Group(*lines)
 
 
 def mails(sent: Sequence[tuple[str, str, str]]) -> RenderableType:

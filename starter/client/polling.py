@@ -14,6 +14,9 @@ _IDLE_POLL_SECONDS = 2.0
 # What is over in moments is looked at often, what waits for people is not.
 _QUICK = (TransferState.PREPARING, TransferState.CLONING, TransferState.UNDOING)
 
+# Nothing more happens by itself: somebody uploads the ticket, or compares and releases.
+WAITING_FOR_PEOPLE = frozenset({TransferState.AWAITING_UPLOAD, TransferState.AWAITING_RELEASE})
+
 Enough = Callable[[m.TransferStatus], bool]
 
 

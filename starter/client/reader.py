@@ -1,8 +1,9 @@
 """What anybody may ask of transfers and environments; it changes nothing."""
 
 import uuid
-from collections.abc import Collection
-from datetime import UTC, timedelta, tzinfo
+from collections.abc import AsyncGenerator, Collection
+from datetime import UTC, date, timedelta, tzinfo
+from typing import IO
 
 from temporalio.client import Client
 from temporalio.common import ActivityIDConflictPolicy, Priority, RetryPolicy
@@ -20,7 +21,7 @@ from adapters.transfer.queries import (
 from domain import messages as m
 from domain.certificate import Certificate
 from domain.errors import TransferUnknown
-from domain.vocabulary import TransferState
+from domain.vocabulary import CheckKind, EnvironmentStatus, TransferState
 from starter.client.comparison import Comparer, OnComparison
 from starter.client.errors import domain_errors
 from starter.client.lookup import TransferLookup
@@ -61,6 +62,12 @@ class TransferReader:
             EnvironmentUnknown, EnvironmentAmbiguous: None, or more than one, is meant.
         """
         return await self._lookup.environment(which)
+
+    async def environments(
+        self, search: str = "", *, statuses: Collection[EnvironmentStatus] = (), limit: int = 100
+    ) -> list[EnvironmentRecord]:
+        """Return environments by licence and name; see `PostgresTransferQueries.environments`."""
+        return await self._register.environments(search, statuses=statuses, limit=limit)
 
     async def preview(self, environment: str) -> m.Preview:
         """Tell what a move of this environment will do, without doing anything.
@@ -156,6 +163,27 @@ class TransferReader:
             EnvironmentUnknown, EnvironmentAmbiguous: One of them is not there, or more than one is meant.
         """
         return await self._comparer.compare(await self.environment(old), await self.environment(new), on_progress)
+
+    def compared_rows(
+        self,
+        old: m.EnvironmentSummary,
+        new: m.EnvironmentSummary,
+        check: CheckKind,
+        administration: uuid.UUID,
+        as_of: date,
+    ) -> AsyncGenerator[m.ComparedRow, None]:
+        """Give the rows behind one check of a comparison, those that differ first; see `Comparer.rows`."""
+        return self._comparer.rows(old, new, check, administration, as_of)
+
+    async def booked_years(self, environment: m.EnvironmentSummary) -> list[m.BookedYear]:
+        """Return the years of which there can be an auditfile, by administration."""
+        return await self._comparer.booked_years(environment)
+
+    async def auditfile(
+        self, environment: m.EnvironmentSummary, administration: uuid.UUID, year: int, file: IO[bytes]
+    ) -> None:
+        """Write one administration's year as XAF 3.2 into a file; see `Comparer.auditfile`."""
+        await self._comparer.auditfile(environment, administration, year, file)
 
     async def certificate(self, which: str) -> bytes:
         """Return the signed certificate of a move that awaits its release, or was released: the file, byte for byte.

@@ -19,6 +19,10 @@ _log = logging.getLogger("sb_transfer.codec")
 _NAMESPACE = re.compile(r"[\w.-]{1,255}")
 # Each keeps a core busy and holds some hundred megabytes.
 _MOST_CONVERSIONS = 2
+_WHO = "Operators and support may read histories. Log in to the Temporal UI as one of them, or ask one."
+_WHO_NL = (
+    "Beheerders en support mogen geschiedenissen lezen. Log in op de Temporal UI als een van hen, of vraag het een."
+)
 LOCAL_UI_USER = Caller(subject="embedded-ui", name="the embedded Temporal UI", roles=frozenset({Role.OPERATOR}))
 
 
@@ -50,12 +54,12 @@ class CodecContext:
         if scheme.lower() == "bearer" and token.strip():
             caller = await self.tokens.caller(token.strip())
             if not caller.may_somewhere(Action.READ_HISTORY):
-                raise NotAllowed
+                raise NotAllowed(_WHO, dutch=_WHO_NL)
             return caller
         # A page of another origin cannot forge this header; a program on this machine can, and needs no codec server.
         if self.trusts_this_machine and request.headers.get("origin") in self.origins:
             return LOCAL_UI_USER
-        raise NotAuthenticated
+        raise NotAuthenticated(f"{_WHO} The request has no token.", dutch=f"{_WHO_NL} Het verzoek heeft geen token.")
 
     async def record(
         self, request: Request, caller: Caller, action: Literal["decode", "encode"], payloads: int

@@ -98,6 +98,7 @@ _STATUS: tuple[tuple[type[e.TransferError], HTTPStatus], ...] = (
     (e.TransferUnknown, HTTPStatus.NOT_FOUND),
     (e.EnvironmentUnknown, HTTPStatus.NOT_FOUND),
     (e.CertificateUnknown, HTTPStatus.NOT_FOUND),
+    (e.YearUnknown, HTTPStatus.NOT_FOUND),
     (BodyTooSlow, HTTPStatus.REQUEST_TIMEOUT),
     (BodyTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (TooManyAttempts, HTTPStatus.TOO_MANY_REQUESTS),

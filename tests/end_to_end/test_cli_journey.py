@@ -114,7 +114,7 @@ def test_a_move_by_hand(terminal: Terminal) -> None:
     assert early.returncode == 2
     assert "the transfer is scheduled" in early.stderr
     assert terminal.run("start-now", "enyoi").returncode == 0
-    seen = terminal.json("watch", "enyoi", "--until", "awaiting_release")
+    seen = terminal.json("watch", "enyoi")
     assert seen["status"]["state"] == "awaiting_release"
     again = terminal.json("resend", "enyoi", "--kind", "ready", "--to", "directie@bakker.example")
     assert (again["sent"], again["problems"]) == (1, [])
@@ -124,6 +124,7 @@ def test_a_move_by_hand(terminal: Terminal) -> None:
     assert compared["verification"]["rows"] > 500
     assert all(check["equal"] for check in compared["report"]["checks"])
     assert terminal.run("compare", "10001/enyoi", "Van Dam Horeca").returncode == 1
+    _compared(terminal, new)
     _certified(terminal)
     released = terminal.json("release", "enyoi", "--by", "Anna [de] Vries", "--note", "compared")
     assert released["status"]["state"] == "released"
@@ -132,6 +133,21 @@ def test_a_move_by_hand(terminal: Terminal) -> None:
     assert "Anna [de] Vries" in story.stdout
     assert "early bird" in story.stdout
     assert terminal.json("list", "--state", "released")[0]["environment_name"] == "enyoi"
+
+
+def _compared(terminal: Terminal, new: str) -> None:
+    """Environments are found by what is known of them, and what was compared is a file to keep."""
+    assert terminal.run("compare", "10001/enyoi", "10001/enyoi").returncode == 0
+    found = terminal.json("environments", "enyoi")
+    assert {one["name"] for one in found} >= {"enyoi", "Enyoi Advies"}
+    assert [one["environment_id"] for one in terminal.json("environments", new[:13])] == [new]
+    assert terminal.run("compare", "10001/enyoi", new, "-o", "comparison.pdf").returncode == 4
+    terminal.json("compare", "10001/enyoi", new, "-o", "comparison.xlsx", "--language", "en")
+    assert (terminal.folder / "comparison.xlsx").read_bytes().startswith(b"PK")
+    books = terminal.json("auditfile", "enyoi", "-o", ".", "--year", "2025")
+    assert len(books) == 3
+    assert all(one["equal"] and (terminal.folder / one["new"]).stat().st_size > 1_000 for one in books)
+    assert terminal.json("auditfile", "enyoi", "--year", "1999", code=2)["error"]["code"] == "YearUnknown"
 
 
 def _certified(terminal: Terminal) -> None:

@@ -4,13 +4,13 @@ from typing import Annotated
 
 import typer
 
-from domain.vocabulary import TransferState
+from domain.vocabulary import EnvironmentStatus, TransferState
 from starter.cli import tables
 from starter.cli.options import AsJson, Which, with_client
 from starter.cli.output import ExitCode, Output
 from starter.cli.watch import answer_with, code_of, watch_until
 from starter.client.client import TransferClient
-from starter.client.polling import is_over
+from starter.client.polling import WAITING_FOR_PEOPLE, is_over
 
 commands = typer.Typer()
 
@@ -42,16 +42,38 @@ def list_transfers(
 
 
 @commands.command()
-def watch(
-    which: Which,
-    until: Annotated[TransferState | None, typer.Option(help="Stop at this state; at the end, if left out.")] = None,
+def environments(
+    search: Annotated[
+        str, typer.Argument(help="Part of a name, url, licence number or holder's name, or the beginning of an id.")
+    ] = "",
+    status: Annotated[list[EnvironmentStatus] | None, typer.Option(help="Only such; may be repeated.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 100,
     as_json: AsJson = False,
 ) -> ExitCode:
-    """Show a transfer live until it has ended. Exit code 1 when it was undone."""
+    """List environments, or search them, by licence and name."""
 
     async def work(client: TransferClient, output: Output) -> ExitCode:
+        found = await client.environments(search, statuses=status or (), limit=limit)
+        output.answer(found, tables.environments(found))
+        return ExitCode.OK
+
+    return with_client(work, as_json=as_json)
+
+
+@commands.command()
+def watch(
+    which: Which,
+    until: Annotated[
+        TransferState | None, typer.Option(help="Stop at this state, and not when somebody has to act.")
+    ] = None,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Show a transfer live until it has ended or waits for a person. Exit code 1 when it was undone."""
+
+    async def work(client: TransferClient, output: Output) -> ExitCode:
+        stops = WAITING_FOR_PEOPLE if until is None else {until}
         snapshot = await watch_until(
-            client, which, output.people, output.zone, lambda seen: is_over(seen) or seen.state is until
+            client, which, output.people, output.zone, lambda seen: is_over(seen) or seen.state in stops
         )
         output.answer(snapshot)
         return code_of(snapshot)

@@ -1,5 +1,7 @@
 """The new side: "Omgeving overdracht uploaden", comparing, and "Vrijgeven"."""
 
+import sys
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Annotated
 
@@ -7,11 +9,15 @@ import typer
 from rich.text import Text
 
 from adapters.crypto.ticket_seal import MAX_TICKET_BYTES
+from domain import messages as m
+from domain.errors import Misconfigured
+from domain.vocabulary import Language
 from starter.cli import panels, tables
 from starter.cli.options import AsJson, By, Which, acting_user, with_client
 from starter.cli.output import ExitCode, Output
 from starter.cli.watch import answer_with, comparing
 from starter.client.client import TransferClient
+from starter.client.comparison_files import FileForm, write_comparison
 
 commands = typer.Typer()
 
@@ -53,17 +59,35 @@ def upload(  # noqa: PLR0917 - typer names them on the command line
 def compare(
     old: Annotated[str, typer.Argument(metavar="OLD", help="An environment's id, name, or <licence number>/<name>.")],
     new: Annotated[str, typer.Argument(metavar="NEW", help="Likewise, the other one.")],
+    file: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Also write it with every row behind it: .csv or .xlsx."),
+    ] = None,
+    language: Annotated[Language, typer.Option(help="The file's language.")] = Language.DUTCH,
     as_json: AsJson = False,
 ) -> ExitCode:
     """Compare two environments, every row and every figure. Exit code 1 when they differ.
 
     Leaves out what a move changes on purpose. Work done after the release is a difference too.
     """
+    form = _form_of(file)
 
     async def work(client: TransferClient, output: Output) -> ExitCode:
         with comparing(output.people) as on_progress:
             found = await client.compare(old, new, on_progress=on_progress)
-        output.answer(found, tables.comparison(found.report.checks), tables.differences(found.verification))
+        if file is not None:
+
+            def rows(check: m.Check) -> AsyncGenerator[m.ComparedRow, None]:
+                day = found.report.made_at.date()
+                return client.compared_rows(found.old, found.new, check.check, check.administration_id, day)
+
+            with file.open("wb") as opened:
+                await write_comparison(
+                    opened, form, checks=found.report.checks, rows=rows, language=language, zone=output.zone
+                )
+        output.answer(
+            found, tables.comparison(found.report.checks, output.zone), tables.differences(found.verification)
+        )
         return ExitCode.OK if found.equal else ExitCode.DIFFERENT
 
     return with_client(work, as_json=as_json)
@@ -74,11 +98,16 @@ def release(
     which: Which,
     note: Annotated[str, typer.Option(help="A remark for the event log.")] = "",
     by: By = "",
+    sure: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> ExitCode:
-    """Open the new environment for good: "Vrijgeven". There is no way back."""
+    """Open the new environment for good: "Vrijgeven". There is no way back. On a terminal it asks first."""
 
     async def work(client: TransferClient, output: Output) -> ExitCode:
+        if not sure and not as_json and sys.stdin.isatty():
+            status = (await client.status(which)).status
+            name = panels.plain(status.new.name if status.new else which).plain
+            typer.confirm(f"Release {name} for good? There is no way back.", abort=True, err=True)
         return answer_with(output, await client.release(which, by=acting_user(by), note=note))
 
     return with_client(work, as_json=as_json)
@@ -98,6 +127,20 @@ def reject(
         return ExitCode.OK  # undone is what was asked for
 
     return with_client(work, as_json=as_json)
+
+
+def _form_of(file: Path | None) -> FileForm:
+    """Return what a file is to be, by its name.
+
+    Raises:
+        Misconfigured: Neither CSV nor a workbook.
+    """
+    if file is None:
+        return FileForm.CSV
+    try:
+        return FileForm(file.suffix.lower().removeprefix("."))
+    except ValueError as error:
+        raise Misconfigured(f"{file.name} ends in neither .csv nor .xlsx. Choose another name for the file.") from error
 
 
 def _ticket_in(file: Path) -> bytes:

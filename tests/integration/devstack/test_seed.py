@@ -11,7 +11,7 @@ from adapters.postgres.migrations import migrate_environment
 from devstack.seed import SHOW_MOVES, SeedReport, seed
 from devstack.seed.environments import ENVIRONMENTS, LICENCES
 from devstack.seed.iban import is_valid_iban
-from devstack.seed.seeding import MIN_LINES_PER_ADMINISTRATION
+from devstack.seed.seeding import MIN_LINES_PER_ADMINISTRATION, OtherBooks
 from domain.naming import schema_name_of
 from domain.scenario import scenario_of
 from domain.vocabulary import Language, LicenceKind
@@ -77,13 +77,18 @@ async def test_a_second_seed_finds_everything_and_changes_nothing(seeded_books: 
     """Somebody who types `seed` again would lose the work done in the environments since."""
     await seeded_books.execute(f"update {(await schemas(seeded_books))[0]}.app_user set full_name = 'changed'")
     before = await fingerprints(seeded_books)
-    for value in (1, 2):
-        report = await seed_once(seeded_books, value=value, journal_lines=9000)
-        assert report.rows == 0
-        assert not any(environment.created for environment in report.environments)
-        assert sorted(environment.schema_name for environment in report.environments) == sorted(
-            await schemas(seeded_books)
-        )
+    report = await seed_once(seeded_books, journal_lines=9000)
+    assert report.rows == 0
+    assert not any(environment.created for environment in report.environments)
+    assert sorted(environment.schema_name for environment in report.environments) == sorted(await schemas(seeded_books))
+    assert await fingerprints(seeded_books) == before
+
+
+async def test_another_value_is_refused_where_there_are_books(seeded_books: Pool) -> None:
+    """`seed --value 2` would say that it is done and leave the books of another value."""
+    before = await fingerprints(seeded_books)
+    with pytest.raises(OtherBooks, match="10001/"):
+        await seed_once(seeded_books, value=2)
     assert await fingerprints(seeded_books) == before
 
 

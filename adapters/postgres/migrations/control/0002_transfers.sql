@@ -84,6 +84,18 @@ create trigger append_only before update or delete or truncate on control.transf
     for each statement execute function control.refuse_change_of_log();
 alter table control.transfer_event enable always trigger append_only;
 
+create table control.compared_rows (
+    transfer_id       uuid not null references control.transfer,
+    administration_id uuid not null,
+    check_kind        text not null,
+    equal             boolean not null,
+    part              integer not null,
+    rows              jsonb not null,
+    primary key (transfer_id, administration_id, check_kind, equal, part)
+);
+comment on table control.compared_rows is
+    'The rows behind each check of a transfer''s comparison, up to a thousand in a part, as both sides had them then.';
+
 create table control.ticket (
     ticket_id   uuid primary key,
     transfer_id uuid not null references control.transfer,

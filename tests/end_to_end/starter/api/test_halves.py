@@ -4,16 +4,18 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from http import HTTPStatus
+from io import BytesIO
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import httpx
 import pytest
+from openpyxl import load_workbook
 
 from devstack.stack import Stack
 from domain.authority import Role
-from domain.vocabulary import TransferState
+from domain.vocabulary import CheckKind, TransferState
 from starter.client.client import TransferClient
 from starter.client.polling import snapshots
 from tests.end_to_end.starter.api.conftest import NEW, OTHER, Callers
@@ -143,6 +145,41 @@ async def test_the_comparison_is_a_page_in_which_names_are_text(callers: Callers
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
     assert "<script" not in page.text
     assert figures.json()["checks"]
+    assert "Linden Tandartsen, https://" in page.text
+    assert str(move.id) in page.text
+
+
+async def test_the_rows_behind_a_check_are_read_in_parts(callers: Callers, move: FollowedMove) -> None:
+    """An accountant would see a total and not what it is made of."""
+    async with callers.session(Role.FIRM, licence=NEW_SIDE) as session:
+        checks = (await session.get(f"{move.path}/comparison")).json()["checks"]
+        (check,) = [one for one in checks if one["check"] == "trial_balance"][:1]
+        which = {"administration": check["administration_id"], "check": check["check"], "limit": 50}
+        first = (await session.get(f"{move.path}/comparison/rows", params=which)).json()
+        rest = await session.get(f"{move.path}/comparison/rows", params={**which, "after": first["next_after"]})
+        wrong = await session.get(f"{move.path}/comparison/rows", params={**which, "check": "nothing"})
+    assert [column["title"] for column in first["columns"]] == ["Boekjaar", "Beginbalans", "Debet", "Credit", "Saldo"]
+    assert len(first["rows"]) == 50
+    assert len(first["rows"]) + len(rest.json()["rows"]) == check["old"]["rows"]
+    assert rest.json()["next_after"] is None
+    assert all(row["equal"] and row["old"] == row["new"] for row in first["rows"])
+    assert wrong.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+async def test_the_comparison_is_a_file_for_a_spreadsheet(callers: Callers, move: FollowedMove) -> None:
+    """Somebody who checks a move would copy figures from a page by hand."""
+    async with callers.session(Role.FIRM, licence=NEW_SIDE) as session:
+        table = await session.get(f"{move.path}/comparison/file")
+        book = await session.get(f"{move.path}/comparison/file", params={"format": "xlsx"})
+    async with callers.session(Role.FIRM, licence=OLD_SIDE) as other:
+        refused = await other.get(f"{move.path}/comparison/file")
+    assert refused.status_code == HTTPStatus.FORBIDDEN
+    lines = table.content.decode("utf-8-sig").splitlines()
+    assert lines[0] == "Administratie;Controle;Regel;Gegeven;Oud;Nieuw;Uitkomst"
+    assert {line.rsplit(";", 1)[1] for line in lines[1:]} == {"gelijk", "zoals verwacht"}
+    sheets = load_workbook(BytesIO(book.content))
+    assert len(sheets.worksheets) == 1 + len(CheckKind)
+    assert "vergelijking.xlsx" in book.headers["content-disposition"]
 
 
 async def test_progress_is_live_and_of_ones_own_half(move: FollowedMove) -> None:

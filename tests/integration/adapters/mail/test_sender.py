@@ -167,8 +167,8 @@ def _check(kind: CheckKind) -> dict[str, Any]:
         "administration_id": str(uuid4()),
         "administration": "Enyoi BV",
         "check": kind,
-        "old": "1",
-        "new": "1",
+        "old": {"rows": 1},
+        "new": {"rows": 1},
         "equal": True,
     }
 

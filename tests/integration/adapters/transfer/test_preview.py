@@ -27,7 +27,7 @@ async def test_a_preview_tells_what_is_lost_and_what_is_to_be_done(services: Ser
     assert (found.holder_name, found.licence_kind) == ("Kantoor Noord", LicenceKind.FIRM)
     assert found.administrations == ["Afgesloten BV", "Enyoi BV", "Enyoi Holding"]
     assert found.open_quotes == [
-        QuoteLost(administration="Enyoi BV", number="O-1", customer="Bakker", amount=Decimal("121.00"))
+        QuoteLost(administration="Enyoi BV", number="O-1", customer="Bakker", total=Decimal("121.00"))
     ]
     assert found.app_connections == ["Kassa"]
     assert [bank.bank for bank in found.banks_carried] == ["rabobank"]

@@ -120,8 +120,8 @@ async def test_what_the_steps_left_behind_is_read_back(services: Services) -> No
         administration_id=uuid.uuid4(),
         administration="Enyoi BV",
         check=CheckKind.BANK_BALANCE,
-        old="1,00",
-        new="1,00",
+        old=m.Figures(rows=1),
+        new=m.Figures(rows=1),
         equal=True,
     )
     report = m.ComparisonReport(made_at=at, checks=[check])

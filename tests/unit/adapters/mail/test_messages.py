@@ -84,7 +84,7 @@ def _facts(kind: MailKind, scenario: Scenario = Scenario.SWITCH, **changes: Any)
         ],
         "contents": {
             "administrations": ["Enyoi BV", "Enyoi Holding BV"],
-            "quotes": [{"administration": "Enyoi BV", "number": "OFF-7", "customer": "Jansen", "amount": "1234.50"}],
+            "quotes": [{"administration": "Enyoi BV", "number": "OFF-7", "customer": "Jansen", "total": "1234.50"}],
             "apps": ["Urenapp"],
             "users": [{"email": "jan@example.nl", "full_name": "Jan"}],
             "connections": [
@@ -105,9 +105,12 @@ def _check(kind: CheckKind, *, equal: bool = True, administration: str = "Enyoi 
         "administration_id": _ADMINISTRATION,
         "administration": administration,
         "check": kind,
-        "old": "12.345,67",
-        "new": "12.345,67" if equal else "12.345,68",
+        "old": {"rows": 54, "totals": {"debit": "12345.67"}},
+        "new": {"rows": 54, "totals": {"debit": "12345.67" if equal else "12345.68"}},
         "equal": equal,
+        "differences": []
+        if equal
+        else [{"item": "8000 Omzet", "old": {"debit": "7.00"}, "new": {"debit": "7.01"}, "equal": False}],
     }
 
 
@@ -180,7 +183,7 @@ def test_ticket_letter_tells_the_consequences_and_the_quotes_by_number_and_custo
     text = _flat(_WRITER.write(MailKind.TICKET_ISSUED, _facts(MailKind.TICKET_ISSUED), _OLD).text)
     assert "enyoi-overdracht-ticket.avr" in text
     assert "donderdag 24 december 2026 om 10:30 uur (Amsterdamse tijd)" in text
-    assert "Offerte OFF-7 voor Jansen, € 1.234,50 (Enyoi BV)" in text
+    assert "Offerte OFF-7 voor Jansen, € 1.234,50 incl. btw (Enyoi BV)" in text
     assert "De klantomgeving krijgt een nieuwe url." in text
     assert "Het Mailbox-adres verandert (nu enyoi@oudkantoor.mailbox.sb.example)." in text
     assert "Het oude adres blijft nog 30 dagen werken." in text
@@ -222,7 +225,7 @@ def test_ready_letter_tells_what_to_check_and_how_to_release(scenario: Scenario)
     text = _flat(letter.text)
     assert "https://nieuwkantoor.sb.example/enyoi-nieuw" in text
     assert f"Alle {len(CheckKind)} vergelijkingen van oud en nieuw" in text
-    assert "- Kolommenbalans: 12.345,67 | 12.345,67 (gelijk)" in letter.text
+    assert "- Kolommenbalans: 54 grootboekrekeningen: debet € 12.345,67 (gelijk)" in letter.text
     assert "Activeer deze bankkoppelingen opnieuw in de nieuwe administratie: ABN AMRO, Triodos." in text
     assert "ABN AMRO NL91ABNA0417164300 (Enyoi BV)" in text
     assert "Urenapp" in text
@@ -245,7 +248,9 @@ def test_ready_letter_warns_of_a_difference() -> None:
     )
     letter = _WRITER.write(MailKind.READY, facts, _NEW)
     assert "wijkt er 1 af" in _flat(letter.text)
-    assert "- Kolommenbalans: 12.345,67 | 12.345,68 (VERSCHIL)" in letter.text
+    assert "Oud 54 grootboekrekeningen: debet € 12.345,67; Nieuw" in _flat(letter.text)
+    assert "debet € 12.345,68 (VERSCHIL)" in _flat(letter.text)
+    assert "8000 Omzet: Debet € 7,00 (oud), € 7,01 (nieuw)" in _flat(letter.text)
     assert "zijn gelijk" not in _flat(letter.text)
     assert "VERSCHIL" in _words_of(letter)
 
@@ -325,7 +330,7 @@ def test_what_customers_type_stays_text(kind: MailKind) -> None:
     base["contents"]["quotes"][0] |= {"customer": evil, "number": evil}
     base["contents"]["connections"][0] |= {"administration": evil, "bank": evil}
     base["banks"][1]["bank"] = evil
-    base["report"]["checks"][0] |= {"administration": evil, "old": evil}
+    base["report"]["checks"][0] |= {"administration": evil, "old": {"rows": 1, "tally": {evil: 1}}}
     base["transfer"]["undo_detail"] = evil
     base["contents"]["users"] = [{"email": "a@example.nl", "full_name": evil}]
     facts = MailFacts.model_validate(base)
@@ -369,7 +374,7 @@ def test_english_letters_are_english() -> None:
     """A licence with language en reads English, amounts and dates included."""
     reader = Recipient("old@example.com", Language.ENGLISH, old_side=True)
     text = _flat(_WRITER.write(MailKind.TICKET_ISSUED, _facts(MailKind.TICKET_ISSUED), reader).text)
-    assert "Quote OFF-7 for Jansen, €1,234.50 (Enyoi BV)" in text
+    assert "Quote OFF-7 for Jansen, €1,234.50 incl. VAT (Enyoi BV)" in text
     assert "Thursday 24 December 2026 at 10:30 (Amsterdam time)" in text
     assert "klantomgeving" not in text
 
@@ -410,13 +415,21 @@ def test_links_in_names_do_not_become_links_in_mails(kind: MailKind, name: str) 
     given["transfer"] |= {"undo_detail": name}
     given["contents"] |= {
         "administrations": [name],
-        "quotes": [{"administration": name, "number": name, "customer": name, "amount": "1.00"}],
+        "quotes": [{"administration": name, "number": name, "customer": name, "total": "1.00"}],
         "apps": [name],
         # An address of a user is one that the mail speaks of; only what is none is text.
         "users": [{"email": "jan@example.nl" if name.startswith("dief@") else name, "full_name": name}],
         "connections": [{"administration": name, "bank": name, "iban": name, "status": "needs_reactivation"}],
     }
-    given["report"] = {"checks": [_check(CheckKind.RELATIONS, administration=name) | {"old": name, "new": name}]}
+    given["report"] = {
+        "checks": [
+            _check(CheckKind.RELATIONS, administration=name)
+            | {
+                "old": {"rows": 1, "tally": {name: 1}},
+                "differences": [{"item": name, "old": {"city": name}, "new": None, "equal": False}],
+            }
+        ]
+    }
     ours = re.compile(
         r"https://(oud|nieuw)kantoor\.sb\.example/[a-z-]+|enyoi[a-z-]*@(oud|nieuw)kantoor\.mailbox\.sb\.example"
         r"|(enyoi|url)-overdracht-ticket\.avr|\S+@example\.nl"

@@ -9,6 +9,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from devstack.info import StackInfo
+from devstack.lock import FolderLock
 from domain.errors import (
     CannotBeCarried,
     Misconfigured,
@@ -109,6 +111,34 @@ def test_without_settings_one_line_says_what_to_do(
     assert len(told.err.splitlines()) == 1
 
 
+def test_a_stack_elsewhere_is_found_by_its_folder(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After `up --dir` no other command could find the stack, whatever the hint said."""
+    monkeypatch.setenv("SB_TRANSFER_DIR", str(nowhere / "elsewhere"))
+    assert execute(["list"]) == ExitCode.MISCONFIGURED
+    assert f"no stack runs in {nowhere / 'elsewhere'}" in capsys.readouterr().err
+    info = {"database_url": "postgresql://sb_owner:geheim@127.0.0.1:1/sb", "temporal_address": "127.0.0.1:1"}
+    (nowhere / "elsewhere").mkdir()
+    StackInfo(**info, smtp_url="smtp://127.0.0.1:1").write(nowhere / "elsewhere")
+    running = FolderLock(nowhere / "elsewhere")
+    running.acquire()
+    try:
+        assert execute(["list"]) == ExitCode.UNAVAILABLE
+    finally:
+        running.release()
+    assert "127.0.0.1:1" in capsys.readouterr().err
+
+
+def test_shells_complete_the_commands(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Thirty commands are not known by heart."""
+    monkeypatch.setenv("_SB_TRANSFER_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "sb-transfer rele")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    execute([])
+    assert "release" in capsys.readouterr().out.split()
+
+
 def test_a_half_configured_process_does_not_use_the_stack(
     nowhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -169,6 +199,8 @@ def test_every_command_of_the_contract_is_there_with_json(capsys: pytest.Capture
         "events",
         "resend",
         "ticket",
+        "environments",
+        "auditfile",
     ]
     for command in commands:
         assert execute([command, "--help"]) == ExitCode.OK

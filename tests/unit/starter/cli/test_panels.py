@@ -1,5 +1,6 @@
 """The live display: pure functions from messages to what a terminal shows."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
@@ -9,9 +10,18 @@ from zoneinfo import ZoneInfo
 import pytest
 from rich.console import Console, RenderableType
 
+from adapters.transfer.queries import EnvironmentRecord, TransferEvent
 from domain import messages as m
 from domain.steps import STEPS, StepName, StepState
-from domain.vocabulary import CheckKind, LicenceKind, MailKind, Scenario, TransferState, UndoReason
+from domain.vocabulary import (
+    CheckKind,
+    EnvironmentStatus,
+    LicenceKind,
+    MailKind,
+    Scenario,
+    TransferState,
+    UndoReason,
+)
 from starter.cli import panels as display
 from starter.cli import tables
 from starter.client.errors import NoWorker
@@ -127,7 +137,7 @@ def test_an_undone_transfer_says_why_and_a_lost_mail_shows() -> None:
         mail_problems=[m.MailProblem(kind=MailKind.UNDONE, recipient="a@b.example", problem="mailbox full")],
     )
     text = shown(display.transfer(undone, now=NOW, zone=AMSTERDAM))
-    assert "Undone because it was rejected: the balance is wrong" in text
+    assert "Undone because the new side rejected it: the balance is wrong" in text
     assert "undone to a@b.example did not arrive: mailbox full" in text
 
 
@@ -183,7 +193,7 @@ def test_the_preview_tells_what_is_lost() -> None:
         licence_kind=LicenceKind.FIRM,
         administrations=["Enyoi Holding"],
         open_quotes=[
-            m.QuoteLost(administration="Enyoi Holding", number="OFF-7", customer="[bold]Vis", amount=Decimal("12.50"))
+            m.QuoteLost(administration="Enyoi Holding", number="OFF-7", customer="[bold]Vis", total=Decimal("12.50"))
         ],
         app_connections=["Shopify"],
         banks_carried=[m.BankToReactivate(administration="Enyoi Holding", bank="rabobank", iban="NL1")],
@@ -202,7 +212,14 @@ def test_the_preview_tells_what_is_lost() -> None:
         estimate=m.Estimate(rows=20_000, bytes=3_400_000, seconds=95.2),
     )
     text = shown(display.preview(found))
-    for piece in ("Jansen [& Zn]", "OFF-7 for [bold]Vis, € 12.50", "Shopify", "rabobank NL1", "ing NL2", "piet@"):
+    for piece in (
+        "Jansen [& Zn]",
+        "OFF-7 for [bold]Vis, € 12.50 incl. VAT",
+        "Shopify",
+        "rabobank NL1",
+        "ing NL2",
+        "piet@",
+    ):
         assert piece in text
     assert "index by_total van line: hij is niet geldig. Bouw hem opnieuw." in text
     assert "index by_total of line: it is not valid. Rebuild it." in text
@@ -217,24 +234,68 @@ def test_a_comparison_spells_out_every_difference() -> None:
             administration_id=TRANSFER_ID,
             administration="Enyoi",
             check=CheckKind.TRIAL_BALANCE,
-            old="€ 1.00",
-            new="€ 2.00",
+            old=m.Figures(rows=1, totals={"debit": Decimal("1.00")}),
+            new=m.Figures(rows=1, totals={"debit": Decimal("2.00")}),
             equal=False,
-            differences=["ledger 8000: 1.00 against 2.00"],
+            differences=[
+                m.ComparedRow(item="8000 Omzet", old={"debit": "1.00"}, new={"debit": "2.00"}, equal=False),
+                m.ComparedRow(item="8010 Kosten", old={"debit": "1.00"}, new=None, equal=False),
+            ],
         ),
         m.Check(
             administration_id=TRANSFER_ID,
             administration="Enyoi",
             check=CheckKind.RELATIONS,
-            old="4",
-            new="4",
+            old=m.Figures(rows=4, tally={"debtor": 3, "creditor": 1}),
+            new=m.Figures(rows=4, tally={"debtor": 3, "creditor": 1}),
             equal=True,
         ),
     ]
-    text = shown(tables.comparison(checks))
-    assert "differs" in text
-    assert "ledger 8000: 1.00 against 2.00" in text
+    text = " ".join(shown(tables.comparison(checks, AMSTERDAM)).split())
+    for piece in (
+        "DIFFERENT",
+        "8000 Omzet: Debit €1.00 (old), €2.00 (new)",
+        "only in the old environment",
+        "3 customers",
+    ):
+        assert piece in text
     assert "equal" in text
+
+
+def test_a_story_is_readable_in_eighty_columns() -> None:
+    """On a telephone or a split screen each word of a reason stood on a line of its own."""
+    story = [
+        TransferEvent(
+            event_id=1,
+            at=NOW,
+            actor="Anna [de] Vries (10001)",
+            kind="undo_begun",
+            reason="the table journal_line differs in 3 rows: " + "keys 1, 2, 3 " * 10,
+            detail='{"reason": "failed"}',
+        )
+    ]
+    console = Console(width=80, record=True, file=StringIO())
+    console.print(tables.events(story, AMSTERDAM))
+    lines = console.export_text().splitlines()
+    assert "undo begun  Anna [de] Vries (10001)" in lines[0]
+    assert re.search(r"\d\d:\d\d:\d\d CES?T", lines[0])
+    assert len(lines) <= 5
+    assert "keys 1, 2, 3 " * 10 in " ".join(" ".join(lines).split()) + " "
+
+
+def test_environments_are_listed_with_what_other_commands_take() -> None:
+    """Somebody who searches an environment wants to type its name into the next command."""
+    found = EnvironmentRecord(
+        **environment(name="[b]Enyoi").model_dump(),
+        url_part="enyoi",
+        status=EnvironmentStatus.ACTIVE,
+        login_email=None,
+        schema_version=1,
+        created_at=NOW,
+    )
+    text = shown(tables.environments([found]))
+    for piece in ("10001/[b]Enyoi  active", "https://jansen.sb.example/enyoi", str(TRANSFER_ID)):
+        assert piece in text
 
 
 def test_a_verification_names_tables_and_keys() -> None:
