@@ -54,6 +54,7 @@ from adapters.temporal.running_workflows import TemporalWorkflows
 from adapters.transfer.event_log import PostgresTransferEventLog
 from adapters.transfer.freeze_release import PostgresEnvironmentAccess
 from adapters.transfer.preview import PostgresPreviewReader
+from adapters.transfer.rehearsal import PostgresRehearsal
 from adapters.transfer.scheduling import PostgresEveningPlanner
 from adapters.transfer.target_setup import PostgresTargetSetup
 from adapters.transfer.tickets import PostgresTicketIssuer, TicketSeal
@@ -123,7 +124,12 @@ def build_workers(
         uploads=UploadActivities(reservations),
         scheduling=SchedulingActivities(PostgresEveningPlanner(home, settings.window, shards=quick)),
         clone=CloneActivities(engine, verifier, log),
-        certification=CertificationActivities(PostgresCertifier(heavy.home, verifier, signer, shards=heavy), log),
+        certification=CertificationActivities(
+            PostgresCertifier(
+                heavy.home, verifier, signer, shards=heavy, look=PostgresRehearsal(heavy).require_movable
+            ),
+            log,
+        ),
         target_setup=TargetSetupActivities(PostgresTargetSetup(home, shards=quick)),
         mail=MailActivities(
             PostgresMailer(

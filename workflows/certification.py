@@ -33,7 +33,7 @@ class Certification:
         self._hashing: asyncio.Task[None] | None = None
 
     def start_hashing(self) -> None:
-        """Hash what has been frozen, beside the waits that follow: nobody's ticket waits for it."""
+        """Look at what has been frozen and hash it, beside the waits that follow: nobody's ticket waits for it."""
         self._hashing = asyncio.create_task(self._hash_what_is_frozen())
 
     async def wait_until_hashed(self) -> None:
@@ -47,6 +47,21 @@ class Certification:
             return
         await workflow.wait_condition(hashing.done)
         await hashing
+
+    @property
+    def has_refused(self) -> bool:
+        """Tell whether the frozen environment has turned out to be none that can be moved."""
+        hashing = self._hashing
+        return hashing is not None and hashing.done() and not hashing.cancelled() and hashing.exception() is not None
+
+    async def raise_refusal(self) -> None:
+        """Raise why the frozen environment cannot be moved, if so: nobody stays frozen until the evening for that.
+
+        Raises:
+            ActivityError: It cannot.
+        """
+        if self.has_refused:
+            await self.wait_until_hashed()
 
     def stop_hashing(self) -> None:
         """Stop it: the transfer is being undone. It only reads, so nobody has to wait for its end."""

@@ -82,16 +82,21 @@ class EveningMove:
         if remaining > 0 and self.asked_for is None:
             try:
                 await wait_until(
-                    lambda: self.asked_for is not None or self._progress.starts_at != starts_at,
+                    lambda: self._is_woken(starts_at),
                     timeout_seconds=remaining,
                     summary=f"sleep until {starts_at:%Y-%m-%d %H:%M %Z}",
                 )
             except TimeoutError:
                 if self._number == 1:  # later on it is worth more to read why this is not the first
                     self._progress.detail(StepName.WAIT_FOR_EVENING, "the evening window opened")
+        await self._certification.raise_refusal()
         async with self._planning:  # whoever is choosing another evening at this moment gets it
             self._begun = self.asked_for is not None or self._progress.starts_at == starts_at
             return self._begun
+
+    def _is_woken(self, starts_at: datetime) -> bool:
+        refused = self._certification.has_refused
+        return refused or self.asked_for is not None or self._progress.starts_at != starts_at
 
     async def reschedule(self, order: m.Reschedule) -> m.StartPlanned | None:
         """Wait for another evening, or return None: there is no wait, or it is over.

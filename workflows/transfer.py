@@ -158,7 +158,7 @@ class TransferWorkflow:
                 self._progress.enter(TransferState.AWAITING_UPLOAD)
             try:
                 await wait_and_remind(
-                    lambda: self._reservation is not None,
+                    lambda: self._reservation is not None or self._certification.has_refused,
                     ticket.remind_at,
                     lambda: self._mail.send(MailKind.TICKET_REMINDER),
                     at_most=ticket.expires_at,
@@ -168,6 +168,7 @@ class TransferWorkflow:
                 async with self._uploading:  # an upload that came in time may still be on its way to the database
                     if self._reservation is None:
                         raise Undo(UndoReason.EXPIRED, TicketExpired.default_english()) from None
+            await self._certification.raise_refusal()
 
     def _notify(self) -> None:
         """The manual: "Je ontvangt een e-mail zodra de nieuwe klantomgeving gereed is"."""

@@ -108,21 +108,32 @@ class Blueprint:
     default_privileges: list[str]
     sequences: list[str]
 
-    def without_rows(self) -> list[str]:
-        """Return everything but owners and rights, in an order in which it can be made where there are no rows."""
+    def without_rows(self) -> tuple[list[str], list[str]]:
+        """Return everything but owners and rights, in an order in which it can be made where there are no rows.
+
+        The second half calls functions, which are to find what they name: checks are validated, views filled.
+        """
+        named = {item.statement: item.validation for item in self.constraints if not item.foreign_key}
         singles = [index for index in self.indexes if not (index.partitioned or index.in_structure)]
-        return [
+        made = [
             *(statement for item in self.structure for statement in item.statements),
             *(index.statement for index in singles),
             *(index.constraint for index in singles if index.constraint),
             *(index.statement for index in self.indexes if index.partitioned and not index.in_structure),
             *(statement for index in self.indexes for statement in index.afterwards),
-            *(item.statement for item in self.constraints if item.foreign_key or not item.at_once),
-            *(statement for item in self.late for statement in item.statements),
+            *(
+                f"{item.statement} not valid" if named.get(item.statement) else item.statement
+                for item in self.constraints
+                if item.foreign_key or not item.at_once
+            ),
+            *(text for item in self.late for text in item.statements[: 1 if item.key in self.filled else None]),
             *self.attached,
             *self.comments,
             *self.default_privileges,
         ]
+        validations = [item.validation for item in self.constraints if not (item.foreign_key or item.at_once)]
+        filled = [item.statements[1] for item in self.late if item.key in self.filled]
+        return made, [*(text for text in validations if text), *filled]
 
 
 def renaming(schema: str, copy: str) -> Rename:

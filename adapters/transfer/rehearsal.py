@@ -14,7 +14,9 @@ from datetime import timedelta
 
 import asyncpg
 
-from adapters.postgres.connection import Connection
+from adapters.postgres.connection import Connection, transaction
+from adapters.postgres.place import Place
+from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
 from adapters.schema import catalog
 from adapters.schema.blueprint import Blueprint, ConstraintDefinition, renaming
@@ -26,7 +28,7 @@ from adapters.transfer.row_questions import RowQuestions
 from adapters.verify.dependencies import ties_to_others
 from adapters.verify.schema_diff import schema_differences
 from adapters.verify.schema_snapshot import SchemaSnapshot, read_snapshot
-from domain.errors import Refused
+from domain.errors import CannotBeCarried, Refused
 from domain.messages import Obstacle
 
 _SQL = load(__name__)
@@ -40,6 +42,26 @@ class Findings:
 
     obstacles: list[Obstacle] = field(default_factory=list)
     unasked: list[str] = field(default_factory=list)
+
+
+class PostgresRehearsal:
+    """Looks at what has been frozen: nothing is left unasked, and no move is begun that would fail in the evening."""
+
+    def __init__(self, shards: Shards) -> None:
+        """Take the pools of all cells."""
+        self._shards = shards
+
+    async def require_movable(self, place: Place) -> None:
+        """Return when an environment, which keeps still, can be moved.
+
+        Raises:
+            CannotBeCarried: It cannot; the message lists what and why.
+            Unavailable: The server is away; try again.
+        """
+        async with transaction(self._shards.pool(place.shard)) as there:
+            found = await rehearse_at_home(there, place.schema, limit=None)
+        if found.obstacles:
+            raise refusal_of(CannotBeCarried, found.obstacles)
 
 
 async def rehearse_at_home(connection: Connection, schema: str, *, limit: timedelta | None) -> Findings:
@@ -137,14 +159,20 @@ async def _tried(source: Connection, target: Connection, names: tuple[str, str],
     skipped = {item.statement for item in outside}
     await target.execute(await target.fetchval(_SQL["scratch"], copy))
     await catalog.enter_definitions(target)
-    statements = [
-        statement
-        for statement in plan.without_rows()
-        if statement not in skipped and not any(_comments_on(statement, item, copy) for item in outside)
-    ]
+    definitions, named = plan.without_rows()
+    refused = await refusals(
+        target,
+        [
+            statement
+            for statement in definitions
+            if statement not in skipped and not any(_comments_on(statement, item, copy) for item in outside)
+        ],
+    )
+    await catalog.enter_rows(target, copy)
+    refused += await refusals(target, named)
     found = [
         obstacle("refused", textwrap.shorten(refusal.statement.replace(f"{copy}.", ""), _SHOWN), str(refusal.error))
-        for refusal in await refusals(target, statements)
+        for refusal in refused
     ]
     if found:
         return found  # what was not made would be missed once more below

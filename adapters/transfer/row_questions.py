@@ -61,32 +61,34 @@ class RowQuestions:
         keys = await connection.fetch(_SQL["keys"])
         views = await connection.fetch(_SQL["views"])
         zones = await catalog.time_zones(connection)
-        await self._ask_rules(rules, zones)
         stored = {table.name: table for table in tables}
-        for name, rows in groupby(computed, lambda row: str(row["name"])):
-            await self._ask_computed(stored[name], [*rows], zones)
-        for row in keys:
-            await self._within(row["name"], partial(self._ask_key, row))
-        for row in views:
-            await self._within(row["name"], partial(self._ask_view, row))
+        by_table = [[*rows] for _, rows in groupby(rules, lambda row: str(row["name"]))]
+        broken: list[Obstacle] = []
+        questions = [(rows[0], partial(self._ask_rules, rows, zones[0], broken)) for rows in by_table]
+        questions += [(row, partial(self._ask_computed, stored[row["name"]], row, zones)) for row in computed]
+        questions += [(row, partial(self._ask_key, row)) for row in keys]
+        questions += [(row, partial(self._ask_view, row)) for row in views]
+        for row, question in sorted(questions, key=lambda pair: int(pair[0]["bytes"])):
+            await self._within(row["name"], question)
+        if broken:
+            asked = [rows for rows in by_table if rows[0]["name"] not in self.unasked]
+            if not await self._hold_in_another_zone(asked, zones[1:]):
+                self.obstacles += broken
         self.unasked = sorted(set(self.unasked))
 
-    # --- rules -------------------------------------------------------------------------------------------------------
+    # --- rules --------------------------------------------------------------------------------------------------------
 
-    async def _ask_rules(self, rules: list[asyncpg.Record], zones: list[str]) -> None:
-        """Hold rows against checks, in the zone of this session or in another one that all of them meet."""
-        first: list[Obstacle] | None = None
+    async def _hold_in_another_zone(self, by_table: list[list[asyncpg.Record]], zones: list[str]) -> bool:
+        """Tell whether all rows meet their checks in one of these time zones: that of the sessions that wrote them."""
         for zone in zones:
             broken: list[Obstacle] = []
-            for name, rows in groupby(rules, lambda row: str(row["name"])):
-                if name not in self.unasked:
-                    await self._within(name, partial(self._broken, [*rows], zone, broken))
+            for rows in by_table:
+                await self._within(rows[0]["name"], partial(self._ask_rules, rows, zone, broken))
             if not broken:
-                return
-            first = first or broken
-        self.obstacles += first or []
+                return True
+        return False
 
-    async def _broken(self, rows: list[asyncpg.Record], zone: str, broken: list[Obstacle]) -> None:
+    async def _ask_rules(self, rows: list[asyncpg.Record], zone: str, broken: list[Obstacle]) -> None:
         for row in rows:
             clocks = ", ".join(row["clocks"])
             moments = [_at(row["expression"], moment) for moment in _MOMENTS] if clocks else [row["expression"]]
@@ -103,20 +105,15 @@ class RowQuestions:
 
     # --- what is computed ---------------------------------------------------------------------------------------------
 
-    async def _ask_computed(self, table: StoredTable, rows: list[asyncpg.Record], zones: list[str]) -> None:
+    async def _ask_computed(self, table: StoredTable, row: asyncpg.Record, zones: list[str]) -> None:
         """Compute what the copy will, with its own functions, while its tables are empty as they are then."""
-        for row in rows:
-            if row["hangs"] and row["kind"] != "index":
-                question = partial(self._ask_whether_any, row)
-            elif row["kind"] == "domain":
-                question = partial(self._ask_domain, table, row, zones)
-            else:
-                question = partial(self._ask_value, table, row)
-            await self._within(table.name, question)
-
-    async def _ask_whether_any(self, row: asyncpg.Record) -> None:
-        if await self._value(_SQL["breaks"].format(table=row["quoted"], test="true")):
-            self.obstacles.append(obstacle("hidden_clock", row["what"]))
+        if row["hangs"] and row["kind"] != "index":
+            if await self._value(_SQL["breaks"].format(table=row["quoted"], test="true")):
+                self.obstacles.append(obstacle("hidden_clock", row["what"]))
+        elif row["kind"] == "domain":
+            await self._ask_domain(table, row, zones)
+        else:
+            await self._ask_value(table, row)
 
     async def _ask_domain(self, table: StoredTable, row: asyncpg.Record, zones: list[str]) -> None:
         statement = _SQL["domain_values"].format(**_as_carried(table, row))

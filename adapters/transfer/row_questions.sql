@@ -8,11 +8,11 @@
 -- settings. Extensions' functions do not change by themselves.
 with recursive part (class, id) as materialized (
     select d.classid, d.objid from pg_depend d
-    where d.refclassid = 'pg_class'::regclass and d.refobjid = any(current_setting('sb_transfer.relations')::oid[])
+    where d.refclassid = 'pg_class'::regclass and d.refobjid = any((select current_setting('sb_transfer.relations')::oid[])::oid[])
       and d.classid in ('pg_class'::regclass, 'pg_constraint'::regclass, 'pg_attrdef'::regclass)
     union
     select d.classid, d.objid from pg_depend d
-    where d.refclassid = 'pg_type'::regclass and d.refobjid = any(current_setting('sb_transfer.types')::oid[])
+    where d.refclassid = 'pg_type'::regclass and d.refobjid = any((select current_setting('sb_transfer.types')::oid[])::oid[])
       and d.classid = 'pg_constraint'::regclass
     union
     select 'pg_class'::regclass, unnest(current_setting('sb_transfer.relations')::oid[])
@@ -22,7 +22,7 @@ body as materialized (
            regexp_replace(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc), '--[^\n]*|/\*.*?\*/', ' ', 'g') as text
     from pg_proc p join pg_language l on l.oid = p.prolang
     where l.lanname not in ('c', 'internal') and (
-        p.oid = any(current_setting('sb_transfer.functions')::oid[]) and p.prokind <> 'a'
+        p.oid = any((select current_setting('sb_transfer.functions')::oid[])::oid[]) and p.prokind <> 'a'
         or p.oid in (select d.refobjid from part join pg_depend d on d.classid = part.class and d.objid = part.id
                      where d.refclassid = 'pg_proc'::regclass))
 ),
@@ -43,9 +43,9 @@ select set_config('sb_transfer.hanging', array(select oid from hanging)::text, t
 -- name: rules
 -- Checks of tables, and the bounds of partitions whose place is computed, that rows may break without a write.
 with doubt (class, id, hangs) as materialized (
-    select d.classid, d.objid, bool_or(d.refobjid = any(current_setting('sb_transfer.hanging')::oid[]) and d.refclassid = 'pg_proc'::regclass)
+    select d.classid, d.objid, bool_or(d.refobjid = any((select current_setting('sb_transfer.hanging')::oid[])::oid[]) and d.refclassid = 'pg_proc'::regclass)
     from pg_depend d
-    where d.refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass) and d.refobjid = any(current_setting('sb_transfer.doubtful')::oid[])
+    where d.refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass) and d.refobjid = any((select current_setting('sb_transfer.doubtful')::oid[])::oid[])
     group by 1, 2
 )
 select c.relname::text as name, format('%I.%I', n.nspname, c.relname) as quoted, pg_table_size(c.oid) as bytes,
@@ -55,7 +55,7 @@ select c.relname::text as name, format('%I.%I', n.nspname, c.relname) as quoted,
             regexp_matches(r.expression, '\m(CURRENT_DATE|CURRENT_TIMESTAMP|CURRENT_TIME|LOCALTIMESTAMP|LOCALTIME)\M', 'g') m
         union
         select p.proname::text from regexp_matches(r.tree, ':(?:funcid|opfuncid) (\d+)', 'g') m join pg_proc p on p.oid = m[1]::oid
-        where p.oid = any(current_setting('sb_transfer.hanging')::oid[]) or p.pronamespace = 'pg_catalog'::regnamespace and (
+        where p.oid = any((select current_setting('sb_transfer.hanging')::oid[])::oid[]) or p.pronamespace = 'pg_catalog'::regnamespace and (
             p.proname in ('now', 'clock_timestamp', 'statement_timestamp', 'transaction_timestamp', 'timeofday', 'random',
                           'random_normal', 'gen_random_uuid', 'uuidv4', 'uuidv7', 'nextval') or p.proname = 'age' and p.pronargs = 1)
         union
@@ -75,16 +75,16 @@ cross join lateral (
         select from pg_partition_ancestors(c.oid) a join doubt u on u.class = 'pg_class'::regclass and u.id = a.relid
         join pg_partitioned_table p on p.partrelid = a.relid and p.partexprs is not null and p.partstrat <> 'h')
 ) r
-where c.oid = any(current_setting('sb_transfer.relations')::oid[]) and c.relkind = 'r'
+where c.oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and c.relkind = 'r'
 order by bytes, c.oid
 
 -- name: computed
 -- Of tables: columns that are computed, indexes over computed values, and whether the values of some domain are held
 -- against a rule of it, wherever those are made with somebody's functions.
 with recursive doubt (class, id, hangs) as materialized (
-    select d.classid, d.objid, bool_or(d.refobjid = any(current_setting('sb_transfer.hanging')::oid[]) and d.refclassid = 'pg_proc'::regclass)
+    select d.classid, d.objid, bool_or(d.refobjid = any((select current_setting('sb_transfer.hanging')::oid[])::oid[]) and d.refclassid = 'pg_proc'::regclass)
     from pg_depend d
-    where d.refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass) and d.refobjid = any(current_setting('sb_transfer.doubtful')::oid[])
+    where d.refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass) and d.refobjid = any((select current_setting('sb_transfer.doubtful')::oid[])::oid[])
     group by 1, 2
 ),
 ruled (id, rule, hangs) as materialized (
@@ -92,14 +92,14 @@ ruled (id, rule, hangs) as materialized (
            or pg_get_constraintdef(k.oid) ~ '\m(now|clock_timestamp|random)\(\)|\m(CURRENT_(DATE|TIME|TIMESTAMP)|LOCALTIME(STAMP)?)\M'
     from pg_type t join pg_constraint k on k.contypid = t.oid and k.contype = 'c' and k.convalidated
     left join doubt u on u.class = 'pg_constraint'::regclass and u.id = k.oid
-    where t.oid = any(current_setting('sb_transfer.types')::oid[])
+    where t.oid = any((select current_setting('sb_transfer.types')::oid[])::oid[])
       and (u.id is not null or k.conbin::text ~ 'SQLVALUEFUNCTION|COERCEVIAIO' or exists (
           select from regexp_matches(k.conbin::text, ':(?:funcid|opfuncid) (\d+)', 'g') m join pg_proc p on p.oid = m[1]::oid
           where p.provolatile <> 'i'))
 ),
 made_of (relation, type) as (
     select a.attrelid, a.atttypid from pg_class c join pg_attribute a on a.attrelid = c.oid
-    where c.oid = any(current_setting('sb_transfer.relations')::oid[]) and c.relkind = 'r' and a.attnum > 0 and not a.attisdropped
+    where c.oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and c.relkind = 'r' and a.attnum > 0 and not a.attisdropped
       and exists (select from ruled)
     union
     select m.relation, p.part from made_of m cross join lateral (
@@ -112,7 +112,7 @@ made_of (relation, type) as (
         select a.atttypid from pg_type y join pg_attribute a on a.attrelid = y.typrelid and a.attnum > 0 and not a.attisdropped
         where y.oid = m.type and y.typtype = 'c') p (part)
 ),
-own as materialized (select * from pg_class where oid = any(current_setting('sb_transfer.relations')::oid[]) and relkind = 'r')
+own as materialized (select * from pg_class where oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and relkind = 'r')
 select c.relname::text as name, format('%I.%I', n.nspname, c.relname) as quoted, pg_table_size(c.oid) as bytes, q.kind, q.what,
     q.stored, q.expression, q.predicate, q.hangs, q.every
 from own c join pg_namespace n on n.oid = c.relnamespace
@@ -157,7 +157,7 @@ cross join lateral (
     join pg_attribute a on a.attrelid = k.conrelid and a.attnum = k.conkey[i]
     join pg_attribute b on b.attrelid = k.confrelid and b.attnum = k.confkey[i]
     join pg_operator o on o.oid = k.conpfeqop[i] join pg_namespace n on n.oid = o.oprnamespace) f
-where k.conrelid = any(current_setting('sb_transfer.relations')::oid[]) and k.contype = 'f' and k.convalidated and k.conparentid = 0
+where k.conrelid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and k.contype = 'f' and k.convalidated and k.conparentid = 0
   and coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true) and not coalesce((to_jsonb(k) ->> 'conperiod')::boolean, false)
 order by bytes, k.oid
 
@@ -165,7 +165,7 @@ order by bytes, k.oid
 -- Materialised views with rows: their queries run once more before the rows are put in their place.
 select format('materialized view %I', c.relname) as what, c.relname::text as name, pg_table_size(c.oid) as bytes,
     format('select count(q) from (%s) q', rtrim(pg_get_viewdef(c.oid), ';')) as statement
-from pg_class c where c.oid = any(current_setting('sb_transfer.relations')::oid[]) and c.relkind = 'm' and c.relispopulated
+from pg_class c where c.oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and c.relkind = 'm' and c.relispopulated
 order by bytes, c.oid
 
 -- name: limits

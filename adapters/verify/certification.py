@@ -1,6 +1,6 @@
 """Watches over what is proved, from the freeze to the release, and issues the certificate."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from importlib.metadata import version
 from uuid import UUID, uuid5
@@ -38,9 +38,24 @@ class PostgresCertifier:
     """Plays `domain.ports.Certifier`. It only reads the environments."""
 
     def __init__(
-        self, pool: Pool, verifier: PostgresVerifier, signer: CertificateSigner, *, shards: Shards | None = None
+        self,
+        pool: Pool,
+        verifier: PostgresVerifier,
+        signer: CertificateSigner,
+        *,
+        shards: Shards | None = None,
+        look: Callable[[Place], Awaitable[None]] | None = None,
     ) -> None:
-        """Take a pool that is connected as sb_owner, who hashes, who signs, and other cells' pools."""
+        """Prepare a certifier.
+
+        Args:
+            pool: Connected as sb_owner.
+            verifier: Who hashes.
+            signer: Who signs.
+            shards: Other cells' pools.
+            look: Refuses what has been frozen and cannot be moved.
+        """
+        self._look = look
         self._pool = pool
         self._shards = shards or Shards(pool)
         self._verifier = verifier
@@ -51,6 +66,7 @@ class PostgresCertifier:
 
         Raises:
             Superseded: The transfer is being undone.
+            CannotBeCarried: The environment has turned out to be none that can be moved.
             CloneDiffers: A table cannot be read.
             Unavailable: The server is away; try again.
         """
@@ -58,7 +74,10 @@ class PostgresCertifier:
             await lock_for_step(connection, order.transfer_id)
             frozen = await kept_fingerprint(connection, order.transfer_id, Moment.FROZEN, MoveSide.OLD)
         if frozen is None:
-            frozen = await self._verifier.hashes(Place(order.schema_name, order.cell), report)
+            place = Place(order.schema_name, order.cell)
+            if self._look is not None:
+                await self._look(place)
+            frozen = await self._verifier.hashes(place, report)
             async with transaction(self._pool) as connection:
                 await lock_for_step(connection, order.transfer_id)
                 await keep_fingerprint(connection, order.transfer_id, Moment.FROZEN, MoveSide.OLD, frozen)

@@ -199,6 +199,9 @@ class SchemaSnapshot:
         if not found.made:
             return value if found.sendable else f"({value})::pg_catalog.text"
         if found.kind == "domain":
+            # At once to what lies under all domains: a cast to one of them would ask its rules of the value.
+            while (under := self.types[found.part]).kind == "domain":
+                found = under
             return self._exact(f"({value})::{found.part_quoted}", found.part, depth)
         if found.kind == "enum":
             return f"enum_send({value})"

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from domain import messages as m
-from domain.errors import CloneDiffers, TransferError
+from domain.errors import CannotBeCarried, CloneDiffers, TransferError
 from domain.steps import StepName, StepState
 from domain.vocabulary import MailKind, TransferState, UndoReason
 from tests.workflows.story import Transfer, reach, to_inspection, upload
@@ -69,12 +69,24 @@ async def test_a_cancel_does_not_wait_for_the_hashing(transfer: Transfer, world:
     assert world.calls[-2:] == ["finish_undo", "send undone"]
 
 
-async def test_what_cannot_be_hashed_is_not_moved(transfer: Transfer, world: Gate) -> None:
-    """A move that cannot be proved must end undone before anything is copied, with the reason."""
+async def test_what_cannot_be_moved_is_given_back_at_once(transfer: Transfer, world: Gate) -> None:
+    """Nobody stays frozen until the evening, or until a ticket expires, for a move that cannot succeed."""
+    world.failures["hash_frozen"] = [CannotBeCarried("check positive of line: there are rows that do not meet it.")]
+    result = await asyncio.wait_for(transfer.result(), 15)
+    assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.FAILED)
+    assert "check positive of line" in result.undo_detail
+    assert "unfreeze" in world.calls
+    assert MailKind.UNDONE in world.mails()
+
+
+async def test_what_cannot_be_moved_does_not_wait_for_its_evening(transfer: Transfer, world: Gate) -> None:
+    """Nor is it frozen until then when the upload was quicker than the look, and why can be read."""
+    reached, go_on = gate_on(world, "hash_frozen")
     world.failures["hash_frozen"] = [CloneDiffers("secret_table: its rows could not be read.")]
     await upload(transfer)
-    await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
-    result = await transfer.result()
+    await asyncio.wait_for(reached.wait(), 10)
+    go_on.set()
+    result = await asyncio.wait_for(transfer.result(), 15)
     assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.FAILED)
     assert "secret_table" in result.undo_detail
     assert "clone" not in world.calls

@@ -10,7 +10,6 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
 from adapters.crypto.payload_codec import encrypting
-from domain import messages as m
 from domain.errors import CannotBeCarried, EnvironmentBusy
 from domain.vocabulary import TransferState, UndoReason
 from tests.workflows.story import reach, upload
@@ -78,8 +77,6 @@ async def test_a_failure_under_an_unknown_key_is_a_failure_all_the_same(skipping
     _, heavy, _ = workers(stranger, world)
     async with transfers, heavy, mail:
         transfer = await started(skipping, client, world)
-        await upload(transfer)
-        await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
         async with asyncio.timeout(30):
             result = await transfer.result()
     assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.FAILED)
