@@ -2,6 +2,7 @@
 
 from temporalio import activity
 
+from activities.caller import started_by
 from domain import messages as m
 from domain.ports import EnvironmentAccess
 from domain.steps import ActivityName
@@ -15,7 +16,7 @@ class FreezeReleaseActivities:
 
     @activity.defn(name=ActivityName.FREEZE_ENVIRONMENT)
     async def freeze_environment(self, order: m.FreezeEnvironment) -> m.EnvironmentFrozen:
-        return await self._gate.freeze(order)
+        return await self._gate.freeze(order.model_copy(update={"started_by": await started_by()}))
 
     @activity.defn(name=ActivityName.UNFREEZE_ENVIRONMENT)
     async def unfreeze_environment(self, order: m.UnfreezeEnvironment) -> None:

@@ -1,11 +1,11 @@
 -- Run once by the PostgreSQL image on an empty data folder, as its superuser: who may do what, and which databases.
--- The passwords come from the environment, so that they stand in no file and no process list.
+-- The passwords come from files, so that they stand in no process list and in no container's environment.
 \set ON_ERROR_STOP on
-\getenv owner_password SB_OWNER_PASSWORD
-\getenv app_password SB_APP_PASSWORD
-\getenv api_password SB_API_PASSWORD
-\getenv codec_password SB_CODEC_PASSWORD
-\getenv temporal_password TEMPORAL_DB_PASSWORD
+\set owner_password `cat ${SECRETS:-/run/secrets}/owner-password`
+\set app_password `cat ${SECRETS:-/run/secrets}/app-password`
+\set api_password `cat ${SECRETS:-/run/secrets}/api-password`
+\set codec_password `cat ${SECRETS:-/run/secrets}/codec-password`
+\set temporal_password `cat ${SECRETS:-/run/secrets}/temporal-password`
 
 -- This service: makes and owns the environments' schemas.
 create role sb_owner login createrole password :'owner_password';

@@ -18,6 +18,7 @@ from adapters.postgres.transfer_rows import (
     lock_for_step,
     lock_for_undo,
     one,
+    plain,
     record_event,
     summary_of,
 )
@@ -209,7 +210,11 @@ class PostgresEnvironmentAccess:
                 order.transfer_id,
                 EventKind.ENVIRONMENT_FROZEN,
                 actor=order.requested_by,
-                detail={"tables": frozen.tables, "administrations": frozen.administrations},
+                detail={
+                    "tables": frozen.tables,
+                    "administrations": frozen.administrations,
+                    **({"started_by": plain(order.started_by)} if order.started_by else {}),
+                },
             )
         return frozen
 

@@ -14,6 +14,7 @@ class FreezeEnvironment(Message):
     environment_id: UUID
     workflow_id: str
     requested_by: str
+    started_by: str = Field(default="", description="who started the workflow, as Temporal knows it; for operators")
 
 
 class EnvironmentFrozen(Message):

@@ -1,5 +1,6 @@
 """docker-compose.yml as Compose reads it, and its own services as processes of this machine."""
 
+import os
 import re
 import secrets
 import subprocess
@@ -10,7 +11,6 @@ from typing import Any
 
 import asyncpg
 import yaml
-from cryptography.fernet import Fernet
 
 from devstack.binaries import postgres_bin
 from devstack.postgres import EmbeddedPostgres
@@ -20,6 +20,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 EXAMPLE = (ROOT / ".env.example").read_text()
 # ${NAME}, ${NAME:-default}, ${NAME:?message}
+PORTS = {"postgres": 5432, "temporal": 7236, "mail": 1025}
 VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::(?P<kind>[-?])(?P<rest>[^}]*))?\}")
 
 
@@ -44,21 +45,31 @@ def seconds(duration: str) -> int:
 
 
 def filled_in_example() -> dict[str, str]:
-    """Return `.env.example` as an operator fills it in: a value for every empty line, made up but for key rings."""
+    """Return `.env.example` as an operator fills it in: a value for every empty line, made up."""
     lines = re.findall(r"^([A-Z_]+)=(.*)$", EXAMPLE, re.MULTILINE)
-    values = {name: value or secrets.token_hex(24) for name, value in lines}
-    for ring in ("SB_TRANSFER_TICKET_KEYS", "SB_TRANSFER_CERTIFICATE_KEYS", "SB_TRANSFER_PAYLOAD_KEYS"):
-        values[ring] = Fernet.generate_key().decode()  # 32 random bytes, which is what each is
-    return values
+    return {name: value or secrets.token_hex(24) for name, value in lines}
 
 
-def environment_of(name: str, variables: Mapping[str, str], **hosts: str) -> dict[str, str]:
-    """Return a service's environment, with addresses inside the compose network replaced by those of servers here."""
-    given = {variable: interpolated(str(value), variables) for variable, value in SERVICES[name]["environment"].items()}
-    for inside, here in hosts.items():
-        port = {"postgres": 5432, "temporal": 7233, "mail": 1025}[inside]
-        given = {variable: value.replace(f"{inside}:{port}", here) for variable, value in given.items()}
-    return given
+def made_secrets(folder: Path) -> Path:
+    """Make the secrets as an operator does; return the folder that containers see as /run/secrets."""
+    subprocess.run([str(ROOT / "deploy" / "make-secrets.sh"), str(folder)], check=True, capture_output=True)
+    return folder
+
+
+def environment_of(name: str, variables: Mapping[str, str]) -> dict[str, str]:
+    """Return a service's environment."""
+    return {variable: interpolated(str(value), variables) for variable, value in SERVICES[name]["environment"].items()}
+
+
+def secrets_of(name: str, made: Path, folder: Path, **hosts: str) -> Path:
+    """Copy the secrets that a service is given; addresses of the compose network become those of servers here."""
+    folder.mkdir()
+    for secret in SERVICES[name]["secrets"]:
+        text = (made / secret).read_text().replace("/run/secrets", str(folder))
+        for inside, here in hosts.items():
+            text = text.replace(f"{inside}:{PORTS[inside]}", here)
+        (folder / secret).write_text(text)
+    return folder
 
 
 def native(command: list[str]) -> list[str]:
@@ -77,8 +88,10 @@ async def bare(server: EmbeddedPostgres) -> None:
     await connection.close()
 
 
-def run_roles(server: EmbeddedPostgres, environment: Mapping[str, str]) -> None:
+def run_roles(server: EmbeddedPostgres, made: Path) -> None:
     """Run the file that the image runs, as the image does."""
     command = [str(postgres_bin() / "psql"), "--no-psqlrc", server.dsn("postgres", "postgres")]
     with (ROOT / "deploy" / "roles.sql").open() as statements:
-        subprocess.run(command, stdin=statements, env=dict(environment), check=True, capture_output=True)
+        subprocess.run(
+            command, stdin=statements, env={**os.environ, "SECRETS": str(made)}, check=True, capture_output=True
+        )

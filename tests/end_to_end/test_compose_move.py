@@ -2,12 +2,13 @@
 
 import asyncio
 import json
+import re
 import signal
 import ssl
 import subprocess
 import uuid
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from google.protobuf import json_format
 from jwt.algorithms import ECAlgorithm
 
+from adapters.settings import Settings, settings_of
 from adapters.temporal.client import connect_temporal
 from devstack import processes
 from devstack.certificates import make_certificates
@@ -30,8 +32,18 @@ from devstack.postgres import EmbeddedPostgres
 from devstack.seed import SHOW_MOVES, make_books
 from devstack.temporal import EmbeddedTemporal
 from domain.authority import Role
-from starter.client.connect import settings_of
-from tests.end_to_end.compose import SERVICES, bare, environment_of, filled_in_example, native, run_roles, seconds
+from domain.errors import Unavailable
+from tests.end_to_end.compose import (
+    SERVICES,
+    bare,
+    environment_of,
+    filled_in_example,
+    made_secrets,
+    native,
+    run_roles,
+    seconds,
+    secrets_of,
+)
 
 SWITCH = next(move for move in SHOW_MOVES if move.scenario == "switch")
 ISSUER = "https://login.sb.example"
@@ -88,9 +100,12 @@ class IdentityProvider:
 class Services:
     """The project's own services of the file, as processes."""
 
-    def __init__(self, folder: Path, variables: Mapping[str, str], authority: Path, hosts: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, variables: Mapping[str, str], made: Path, authority: Path, hosts: Mapping[str, str]
+    ) -> None:
         self._folder = folder
         self._variables = variables
+        self._made = made
         self._hosts = hosts
         # An image gets the authorities that it trusts from its operating system.
         self._trust = {"SSL_CERT_FILE": str(authority)}
@@ -98,13 +113,23 @@ class Services:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def environment(self, name: str) -> dict[str, str]:
-        """Return exactly what the file gives a service; only addresses are those of this machine."""
-        given = {**environment_of(name, self._variables, **self._hosts), **self._trust}
+        """Return exactly what the file gives a service; only addresses and places are those of this machine."""
+        held = self._folder / "given" / name
+        if not held.exists():
+            held.parent.mkdir(exist_ok=True)
+            secrets_of(name, self._made, held, **self._hosts)
+        given = {**self._trust, **environment_of(name, self._variables)}
+        given = {variable: value.replace("/run/secrets", str(held)) for variable, value in given.items()}
+        if "TEMPORAL_ADDRESS" in given:
+            given["TEMPORAL_ADDRESS"] = self._hosts["temporal"]
         if name in PORT_OF:
             given |= {f"{PORT_OF[name]}_HOST": "127.0.0.1", f"{PORT_OF[name]}_PORT": str(self.ports[name])}
         if METRICS in given:
             given[METRICS] = f"127.0.0.1:{free_port()}"
         return given
+
+    def settings(self, name: str) -> Settings:
+        return settings_of(self.environment(name), ())
 
     def url(self, name: str) -> str:
         return f"http://127.0.0.1:{self.ports[name]}"
@@ -112,12 +137,12 @@ class Services:
     def log(self, name: str) -> str:
         return (self._folder / name / "log").read_text()
 
-    async def run(self, *command: str) -> str:
-        """Run a command in a container of the image, as `docker compose run setup` does."""
+    async def run(self, name: str, *command: str) -> str:
+        """Run a command in a service's container, as `docker compose exec` does."""
         process = await asyncio.create_subprocess_exec(
             *native([*command]),
             cwd=self._folder,
-            env=self.environment("setup"),
+            env=self.environment(name),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
@@ -172,7 +197,7 @@ async def until(session: httpx.AsyncClient, path: str, state: str) -> None:
 async def move(services: Services, provider: IdentityProvider) -> str:
     """Move an environment as the platform does: over HTTP, each side with its own token. Return the workflow's id."""
     url = services.url("api")
-    owner = await asyncpg.connect(services.environment("setup")["SB_TRANSFER_DATABASE_URL"])
+    owner = await asyncpg.connect(services.settings("setup").database_url.get_secret_value())
     environment_id = await owner.fetchval(
         "select environment_id from control.environment where licence_number = $1 and name = $2",
         SWITCH.old_licence,
@@ -226,34 +251,112 @@ async def reads_history(services: Services, provider: IdentityProvider, workflow
     assert b"environment_id" in plain.data
 
 
+class TlsFront:
+    """Stands before a server of this machine that speaks no TLS, with the certificate of a part of the file."""
+
+    def __init__(self, part: str, made: Path, address: str) -> None:
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(made / f"{part}-cert", made / f"{part}-key")
+        self._asks_first = part == "postgres"
+        if part == "temporal":  # as its frontend for the parts: no certificate, no word
+            self._context.load_verify_locations(made / "authority")
+            self._context.verify_mode = ssl.CERT_REQUIRED
+            self._context.set_alpn_protocols(["h2"])
+        self._host, _, self._port = address.partition(":")
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[str]:
+        """Listen; return where."""
+        server = await asyncio.start_server(
+            self._serve, "127.0.0.1", 0, ssl=None if self._asks_first else self._context
+        )
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError):
+            if self._asks_first:
+                # PostgreSQL's SSLRequest; whatever else comes is somebody who would speak in the clear.
+                assert (await reader.readexactly(8))[4:] == (80877103).to_bytes(4, "big")
+                writer.write(b"S")
+                await writer.start_tls(self._context)
+            inner_reader, inner_writer = await asyncio.open_connection(self._host, int(self._port))
+            await asyncio.gather(_carry(reader, inner_writer), _carry(inner_reader, writer))
+
+
+async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+
+
+async def everybody_has_their_own_name(postgres: EmbeddedPostgres) -> None:
+    """Look who is connected, while all services run."""
+    superuser = await asyncpg.connect(postgres.dsn("postgres", "sb"))
+    rows = await superuser.fetch(
+        "select distinct usename, application_name from pg_stat_activity where application_name like 'sb-transfer%'"
+    )
+    await superuser.close()
+    seen = {(row["usename"], row["application_name"]) for row in rows}
+    assert seen >= {("sb_owner", "sb-transfer worker"), ("sb_api", "sb-transfer client")}
+    assert not {role for role, name in seen if name == "sb-transfer client"} - {"sb_api", "sb_codec"}
+
+
+async def nobody_else_comes_in(services: Services, made: Path) -> None:
+    """A certificate for people opens nothing here, and a database of another authority is not believed."""
+    given = services.environment("setup")
+    for own in (made / "operator", None):
+        others = {name: value for name, value in given.items() if "CLIENT" not in name}
+        if own is not None:
+            others |= {"TEMPORAL_TLS_CLIENT_CERT_PATH": f"{own}-cert", "TEMPORAL_TLS_CLIENT_KEY_PATH": f"{own}-key"}
+        with pytest.raises(Unavailable):
+            await connect_temporal(environment=others, timeout_seconds=2)
+    url = services.settings("setup").database_url.get_secret_value()
+    with pytest.raises(ssl.SSLCertVerificationError):
+        await asyncpg.connect(re.sub(r"sslrootcert=\S+", f"sslrootcert={made / 'operators'}", url))
+
+
 async def test_an_environment_moves_through_the_services_as_described(tmp_path: Path) -> None:
-    """With exactly these roles, settings and commands tables are made, a customer is moved, and all stop in order."""
+    """With exactly these roles, secrets, certificates and commands a customer is moved, and all stop in order."""
     provider = IdentityProvider(tmp_path / "identity")
-    postgres, temporal = EmbeddedPostgres(tmp_path / "postgres"), EmbeddedTemporal(tmp_path / "temporal")
-    async with MailCatcher(tmp_path / "mail") as mail, provider.serving():
-        variables = {
-            **filled_in_example(),
-            "SB_TRANSFER_OIDC_ISSUER": ISSUER,
-            "SB_TRANSFER_OIDC_JWKS_URL": provider.url,
+    made = made_secrets(tmp_path / "secrets")
+    certificate = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    certificate.load_cert_chain(made / "mail-cert", made / "mail-key")
+    temporal = EmbeddedTemporal(tmp_path / "temporal")
+    postgres = EmbeddedPostgres(tmp_path / "postgres")
+    await asyncio.gather(postgres.start(), temporal.start())
+    variables = {**filled_in_example(), "SB_TRANSFER_OIDC_ISSUER": ISSUER}
+    async with (
+        MailCatcher(tmp_path / "mail", security="starttls", tls=certificate) as mail,
+        provider.serving(),
+        TlsFront("temporal", made, temporal.address).serving() as frontend,
+        TlsFront("postgres", made, f"127.0.0.1:{postgres.port}").serving() as database,
+    ):
+        variables["SB_TRANSFER_OIDC_JWKS_URL"] = provider.url
+        hosts = {
+            "mail": f"127.0.0.1:{mail.port}",
+            "postgres": database,
+            "temporal": frontend,
         }
-        hosts = {"mail": f"127.0.0.1:{mail.port}"}
-        services = Services(tmp_path, variables, provider.authority, hosts)
+        services = Services(tmp_path, variables, made, provider.authority, hosts)
         try:
-            await asyncio.gather(postgres.start(), temporal.start())
-            hosts |= {"postgres": f"127.0.0.1:{postgres.port}", "temporal": temporal.address}
             await bare(postgres)
-            await asyncio.to_thread(run_roles, postgres, environment_of("postgres", variables))
+            await asyncio.to_thread(run_roles, postgres, made)
             for _ in range(2):  # every deployment does
-                await services.run(*SERVICES["setup"]["command"])
-            await make_books(settings_of(services.environment("setup")), journal_lines=1_000)
+                await services.run("setup", *SERVICES["setup"]["command"])
+            await nobody_else_comes_in(services, made)
+            await make_books(services.settings("setup"), journal_lines=1_000)
             await services.start()
             workflow_id = await move(services, provider)
             await reads_history(services, provider, workflow_id)
-            assert "nothing is half-moved" in await services.run("sb-transfer", "reconcile")
+            await everybody_has_their_own_name(postgres)
+            assert "nothing is half-moved" in await services.run("worker", "sb-transfer", "reconcile")
             assert provider.asked >= len({"api", "codec"})
             assert mail.box.mails()
             await services.stop()
-            await the_application_gets_in(variables["SB_APP_PASSWORD"], hosts["postgres"])
+            await the_application_gets_in((made / "app-password").read_text().strip(), f"127.0.0.1:{postgres.port}")
         finally:
             services.kill()
             await asyncio.gather(postgres.stop(), temporal.stop())

@@ -26,7 +26,7 @@ commands = typer.Typer()
 @commands.command()
 def setup(as_json: AsJson = False) -> ExitCode:
     """Migrate the database, register the search attributes, make the nightly schedule; may be repeated."""
-    return run(_set_up(surroundings(), Output(as_json=as_json)))
+    return run(_set_up(surroundings(needs=("payload_keys",)), Output(as_json=as_json)))
 
 
 @commands.command()
@@ -48,7 +48,7 @@ def codec() -> NoReturn:
 
 
 def _become(module: str) -> NoReturn:
-    here = surroundings()
+    here = surroundings(needs=())  # each says itself what it cannot do without
     # Safe path: a `worker.py` in the current folder is not the worker.
     os.execve(sys.executable, [sys.executable, "-P", "-m", module], here.environment)  # noqa: S606 - our own module
 

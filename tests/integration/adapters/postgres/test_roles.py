@@ -10,7 +10,7 @@ from tests.integration.services import Services
 
 READ_BY_API = {
     *("migration", "licence", "environment", "transfer", "transfer_record", "transfer_event", "transfer_sight"),
-    *("ticket", "sent_mail", "certificate", "payload_key", "api_request", "api_attempt"),
+    *("compared_rows", "ticket", "sent_mail", "certificate", "payload_key", "api_request", "api_attempt"),
 }
 WRITTEN = {"sb_api": {"api_request", "api_attempt"}, "sb_codec": {"history_reading"}}
 REFUSED_TO_API = (

@@ -1,0 +1,114 @@
+"""A transfer that somebody starts straight through Temporal, in plain JSON, without our client."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from adapters.crypto.payload_codec import encrypting
+from adapters.temporal.client import connect_temporal
+from devstack.binaries import temporal_cli
+from devstack.seed import SHOW_MOVES, make_books
+from devstack.stack import Stack
+from domain import messages as m
+from domain.naming import schema_name_of
+from domain.vocabulary import TransferState
+from starter.client.connect import settings_of
+from tests.end_to_end.test_kills import clean_environment
+
+SWITCH = next(move for move in SHOW_MOVES if move.scenario == "switch")
+
+
+@pytest.fixture(scope="module")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """A stack with books."""
+    async with Stack(tmp_path_factory.mktemp("by hand") / "stack", environment=clean_environment()) as running:
+        await make_books(settings_of(running.process_environment()), journal_lines=1_000)
+        yield running
+
+
+@pytest.fixture
+async def owner(stack: Stack) -> AsyncIterator[asyncpg.Connection]:
+    """Somebody who looks into the database."""
+    connection = await asyncpg.connect(stack.info.database_url)
+    yield connection
+    await connection.close()
+
+
+async def started(stack: Stack, environment_id: uuid.UUID) -> None:
+    """Start a transfer as an operator can, on a terminal or by the UI's form."""
+    words = (
+        "workflow",
+        "start",
+        "--type",
+        "TransferWorkflow",
+        "--task-queue",
+        "transfers",
+        "--identity",
+        "anna@terminal",
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(str(temporal_cli()), *words, "--workflow-id", f"transfer-{environment_id}"),
+        *("--input", json.dumps({"environment_id": str(environment_id)})),
+        env=stack.process_environment(),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    assert process.returncode == 0, said.decode()
+
+
+async def state_of(owner: asyncpg.Connection, environment_id: uuid.UUID, *wanted: str) -> asyncpg.Record:
+    async with asyncio.timeout(60):
+        while True:
+            row = await owner.fetchrow("select * from control.transfer where environment_id = $1", environment_id)
+            if row is not None and row["state"] in wanted:
+                return row
+            await asyncio.sleep(0.1)
+
+
+async def environment_named(owner: asyncpg.Connection, licence: str, name: str) -> uuid.UUID:
+    found: uuid.UUID = await owner.fetchval(
+        "select environment_id from control.environment where licence_number = $1 and name = $2", licence, name
+    )
+    return found
+
+
+async def test_it_stands_in_the_log_who_started_it(stack: Stack, owner: asyncpg.Connection) -> None:
+    """Nobody freezes a firm's books namelessly: what the input leaves out, Temporal knows."""
+    environment_id = await environment_named(owner, SWITCH.old_licence, SWITCH.environment)
+    await started(stack, environment_id)
+    transfer = await state_of(owner, environment_id, "awaiting_upload")
+    detail = await owner.fetchval(
+        "select detail from control.transfer_event where transfer_id = $1 and kind = 'environment_frozen'",
+        transfer["transfer_id"],
+    )
+    assert json.loads(detail)["started_by"] == "anna@terminal"
+
+
+async def test_it_goes_through_the_same_checks_as_prepare(stack: Stack, owner: asyncpg.Connection) -> None:
+    """What `prepare` would refuse is refused in the freeze as well: nothing has changed."""
+    environment_id = await environment_named(owner, "10002", "Bloemisterij Smit")
+    set_status = "update control.environment set status = $2 where environment_id = $1"
+    await owner.execute(set_status, environment_id, "retired")
+    await started(stack, environment_id)
+    variables = stack.process_environment()
+    keys = settings_of(variables).payload_keys
+    temporal = await connect_temporal(environment=variables, data_converter=encrypting(keys))
+    handle = temporal.get_workflow_handle(f"transfer-{environment_id}", result_type=m.TransferResult)
+    result = await asyncio.wait_for(handle.result(), 60)
+    assert result.state is TransferState.UNDONE
+    story = await owner.fetch(
+        "select e.kind from control.transfer_event e join control.transfer t using (transfer_id) "
+        "where t.environment_id = $1",
+        environment_id,
+    )
+    assert "environment_frozen" not in {row["kind"] for row in story}
+    status = await owner.fetchval("select status from control.environment where environment_id = $1", environment_id)
+    assert status == "retired"
+    application = await asyncpg.connect(str(stack.info.app_database_url))
+    await application.execute(f"update {schema_name_of(environment_id)}.administration set name = name")
+    await application.close()
