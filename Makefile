@@ -80,11 +80,15 @@ format: $(STAMP) ## Format the code and repair what the linter can
 	$(BIN)/ruff check --fix .
 
 # Isolated from this machine's package sources, so that every hash is of a file that everybody gets.
-lock: $(STAMP) ## Pin the newest dependencies, with hashes, in requirements.lock
-	env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL -u PIP_INDEX_URL PIP_CONFIG_FILE=/dev/null \
+PIP_COMPILE := env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL -u PIP_INDEX_URL PIP_CONFIG_FILE=/dev/null \
 	CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --no-config --upgrade --generate-hashes \
-		--allow-unsafe --strip-extras --no-emit-options --no-emit-index-url --no-emit-find-links \
-		--no-emit-trusted-host --build-deps-for editable --extra api --extra devstack --extra dev --output-file $(LOCK) pyproject.toml
+	--allow-unsafe --strip-extras --no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+GENERATORS := tests/tools/generators
+
+lock: $(STAMP) ## Pin the newest dependencies, with hashes, in requirements.lock
+	$(PIP_COMPILE) --build-deps-for editable --extra api --extra devstack --extra dev --output-file $(LOCK) pyproject.toml
+	$(PIP_COMPILE) --output-file $(GENERATORS)/requirements.lock $(GENERATORS)/requirements.in
+	cd $(GENERATORS) && npm update --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 
 clean: ## Remove the virtual environment, builds and caches; data in .sb-transfer/ stays
 	rm -rf $(VENV) .tools build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

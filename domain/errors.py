@@ -131,12 +131,6 @@ class TransferUnknown(Refused):
     dutch = "Deze overdracht bestaat niet. Controleer de naam of het nummer."
 
 
-class TicketTaken(Refused):
-    """The ticket file has been downloaded. It is given once; ask for a new one, and the earlier file stops working."""
-
-    dutch = "Het ticket is al opgehaald. Vraag een nieuw bestand aan; het eerdere werkt dan niet meer."
-
-
 class WrongMoment(Refused):
     """The transfer is not at the point where this can be done. `sb-transfer status` shows what it waits for."""
 

@@ -17,6 +17,7 @@ from domain.errors import (
     EnvironmentAmbiguous,
     EnvironmentUnknown,
     TransferUnknown,
+    WrongMoment,
 )
 from domain.steps import StepName
 from domain.story import LogLine, kinds_read
@@ -45,6 +46,18 @@ class TransferEvent(m.Message):
     kind: str
     reason: str
     detail: Json[dict[str, Any]]
+
+
+class TicketRecord(m.Message):
+    """What is known of a ticket: no file of it is kept."""
+
+    file_name: str
+    issued_at: AwareDatetime
+    expires_at: AwareDatetime
+    for_licence: str | None
+    made_at: AwareDatetime | None
+    used_at: AwareDatetime | None
+    revoked_at: AwareDatetime | None
 
 
 class MailRecord(m.Message):
@@ -278,6 +291,17 @@ class PostgresTransferQueries:
         if not rows:
             raise TransferUnknown
         return RecordedTransfer.model_validate(dict(rows[0]))
+
+    async def ticket(self, transfer_id: UUID) -> TicketRecord:
+        """Return what is known of a transfer's ticket.
+
+        Raises:
+            WrongMoment: It has not been issued yet.
+        """
+        rows = await self._rows("ticket", transfer_id)
+        if not rows:
+            raise WrongMoment
+        return TicketRecord(**dict(rows[0]))
 
     async def certificate(self, transfer_id: UUID) -> bytes:
         """Return the signed certificate, byte for byte.

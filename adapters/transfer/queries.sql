@@ -89,6 +89,11 @@ order by equal, part offset $4 limit 1
 select kind, recipient, message_id, language, subject, status, attempts, problem, attempted_at, sent_at
 from control.sent_mail where transfer_id = $1 order by attempted_at nulls last, kind, recipient
 
+-- name: ticket
+-- What is known of a transfer's ticket; the file itself is kept nowhere.
+select file_name, issued_at, expires_at, for_licence, sealed_at as made_at, used_at, revoked_at
+from control.ticket where transfer_id = $1
+
 -- name: certificate
 -- The certificate of a transfer that has not been undone.
 select c.document

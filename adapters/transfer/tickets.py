@@ -12,7 +12,7 @@ from adapters.postgres.connection import Connection, Pool, transaction
 from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import environment_row, lock_for_step, lock_for_undo, one, record_event
 from domain import messages as m
-from domain.errors import Superseded, TicketExpired, TicketRevoked, TicketTaken, TicketUsed, WrongMoment
+from domain.errors import Superseded, TicketExpired, TicketRevoked, TicketUsed, WrongMoment
 from domain.events import EventKind
 from domain.naming import ticket_file_name
 from domain.window import reminders_before
@@ -96,7 +96,7 @@ class PostgresTicketIssuer:
             if command_tag.endswith(" 1"):
                 await record_event(connection, order.transfer_id, EventKind.TICKET_REVOKED)
 
-    async def download(self, transfer_id: UUID, *, actor: str = "", once: bool = False) -> tuple[str, bytes]:
+    async def download(self, transfer_id: UUID, *, actor: str = "") -> tuple[str, bytes]:
         """Seal the ticket: "SB slaat een bestand op in de Downloads map" (manual); return its file name and its bytes.
 
         A file that was made before is worthless from now on: only the newest file's digest is known.
@@ -104,12 +104,10 @@ class PostgresTicketIssuer:
         Args:
             transfer_id: The transfer whose ticket it is.
             actor: Who fetches it, for the event log.
-            once: Refuse when a file has been handed out that still is good.
 
         Raises:
             TransferUnknown: There is no such transfer.
             WrongMoment: The ticket has not been issued yet.
-            TicketTaken: A good file has been handed out, and `once` is given.
             TicketRevoked, TicketUsed, TicketExpired: There is nothing to hand out any more.
         """
         async with transaction(self._pool) as connection:
@@ -121,8 +119,6 @@ class PostgresTicketIssuer:
             if ticket is None:
                 raise WrongMoment
             check_ticket(ticket, at=datetime.now(UTC))
-            if once and ticket["sealed_at"] is not None:
-                raise TicketTaken
             file = self._seal.seal(
                 TicketClaims(
                     ticket_id=ticket["ticket_id"],
@@ -139,24 +135,6 @@ class PostgresTicketIssuer:
                 connection, transfer_id, EventKind.TICKET_DOWNLOADED, actor=actor or transfer["requested_by"]
             )
             return ticket["file_name"], file
-
-    async def renew(self, transfer_id: UUID, *, actor: str) -> None:
-        """Let the ticket be handed out once more; the file that was handed out stops working at once.
-
-        Raises:
-            As `download` does.
-        """
-        async with transaction(self._pool) as connection:
-            try:
-                await lock_for_step(connection, transfer_id)
-            except Superseded:
-                raise TicketRevoked from None
-            ticket = await connection.fetchrow(_SQL["ticket_of"], transfer_id)
-            if ticket is None:
-                raise WrongMoment
-            check_ticket(ticket, at=datetime.now(UTC))
-            await connection.execute(_SQL["forget_digest"], ticket["ticket_id"])
-            await record_event(connection, transfer_id, "ticket_renewed", actor=actor)
 
 
 def check_ticket(ticket: asyncpg.Record, *, at: datetime) -> None:

@@ -16,10 +16,6 @@ update control.transfer set state = 'awaiting_upload' where transfer_id = $1 and
 -- The only file that is good from now on; one that was made before is not any more.
 update control.ticket set digest = $2, sealed_at = now() where ticket_id = $1
 
--- name: forget_digest
--- No file is good until the next one is made.
-update control.ticket set digest = null, sealed_at = null where ticket_id = $1
-
 -- name: revoke
 -- The ticket is good for nothing.
 update control.ticket set revoked_at = now() where transfer_id = $1 and revoked_at is null

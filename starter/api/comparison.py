@@ -43,9 +43,12 @@ _After = Annotated[int, Query(ge=0, lt=2**31, description="`next_after` of the p
     "/transfers/{transfer_id}/comparison",
     summary="The comparison of both environments",
     response_model=ComparisonView,
-    responses={**_OF_COMPARISON, 200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
+    responses={
+        **_OF_COMPARISON,
+        200: {"content": {"text/html": {"schema": {"type": "string", "title": "ComparisonPage"}}}},
+    },
 )
-async def comparison(  # noqa: PLR0917 - FastAPI names them
+async def get_comparison(  # noqa: PLR0917 - FastAPI names them
     transfer_id: TransferId,
     request: Request,
     caller: CurrentCaller,
@@ -70,7 +73,7 @@ async def comparison(  # noqa: PLR0917 - FastAPI names them
     summary="The rows behind one check of the comparison",
     responses=_OF_COMPARISON,
 )
-async def comparison_rows(  # noqa: PLR0917 - FastAPI names them
+async def list_compared_rows(  # noqa: PLR0917 - FastAPI names them
     transfer_id: TransferId,
     request: Request,
     caller: CurrentCaller,
@@ -110,12 +113,15 @@ async def comparison_rows(  # noqa: PLR0917 - FastAPI names them
     responses={
         **_OF_COMPARISON,
         200: {
-            "content": {one.media_type: {"schema": {"type": "string", "format": "binary"}} for one in FileForm},
+            "content": {
+                one.media_type: {"schema": {"type": "string", "format": "binary", "title": "ComparisonFile"}}
+                for one in FileForm
+            },
             "description": "The file.",
         },
     },
 )
-async def comparison_file(
+async def get_comparison_file(
     transfer_id: TransferId,
     request: Request,
     caller: CurrentCaller,

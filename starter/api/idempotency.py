@@ -84,7 +84,8 @@ async def _handle_and_store(handle: _Handler, request: Request, lease: KeyLease)
     except BaseException:
         await keys.abandon(lease)
         raise
-    if response.status_code >= _FIRST_ERROR:
+    # What may not be stored is not stored here either: its request is done again.
+    if response.status_code >= _FIRST_ERROR or response.headers.get("cache-control") == "no-store":
         await keys.abandon(lease)
         return response
     headers = {name: value for name, value in response.headers.items() if name in _KEPT_HEADERS}

@@ -1,16 +1,20 @@
 """What the API's description says beyond the routes themselves: refusals by type, and what follows from what."""
 
+import json
 from collections import defaultdict
-from collections.abc import Iterable
+from importlib.resources import files
+from itertools import chain
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from domain import errors as e
+from domain.vocabulary import Language
 from starter.http import problems
 from starter.http.tokens import NotAuthenticated
 
+TICKET_FILE = "application/octet-stream"
 Responses = dict[int | str, dict[str, Any]]
 _EVERYWHERE = (
     NotAuthenticated,
@@ -63,21 +67,27 @@ in `Retry-After` when to try again with the same key.
 
 def refusals(*errors: type[e.TransferError], repeats: bool = False) -> Responses:
     """Return a route's refusals for its description: those of every route, these, and a POST's when it `repeats`."""
-    grouped: dict[int, list[type[e.TransferError]]] = defaultdict(list)
+    grouped: dict[int, dict[str, type[e.TransferError]]] = defaultdict(dict)
     for kind in (*_EVERYWHERE, *errors, *(_REPEATED if repeats else ())):
-        grouped[problems.status_of(kind())].append(kind)
+        grouped[problems.status_of(kind())][problems.type_of(kind)] = kind
     return {
         status: {
             "model": problems.Problem,
-            "description": "\n".join(_error_lines(kinds)),
-            "content": {problems.PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            "description": "\n".join(f"- `{name}`: {kind.default_english()}" for name, kind in kinds.items()),
+            "content": {
+                problems.PROBLEM_JSON: {
+                    "schema": {"$ref": "#/components/schemas/Problem"},
+                    "examples": {name.rpartition(":")[2]: _example_of(kind) for name, kind in kinds.items()},
+                }
+            },
         }
         for status, kinds in sorted(grouped.items())
     }
 
 
-def _error_lines(kinds: Iterable[type[e.TransferError]]) -> Iterable[str]:
-    return (f"- `{problems.type_of(kind)}`: {kind.default_english()}" for kind in dict.fromkeys(kinds))
+def _example_of(kind: type[e.TransferError]) -> dict[str, Any]:
+    problem = problems.problem_of(kind(), Language.ENGLISH, "/v1/transfers")
+    return {"summary": problem.detail, "value": problem.model_dump(mode="json")}
 
 
 def leads_to(*operations: str) -> dict[str, Any]:
@@ -94,23 +104,39 @@ def operation_id(route: APIRoute) -> str:
 
 
 def customize_openapi(app: FastAPI) -> None:
-    """Let an application's description name only the media types that it really answers with."""
+    """Let an application's description name only the media types that it really answers with, each with an example."""
     generate = app.openapi
+    examples = json.loads(files(__package__).joinpath("examples.json").read_text())
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = generate()
-            for path in document["paths"].values():
-                for operation in path.values():
-                    for answer in operation["responses"].values():
-                        content = answer.get("content", {})
-                        if problems.PROBLEM_JSON in content:
-                            content.pop("application/json", None)
-            for schema in document["components"]["schemas"].values():
-                for field in schema.get("properties", {}).values():
-                    # A file in a form: what generators of clients look for (OpenAPI 3.0), beside what 3.1 says of it.
-                    if field.get("contentMediaType") == "application/octet-stream":
-                        field["format"] = "binary"
+            for operation in chain.from_iterable(path.values() for path in document["paths"].values()):
+                _give_examples(operation.get("requestBody", {}).get("content", {}), examples)
+                for answer in operation["responses"].values():
+                    content = answer.get("content", {})
+                    if problems.PROBLEM_JSON in content:
+                        content.pop("application/json", None)
+                    _give_examples(content, examples)
+            _name_files(document["components"]["schemas"])
         return app.openapi_schema or {}
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _name_files(schemas: dict[str, Any]) -> None:
+    """Say of a file in a form what generators of clients look for (OpenAPI 3.0), beside what 3.1 says of it."""
+    for schema in schemas.values():
+        for field in schema.get("properties", {}).values():
+            if field.get("contentMediaType") == TICKET_FILE:
+                field["format"] = "binary"
+
+
+def _give_examples(content: dict[str, Any], examples: dict[str, Any]) -> None:
+    """Put the example of a schema beside each mention of it; a list has one of its items."""
+    for media in content.values():
+        schema = media.get("schema", {})
+        one = schema.get("items", schema)
+        name = one.get("$ref", "").rpartition("/")[2] or one.get("title", "")
+        if name in examples:
+            media["example"] = examples[name] if one is schema else [examples[name]]

@@ -2,18 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from hashlib import sha256
+from typing import Annotated
+from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Header
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from domain import messages as m
-from domain.authority import Action, Caller
-from domain.errors import TransferUnknown
+from domain.authority import Caller
+from domain.errors import TransferUnknown, Unavailable
+from domain.vocabulary import TransferState
 from starter.api.dependencies import ApiContext, Context, CurrentCaller
 from starter.api.openapi import refusals
 from starter.api.requests import TransferId
 from starter.api.responses import transfer_view
-from starter.client.polling import snapshots
+from starter.client.polling import pause_seconds
 from starter.http.problems import TooManyAttempts
 from starter.http.strict_query import StrictQueryRoute
 
@@ -23,7 +26,7 @@ _HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"
 _PING_SECONDS = 15
 # A token lives for minutes and a transfer for weeks: the browser connects again with a fresh one after this.
 _LONGEST_STREAM_SECONDS = 15 * 60
-# Each one asks the workflow every other second; a person has a few pages open.
+# Each one asks the database every other second; a person has a few pages open.
 _MOST_STREAMS = 20
 
 
@@ -34,23 +37,31 @@ _MOST_STREAMS = 20
     responses={
         **refusals(TransferUnknown, TooManyAttempts),
         200: {
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
-            "description": "`status` events, each a TransferView.",
+            "content": {"text/event-stream": {"schema": {"type": "string", "title": "Stream"}}},
+            "description": "`status` events, each a TransferView; its id stands for what it says.",
         },
     },
 )
-async def progress(transfer_id: TransferId, caller: CurrentCaller, context: Context) -> EventSourceResponse:
+async def follow_transfer(
+    transfer_id: TransferId,
+    caller: CurrentCaller,
+    context: Context,
+    last_event_id: Annotated[
+        str, Header(alias="Last-Event-ID", max_length=100, description="what was heard last: it is not sent again")
+    ] = "",
+) -> EventSourceResponse:
     """Send the transfer's status now and whenever it changes; the stream ends with the transfer."""
-    record = await context.transfer(caller, Action.SEE, transfer_id)
+    await context.standing(caller, transfer_id)
     if context.open_streams[caller.subject] >= _MOST_STREAMS:
         raise TooManyAttempts
-    return EventSourceResponse(_stream(context, caller, record), ping=_PING_SECONDS, headers=_HEADERS)
+    stream = _stream(context, caller, transfer_id, last_event_id)
+    return EventSourceResponse(stream, ping=_PING_SECONDS, headers=_HEADERS)
 
 
-async def _stream(context: ApiContext, caller: Caller, record: m.TransferRecord) -> AsyncIterator[ServerSentEvent]:
+async def _stream(context: ApiContext, caller: Caller, transfer_id: UUID, heard: str) -> AsyncIterator[ServerSentEvent]:
     context.open_streams[caller.subject] += 1
     try:
-        async for event in _changes(context, caller, record):
+        async for event in _changes(context, caller, transfer_id, heard):
             yield event
     finally:
         context.open_streams[caller.subject] -= 1
@@ -58,21 +69,29 @@ async def _stream(context: ApiContext, caller: Caller, record: m.TransferRecord)
             del context.open_streams[caller.subject]
 
 
-async def _changes(context: ApiContext, caller: Caller, record: m.TransferRecord) -> AsyncIterator[ServerSentEvent]:
-    shown = None
-    number = 0
+async def _changes(
+    context: ApiContext, caller: Caller, transfer_id: UUID, heard: str
+) -> AsyncIterator[ServerSentEvent]:
+    """Yield what the status route answers, each time that it differs; an event's id stands for what it says."""
     clock = asyncio.get_running_loop().time
     until = clock() + _LONGEST_STREAM_SECONDS
-    async for snapshot in snapshots(context.client, str(record.transfer_id)):
+    pause = 0.0
+    while clock() < until:
         try:
-            # Looked up each time: the upload makes the new side's half theirs.
-            record = await context.transfer(caller, Action.SEE, record.transfer_id)
+            # The caller's half is looked up each time: the upload makes the new one theirs.
+            standing = await context.standing(caller, transfer_id)
+            seen = transfer_view(await context.client.snapshot_of(standing), standing, caller)
         except TransferUnknown:
             return
-        seen = transfer_view(snapshot, record, caller)
-        if seen != shown:
-            shown = seen
-            number += 1
-            yield ServerSentEvent(seen.model_dump_json(), event="status", id=str(number))
-        if clock() > until:
+        except Unavailable:  # a server that is away for a while is waited for
+            await asyncio.sleep(pause or pause_seconds(TransferState.SCHEDULED))
+            continue
+        said = seen.model_dump_json()
+        name = sha256(said.encode()).hexdigest()[:16]
+        if name != heard:
+            heard = name
+            yield ServerSentEvent(said, event="status", id=name)
+        if seen.state.is_final:
             return
+        pause = pause_seconds(seen.state)
+        await asyncio.sleep(pause)

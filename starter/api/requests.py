@@ -4,7 +4,7 @@ from datetime import date
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import Header, Path
+from fastapi import Header, Path, UploadFile
 from pydantic import AfterValidator, ConfigDict, Field
 
 from domain.messages import Message
@@ -18,6 +18,7 @@ _MOST_PER_PAGE = 200
 NO_STORE = {"Cache-Control": "no-store"}
 # PostgreSQL's text holds every character but this one.
 TEXT = r"^[^\u0000]*$"
+Text = Annotated[str, Field(max_length=300, pattern=TEXT)]
 LicenceNumber = Annotated[str, Field(max_length=100, pattern=TEXT), AfterValidator(licence_spelling)]
 Reason = Annotated[str, Field(max_length=_LONGEST_REASON, pattern=TEXT)]
 TransferId = Annotated[UUID, Path(description="the transfer's id, as `Location` gave it")]
@@ -50,6 +51,27 @@ class _Body(Message):
     """A body with a field that we do not know is a mistake of its sender's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class UploadForm(_Body):
+    """A ticket, and what the environment will be called under the licence that takes it over."""
+
+    ticket: Annotated[UploadFile, Field(description="the `<url>-overdracht-ticket.avr`, unchanged")]
+    name: Text
+    url_part: Text | None = None
+    licence: LicenceNumber | None = Field(default=None, description="whose; a licence's users upload for theirs")
+    reason: Reason = Field(default="", description="why support does this for the customer")
+
+
+class IncidentForm(_Body):
+    """The five things that the manual's incident asks for, and why."""
+
+    ticket: Annotated[UploadFile, Field(description="the `<url>-overdracht-ticket.avr`, unchanged")]
+    licence: LicenceNumber
+    name: Text
+    url_part: Text
+    login_email: Text
+    reason: Reason = Field(description="the incident's number, or who asked")
 
 
 class StartBody(_Body):

@@ -1,11 +1,11 @@
 """What callers are shown: the half of a transfer that is theirs, and all of it for those who look after it."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field, field_validator
 
 from domain import messages as m
 from domain.authority import Caller, Part
@@ -15,7 +15,16 @@ from domain.vocabulary import CheckKind, Language, MailKind, Scenario, TransferS
 from starter.client.models import TransferSnapshot
 
 
-class EnvironmentView(Message):
+class _View(Message):
+    """What is shown tells every moment in UTC, whether the database or a workflow knew it."""
+
+    @field_validator("*")
+    @classmethod
+    def _in_utc(cls, value: object) -> object:
+        return value.astimezone(UTC) if isinstance(value, datetime) else value
+
+
+class EnvironmentView(_View):
     """An environment by the names that people use."""
 
     environment_id: UUID
@@ -24,16 +33,16 @@ class EnvironmentView(Message):
     licence_number: str
 
 
-class StepView(Message):
+class StepView(_View):
     """One step of the story."""
 
     step: StepName
     state: StepState
-    started_at: datetime | None
-    finished_at: datetime | None
+    started_at: AwareDatetime | None
+    finished_at: AwareDatetime | None
 
 
-class TransferView(Message):
+class TransferView(_View):
     """Where a transfer stands. What belongs to the other side is null."""
 
     transfer_id: UUID
@@ -43,8 +52,8 @@ class TransferView(Message):
     new: EnvironmentView | None
     new_holder: str | None = Field(description="the name of whoever takes the environment over, from the upload on")
     waiting_for: str
-    ticket_expires_at: datetime | None
-    starts_at: datetime | None
+    ticket_expires_at: AwareDatetime | None
+    starts_at: AwareDatetime | None
     steps: list[StepView]
     progress: m.CloneProgress | None = Field(description="the clone or the verification under way")
     comparison: m.ComparisonSummary | None
@@ -53,7 +62,7 @@ class TransferView(Message):
     undo_detail: str | None
 
 
-class TransferLine(Message):
+class TransferLine(_View):
     """A transfer in a list."""
 
     transfer_id: UUID
@@ -63,12 +72,12 @@ class TransferLine(Message):
     source_licence: str | None
     target_licence: str | None
     new_holder: str | None
-    starts_at: datetime | None
-    created_at: datetime
+    starts_at: AwareDatetime | None
+    created_at: AwareDatetime
     undo_reason: UndoReason | None
 
 
-class TransferPage(Message):
+class TransferPage(_View):
     """Transfers from new to old."""
 
     items: list[TransferLine]
@@ -82,24 +91,24 @@ class PreviewView(m.Preview):
     obstacles: list[m.Finding] = Field(description="in the language of Accept-Language, Dutch unless it says otherwise")  # type: ignore[assignment]
 
 
-class ComparisonView(Message):
+class ComparisonView(_View):
     """So many checks of a comparison, and what there is in all."""
 
-    made_at: datetime
+    made_at: AwareDatetime
     total: int
     unequal: int
     checks: list[m.Check]
     next_after: int | None = Field(description="for the next page; null on the last one")
 
 
-class ColumnView(Message):
+class ColumnView(_View):
     """A value that each row behind a check has."""
 
     name: str
     title: str
 
 
-class ComparedRowsView(Message):
+class ComparedRowsView(_View):
     """So many of the rows behind one check, those that differ first."""
 
     check: CheckKind
@@ -108,17 +117,17 @@ class ComparedRowsView(Message):
     next_after: int | None = Field(description="for the next page; null on the last one")
 
 
-class EventView(Message):
+class EventView(_View):
     """One line of a transfer's audit log."""
 
     event_id: int
-    at: datetime
+    at: AwareDatetime
     actor: str
     kind: str
     reason: str
 
 
-class MailView(Message):
+class MailView(_View):
     """What became of a mail that was asked for again."""
 
     kind: MailKind
@@ -126,15 +135,38 @@ class MailView(Message):
     problems: list[m.MailProblem]
 
 
-class PlannedView(Message):
+class PlannedView(_View):
     """The evening that a move waits for."""
 
     transfer_id: UUID
-    starts_at: datetime
-    closes_at: datetime
+    starts_at: AwareDatetime
+    closes_at: AwareDatetime
 
 
-class Accepted(Message):
+class UploadView(_View):
+    """An accepted upload: where the environment will live, and exactly when its move starts."""
+
+    transfer_id: UUID
+    scenario: Scenario
+    new_environment_id: UUID
+    name: str
+    url: str
+    starts_at: AwareDatetime
+
+
+class TicketView(_View):
+    """What is known of a transfer's ticket; the file itself is kept nowhere."""
+
+    file_name: str
+    issued_at: AwareDatetime
+    expires_at: AwareDatetime
+    for_licence: str | None = Field(description="the only licence that may upload it; null for any")
+    made_at: AwareDatetime | None = Field(description="when the only file that works was made")
+    used_at: AwareDatetime | None
+    revoked_at: AwareDatetime | None
+
+
+class Accepted(_View):
     """Something that goes on by itself; `Location` says where to look."""
 
     transfer_id: UUID

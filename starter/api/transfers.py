@@ -14,13 +14,12 @@ from domain.authority import Action
 from domain.vocabulary import TransferState
 from starter.api.dependencies import Context, CurrentCaller, actor_name
 from starter.api.idempotency import IdempotentRoute
-from starter.api.openapi import LOCATION, leads_to, refusals
+from starter.api.openapi import LOCATION, TICKET_FILE, leads_to, refusals
 from starter.api.requests import (
     NO_STORE,
     IdempotencyKey,
     ListQuery,
     MailBody,
-    Reason,
     ReasonBody,
     RejectBody,
     ReleaseBody,
@@ -34,18 +33,34 @@ from starter.api.responses import (
     MailView,
     PlannedView,
     PreviewView,
+    TicketView,
     TransferPage,
     TransferView,
     preview_view,
     transfer_line,
     transfer_view,
 )
-from starter.http.problems import ReasonMissing, RequestInvalid, TooManyAttempts, language_of
+from starter.http.problems import ReasonMissing, RequestInvalid, language_of
 
 router = APIRouter(prefix="/v1", route_class=IdempotentRoute, tags=["transfers"])
 _NEXT = (
-    *("status", "events", "ticket", "renew_ticket", "comparison", "comparison_rows", "certificate"),
-    *("release", "reject", "start_now", "reschedule", "cancel", "resend"),
+    *(
+        "get_transfer",
+        "list_events",
+        "get_ticket",
+        "make_ticket",
+        "get_comparison",
+        "list_compared_rows",
+        "get_certificate",
+    ),
+    *(
+        "release_transfer",
+        "reject_transfer",
+        "start_transfer_now",
+        "reschedule_transfer",
+        "cancel_transfer",
+        "resend_mail",
+    ),
 )
 _OF_ONE = refusals(e.TransferUnknown)
 # Names a transfer by who asked for it with which key: a repetition finds what an unanswered request has begun.
@@ -64,15 +79,17 @@ _CURSOR_NL = "De cursor is niet van ons. Gebruik `next_cursor` van de vorige pag
         **refusals(e.EnvironmentUnknown),
         200: {
             "links": {
-                "start": {
-                    "operationId": "start",
+                "start_transfer": {
+                    "operationId": "start_transfer",
                     "requestBody": {"environment_id": "$response.body#/environment/environment_id"},
                 }
             }
         },
     },
 )
-async def preview(environment_id: UUID, caller: CurrentCaller, context: Context, request: Request) -> PreviewView:
+async def preview_transfer(
+    environment_id: UUID, caller: CurrentCaller, context: Context, request: Request
+) -> PreviewView:
     """Tell what a move of this environment will do, and whether it can; nothing is done."""
     await context.environment(caller, Action.PREVIEW, environment_id)
     return preview_view(await context.client.preview(str(environment_id)), language_of(request))
@@ -95,16 +112,16 @@ async def preview(environment_id: UUID, caller: CurrentCaller, context: Context,
             repeats=True,
         ),
         202: {
-            "description": "Begun. Ask `Location` until the state is `awaiting_upload`, then download the ticket.",
+            "description": "Begun. Ask `Location` until the state is `awaiting_upload`, then make the ticket.",
             "headers": LOCATION,
             "links": leads_to(*_NEXT),
         },
     },
 )
-async def start(
+async def start_transfer(
     body: StartBody, caller: CurrentCaller, context: Context, response: Response, key: IdempotencyKey
 ) -> Accepted:
-    """Freeze an environment and make its ticket; `Location` shows when the ticket can be downloaded."""
+    """Freeze an environment and make its ticket; `Location` shows when the ticket file can be made."""
     environment = await context.environment(caller, Action.PREPARE, body.environment_id)
     context.require_reason(caller, Action.PREPARE, body.reason)
     limits = {f"start of environment {body.environment_id}": context.limits.changes}
@@ -150,14 +167,14 @@ async def list_transfers(
 
 
 @router.get("/transfers/{transfer_id}", summary="Where a transfer stands", responses=_OF_ONE)
-async def status(transfer_id: TransferId, caller: CurrentCaller, context: Context) -> TransferView:
+async def get_transfer(transfer_id: TransferId, caller: CurrentCaller, context: Context) -> TransferView:
     """Return where a transfer stands: the caller's own half of it."""
     standing = await context.standing(caller, transfer_id)
     return transfer_view(await context.client.snapshot_of(standing), standing, caller)
 
 
 @router.get("/transfers/{transfer_id}/events", summary="A transfer's audit log", responses=_OF_ONE)
-async def events(
+async def list_events(
     transfer_id: TransferId,
     caller: CurrentCaller,
     context: Context,
@@ -173,55 +190,39 @@ async def events(
 
 @router.get(
     "/transfers/{transfer_id}/ticket",
-    summary="Download the ticket, once",
+    summary="What is known of the ticket",
+    responses=refusals(e.TransferUnknown, e.WrongMoment),
+)
+async def get_ticket(transfer_id: TransferId, caller: CurrentCaller, context: Context) -> TicketView:
+    """Tell until when the ticket is good, and whether a file of it was made; nothing changes."""
+    await context.transfer(caller, Action.TICKET, transfer_id)
+    return TicketView(**dict(await context.queries.ticket(transfer_id)))
+
+
+@router.post(
+    "/transfers/{transfer_id}/ticket",
+    summary="Make the ticket file",
     response_class=Response,
     responses={
         **refusals(
-            *(e.TransferUnknown, e.WrongMoment, e.TicketTaken, e.TicketUsed, e.TicketExpired, e.TicketRevoked),
-            ReasonMissing,
-            TooManyAttempts,
+            *(e.TransferUnknown, e.WrongMoment, e.TicketUsed, e.TicketExpired, e.TicketRevoked, ReasonMissing),
+            repeats=True,
         ),
         200: {
-            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+            "content": {TICKET_FILE: {"schema": {"type": "string", "format": "binary", "title": "Ticket"}}},
             "description": "The ticket file.",
         },
     },
 )
-async def ticket(
-    transfer_id: TransferId,
-    caller: CurrentCaller,
-    context: Context,
-    reason: Annotated[Reason, Query(description="why support does this for the customer")] = "",
+async def make_ticket(
+    transfer_id: TransferId, body: ReasonBody, caller: CurrentCaller, context: Context, _: IdempotencyKey
 ) -> Response:
-    """Return the ticket file; it is given once, and a renewed one makes it worthless."""
-    await context.change(caller, Action.TICKET, transfer_id, reason)
-    name, file = await context.client.download_ticket(str(transfer_id), requested_by=actor_name(caller), once=True)
+    """Return a ticket file; one that was made before stops working. None is kept, so a repetition makes another."""
+    await context.change(caller, Action.TICKET, transfer_id, body.reason)
+    name, file = await context.client.download_ticket(str(transfer_id), requested_by=actor_name(caller))
     # The name is a to z, 0 to 9 and hyphens by construction (domain.naming), so it needs no quoting.
     headers = {**NO_STORE, "Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(file, media_type="application/octet-stream", headers=headers)
-
-
-@router.post(
-    "/transfers/{transfer_id}/ticket/renewal",
-    status_code=204,
-    summary="Have the ticket made anew",
-    responses=refusals(
-        e.TransferUnknown,
-        e.WrongMoment,
-        e.TicketUsed,
-        e.TicketExpired,
-        e.TicketRevoked,
-        ReasonMissing,
-        TooManyAttempts,
-        repeats=True,
-    ),
-)
-async def renew_ticket(
-    transfer_id: TransferId, body: ReasonBody, caller: CurrentCaller, context: Context, _: IdempotencyKey
-) -> None:
-    """Let the ticket be downloaded once more; the file that was handed out stops working at once."""
-    await context.change(caller, Action.TICKET, transfer_id, body.reason)
-    await context.client.renew_ticket(str(transfer_id), requested_by=actor_name(caller))
+    return Response(file, media_type=TICKET_FILE, headers=headers)
 
 
 @router.get(
@@ -231,12 +232,12 @@ async def renew_ticket(
     responses={
         **refusals(e.TransferUnknown, e.CertificateUnknown),
         200: {
-            "content": {"application/json": {"schema": {"type": "object"}}},
+            "content": {"application/json": {"schema": {"type": "object", "title": "Certificate"}}},
             "description": "The certificate, byte for byte: docs/certificate.md says how it is checked.",
         },
     },
 )
-async def certificate(transfer_id: TransferId, caller: CurrentCaller, context: Context) -> Response:
+async def get_certificate(transfer_id: TransferId, caller: CurrentCaller, context: Context) -> Response:
     """Return the certificate that was issued when the new environment was opened for inspection."""
     await context.transfer(caller, Action.CERTIFICATE, transfer_id)
     content = await context.queries.certificate(transfer_id)
@@ -249,7 +250,7 @@ async def certificate(transfer_id: TransferId, caller: CurrentCaller, context: C
     summary="Open the new environment for good",
     responses=refusals(e.TransferUnknown, e.WrongMoment, e.EnvironmentChanged, ReasonMissing, repeats=True),
 )
-async def release(
+async def release_transfer(
     transfer_id: TransferId, body: ReleaseBody, caller: CurrentCaller, context: Context, _: IdempotencyKey
 ) -> TransferView:
     """Release; there is no way back."""
@@ -264,7 +265,7 @@ async def release(
     summary="Undo after comparing",
     responses=refusals(e.TransferUnknown, e.WrongMoment, e.AlreadyReleased, ReasonMissing, repeats=True),
 )
-async def reject(
+async def reject_transfer(
     transfer_id: TransferId, body: RejectBody, caller: CurrentCaller, context: Context, _: IdempotencyKey
 ) -> TransferView:
     """Reject: everything is undone."""
@@ -279,7 +280,7 @@ async def reject(
     summary="Do not wait for the evening",
     responses=refusals(e.TransferUnknown, e.WrongMoment, ReasonMissing, repeats=True),
 )
-async def start_now(
+async def start_transfer_now(
     transfer_id: TransferId, body: ReasonBody, caller: CurrentCaller, context: Context, _: IdempotencyKey
 ) -> TransferView:
     """Clone now."""
@@ -292,7 +293,7 @@ async def start_now(
     summary="Move on another evening",
     responses=refusals(e.TransferUnknown, e.WrongMoment, e.EveningInvalid, ReasonMissing, repeats=True),
 )
-async def reschedule(
+async def reschedule_transfer(
     transfer_id: TransferId, body: RescheduleBody, caller: CurrentCaller, context: Context, _: IdempotencyKey
 ) -> PlannedView:
     """Wait for the evening that was chosen; both sides get a mail that tells when."""
@@ -308,7 +309,7 @@ async def reschedule(
     summary="Undo before the release",
     responses=refusals(e.TransferUnknown, e.WrongMoment, e.AlreadyReleased, ReasonMissing, repeats=True),
 )
-async def cancel(
+async def cancel_transfer(
     transfer_id: TransferId, body: ReasonBody, caller: CurrentCaller, context: Context, _: IdempotencyKey
 ) -> TransferView:
     """Cancel: everything is undone."""
@@ -323,7 +324,7 @@ async def cancel(
     summary="Send one kind of mail again",
     responses=refusals(e.TransferUnknown, e.WrongMoment, e.MailRejected, ReasonMissing, repeats=True),
 )
-async def resend(
+async def resend_mail(
     transfer_id: TransferId, body: MailBody, caller: CurrentCaller, context: Context, _: IdempotencyKey
 ) -> MailView:
     """Send a mail again and tell what could not be delivered."""

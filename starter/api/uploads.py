@@ -1,25 +1,22 @@
 """The new side's upload, and support's incident for a customer who goes on alone."""
 
-from collections.abc import Awaitable, Callable
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, File, Form, Response, UploadFile
+from fastapi import APIRouter, Form, Response
 
-from domain import messages as m
 from domain.authority import Action, Caller
 from domain.errors import LicenceUnknown, LoginEmailMissing
 from domain.vocabulary import LicenceKind
-from starter.api.dependencies import Context, CurrentCaller, actor_name
+from starter.api.dependencies import ApiContext, Context, CurrentCaller, actor_name
 from starter.api.idempotency import IdempotentRoute
 from starter.api.openapi import LOCATION, UPLOAD_REFUSALS, refusals
-from starter.api.requests import TEXT, IdempotencyKey, LicenceNumber, Reason
+from starter.api.requests import IdempotencyKey, IncidentForm, UploadForm
+from starter.api.responses import UploadView
 from starter.http.problems import NotSelfManaged
 
 router = APIRouter(prefix="/v1", route_class=IdempotentRoute, tags=["uploads"])
-_TICKET = File(description="the `<url>-overdracht-ticket.avr`, unchanged")
-_Text = Annotated[str, Form(max_length=300, pattern=TEXT)]
-_OptionalText = Annotated[str | None, Form(max_length=300, pattern=TEXT)]
+_AS_FORM = Form(media_type="multipart/form-data")
 
 
 @router.post(
@@ -31,32 +28,18 @@ _OptionalText = Annotated[str | None, Form(max_length=300, pattern=TEXT)]
         202: {"description": "Taken: the move starts at `starts_at`.", "headers": LOCATION},
     },
 )
-async def upload(
+async def upload_ticket(
+    form: Annotated[UploadForm, _AS_FORM],
     caller: CurrentCaller,
     context: Context,
     response: Response,
     _: IdempotencyKey,
-    *,
-    ticket: Annotated[UploadFile, _TICKET],
-    name: _Text,
-    url_part: _OptionalText = None,
-    licence: Annotated[LicenceNumber | None, Form(description="whose; a licence's users upload for theirs")] = None,
-    reason: Annotated[Reason, Form(description="why support does this for the customer")] = "",
-) -> m.UploadAccepted:
+) -> UploadView:
     """Take the environment over under a unique name and url; it moves in the coming evening window."""
     context.require(caller, Action.UPLOAD)
-    context.require_reason(caller, Action.UPLOAD, reason)
-    licence = _licence_for(caller, licence)
-    await context.limit_rate(caller, context.guesses(caller, licence))
-    announce = _announcement(caller, context, response, Action.UPLOAD, reason)
-    return await context.client.upload(
-        await ticket.read(),
-        licence=licence,
-        name=name,
-        url_part=url_part or None,
-        uploaded_by=actor_name(caller),
-        on_genuine=announce,
-    )
+    context.require_reason(caller, Action.UPLOAD, form.reason)
+    licence = _licence_for(caller, form.licence)
+    return await _take(Action.UPLOAD, form, licence, caller, context, response)
 
 
 @router.post(
@@ -68,47 +51,49 @@ async def upload(
         202: {"description": "Taken: the move starts at `starts_at`.", "headers": LOCATION},
     },
 )
-async def incident(
+async def upload_incident(
+    form: Annotated[IncidentForm, _AS_FORM],
     caller: CurrentCaller,
     context: Context,
     response: Response,
     _: IdempotencyKey,
-    *,
-    ticket: Annotated[UploadFile, _TICKET],
-    licence: Annotated[LicenceNumber, Form()],
-    name: _Text,
-    url_part: _Text,
-    login_email: _Text,
-    reason: Annotated[Reason, Form(description="the incident's number, or who asked")],
-) -> m.UploadAccepted:
+) -> UploadView:
     """Do what the manual's incident asks for: licence number, customer name, new url, login e-mail and ticket."""
     context.require(caller, Action.INCIDENT)
-    context.require_reason(caller, Action.INCIDENT, reason)
-    if not login_email.strip():
+    context.require_reason(caller, Action.INCIDENT, form.reason)
+    if not form.login_email.strip():
         raise LoginEmailMissing
+    return await _take(Action.INCIDENT, form, form.licence, caller, context, response)
+
+
+async def _take(  # noqa: PLR0917 - both routes have all of it
+    action: Action,
+    form: UploadForm | IncidentForm,
+    licence: str,
+    caller: Caller,
+    context: ApiContext,
+    response: Response,
+) -> UploadView:
     await context.limit_rate(caller, context.guesses(caller, licence))
-    if await context.queries.licence_kind(licence) is LicenceKind.FIRM:
+    if action is Action.INCIDENT and await context.queries.licence_kind(licence) is LicenceKind.FIRM:
         raise NotSelfManaged
-    announce = _announcement(caller, context, response, Action.INCIDENT, reason)
-    return await context.client.upload(
-        await ticket.read(),
+    transfer_ids: list[UUID] = []
+
+    async def announce(transfer_id: UUID) -> None:
+        await context.record_support_action(caller, action, transfer_id, form.reason)
+        transfer_ids.append(transfer_id)
+
+    accepted = await context.client.upload(
+        await form.ticket.read(),
         licence=licence,
-        name=name,
-        url_part=url_part,
-        login_email=login_email,
+        name=form.name,
+        url_part=form.url_part or None,
+        login_email=form.login_email if isinstance(form, IncidentForm) else None,
         uploaded_by=actor_name(caller),
         on_genuine=announce,
     )
-
-
-def _announcement(
-    caller: Caller, context: Context, response: Response, action: Action, reason: str
-) -> Callable[[UUID], Awaitable[None]]:
-    async def announce(transfer_id: UUID) -> None:
-        await context.record_support_action(caller, action, transfer_id, reason)
-        response.headers["Location"] = f"/v1/transfers/{transfer_id}"
-
-    return announce
+    response.headers["Location"] = f"/v1/transfers/{transfer_ids[0]}"
+    return UploadView(transfer_id=transfer_ids[0], **dict(accepted))
 
 
 def _licence_for(caller: Caller, wanted: str | None) -> str:

@@ -176,21 +176,15 @@ class TransferClient(TransferReader):
             await RemoteTransfer(self._temporal, workflow_id_of(environment_id)).make_way()
         return True
 
-    async def download_ticket(self, which: str, *, requested_by: str = "", once: bool = False) -> tuple[str, bytes]:
+    async def download_ticket(self, which: str, *, requested_by: str = "") -> tuple[str, bytes]:
         """Return the ticket's file name and bytes while the upload is awaited; an earlier file stops working.
 
         Raises:
             WrongMoment: There is no ticket yet.
-            TicketTaken: A good file has been handed out, and `once` is given.
             TicketUsed, TicketExpired, TicketRevoked: There is none any more.
         """
         record = await self._register.find_transfer(which)
-        return await self._tickets.download(record.transfer_id, actor=requested_by, once=once)
-
-    async def renew_ticket(self, which: str, *, requested_by: str) -> None:
-        """Let the ticket be downloaded once more; the file that was handed out stops working. Raises as above."""
-        record = await self._register.find_transfer(which)
-        await self._tickets.renew(record.transfer_id, actor=requested_by)
+        return await self._tickets.download(record.transfer_id, actor=requested_by)
 
     # --- the new side --------------------------------------------------------------------------------------------
 

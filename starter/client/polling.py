@@ -25,6 +25,11 @@ def is_over(status: m.TransferStatus) -> bool:
     return status.state.is_final
 
 
+def pause_seconds(state: TransferState) -> float:
+    """Return how long to wait before a transfer in a state is looked at again."""
+    return _POLL_SECONDS if state in _QUICK else _IDLE_POLL_SECONDS
+
+
 async def snapshots(
     client: TransferClient, which: str, enough: Enough = is_over, *, poll_seconds: float | None = None
 ) -> AsyncIterator[TransferSnapshot]:
@@ -42,8 +47,7 @@ async def snapshots(
     transfer_id = str(snapshot.status.transfer_id)  # a name may come to mean two environments while we watch
     yield snapshot
     while not enough(snapshot.status):
-        usual = _POLL_SECONDS if snapshot.status.state in _QUICK else _IDLE_POLL_SECONDS
-        await asyncio.sleep(poll_seconds or usual)
+        await asyncio.sleep(poll_seconds or pause_seconds(snapshot.status.state))
         try:
             snapshot = await client.status(transfer_id)
         except Unavailable:

@@ -103,7 +103,6 @@ _STATUS: tuple[tuple[type[e.TransferError], HTTPStatus], ...] = (
     (BodyTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (TooManyAttempts, HTTPStatus.TOO_MANY_REQUESTS),
     (KeyInUse, HTTPStatus.CONFLICT),
-    (e.TicketTaken, HTTPStatus.CONFLICT),
     (e.EnvironmentAmbiguous, HTTPStatus.CONFLICT),
     (e.EnvironmentNotActive, HTTPStatus.CONFLICT),
     (e.AlreadyInTransfer, HTTPStatus.CONFLICT),
@@ -160,20 +159,28 @@ def status_of(error: e.TransferError) -> HTTPStatus:
     return HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-def answer(request: Request, error: e.TransferError, errors: tuple[FieldProblem, ...] = ()) -> JSONResponse:
-    """Return an error as the response to a request."""
+def problem_of(
+    error: e.TransferError, language: Language, instance: str, errors: tuple[FieldProblem, ...] = ()
+) -> Problem:
+    """Return an error as a problem detail in a language, at the path that was asked for."""
     status = status_of(error)
-    wants_english = language_of(request) is Language.ENGLISH
-    problem = Problem(
+    return Problem(
         type=type_of(type(error)),
         title=status.phrase,
         status=status,
-        detail=error.english if wants_english else error.dutch_text,
+        detail=error.english if language is Language.ENGLISH else error.dutch_text,
         details=Sentences(nl=error.dutch_text, en=error.english),
-        instance=request.url.path,
+        instance=instance,
         errors=errors,
     )
-    headers = {"Content-Language": "en" if wants_english else "nl", "Cache-Control": "no-store"}
+
+
+def answer(request: Request, error: e.TransferError, errors: tuple[FieldProblem, ...] = ()) -> JSONResponse:
+    """Return an error as the response to a request."""
+    status = status_of(error)
+    language = language_of(request)
+    problem = problem_of(error, language, request.url.path, errors)
+    headers = {"Content-Language": language.value, "Cache-Control": "no-store"}
     if status is HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="sb-transfer"'
     if isinstance(error, TooManyAttempts):

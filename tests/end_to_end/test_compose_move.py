@@ -219,7 +219,7 @@ async def move(services: Services, provider: IdentityProvider) -> str:
         assert begun.status_code == HTTPStatus.ACCEPTED, begun.text
         path = f"/v1/transfers/{begun.json()['transfer_id']}"
         await until(old, path, "awaiting_upload")
-        ticket = await old.get(f"{path}/ticket")
+        ticket = await old.post(f"{path}/ticket", json={}, headers=once())
         form = {"name": "Overgenomen", "url_part": "overgenomen"}
         taken = await new.post("/v1/uploads", data=form, files={"ticket": ("t.avr", ticket.content)}, headers=once())
         assert taken.status_code == HTTPStatus.ACCEPTED, taken.text

@@ -102,7 +102,7 @@ async def move(stack: Stack, environment_id: uuid.UUID) -> str:
         transfer_id = str(begun.json()["transfer_id"])
         path = f"/v1/transfers/{transfer_id}"
         await until(old, path, "awaiting_upload")
-        ticket = await old.get(f"{path}/ticket")
+        ticket = await old.post(f"{path}/ticket", json={})
         form = {"name": NAMES[2], "url_part": "nieuw"}
         await new.post("/v1/uploads", data=form, files={"ticket": ("t.avr", ticket.content)})
         await operator.post(f"{path}/start-now", json={"reason": "test"})

@@ -32,7 +32,7 @@ MAY: dict[tuple[str, str], set[str]] = {
     ("GET", "/v1/transfers/{transfer_id}/progress"): {"backend", "support", "operator", "old side", "new side"},
     ("GET", "/v1/transfers/{transfer_id}/events"): {"backend", "support", "operator"},
     ("GET", "/v1/transfers/{transfer_id}/ticket"): {"backend", "support", "old side"},
-    ("POST", "/v1/transfers/{transfer_id}/ticket/renewal"): {"backend", "support", "old side"},
+    ("POST", "/v1/transfers/{transfer_id}/ticket"): {"backend", "support", "old side"},
     ("GET", "/v1/transfers/{transfer_id}/comparison"): {"backend", "support", "operator", "new side"},
     ("POST", "/v1/transfers/{transfer_id}/release"): {"backend", "support", "new side"},
     ("POST", "/v1/transfers/{transfer_id}/reject"): {"backend", "support", "new side"},

@@ -209,7 +209,7 @@ async def test_a_stolen_ticket_is_worth_nothing_for_another_licence(callers: Cal
         which = begun.json()["transfer_id"]
         async for _ in snapshots(client, which, lambda sight: sight.state is TransferState.AWAITING_UPLOAD):
             continue
-        file = (await old.get(f"/v1/transfers/{which}/ticket")).content
+        file = (await old.post(f"/v1/transfers/{which}/ticket", json={})).content
     async with callers.session(Role.FIRM, licence=OLD) as thief:
         form = {"name": "Gestolen", "url_part": "gestolen"}
         stolen = await thief.post("/v1/uploads", data=form, files={"ticket": ("t.avr", file)})
