@@ -20,7 +20,7 @@ PG ?= 15
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test check schemas-on audit openapi fuzz-api fuzz-signals chaos model orders histories screenshots format lock clean
+.PHONY: help demo up test check schemas-on dist audit openapi fuzz-api fuzz-signals chaos model orders histories screenshots format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ check: $(STAMP) ## Run everything that CI runs: format, lint, types, import rule
 
 schemas-on: $(STAMP) ## Move the schemas of other people on another PostgreSQL: PG=14 to 17; fetched when it is not here
 	TEST_POSTGRES=$(PG) $(PYTEST) tests/integration/schemas $(ARGS)
+
+dist: $(STAMP) ## Build what is released into dist/: both wheels, the image's context, an SBOM; the version is the tag's
+	$(BIN)/python -m tests.tools.dist
 
 audit: $(STAMP) ## Look the pinned dependencies up in the lists of known vulnerabilities
 	$(BIN)/python -m tests.tools.audit

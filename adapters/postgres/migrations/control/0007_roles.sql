@@ -22,4 +22,4 @@ grant insert (transfer_id, actor, kind, reason, detail, event_key) on control.tr
 alter table control.transfer_event enable row level security;
 create policy read_by_api on control.transfer_event for select to sb_api using (true);
 create policy written_by_api on control.transfer_event for insert to sb_api
-    with check (kind like 'support\_%' or kind in ('ticket_downloaded', 'ticket_renewed'));
+    with check (kind like 'support\_%' or kind = 'ticket_downloaded');

@@ -1,0 +1,335 @@
+"""Each route as a description of one call: what is sent and how its answer is read, without sending anything."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from os import PathLike
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+from uuid import UUID
+
+import httpx
+from pydantic import TypeAdapter, ValidationError
+
+from sb_transfer_client.errors import UnexpectedAnswer
+from sb_transfer_client.models import (
+    Accepted,
+    Check,
+    CheckKind,
+    ComparedRow,
+    ComparedRowsView,
+    ComparisonView,
+    EventView,
+    Liveness,
+    MailKind,
+    MailView,
+    PlannedView,
+    PreviewView,
+    Readiness,
+    Scenario,
+    TicketFile,
+    TicketView,
+    TransferLine,
+    TransferPage,
+    TransferState,
+    TransferView,
+    UndoReason,
+    UploadView,
+)
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+Ticket = bytes | TicketFile | str | PathLike[str]
+"""A ticket file: its bytes, what `make_ticket` returned, or the path of a file."""
+
+_PART = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One request, and how its answer is read."""
+
+    method: str
+    path: str
+    read: Callable[[httpx.Response], T]
+    query: dict[str, Any] = field(default_factory=dict)
+    json: dict[str, Any] | None = None
+    form: dict[str, str] | None = None
+    files: dict[str, tuple[str, bytes]] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    key: str | None = None
+    answers: frozenset[int] = frozenset()
+    """Statuses that are answers beside those of success."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pages(Generic[T, Item]):
+    """Calls that follow each other until there is no more."""
+
+    first: Call[T]
+    items: Callable[[T], Iterable[Item]]
+    following: Callable[[T], Call[T] | None]
+
+
+def _read(kind: type[T]) -> Callable[[httpx.Response], T]:
+    adapter: TypeAdapter[T] = TypeAdapter(kind)
+
+    def read(response: httpx.Response) -> T:
+        try:
+            return adapter.validate_json(response.content)
+        except ValidationError as error:
+            raise UnexpectedAnswer(f"{response.request.url} did not answer as described: {error}") from error
+
+    return read
+
+
+_status = _read(TransferView)
+_page = _read(TransferPage)
+_comparison = _read(ComparisonView)
+_compared = _read(ComparedRowsView)
+_events: Callable[[httpx.Response], list[EventView]] = _read(list[EventView])
+
+
+def _get(path: str, read: Callable[[httpx.Response], T], **query: Any) -> Call[T]:
+    return Call("GET", path, read, {name: value for name, value in query.items() if value not in (None, ())})
+
+
+def _post(path: str, read: Callable[[httpx.Response], T], key: str | None, **body: Any) -> Call[T]:
+    return Call("POST", path, read, json={name: value for name, value in body.items() if value is not None}, key=key)
+
+
+def _one(transfer_id: UUID | str) -> str:
+    return f"/v1/transfers/{UUID(str(transfer_id))}"
+
+
+# --- the old side ------------------------------------------------------------------------------------------------
+
+
+def preview_transfer(environment_id: UUID | str) -> Call[PreviewView]:
+    """Tell what a move of this environment will do; nothing is done."""
+    return _get(f"/v1/environments/{UUID(str(environment_id))}/preview", _read(PreviewView))
+
+
+def start_transfer(
+    environment_id: UUID | str, *, for_licence: str | None = None, reason: str = "", key: str | None = None
+) -> Call[Accepted]:
+    """Freeze an environment and begin its move; wait for `awaiting_upload`, then make the ticket.
+
+    Args:
+        environment_id: The environment's id at the platform.
+        for_licence: The only licence that may upload the ticket; any, if left out.
+        reason: Why support does this.
+        key: The Idempotency-Key; give your own to be able to send the same request again from another process.
+    """
+    wanted = {"environment_id": str(environment_id), "for_licence": for_licence, "reason": reason}
+    return _post("/v1/transfers", _read(Accepted), key, **wanted)
+
+
+def make_ticket(transfer_id: UUID | str, *, reason: str = "", key: str | None = None) -> Call[TicketFile]:
+    """Make the ticket file; one that was made before stops working."""
+    return _post(f"{_one(transfer_id)}/ticket", _read_ticket, key, reason=reason)
+
+
+def get_ticket(transfer_id: UUID | str) -> Call[TicketView]:
+    """Tell until when the ticket is good and whether a file of it was made; nothing changes."""
+    return _get(f"{_one(transfer_id)}/ticket", _read(TicketView))
+
+
+def cancel_transfer(transfer_id: UUID | str, *, reason: str = "", key: str | None = None) -> Call[TransferView]:
+    """Undo a transfer before its release."""
+    return _post(f"{_one(transfer_id)}/cancel", _status, key, reason=reason)
+
+
+# --- the new side ------------------------------------------------------------------------------------------------
+
+
+def upload_ticket(
+    ticket: Ticket,
+    *,
+    name: str,
+    url_part: str | None = None,
+    licence: str | None = None,
+    reason: str = "",
+    key: str | None = None,
+) -> Call[UploadView]:
+    """Take an environment over under a unique name and url; it moves in the coming evening.
+
+    Args:
+        ticket: The file's bytes, what `make_ticket` returned, or the path of the file.
+        name: The environment's new name, unique under its licence.
+        url_part: The last part of its url; the name made lower-case when it is left out.
+        licence: Whose it becomes; a licence's own users leave it out.
+        reason: Why support does this.
+        key: The Idempotency-Key.
+    """
+    fields = {"name": name, "url_part": url_part, "licence": licence, "reason": reason or None}
+    return _upload("/v1/uploads", ticket, fields, key)
+
+
+def upload_incident(
+    ticket: Ticket,
+    *,
+    licence: str,
+    name: str,
+    url_part: str,
+    login_email: str,
+    reason: str,
+    key: str | None = None,
+) -> Call[UploadView]:
+    """Let a customer go on alone, which is support's to do: the five things that the incident asks for."""
+    fields = {"licence": licence, "name": name, "url_part": url_part, "login_email": login_email, "reason": reason}
+    return _upload("/v1/incidents", ticket, fields, key)
+
+
+def _upload(path: str, ticket: Ticket, fields: Mapping[str, str | None], key: str | None) -> Call[UploadView]:
+    form = {name: value for name, value in fields.items() if value is not None}
+    return Call(
+        "POST", path, _read(UploadView), form=form, files={"ticket": ("ticket.avr", _bytes_of(ticket))}, key=key
+    )
+
+
+def _bytes_of(ticket: Ticket) -> bytes:
+    if isinstance(ticket, TicketFile):
+        return ticket.content
+    return ticket if isinstance(ticket, bytes) else Path(ticket).read_bytes()
+
+
+def get_certificate(transfer_id: UUID | str) -> Call[bytes]:
+    """Return the signed certificate of the move: the file, byte for byte."""
+    return _get(f"{_one(transfer_id)}/certificate", lambda response: response.content)
+
+
+def get_comparison_page(transfer_id: UUID | str, *, language: str = "nl") -> Call[str]:
+    """Return the comparison as an HTML page for people, in Dutch or English."""
+    headers = {"Accept": "text/html", "Accept-Language": language}
+    return Call("GET", f"{_one(transfer_id)}/comparison", lambda response: response.text, headers=headers)
+
+
+def get_comparison_file(transfer_id: UUID | str, *, form: Literal["csv", "xlsx"] = "csv") -> Call[bytes]:
+    """Return the comparison with every row behind it, for a spreadsheet."""
+    return _get(f"{_one(transfer_id)}/comparison/file", lambda response: response.content, format=form)
+
+
+def release_transfer(
+    transfer_id: UUID | str, *, note: str = "", reason: str = "", key: str | None = None
+) -> Call[TransferView]:
+    """Open the new environment for good; there is no way back."""
+    return _post(f"{_one(transfer_id)}/release", _status, key, note=note, reason=reason)
+
+
+def reject_transfer(transfer_id: UUID | str, *, reason: str, key: str | None = None) -> Call[TransferView]:
+    """Undo a transfer after comparing."""
+    return _post(f"{_one(transfer_id)}/reject", _status, key, reason=reason)
+
+
+def reschedule_transfer(
+    transfer_id: UUID | str, *, evening: date, reason: str = "", key: str | None = None
+) -> Call[PlannedView]:
+    """Move on another evening; both sides hear of it by mail."""
+    return _post(f"{_one(transfer_id)}/reschedule", _read(PlannedView), key, evening=evening.isoformat(), reason=reason)
+
+
+# --- anybody -----------------------------------------------------------------------------------------------------
+
+
+def get_transfer(transfer_id: UUID | str) -> Call[TransferView]:
+    """Return where a transfer stands: the caller's own half of it."""
+    return _get(_one(transfer_id), _status)
+
+
+def start_transfer_now(transfer_id: UUID | str, *, reason: str = "", key: str | None = None) -> Call[TransferView]:
+    """Do not wait for the evening."""
+    return _post(f"{_one(transfer_id)}/start-now", _status, key, reason=reason)
+
+
+def resend_mail(
+    transfer_id: UUID | str, *, kind: MailKind, to: str | None = None, reason: str = "", key: str | None = None
+) -> Call[MailView]:
+    """Send one kind of mail again, to those it did not reach or to one other address."""
+    return _post(f"{_one(transfer_id)}/mails", _read(MailView), key, kind=kind, to=to, reason=reason)
+
+
+def get_liveness() -> Call[Liveness]:
+    """Tell whether the service's process answers."""
+    return _get("/livez", _read(Liveness))
+
+
+def get_readiness() -> Call[Readiness]:
+    """Tell whether the service can serve, and what is missing."""
+    return Call("GET", "/readyz", _read(Readiness), answers=frozenset({503}))
+
+
+# --- in pages ----------------------------------------------------------------------------------------------------
+
+
+def list_transfers(
+    *,
+    state: Iterable[TransferState] = (),
+    scenario: Scenario | None = None,
+    licence: str | None = None,
+    environment_id: UUID | str | None = None,
+    outcome: UndoReason | str | None = None,
+    page_size: int = 50,
+) -> Pages[TransferPage, TransferLine]:
+    """Yield transfers from new to old, page after page as they are read.
+
+    Args:
+        state: Only those in one of these states.
+        scenario: Only those of this kind.
+        licence: Only those from or to this licence.
+        environment_id: Only those from or to this environment.
+        outcome: Only those that ended so: `released`, or the reason of an undo.
+        page_size: How many are asked for at a time, 200 at most.
+    """
+    wanted = {
+        "state": tuple(state),
+        "scenario": scenario,
+        "licence": licence,
+        "outcome": outcome,
+        "environment_id": str(environment_id) if environment_id else None,
+        "limit": page_size,
+    }
+
+    def page(cursor: str | None) -> Call[TransferPage]:
+        return _get("/v1/transfers", _page, **wanted, cursor=cursor)
+
+    return Pages(page(None), lambda read: read.items, lambda read: page(read.next_cursor) if read.next_cursor else None)
+
+
+def list_events(transfer_id: UUID | str, *, after: int = 0) -> Pages[list[EventView], EventView]:
+    """Yield who did what, when and why, in order; those behind the event `after`."""
+
+    def page(last: int) -> Call[list[EventView]]:
+        return _get(f"{_one(transfer_id)}/events", _events, after=last, limit=_PART)
+
+    def following(read: list[EventView]) -> Call[list[EventView]] | None:
+        return page(read[-1].event_id) if len(read) == _PART else None
+
+    return Pages(page(after), lambda read: read, following)
+
+
+def get_comparison(transfer_id: UUID | str) -> Pages[ComparisonView, Check]:
+    """Yield every check of the comparison of both environments."""
+
+    def page(after: int) -> Call[ComparisonView]:
+        return _get(f"{_one(transfer_id)}/comparison", _comparison, after=after, limit=_PART)
+
+    return Pages(page(0), lambda read: read.checks, lambda read: page(read.next_after) if read.next_after else None)
+
+
+def list_compared_rows(
+    transfer_id: UUID | str, *, administration: UUID | str, check: CheckKind
+) -> Pages[ComparedRowsView, ComparedRow]:
+    """Yield every row behind one check of the comparison, those that differ first."""
+
+    def page(after: int) -> Call[ComparedRowsView]:
+        wanted = {"administration": str(administration), "check": check, "after": after, "limit": _PART}
+        return _get(f"{_one(transfer_id)}/comparison/rows", _compared, **wanted)
+
+    return Pages(page(0), lambda read: read.rows, lambda read: page(read.next_after) if read.next_after else None)
+
+
+def _read_ticket(response: httpx.Response) -> TicketFile:
+    named = re.search(r'filename="([^"]+)"', response.headers.get("content-disposition", ""))
+    return TicketFile(file_name=named[1] if named else "overdracht-ticket.avr", content=response.content)

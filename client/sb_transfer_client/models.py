@@ -1,0 +1,485 @@
+"""What the service answers. The names are those of its description, docs/openapi.json; a test compares the two.
+
+Moments are aware, in UTC. A field that a newer service adds is ignored; a word that it adds to an enumeration is kept
+as it is, and is equal to its text.
+"""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal, Self
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+__all__ = [
+    "Accepted",
+    "BankToReactivate",
+    "Check",
+    "CheckKind",
+    "CloneProgress",
+    "ColumnView",
+    "ComparedRow",
+    "ComparedRowsView",
+    "ComparisonSummary",
+    "ComparisonView",
+    "EnvironmentView",
+    "Estimate",
+    "EventView",
+    "FieldProblem",
+    "Figures",
+    "Finding",
+    "LicenceKind",
+    "Liveness",
+    "MailKind",
+    "MailProblem",
+    "MailView",
+    "PlannedView",
+    "PreviewView",
+    "ProblemDetail",
+    "QuoteLost",
+    "Readiness",
+    "Scenario",
+    "Sentences",
+    "StepName",
+    "StepState",
+    "StepView",
+    "TicketFile",
+    "TicketView",
+    "TransferLine",
+    "TransferPage",
+    "TransferState",
+    "TransferView",
+    "UndoReason",
+    "UnreachableAddress",
+    "UploadView",
+]
+
+
+class _Word(StrEnum):
+    """An enumeration that takes words of newer services: a backend must not fail on a mail it has never heard of."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if not isinstance(value, str):
+            return None
+        word = str.__new__(cls, value)
+        word._name_ = value.upper()
+        word._value_ = value
+        return word
+
+
+class TransferState(_Word):
+    """Where a transfer stands. RELEASED is the point of no return."""
+
+    PREPARING = "preparing"
+    AWAITING_UPLOAD = "awaiting_upload"
+    SCHEDULED = "scheduled"
+    CLONING = "cloning"
+    AWAITING_RELEASE = "awaiting_release"
+    RELEASED = "released"
+    UNDOING = "undoing"
+    UNDONE = "undone"
+
+    @property
+    def is_final(self) -> bool:
+        """Tell whether nothing can follow any more."""
+        return self in (TransferState.RELEASED, TransferState.UNDONE)
+
+
+class UndoReason(_Word):
+    """Why a transfer was undone."""
+
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+    FAILED = "failed"
+
+
+class Scenario(_Word):
+    """From what kind of licence to what kind."""
+
+    SWITCH = "switch"
+    OUTSOURCE = "outsource"
+    INSOURCE = "insource"
+
+
+class LicenceKind(_Word):
+    """Who holds a licence."""
+
+    FIRM = "firm"
+    SELF_MANAGED = "self_managed"
+
+
+class MailKind(_Word):
+    """Every mail that the service can send."""
+
+    TICKET_ISSUED = "ticket_issued"
+    UPLOAD_ACCEPTED = "upload_accepted"
+    READY = "ready"
+    RELEASED = "released"
+    UNDONE = "undone"
+    INVITATION = "invitation"
+    TICKET_REMINDER = "ticket_reminder"
+    RELEASE_REMINDER = "release_reminder"
+    MAILBOX_CLOSED = "mailbox_closed"
+
+
+class CheckKind(_Word):
+    """The comparisons of both environments."""
+
+    BANK_BALANCE = "bank_balance"
+    TRIAL_BALANCE = "trial_balance"
+    RELATIONS = "relations"
+    SALES_PRODUCTS = "sales_products"
+    OPEN_ITEMS_DEBTOR = "open_items_debtor"
+    OPEN_ITEMS_CREDITOR = "open_items_creditor"
+    VAT_RETURNS = "vat_returns"
+    FIXED_ASSETS = "fixed_assets"
+    BANK_AND_CASH_ACCOUNTS = "bank_and_cash_accounts"
+    BANK_CONNECTIONS = "bank_connections"
+    BANK_TRANSACTIONS = "bank_transactions"
+    INVOICES_TO_SEND = "invoices_to_send"
+
+
+class StepName(_Word):
+    """The steps of a transfer, in their order."""
+
+    FREEZE = "freeze"
+    HASH = "hash"
+    TICKET = "ticket"
+    AWAIT_UPLOAD = "await_upload"
+    WAIT_FOR_EVENING = "wait_for_evening"
+    CLONE = "clone"
+    VERIFY = "verify"
+    BANKS = "banks"
+    CONSEQUENCES = "consequences"
+    COMPARE = "compare"
+    CERTIFY = "certify"
+    NOTIFY = "notify"
+    AWAIT_RELEASE = "await_release"
+    CHECK = "check"
+    RELEASE = "release"
+
+
+class StepState(_Word):
+    """Where a step stands."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    UNDOING = "undoing"
+    UNDONE = "undone"
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class EnvironmentView(_Answer):
+    """An environment by the names that people use."""
+
+    environment_id: UUID
+    name: str
+    url: str
+    licence_number: str
+
+
+class StepView(_Answer):
+    """One step of the story."""
+
+    step: StepName
+    state: StepState
+    started_at: AwareDatetime | None
+    finished_at: AwareDatetime | None
+
+
+class CloneProgress(_Answer):
+    """How far the copy or its proof is; rows, bytes and tables."""
+
+    phase: str
+    rows_done: int = 0
+    rows_total: int = 0
+    bytes_done: int = 0
+    bytes_total: int = 0
+    tables_done: int = 0
+    tables_total: int = 0
+    elapsed_seconds: float = 0.0
+
+
+class ComparisonSummary(_Answer):
+    """How many comparisons were made, and how many of them differ."""
+
+    checks: int
+    unequal: int
+    administrations: int
+
+
+class MailProblem(_Answer):
+    """A mail that did not arrive; it never stops a transfer."""
+
+    kind: MailKind
+    recipient: str
+    problem: str
+
+
+class TransferView(_Answer):
+    """Where a transfer stands. What belongs to the other side is None."""
+
+    transfer_id: UUID
+    state: TransferState
+    scenario: Scenario | None
+    old: EnvironmentView | None
+    new: EnvironmentView | None
+    new_holder: str | None
+    waiting_for: str
+    ticket_expires_at: AwareDatetime | None
+    starts_at: AwareDatetime | None
+    steps: list[StepView]
+    progress: CloneProgress | None
+    comparison: ComparisonSummary | None
+    mail_problems: list[MailProblem] | None
+    undo_reason: UndoReason | None
+    undo_detail: str | None
+
+
+class TransferLine(_Answer):
+    """A transfer in a list."""
+
+    transfer_id: UUID
+    state: TransferState
+    scenario: Scenario | None
+    environment_name: str | None
+    source_licence: str | None
+    target_licence: str | None
+    new_holder: str | None
+    starts_at: AwareDatetime | None
+    created_at: AwareDatetime
+    undo_reason: UndoReason | None
+
+
+class TransferPage(_Answer):
+    """Transfers from new to old."""
+
+    items: list[TransferLine]
+    next_cursor: str | None
+
+
+class QuoteLost(_Answer):
+    """A quote that is open, and expires by the move."""
+
+    administration: str
+    number: str
+    customer: str
+    total: Decimal
+
+
+class BankToReactivate(_Answer):
+    """A bank connection."""
+
+    administration: str
+    bank: str
+    iban: str
+
+
+class UnreachableAddress(_Answer):
+    """An address to which mail will not arrive."""
+
+    address: str
+    why: str
+
+
+class Finding(_Answer):
+    """Something in the environment that cannot be carried exactly, and what to do about it."""
+
+    what: str
+    why: str
+    remedy: str
+
+
+class Estimate(_Answer):
+    """How large an environment is, and how long moving it takes; no seconds where nothing was moved before."""
+
+    rows: int
+    bytes: int
+    seconds: float | None = None
+
+
+class PreviewView(_Answer):
+    """What a move will do, told before anything happens; of each list the first hundred."""
+
+    environment: EnvironmentView
+    holder_name: str
+    licence_kind: LicenceKind
+    administrations: list[str]
+    open_quotes: list[QuoteLost]
+    app_connections: list[str]
+    banks_carried: list[BankToReactivate]
+    banks_to_reactivate: list[BankToReactivate]
+    users_to_relink: list[str]
+    unreachable: list[UnreachableAddress] = []
+    obstacles: list[Finding]
+    unasked: list[str] = []
+    tables: int
+    estimate: Estimate
+    left_out: dict[str, int] = {}
+
+
+class Accepted(_Answer):
+    """Something that goes on by itself."""
+
+    transfer_id: UUID
+    state: TransferState
+
+
+class TicketView(_Answer):
+    """What is known of a transfer's ticket; the file itself is kept nowhere."""
+
+    file_name: str
+    issued_at: AwareDatetime
+    expires_at: AwareDatetime
+    for_licence: str | None
+    made_at: AwareDatetime | None
+    used_at: AwareDatetime | None
+    revoked_at: AwareDatetime | None
+
+
+class TicketFile(_Answer):
+    """A ticket file: whoever has it may take the environment over, so it is neither shown nor written to JSON."""
+
+    file_name: str
+    content: bytes = Field(repr=False, exclude=True)
+
+
+class UploadView(_Answer):
+    """An accepted upload: where the environment will live, and exactly when its move starts."""
+
+    transfer_id: UUID
+    scenario: Scenario
+    new_environment_id: UUID
+    name: str
+    url: str
+    starts_at: AwareDatetime
+
+
+class Figures(_Answer):
+    """One side of a check: how many rows are behind it, and what is added up and counted of them, by name."""
+
+    rows: int = 0
+    totals: dict[str, Decimal] = {}
+    tally: dict[str, int] = {}
+
+
+class ComparedRow(_Answer):
+    """One row behind a check, on both sides: values by the names of the columns; None where it is missing."""
+
+    item: str
+    old: dict[str, str | int | None] | None
+    new: dict[str, str | int | None] | None
+    equal: bool
+
+
+class Check(_Answer):
+    """One comparison of both environments; of `differences` the first five."""
+
+    administration_id: UUID
+    administration: str
+    check: CheckKind
+    old: Figures | None
+    new: Figures | None
+    equal: bool
+    differences: list[ComparedRow] = []
+
+
+class ColumnView(_Answer):
+    """A value that each row behind a check has."""
+
+    name: str
+    title: str
+
+
+class ComparedRowsView(_Answer):
+    """So many of the rows behind one check, those that differ first."""
+
+    check: CheckKind
+    columns: list[ColumnView]
+    rows: list[ComparedRow]
+    next_after: int | None
+
+
+class ComparisonView(_Answer):
+    """So many checks of a comparison, and what there is in all."""
+
+    made_at: AwareDatetime
+    total: int
+    unequal: int
+    checks: list[Check]
+    next_after: int | None
+
+
+class EventView(_Answer):
+    """One line of a transfer's audit log."""
+
+    event_id: int
+    at: AwareDatetime
+    actor: str
+    kind: str
+    reason: str
+
+
+class MailView(_Answer):
+    """What became of a mail that was asked for again."""
+
+    kind: MailKind
+    sent: int
+    problems: list[MailProblem]
+
+
+class PlannedView(_Answer):
+    """The evening that a move waits for."""
+
+    transfer_id: UUID
+    starts_at: AwareDatetime
+    closes_at: AwareDatetime
+
+
+class Liveness(_Answer):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(_Answer):
+    """What the service stands on; `ready` when all of it is there."""
+
+    ready: bool
+    database: str
+    migrations: str
+    temporal: str
+    payload_keys: str
+
+
+class Sentences(_Answer):
+    """One thing said in both languages."""
+
+    nl: str
+    en: str
+
+
+class FieldProblem(_Answer):
+    """What is wrong with one part of a request."""
+
+    where: str
+    problem: str
+
+
+class ProblemDetail(_Answer):
+    """A problem detail (RFC 9457) as it is sent; `sb_transfer_client.errors` has a class for each type."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    details: Sentences
+    instance: str
+    errors: tuple[FieldProblem, ...] = ()

@@ -1,0 +1,264 @@
+"""Licences, environments and transfers in memory, and a clock: what happens by itself happens when it is looked at."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sb_transfer_client import errors as e
+from sb_transfer_client.models import LicenceKind, Scenario, StepName, StepState, TransferState, UndoReason
+from sb_transfer_client.testing._rules import (
+    CLOSES,
+    MOMENTS,
+    ZONE,
+    Caller,
+    checked_email,
+    checked_name,
+    checked_url_part,
+    opening_after,
+    refusal,
+    scenario_of,
+)
+
+S = TransferState
+_TICKET_TTL = timedelta(days=30)
+_FURTHEST_EVENING = timedelta(days=92)
+# By state: the step that is at work, or whose turn it is.
+_AT = {
+    S.PREPARING: StepName.FREEZE,
+    S.AWAITING_UPLOAD: StepName.AWAIT_UPLOAD,
+    S.SCHEDULED: StepName.WAIT_FOR_EVENING,
+    S.CLONING: StepName.CLONE,
+    S.AWAITING_RELEASE: StepName.AWAIT_RELEASE,
+}
+
+
+class Clock:
+    """The time of a fake service: it stands still until it is turned."""
+
+    def __init__(self, now: datetime | None = None) -> None:
+        self.now = (now or datetime(2026, 11, 30, 12, tzinfo=ZONE)).astimezone(UTC)
+
+    def advance(self, by: timedelta) -> None:
+        """Turn the clock on."""
+        self.now += by
+
+    def turn_to(self, wall: str) -> None:
+        """Turn the clock to the next moment at which it is so late in Amsterdam, such as `22:00`."""
+        here = self.now.astimezone(ZONE)
+        then = datetime.combine(here.date(), time.fromisoformat(wall), ZONE)
+        self.now = (then if then > here else then + timedelta(days=1)).astimezone(UTC)
+
+
+@dataclass(slots=True)
+class Licence:
+    """Who may have environments."""
+
+    number: str
+    holder: str
+    kind: LicenceKind
+    host: str
+
+
+@dataclass(slots=True)
+class Environment:
+    """What can be moved."""
+
+    environment_id: UUID
+    licence: str
+    name: str
+    url: str
+    status: str = "active"
+
+
+@dataclass(slots=True)
+class Transfer:
+    """One move."""
+
+    transfer_id: UUID
+    old: Environment
+    for_licence: str | None
+    created_at: datetime
+    state: TransferState = S.PREPARING
+    scenario: Scenario | None = None
+    new: Environment | None = None
+    ticket: bytes | None = None
+    ticket_made_at: datetime | None = None
+    ticket_issued_at: datetime | None = None
+    uploaded_at: datetime | None = None
+    starts_at: datetime | None = None
+    undo_reason: UndoReason | None = None
+    undo_detail: str | None = None
+    ended_at: datetime | None = None
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def new_licence(self) -> str | None:
+        """Return the number of the licence that takes the environment over, from the upload on."""
+        return self.new.licence if self.new else None
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """Return until when the ticket is good."""
+        return self.ticket_issued_at + _TICKET_TTL if self.ticket_issued_at else None
+
+
+class World:
+    """Everything there is."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.licences: dict[str, Licence] = {}
+        self.environments: dict[UUID, Environment] = {}
+        self.transfers: dict[UUID, Transfer] = {}
+        self._events = 0
+
+    def turn(self) -> None:
+        """Let everything go one step on that goes on by itself."""
+        for transfer in self.transfers.values():
+            match transfer.state:
+                case S.PREPARING:
+                    transfer.state, transfer.ticket_issued_at = S.AWAITING_UPLOAD, self.clock.now
+                    self.tell(transfer, "ticket_issued")
+                case S.AWAITING_UPLOAD if transfer.expires_at and transfer.expires_at <= self.clock.now:
+                    self.undo(transfer, UndoReason.EXPIRED, "unknown", "")
+                case S.SCHEDULED if transfer.starts_at and transfer.starts_at <= self.clock.now:
+                    transfer.state = S.CLONING
+                case S.CLONING if transfer.new:
+                    transfer.state, transfer.new.status = S.AWAITING_RELEASE, "awaiting_release"
+                    self.tell(transfer, "certificate_issued")
+                case S.UNDOING:
+                    self._undone(transfer)
+
+    def tell(self, transfer: Transfer, kind: str, actor: str = "", reason: str = "") -> None:
+        """Write a line into a transfer's log."""
+        self._events += 1
+        event = {"event_id": self._events, "at": self.clock.now, "actor": actor, "kind": kind, "reason": reason}
+        transfer.events.append(event)
+
+    def start(self, environment: Environment, for_licence: str | None, caller: Caller) -> Transfer:
+        """Freeze an environment."""
+        live = [one for one in self.transfers.values() if one.old is environment and not one.state.is_final]
+        if live:
+            raise refusal(e.AlreadyInTransfer)
+        if environment.status != "active":
+            raise refusal(e.EnvironmentNotActive)
+        if for_licence:
+            self._scenario(environment, for_licence)
+        transfer = Transfer(uuid4(), environment, for_licence, self.clock.now)
+        self.transfers[transfer.transfer_id] = transfer
+        environment.status = "read_only"
+        self.tell(transfer, "environment_frozen", caller.actor)
+        return transfer
+
+    def make_ticket(self, transfer: Transfer, caller: Caller) -> bytes:
+        """Make the only file that is good."""
+        self._require_ticket(transfer)
+        transfer.ticket, transfer.ticket_made_at = f"{transfer.transfer_id} {uuid4()}".encode(), self.clock.now
+        self.tell(transfer, "ticket_downloaded", caller.actor)
+        return transfer.ticket
+
+    def _require_ticket(self, transfer: Transfer) -> None:
+        if transfer.undo_reason is not None:
+            raise refusal(e.TicketRevoked)
+        if transfer.ticket_issued_at is None:
+            raise refusal(e.WrongMoment)
+        if transfer.uploaded_at is not None:
+            raise refusal(e.TicketUsed)
+
+    def of_ticket(self, ticket: bytes) -> Transfer:
+        """Return the transfer that a file is for."""
+        try:
+            transfer = self.transfers[UUID(ticket.split()[0].decode())]
+        except (IndexError, KeyError, ValueError):
+            raise refusal(e.TicketNotGenuine) from None
+        return transfer
+
+    def upload(self, ticket: bytes, licence: str, name: str, url_part: str | None, email: str | None) -> Transfer:
+        """Reserve a name and a url under a licence, and plan the move."""
+        transfer = self.of_ticket(ticket)
+        if transfer.undo_reason is not None:
+            raise refusal(e.TicketExpired if transfer.undo_reason is UndoReason.EXPIRED else e.TicketRevoked)
+        if transfer.uploaded_at is not None:
+            raise refusal(e.TicketUsed)
+        if transfer.ticket != ticket:
+            raise refusal(e.TicketRevoked)
+        if transfer.for_licence not in (None, licence):
+            raise refusal(e.TicketForAnotherLicence)
+        scenario = self._scenario(transfer.old, licence)
+        name = checked_name(name)
+        part = checked_url_part(url_part, name)
+        if scenario is Scenario.INSOURCE and not (email or "").strip():
+            raise refusal(e.LoginEmailMissing)
+        if email and email.strip():
+            checked_email(email)
+        url = f"https://{self.licences[licence].host}.sb.example/{part}"
+        there = [one for one in self.environments.values() if one.status != "gone"]
+        if any(one.licence == licence and one.name == name for one in there):
+            raise refusal(e.NameTaken)
+        if any(one.url == url for one in there):
+            raise refusal(e.UrlTaken)
+        transfer.new = Environment(uuid4(), licence, name, url, "building")
+        self.environments[transfer.new.environment_id] = transfer.new
+        transfer.scenario, transfer.uploaded_at = scenario, self.clock.now
+        transfer.starts_at, transfer.state = opening_after(self.clock.now), S.SCHEDULED
+        return transfer
+
+    def _scenario(self, old: Environment, licence: str) -> Scenario:
+        if licence not in self.licences:
+            raise refusal(e.LicenceUnknown)
+        of = {number: (number, self.licences[number].kind) for number in (old.licence, licence)}
+        return scenario_of(of[old.licence], of[licence])
+
+    def require_moment(self, transfer: Transfer, action: str) -> None:
+        """Refuse what a state says cannot be done."""
+        if transfer.state in MOMENTS.get(action, frozenset(S)):
+            return
+        raise refusal(
+            e.AlreadyReleased if transfer.state is S.RELEASED and action in ("cancel", "reject") else e.WrongMoment
+        )
+
+    def start_now(self, transfer: Transfer, caller: Caller) -> None:
+        """Do not wait for the evening."""
+        transfer.state = S.CLONING
+        self.tell(transfer, "start_now", caller.actor)
+
+    def reschedule(self, transfer: Transfer, evening: date, caller: Caller, reason: str) -> tuple[datetime, datetime]:
+        """Choose another evening; return when it begins and must be over."""
+        starts_at = opening_after(datetime.combine(evening, time(12), ZONE).astimezone(UTC))
+        if not self.clock.now < starts_at <= self.clock.now + _FURTHEST_EVENING:
+            raise refusal(e.EveningInvalid)
+        transfer.starts_at = starts_at
+        self.tell(transfer, "start_planned", caller.actor, reason)
+        return starts_at, datetime.combine(evening + timedelta(days=1), CLOSES, ZONE).astimezone(UTC)
+
+    def release(self, transfer: Transfer, caller: Caller, note: str) -> None:
+        """Open the new environment for good."""
+        transfer.state, transfer.ended_at = S.RELEASED, self.clock.now
+        if transfer.new:
+            transfer.new.status = "active"
+        self.tell(transfer, "environment_released", caller.actor, note)
+
+    def undo(self, transfer: Transfer, why: UndoReason, actor: str, reason: str) -> None:
+        """Begin to undo."""
+        transfer.state, transfer.undo_reason, transfer.undo_detail = S.UNDOING, why, reason
+        self.tell(transfer, "undo_begun", actor, reason)
+
+    def _undone(self, transfer: Transfer) -> None:
+        transfer.state, transfer.old.status, transfer.ended_at = S.UNDONE, "active", self.clock.now
+        if transfer.new:
+            transfer.new.status = "gone"
+        self.tell(transfer, "undone")
+
+    def steps(self, transfer: Transfer) -> list[dict[str, Any]]:
+        """Return where each step stands, as coarsely as this world knows it."""
+        names = list(StepName)
+        at = names.index(_AT[transfer.state]) if transfer.state in _AT else len(names)
+        undo = {S.UNDOING: StepState.UNDOING, S.UNDONE: StepState.UNDONE}.get(transfer.state)
+        found = []
+        for place, name in enumerate(names):
+            state = undo or (StepState.DONE if place < at else StepState.RUNNING if place == at else StepState.PENDING)
+            begun = transfer.created_at if state is not StepState.PENDING else None
+            ended = self.clock.now if state in (StepState.DONE, StepState.UNDONE) else None
+            found.append({"step": name, "state": state, "started_at": begun, "finished_at": ended and begun})
+        return found

@@ -1,0 +1,324 @@
+"""What a backend may rely on, asked by sb-transfer-client of the service on a real stack and of the fake in memory."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sb_transfer_client import AsyncClient, Client, MailKind, TransferState, TransferView, UndoReason, errors
+from sb_transfer_client.models import CheckKind
+from sb_transfer_client.testing import FakeService
+
+from devstack.seed.environments import ENVIRONMENTS, LICENCES
+from devstack.stack import Stack
+from domain.authority import Role
+from starter.client.client import TransferClient
+from tests.end_to_end.starter.api.conftest import Callers
+
+WAIT = 90.0
+S = TransferState
+
+
+@dataclass
+class Service:
+    """One of the two, spoken to in anybody's name."""
+
+    url: str
+    callers: Callers | None
+    fake: FakeService | None
+    environments: dict[str, UUID]
+    open: AsyncExitStack
+
+    def options(self, role: str, licence: str | None, name: str) -> dict[str, Any]:
+        """Return what a client is made with."""
+        if self.fake is not None:
+            token = self.fake.token(role, licence=licence, name=name)
+            return {"url": "http://fake", "token": token, "transport": self.fake}
+        assert self.callers is not None
+        return {"url": self.url, "token": self.callers.token(Role(role), licence=licence, name=name)}
+
+    async def speak(self, role: str, licence: str | None = None, *, name: str = "Anna") -> AsyncClient:
+        """Return a client in somebody's name, open until the test ends."""
+        return await self.open.enter_async_context(AsyncClient(**self.options(role, licence, name)))
+
+    def environment(self, which: str) -> UUID:
+        """Return an environment by its licence and name."""
+        return self.environments[which]
+
+
+@pytest.fixture(scope="module")
+async def ids(client: TransferClient) -> dict[str, UUID]:
+    """The seeded environments on the real stack."""
+    names = [f"{one.licence_number}/{one.name}" for one in ENVIRONMENTS]
+    return {name: (await client.environment(name)).environment_id for name in names}
+
+
+@pytest.fixture(scope="module", params=["fake", "real"])
+def place(request: pytest.FixtureRequest) -> Service:
+    """Both, with the same licences and environments."""
+    if request.param == "real":
+        stack: Stack = request.getfixturevalue("stack")
+        url, callers = str(stack.info.api_url), request.getfixturevalue("callers")
+        return Service(url, callers, None, request.getfixturevalue("ids"), AsyncExitStack())
+    fake = FakeService(datetime.now(UTC))
+    for licence in LICENCES:
+        fake.add_licence(licence.licence_number, kind=licence.kind.value, holder=licence.holder_name, host=licence.host)
+    made = {f"{e.licence_number}/{e.name}": fake.add_environment(e.licence_number, e.name) for e in ENVIRONMENTS}
+    return Service("", None, fake, made, AsyncExitStack())
+
+
+@pytest.fixture
+async def service(place: Service) -> AsyncIterator[Service]:
+    """One of the two; its clients are closed after each test."""
+    async with place.open:
+        yield place
+
+
+async def started(service: Service, which: str, **words: Any) -> tuple[AsyncClient, UUID]:
+    """Start a move as its old side and wait for its ticket."""
+    old = await service.speak("firm", which.partition("/")[0])
+    transfer_id = (await old.start_transfer(service.environment(which), **words)).transfer_id
+    await old.wait_until(transfer_id, S.AWAITING_UPLOAD, timeout_seconds=WAIT)
+    return old, transfer_id
+
+
+async def ended(client: AsyncClient, transfer_id: UUID) -> TransferView:
+    """Cancel a move, so that its environment may be moved again."""
+    await client.cancel_transfer(transfer_id)
+    return await client.wait_until(transfer_id, S.UNDONE, timeout_seconds=WAIT)
+
+
+async def test_a_move_from_start_to_release(  # noqa: PLR0915 - a move is one story
+    service: Service, tmp_path: Path
+) -> None:
+    """Every half does its part, sees its part, and is told of every state."""
+    old, transfer_id = await started(service, "10001/enyoi")
+    ticket = await old.make_ticket(transfer_id)
+    (tmp_path / ticket.file_name).write_bytes(ticket.content)
+    new = await service.speak("firm", "10002")
+    with pytest.raises(errors.TransferUnknown):
+        await new.get_transfer(transfer_id)
+    accepted = await new.upload_ticket(tmp_path / ticket.file_name, name="Enyoi contract", url_part="enyoi-contract")
+    assert accepted.transfer_id == transfer_id
+    assert accepted.url.endswith("/enyoi-contract")
+    await new.wait_until(transfer_id, S.SCHEDULED, timeout_seconds=WAIT)
+    heard: list[TransferView] = []
+
+    listens = asyncio.Event()
+
+    async def listen() -> None:
+        async for seen in new.follow_transfer(transfer_id, timeout_seconds=WAIT):
+            heard.append(seen)
+            listens.set()
+
+    listening = asyncio.create_task(listen())
+    await listens.wait()
+    planned = await new.reschedule_transfer(transfer_id, evening=(datetime.now(UTC) + timedelta(days=3)).date())
+    assert planned.starts_at > datetime.now(UTC) + timedelta(days=1)
+    support = await service.speak("support", name="Sanne")
+    with pytest.raises(errors.ReasonMissing):
+        await support.start_transfer_now(transfer_id)
+    await support.start_transfer_now(transfer_id, reason="incident 4711")
+    ready = await new.wait_until(transfer_id, S.AWAITING_RELEASE, timeout_seconds=WAIT)
+    assert ready.old is None
+    assert ready.new is not None
+    assert ready.new.name == "Enyoi contract"
+    assert ready.comparison is not None
+    assert ready.comparison.unequal == 0
+    checks = [check async for check in new.get_comparison(transfer_id)]
+    assert {check.equal for check in checks} == {True}
+    behind = next(check for check in checks if check.check is CheckKind.RELATIONS)
+    of = behind.administration_id
+    rows = [row async for row in new.list_compared_rows(transfer_id, administration=of, check=behind.check)]
+    assert behind.new is not None
+    assert len(rows) == behind.new.rows
+    assert all(row.equal and row.old == row.new for row in rows)
+    assert b"\r\n" in await new.get_comparison_file(transfer_id, form="csv")
+    assert "Alles is gelijk." in await new.get_comparison_page(transfer_id)
+    assert str(transfer_id).encode() in await new.get_certificate(transfer_id)
+    seen_by_old = await old.get_transfer(transfer_id)
+    assert (seen_by_old.new, seen_by_old.scenario) == (None, None)
+    assert seen_by_old.new_holder
+    with pytest.raises(errors.NotAllowed):
+        await old.release_transfer(transfer_id)
+    assert (await support.resend_mail(transfer_id, kind=MailKind.READY, reason="asked")).sent >= 1
+    released = await new.release_transfer(transfer_id, note="checked")
+    await new.wait_until(transfer_id, S.RELEASED, timeout_seconds=WAIT)
+    await listening
+    assert released.transfer_id == transfer_id
+    assert heard[0].state is S.SCHEDULED
+    assert heard[-1].state is S.RELEASED
+    assert all(seen.old is None for seen in heard)
+    with pytest.raises(errors.AlreadyReleased):
+        await old.cancel_transfer(transfer_id)
+    events = [event async for event in support.list_events(transfer_id)]
+    assert [event.event_id for event in events] == sorted(event.event_id for event in events)
+    told = [(event.actor, event.reason) for event in events if event.kind == "support_start_now"]
+    assert told == [("Sanne (support)", "incident 4711")]
+    kinds = {event.kind for event in events}
+    assert {"environment_frozen", "ticket_issued", "ticket_downloaded", "environment_released"} <= kinds
+
+
+async def test_the_ticket_is_made_by_a_post_and_looked_at_by_a_get(service: Service) -> None:
+    """A look changes nothing; the newest file is the only one that works, and it works once."""
+    old, transfer_id = await started(service, "10002/Van Dam Horeca")
+    backend = await service.speak("backend")
+    before = [event async for event in backend.list_events(transfer_id)]
+    assert (await old.get_ticket(transfer_id)).made_at is None
+    first, second = await old.make_ticket(transfer_id), await old.make_ticket(transfer_id)
+    facts = await old.get_ticket(transfer_id)
+    assert facts == await old.get_ticket(transfer_id)
+    assert facts.file_name == first.file_name
+    assert facts.file_name.endswith("-overdracht-ticket.avr")
+    assert facts.made_at is not None
+    assert facts.used_at is None
+    after = [event async for event in backend.list_events(transfer_id)]
+    assert [event.kind for event in after[len(before) :]].count("ticket_downloaded") == 2
+    new = await service.speak("firm", "10001")
+    with pytest.raises(errors.TicketRevoked):
+        await new.upload_ticket(first, name="Van Dam oud", url_part="van-dam-oud")
+    await new.upload_ticket(second, name="Van Dam", url_part="van-dam-contract")
+    with pytest.raises(errors.TicketUsed):
+        await new.upload_ticket(second, name="Van Dam 2", url_part="van-dam-2")
+    with pytest.raises(errors.TicketUsed):
+        await old.make_ticket(transfer_id)
+    await ended(old, transfer_id)
+    with pytest.raises(errors.TicketRevoked):
+        await old.make_ticket(transfer_id)
+
+
+async def test_an_upload_is_refused_for_what_is_wrong_with_it(service: Service) -> None:
+    """Each mistake has its class, and the same ticket goes on to a good upload."""
+    old, transfer_id = await started(service, "10003/Linden Tandartsen")
+    ticket = await old.make_ticket(transfer_id)
+    new = await service.speak("firm", "10002")
+    backend = await service.speak("backend")
+    wrong: list[tuple[AsyncClient, dict[str, Any], type[errors.Problem]]] = [
+        (new, {"ticket": b"no ticket"}, errors.TicketNotGenuine),
+        (new, {"name": " "}, errors.NameInvalid),
+        (new, {"name": "Bloemisterij Smit"}, errors.NameTaken),
+        (new, {"url_part": "a b"}, errors.UrlInvalid),
+        (new, {"url_part": "login"}, errors.UrlReserved),
+        (new, {"licence": "10001"}, errors.LicenceUnknown),
+        (backend, {"licence": "99999"}, errors.LicenceUnknown),
+        (old, {}, errors.SameLicence),
+        (backend, {"licence": "20002"}, errors.LoginEmailMissing),
+    ]
+    for who, words, kind in wrong:
+        with pytest.raises(errors.UploadRefused) as refused:
+            await who.upload_ticket(**{"ticket": ticket, "name": "Linden", "url_part": "linden-contract", **words})
+        assert type(refused.value) is kind, words
+        assert refused.value.problem.status == kind.status_code
+    accepted = await new.upload_ticket(ticket, name="Linden contract")
+    assert accepted.url.endswith("/linden-contract")
+    assert (await ended(old, transfer_id)).undo_reason is UndoReason.CANCELLED
+
+
+async def test_what_is_nobodys_or_not_now_is_refused(service: Service) -> None:
+    """Refusals are the same classes, whether the rule is about the caller, the moment or the request."""
+    old, transfer_id = await started(service, "10002/Van Dam Horeca")
+    stranger, operator = await service.speak("firm", "10003"), await service.speak("operator")
+    nobody = await service.open.enter_async_context(
+        AsyncClient(**{**service.options("operator", None, ""), "token": "no"})
+    )
+    for refused, kind in (
+        (stranger.get_transfer(transfer_id), errors.TransferUnknown),
+        (stranger.preview_transfer(service.environment("10002/Van Dam Horeca")), errors.EnvironmentUnknown),
+        (old.get_transfer(uuid4()), errors.TransferUnknown),
+        (operator.cancel_transfer(transfer_id), errors.NotAllowed),
+        (old.start_transfer(service.environment("10002/Van Dam Horeca")), errors.AlreadyInTransfer),
+        (operator.start_transfer_now(transfer_id), errors.WrongMoment),
+        (operator.get_certificate(transfer_id), errors.CertificateUnknown),
+        (nobody.get_transfer(transfer_id), errors.NotAuthenticated),
+    ):
+        with pytest.raises(errors.Problem) as told:
+            await refused
+        assert type(told.value) is kind, told.value
+    with pytest.raises(errors.RequestInvalid) as invalid:
+        await operator.resend_mail(transfer_id, kind=MailKind("postcard"))
+    assert [one.where for one in invalid.value.errors] == ["body.kind"]
+    with pytest.raises(errors.TransferEnded):
+        await asyncio.gather(old.wait_until(transfer_id, S.SCHEDULED, timeout_seconds=WAIT), ended(old, transfer_id))
+
+
+async def test_a_key_counts_once(service: Service) -> None:
+    """Whoever did not hear the answer asks again and gets the same one; another request may not have the key."""
+    old = await service.speak("firm", "10002")
+    which, key = service.environment("10002/Van Dam Horeca"), str(uuid4())
+    first = await old.start_transfer(which, key=key)
+    assert await old.start_transfer(which, key=key) == first
+    with pytest.raises(errors.KeyReused):
+        await old.start_transfer(which, reason="other", key=key)
+    await old.wait_until(first.transfer_id, S.AWAITING_UPLOAD, timeout_seconds=WAIT)
+    await ended(old, first.transfer_id)
+
+
+async def test_a_bound_ticket_and_an_incident(service: Service) -> None:
+    """A ticket for one licence is worth nothing elsewhere; support lets a customer go on alone, and says why."""
+    old, transfer_id = await started(service, "10002/Bloemisterij Smit", for_licence="20002")
+    ticket = await old.make_ticket(transfer_id)
+    thief, support = await service.speak("firm", "10001"), await service.speak("support")
+    with pytest.raises(errors.TicketForAnotherLicence):
+        await thief.upload_ticket(ticket, name="Gestolen")
+    words = {"name": "Smit alleen", "url_part": "smit-alleen", "login_email": "a@smit.example", "reason": "incident 1"}
+    with pytest.raises(errors.NotSelfManaged):
+        await support.upload_incident(ticket, licence="10001", **words)
+    with pytest.raises(errors.LoginEmailInvalid):
+        await support.upload_incident(ticket, licence="20002", **{**words, "login_email": "nobody"})
+    accepted = await support.upload_incident(ticket, licence="20002", **words)
+    assert accepted.scenario == "insource"
+    with pytest.raises(errors.EveningInvalid):
+        await support.reschedule_transfer(transfer_id, evening=datetime(2020, 1, 1, tzinfo=UTC).date(), reason="x")
+    await ended(old, transfer_id)
+
+
+async def test_lists_are_filtered_and_read_in_pages(service: Service) -> None:
+    """A list ends, holds each transfer once, and only those that were asked for."""
+    which = service.environment("10002/Van Dam Horeca")
+    made = []
+    for _ in range(2):
+        old, transfer_id = await started(service, "10002/Van Dam Horeca")
+        await ended(old, transfer_id)
+        made.append(transfer_id)
+    found = [line.transfer_id async for line in old.list_transfers(environment_id=which, page_size=1)]
+    assert found[:2] == made[::-1]
+    assert len(found) == len(set(found))
+    wanted: dict[str, Any] = {"environment_id": which, "outcome": "cancelled", "licence": "10002", "state": [S.UNDONE]}
+    assert {*made} <= {line.transfer_id async for line in old.list_transfers(**wanted)}
+    assert [line async for line in old.list_transfers(environment_id=which, outcome="released")] == []
+    stranger = await service.speak("firm", "10003")
+    assert [line async for line in stranger.list_transfers(environment_id=which)] == []
+
+
+async def test_a_rejection_and_the_client_that_blocks(service: Service) -> None:
+    """The same calls without an event loop; a rejected move leaves the old environment to be moved again."""
+
+    def move() -> TransferView:
+        with (
+            Client(**service.options("firm", "10003", "Anna")) as old,
+            Client(**service.options("firm", "10001", "Bram")) as new,
+            Client(**service.options("operator", None, "Cor")) as operator,
+        ):
+            assert old.get_liveness().status == "ok"
+            assert old.get_readiness().ready
+            preview = old.preview_transfer(service.environment("10003/Linden Tandartsen"))
+            assert preview.environment.name == "Linden Tandartsen"
+            transfer_id = old.start_transfer(preview.environment.environment_id).transfer_id
+            old.wait_until(transfer_id, S.AWAITING_UPLOAD, timeout_seconds=WAIT)
+            new.upload_ticket(old.make_ticket(transfer_id).content, name="Linden sync", url_part="linden-sync")
+            new.wait_until(transfer_id, S.SCHEDULED, timeout_seconds=WAIT)
+            operator.start_transfer_now(transfer_id)
+            new.wait_until(transfer_id, S.AWAITING_RELEASE, timeout_seconds=WAIT)
+            assert transfer_id in {line.transfer_id for line in new.list_transfers(state=[S.AWAITING_RELEASE])}
+            new.reject_transfer(transfer_id, reason="the figures of 2019 are missing")
+            with pytest.raises(errors.TransferEnded):
+                new.wait_until(transfer_id, S.RELEASED, timeout_seconds=WAIT)
+            return old.get_transfer(transfer_id)
+
+    undone = await asyncio.to_thread(move)
+    assert (undone.state, undone.undo_reason) == (S.UNDONE, UndoReason.REJECTED)
