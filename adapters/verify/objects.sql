@@ -122,9 +122,10 @@ group by 1, 2, 3
 -- name: schema
 -- Of the schema itself its comment, and the rights that objects get which somebody makes in it later. Who may use it is
 -- settled when an environment is opened.
-select 'schema' as object, 'comment' as fact, obj_description(n.oid, 'pg_namespace') as definition
+select 'schema' as object, f.fact, f.definition
 from pg_namespace n
-where n.oid = current_setting('sb_verify.namespace')::oid and obj_description(n.oid, 'pg_namespace') is not null
+cross join lateral (values ('name', n.nspname::text), ('comment', obj_description(n.oid, 'pg_namespace'))) as f (fact, definition)
+where n.oid = current_setting('sb_verify.namespace')::oid and f.definition is not null
 union all
 select 'schema', format('default of %s on new objects of kind %s for %s', g.privilege_type, d.defaclobjtype,
                         case g.grantee when 0 then 'public' else pg_get_userbyid(g.grantee)::text end),
