@@ -19,7 +19,7 @@ _BOOKS_ZONE = "Europe/Amsterdam"  # books are kept by the clock of the country t
 # What a blueprint is drawn from, in two halves that take about as long.
 _FIRST_HALF = ("parts", "needs", "definitions", "tables", "columns", "sequences", "owners", "default_privileges")
 _SECOND_HALF = ("loads", "indexes", "constraints", "attached", "comments", "rights")
-_ALL = _SQL | {"rights": load("adapters.schema.rights")["rights"]}
+_ALL = _SQL | load("adapters.schema.tables") | load("adapters.schema.attached") | load("adapters.schema.rights")
 
 
 async def enter_definitions(connection: Connection) -> None:
