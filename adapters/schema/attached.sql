@@ -85,6 +85,7 @@ select statement from (
         d.classid = 'pg_proc'::regclass and d.objid = any((select current_setting('sb_transfer.functions')::oid[])::oid[])
         or d.classid = 'pg_class'::regclass and d.objid = any(current_setting('sb_transfer.relations')::oid[] || array(
             select x.indexrelid from rel c join pg_index x on x.indrelid = c.oid)))
+    offset 0  -- or the server would ask for the text of every environment's triggers before it joins
 ) parts where statement is not null order by place, oid
 
 -- name: comments
@@ -140,7 +141,8 @@ described as (
     cross join lateral pg_identify_object(d.classid, d.objid, 0) i
 )
 select distinct format('comment on %s is %L', w.what, d.description) as statement
-from described w join pg_description d on d.objoid = w.objid and d.classoid = w.classid and d.objsubid = w.sub
+from described w cross join lateral (
+    select description from pg_description where objoid = w.objid and classoid = w.classid and objsubid = w.sub offset 0) d
 order by 1
 
 -- name: owners

@@ -3,6 +3,9 @@
 The statements come from `pg_catalog` with every name in full; see `adapters/schema/catalog.sql`.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import asyncpg
 
 from adapters.postgres.connection import Connection
@@ -38,6 +41,14 @@ async def enter_schema(connection: Connection, schema: str) -> None:
     await connection.execute(_SQL["own"], schema, 0)
 
 
+@asynccontextmanager
+async def by_index(connection: Connection) -> AsyncIterator[None]:
+    """Let questions about one environment look things up by index, and not walk through all others."""
+    await connection.execute(_SQL["by_index"], "off")
+    yield
+    await connection.execute(_SQL["by_index"], "on")
+
+
 async def time_zones(connection: Connection) -> list[str]:
     """Return the time zones in which rows may have been written, the likeliest first."""
     rows = await connection.fetch(_SQL["time_zones"], _BOOKS_ZONE)
@@ -53,9 +64,10 @@ async def inspect_schema(connection: Connection, schema: str) -> list[Obstacle]:
     await looking.start()
     try:
         await enter_schema(connection, schema)
-        rows = await connection.fetch(_OBSTACLES["obstacles"], schema)
-        if connection.get_server_version().major >= _SCHEMA_PUBLICATIONS:
-            rows += await connection.fetch(_OBSTACLES["published_schema"], schema)
+        async with by_index(connection):
+            rows = await connection.fetch(_OBSTACLES["obstacles"], schema)
+            if connection.get_server_version().major >= _SCHEMA_PUBLICATIONS:
+                rows += await connection.fetch(_OBSTACLES["published_schema"], schema)
         # What an undo, or somebody else, drops while it is looked at has no description any more.
         told = [{name: text.replace(f"{schema}.", "") for name, text in row.items()} for row in rows if row["what"]]
         return [catalogued(**one) for one in told]
@@ -106,8 +118,9 @@ async def read_blueprint(
         async with there.transaction(readonly=True):
             await enter_definitions(there)
             await there.execute(_SQL["own"], schema, version)
-            # Of the planner's statistics there is no index by table's number.
-            return {name: await there.fetch(_ALL[name], *([schema] if name == "indexes" else ())) for name in names}
+            async with by_index(there):
+                # Of the planner's statistics there is no index by table's number.
+                return {name: await there.fetch(_ALL[name], *([schema] if name == "indexes" else ())) for name in names}
 
     rename = renaming(schema, copy)
     if second is None:

@@ -19,6 +19,11 @@ select set_config('search_path', 'pg_catalog, pg_temp', true), set_config('check
 -- Let functions that rows pass through find what they name without a schema, as they do where they come from.
 select set_config('search_path', quote_ident($1::text) || ', public', true)
 
+-- name: by_index
+-- Look things up by index only ('off'), or as the server thinks best ('on'): it may take one environment's objects for so
+-- many, or the catalogs for so small, that it reads those of all environments.
+select set_config('enable_seqscan', $1, true), set_config('enable_mergejoin', $1, true)
+
 -- name: own
 -- What the schema ($1) holds, for the queries below, with `version`: what both servers understand, and `target`: the
 -- number of the server that statements are for ($2; 0 is this one).

@@ -56,10 +56,11 @@ class RowQuestions:
         """Ask everything; small tables first, so that a large one keeps no answer of theirs."""
         connection = self._connection
         await connection.execute(_SQL["prepare"])
-        rules = await connection.fetch(_SQL["rules"])
-        computed = await connection.fetch(_SQL["computed"])
-        keys = await connection.fetch(_SQL["keys"])
-        views = await connection.fetch(_SQL["views"])
+        async with catalog.by_index(connection):
+            rules = await connection.fetch(_SQL["rules"])
+            computed = await connection.fetch(_SQL["computed"])
+            keys = await connection.fetch(_SQL["keys"])
+            views = await connection.fetch(_SQL["views"])
         zones = await catalog.time_zones(connection)
         stored = {table.name: table for table in tables}
         by_table = [[*rows] for _, rows in groupby(rules, lambda row: str(row["name"]))]

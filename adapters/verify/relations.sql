@@ -99,9 +99,9 @@ select case when k.contypid <> 0 then 'type ' || d.typname
 from (select * from pg_constraint where conrelid = any(current_setting('sb_verify.relations')::oid[])
       union all
       select * from pg_constraint where contypid = any(current_setting('sb_verify.types')::oid[])) k
-left join pg_class c on c.oid = k.conrelid
-left join pg_type d on d.oid = k.contypid
-left join pg_constraint up on up.oid = k.conparentid and k.contype = 'f'
+left join lateral (select * from pg_class where oid = k.conrelid offset 0) c on true
+left join lateral (select * from pg_type where oid = k.contypid offset 0) d on true
+left join lateral (select * from pg_constraint where oid = k.conparentid and k.contype = 'f' offset 0) up on true
 cross join lateral (values
     ('', pg_get_constraintdef(k.oid)),
     (': name', case when k.contype = 'n' then k.conname::text end),
@@ -166,7 +166,7 @@ where c.oid = any(current_setting('sb_verify.relations')::oid[]) and f.definitio
 -- How sequences count and whose they are. Where they stand is asked of each.
 select 'sequence ' || c.relname as object, f.fact, f.definition
 from pg_class c
-join pg_sequence s on s.seqrelid = c.oid
+cross join lateral (select * from pg_sequence where seqrelid = c.oid offset 0) s
 cross join lateral (values
     ('type', format_type(s.seqtypid, null)),
     ('parameters', format('start %s, increment %s, minimum %s, maximum %s, cache %s, cycle %s', s.seqstart,

@@ -263,27 +263,37 @@ async def read_snapshot(connection: Connection, schema: str, cell: str = HOME) -
     definitions: Definitions = {}
     kinds = [own[kind] for kind in ("relations", "types", "functions")]
     for first in range(0, max(1, *map(len, kinds)), _AT_ONCE):
-        await connection.execute(_SQL["choose"], own["namespace"], *(ids[first : first + _AT_ONCE] for ids in kinds))
-        slice_of_it = connection.transaction()
-        await slice_of_it.start()
-        for row in await _facts(connection, once=first == 0):
-            # A definition that names its own schema means the same in the copy, which names its own.
-            whole, fact, definition = (text.replace(schema, THIS_SCHEMA) for text in row)
-            definitions.setdefault(whole, {})[fact] = definition
-        await slice_of_it.rollback()  # gives the locks back
-    await connection.execute(_SQL["choose"], own["namespace"], *kinds)
-    return SchemaSnapshot(
-        schema,
-        definitions,
-        {row["name"]: Table.of(row) for row in await connection.fetch(_SQL["tables"])},
-        await _types(connection),
-        own["server"],
-        cell,
-        {
-            whole.replace(schema, THIS_SCHEMA): called.replace(schema, THIS_SCHEMA)
-            for whole, called in await connection.fetch(_DEPENDENCIES["calls"], schema)
-        },
-    )
+        some = [ids[first : first + _AT_ONCE] for ids in kinds]
+        async with _about(connection, own["namespace"], some):
+            for row in await _facts(connection, once=first == 0):
+                # A definition that names its own schema means the same in the copy, which names its own.
+                whole, fact, definition = (text.replace(schema, THIS_SCHEMA) for text in row)
+                definitions.setdefault(whole, {})[fact] = definition
+    async with _about(connection, own["namespace"], kinds):
+        return SchemaSnapshot(
+            schema,
+            definitions,
+            {row["name"]: Table.of(row) for row in await connection.fetch(_SQL["tables"])},
+            await _types(connection),
+            own["server"],
+            cell,
+            {
+                whole.replace(schema, THIS_SCHEMA): called.replace(schema, THIS_SCHEMA)
+                for whole, called in await connection.fetch(_DEPENDENCIES["calls"], schema)
+            },
+        )
+
+
+@asynccontextmanager
+async def _about(connection: Connection, namespace: int, kinds: list[list[int]]) -> AsyncIterator[None]:
+    """Ask about some of a schema, and give back the locks and settings that this took."""
+    asking = connection.transaction()
+    await asking.start()
+    try:
+        await connection.execute(_SQL["choose"], namespace, *kinds)
+        yield
+    finally:
+        await asking.rollback()
 
 
 async def _facts(connection: Connection, *, once: bool) -> list[asyncpg.Record]:

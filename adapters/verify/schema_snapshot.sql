@@ -31,8 +31,10 @@ select oid::bigint as namespace, split_part(current_setting('server_version'), '
 from ns
 
 -- name: choose
--- Let the facts be about some of it. As settings, so that no plan hangs on how many there are.
-select set_config('sb_verify.namespace', $1::bigint::text, true), set_config('sb_verify.relations', $2::bigint[]::text, true),
+-- Let the facts be about some of it. As settings, so that no plan hangs on how many there are; and all is looked up by index,
+-- however small the server takes the catalogs for.
+select set_config('enable_seqscan', 'off', true), set_config('enable_mergejoin', 'off', true),
+       set_config('sb_verify.namespace', $1::bigint::text, true), set_config('sb_verify.relations', $2::bigint[]::text, true),
        set_config('sb_verify.types', $3::bigint[]::text, true), set_config('sb_verify.functions', $4::bigint[]::text, true)
 
 -- name: positions
