@@ -34,7 +34,6 @@ certificate() {
         openssl x509 -req -CA "$2" -CAkey "$2-key" -set_serial "0x$(openssl rand -hex 16)" -sha256 -days "$days" \
             -extfile "$1.ext" -out "$1-cert" 2>/dev/null
     rm "$1.ext"
-    chmod 644 "$1-key"
 }
 
 for name in postgres owner app api codec temporal grafana; do
@@ -62,4 +61,12 @@ for name in setup worker api; do
 done
 for name in temporal-ui operator; do
     certificate "$name" operators clientAuth "DNS:$name"
+done
+
+# What no container is given stays its owner's; the rest may have been written by `sb-transfer keys rotate`, which closes files.
+for file in *; do
+    case $file in
+        authority-key | operators-key | operator-key) chmod 600 "$file" ;;
+        *) chmod 644 "$file" ;;
+    esac
 done

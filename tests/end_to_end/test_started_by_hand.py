@@ -89,26 +89,39 @@ async def test_it_stands_in_the_log_who_started_it(stack: Stack, owner: asyncpg.
     assert json.loads(detail)["started_by"] == "anna@terminal"
 
 
-async def test_it_goes_through_the_same_checks_as_prepare(stack: Stack, owner: asyncpg.Connection) -> None:
-    """What `prepare` would refuse is refused in the freeze as well: nothing has changed."""
-    environment_id = await environment_named(owner, "10002", "Bloemisterij Smit")
-    set_status = "update control.environment set status = $2 where environment_id = $1"
-    await owner.execute(set_status, environment_id, "retired")
+async def refused(stack: Stack, environment_id: uuid.UUID) -> None:
+    """Start a transfer by hand that ends undone, with books that the application can write."""
     await started(stack, environment_id)
     variables = stack.process_environment()
     keys = settings_of(variables).payload_keys
     temporal = await connect_temporal(environment=variables, data_converter=encrypting(keys))
     handle = temporal.get_workflow_handle(f"transfer-{environment_id}", result_type=m.TransferResult)
-    result = await asyncio.wait_for(handle.result(), 60)
-    assert result.state is TransferState.UNDONE
-    story = await owner.fetch(
-        "select e.kind from control.transfer_event e join control.transfer t using (transfer_id) "
-        "where t.environment_id = $1",
-        environment_id,
-    )
-    assert "environment_frozen" not in {row["kind"] for row in story}
-    status = await owner.fetchval("select status from control.environment where environment_id = $1", environment_id)
-    assert status == "retired"
+    assert (await asyncio.wait_for(handle.result(), 90)).state is TransferState.UNDONE
     application = await asyncpg.connect(str(stack.info.app_database_url))
     await application.execute(f"update {schema_name_of(environment_id)}.administration set name = name")
     await application.close()
+
+
+async def test_what_is_not_active_is_refused_as_by_prepare(stack: Stack, owner: asyncpg.Connection) -> None:
+    """The freeze looks for itself, whoever started it: nothing has changed."""
+    environment_id = await environment_named(owner, "10002", "Bloemisterij Smit")
+    set_status = "update control.environment set status = $2 where environment_id = $1"
+    await owner.execute(set_status, environment_id, "retired")
+    await refused(stack, environment_id)
+    assert await status_of(owner, environment_id) == "retired"
+
+
+async def test_what_cannot_be_carried_is_refused_as_by_prepare(stack: Stack, owner: asyncpg.Connection) -> None:
+    """The same rehearsal as that of `prepare` is made of what was frozen, which is then given back."""
+    environment_id = await environment_named(owner, "10003", "Linden Tandartsen")
+    schema, other = schema_name_of(environment_id), await environment_named(owner, "10002", "Bloemisterij Smit")
+    await owner.execute(f"create view {schema}.borrowed as select name from {schema_name_of(other)}.administration")
+    await refused(stack, environment_id)
+    assert await status_of(owner, environment_id) == "active"
+
+
+async def status_of(owner: asyncpg.Connection, environment_id: uuid.UUID) -> str:
+    found: str = await owner.fetchval(
+        "select status from control.environment where environment_id = $1", environment_id
+    )
+    return found
