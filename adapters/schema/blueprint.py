@@ -49,7 +49,7 @@ class IndexDefinition:
 class ConstraintDefinition:
     """A check or a foreign key; `referred` is the family it refers to.
 
-    `outside`: its name, when that is in another schema.
+    `outside`: its name, when that is in another schema, or among what was left out.
     """
 
     table: str

@@ -3,7 +3,7 @@
 The statements come from `pg_catalog` with every name in full; see `adapters/schema/catalog.sql`.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -97,7 +97,13 @@ async def server_version(connection: Connection) -> int:
 
 
 async def read_blueprint(
-    connection: Connection, schema: str, copy: str, *, version: int = 0, second: Connection | None = None
+    connection: Connection,
+    schema: str,
+    copy: str,
+    *,
+    version: int = 0,
+    second: Connection | None = None,
+    without: Sequence[int] = (),
 ) -> Blueprint:
     """Read the whole schema from the catalog; the caller keeps it from changing meanwhile.
 
@@ -109,6 +115,7 @@ async def read_blueprint(
         copy: The name of the schema that the statements are for.
         version: The number of the server (server_version_num) that they are for, when that is another one.
         second: Another connection to the same database, to ask half of it at the same time.
+        without: Numbers of tables, and of their sequences, that are left out.
 
     Raises:
         CircularDefinitionsError: Some definitions need one another.
@@ -118,6 +125,7 @@ async def read_blueprint(
         async with there.transaction(readonly=True):
             await enter_definitions(there)
             await there.execute(_SQL["own"], schema, version)
+            await there.execute(_SQL["without"], without)
             async with by_index(there):
                 # Of the planner's statistics there is no index by table's number.
                 return {name: await there.fetch(_ALL[name], *([schema] if name == "indexes" else ())) for name in names}

@@ -51,6 +51,11 @@ select set_config('sb_transfer.namespace', coalesce((select oid from ns), 0)::te
 from (select current_setting('server_version_num')::int as own,
              coalesce(nullif($2::int, 0), current_setting('server_version_num')::int) as target) w
 
+-- name: without
+-- Leave some relations ($1) out of what is asked next.
+select set_config('sb_transfer.relations', array(
+    select unnest(current_setting('sb_transfer.relations')::oid[]) except select unnest($1::oid[]))::text, true)
+
 -- name: parts
 -- What is made with another object: a table's row type, array types, the constructors of a range, the rule behind a view,
 -- an identity's sequence. `child` goes by its `whole` where `needs` names it.

@@ -92,6 +92,12 @@ _TEXTS = {
         "de twee databases bewaren tekst in een verschillende codering",
         "Neem contact op met support",
     ),
+    "locks": _Texts(
+        "it holds more objects than the server can lock at once",
+        "Set max_locks_per_transaction to {0} or more in PostgreSQL's settings and start it anew",
+        "er zijn meer objecten dan de server tegelijk kan vergrendelen",
+        "Zet max_locks_per_transaction in de instellingen van PostgreSQL op {0} of hoger en start de server opnieuw",
+    ),
     "outside": _Texts(
         "it needs {0}, which stays behind in this database",
         "Drop it",

@@ -139,7 +139,8 @@ order by c.relkind = 'p' desc, pg_relation_size(c.oid) desc, i.oid
 select k.oid as id, c.oid as table_id, quote_ident(c.relname) as table_name, quote_ident(root.relname) as family,
     case when k.contype = 'f' then case when theirs.relnamespace = c.relnamespace then quote_ident(theirs.relname)
         else theirs.oid::regclass::text end end as referred,
-    case when k.contype = 'f' and theirs.relnamespace <> c.relnamespace then quote_ident(k.conname) end as outside,
+    case when k.contype = 'f' and not theirs.oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[])
+        then quote_ident(k.conname) end as outside,
     format('alter table %s add constraint %I %s', c.oid::regclass, k.conname, pg_get_constraintdef(k.oid)) as statement,
     -- Declared without a look at the rows, then validated beside others. Partitioned tables cannot do that everywhere.
     case when k.convalidated and (k.contype = 'c'

@@ -34,6 +34,7 @@ from domain.messages import Obstacle
 _SQL = load(__name__)
 _ENDLESS_INTERVALS = 17  # the PostgreSQL since which there are any
 _SHOWN = 100
+_LOCKS_OF_TABLE = 10  # with its indexes, its keys and its text, twice that of a plain one
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,8 @@ async def rehearse_at_home(connection: Connection, schema: str, *, limit: timede
         await connection.execute(_SQL["hurry"])
         try:
             copy = _new_name()
-            plan = await catalog.read_blueprint(connection, schema, copy)
-            if obstacles := await _tried(connection, connection, (schema, copy), plan):
+            obstacles, plan = await _tried(connection, connection, schema, copy)
+            if obstacles:
                 return Findings(obstacles)
             await catalog.enter_schema(connection, schema)
             rows = RowQuestions(connection, schema, copy, renaming(schema, copy), limit=limit)
@@ -114,9 +115,7 @@ async def rehearse(source: Connection, target: Connection, schema: str) -> list[
     async with AsyncExitStack() as tries:
         for connection in (source, target):
             await tries.enter_async_context(_taken_back(connection))
-        copy = _new_name()
-        plan = await catalog.read_blueprint(source, schema, copy, version=await catalog.server_version(target))
-        return obstacles + await _tried(source, target, (schema, copy), plan)
+        return obstacles + (await _tried(source, target, schema, _new_name()))[0]
 
 
 def refusal_of(kind: type[Refused], obstacles: Sequence[Obstacle]) -> Refused:
@@ -152,10 +151,28 @@ async def _endless_intervals(source: Connection, target: Connection, schema: str
     ]
 
 
-async def _tried(source: Connection, target: Connection, names: tuple[str, str], plan: Blueprint) -> list[Obstacle]:
+async def _tried(source: Connection, target: Connection, schema: str, copy: str) -> tuple[list[Obstacle], Blueprint]:
+    """Make a copy without rows and hold it beside the environment; return what differs, and what was made.
+
+    Of thousands of tables, all of which the server could not lock at once, the plainest are not made.
+    """
+    await catalog.enter_schema(source, schema)
+    sessions, room = await target.fetchrow(_SQL["room"]) or (1, 0)
+    surplus = {row["oid"]: row["object"] for row in await source.fetch(_SQL["surplus"], room)}
+    version = 0 if source is target else await catalog.server_version(target)
+    plan = await catalog.read_blueprint(source, schema, copy, version=version, without=[*surplus])
+    try:
+        return await _made(source, target, (schema, copy), plan, frozenset(surplus.values())), plan
+    except asyncpg.OutOfMemoryError:
+        return [obstacle("locks", "the database", str(_LOCKS_OF_TABLE * plan.tables // sessions))], plan
+
+
+async def _made(
+    source: Connection, target: Connection, names: tuple[str, str], plan: Blueprint, surplus: frozenset[str]
+) -> list[Obstacle]:
     schema, copy = names
     # To refer to a table beside the environment would hold up whoever writes there.
-    outside = [item for item in plan.constraints if item.outside] if source is target else []
+    outside = [item for item in plan.constraints if item.outside]
     skipped = {item.statement for item in outside}
     await target.execute(await target.fetchval(_SQL["scratch"], copy))
     await catalog.enter_definitions(target)
@@ -186,6 +203,9 @@ async def _tried(source: Connection, target: Connection, names: tuple[str, str],
     for connection, name in ((source, schema), (target, copy)):
         sides.append(await read_snapshot(connection, name))
     old, new = sides
+    for name in surplus:
+        old.tables.pop(name, None)
+        old.definitions.pop(name, None)
     _leave_out(old, outside)
     for side in sides:
         for facts in side.definitions.values():

@@ -30,7 +30,7 @@ cross join lateral (values
         quote_nullable(g.agginitval), quote_nullable(g.aggminitval)) end),
     ('comment', obj_description(p.oid, 'pg_proc'))
 ) as f (fact, definition)
-where p.oid = any(current_setting('sb_verify.functions')::oid[]) and f.definition is not null
+where p.oid = any((select current_setting('sb_verify.functions')::oid[])::oid[]) and f.definition is not null
 
 -- name: types
 -- Enumerations, domains, ranges and base types; composite types are among the relations.
@@ -56,7 +56,7 @@ cross join lateral (values
         ' ', t.typlen, t.typbyval, t.typalign, t.typstorage, t.typinput, t.typoutput, t.typreceive, t.typsend) end),
     ('comment', obj_description(t.oid, 'pg_type'))
 ) as f (fact, definition)
-where t.oid = any(current_setting('sb_verify.types')::oid[]) and t.typtype in ('b', 'd', 'e', 'r') and f.definition is not null
+where t.oid = any((select current_setting('sb_verify.types')::oid[])::oid[]) and t.typtype in ('b', 'd', 'e', 'r') and f.definition is not null
 
 -- name: casts
 -- Casts from and to the schema's types.
@@ -70,7 +70,7 @@ where f.definition is not null and k.oid in (
     select d.objid from pg_depend d
     where d.classid = 'pg_cast'::regclass and d.refclassid = 'pg_type'::regclass and d.deptype = 'n' and d.refobjid = any(
         current_setting('sb_verify.types')::oid[]
-        || array(select c.reltype from pg_class c where c.oid = any(current_setting('sb_verify.relations')::oid[]))))
+        || array(select c.reltype from pg_class c where c.oid = any((select current_setting('sb_verify.relations')::oid[])::oid[]))))
 
 -- name: grants
 -- Who may do what with an object. Never granted and granted as by default are the same.
@@ -79,19 +79,19 @@ with holder (object, prefix, acl, owner) as (
                           when 'f' then 'foreign table ' else '' end || c.relname,
            '', coalesce(c.relacl, acldefault(case c.relkind when 'S' then 's' else 'r' end::"char", c.relowner)), c.relowner
     from pg_class c
-    where c.oid = any(current_setting('sb_verify.relations')::oid[]) and c.relkind in ('r', 'p', 'v', 'm', 'S', 'f')
+    where c.oid = any((select current_setting('sb_verify.relations')::oid[])::oid[]) and c.relkind in ('r', 'p', 'v', 'm', 'S', 'f')
     union all
     select case c.relkind when 'v' then 'view ' when 'm' then 'materialized view ' when 'f' then 'foreign table ' else '' end
            || c.relname, 'column ' || quote_ident(a.attname) || ': ', a.attacl, c.relowner
     from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-    where c.oid = any(current_setting('sb_verify.relations')::oid[]) and a.attacl is not null
+    where c.oid = any((select current_setting('sb_verify.relations')::oid[])::oid[]) and a.attacl is not null
     union all
     select 'function ' || p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')',
            '', coalesce(p.proacl, acldefault('f', p.proowner)), p.proowner
-    from pg_proc p where p.oid = any(current_setting('sb_verify.functions')::oid[])
+    from pg_proc p where p.oid = any((select current_setting('sb_verify.functions')::oid[])::oid[])
     union all
     select 'type ' || t.typname, '', coalesce(t.typacl, acldefault('T', t.typowner)), t.typowner
-    from pg_type t where t.oid = any(current_setting('sb_verify.types')::oid[]) and t.typtype in ('b', 'c', 'd', 'e', 'r')
+    from pg_type t where t.oid = any((select current_setting('sb_verify.types')::oid[])::oid[]) and t.typtype in ('b', 'c', 'd', 'e', 'r')
 )
 select h.object,
        h.prefix || 'grant of ' || g.privilege_type || ' to '
@@ -115,7 +115,7 @@ cross join lateral (values
     ('target', s.stxstattarget::text),
     ('comment', obj_description(s.oid, 'pg_statistic_ext'))
 ) as f (fact, definition)
-where d.refclassid = 'pg_class'::regclass and d.refobjid = any(current_setting('sb_verify.relations')::oid[])
+where d.refclassid = 'pg_class'::regclass and d.refobjid = any((select current_setting('sb_verify.relations')::oid[])::oid[])
   and d.classid = 'pg_statistic_ext'::regclass and f.definition is not null
 group by 1, 2, 3
 

@@ -35,7 +35,7 @@ cross join lateral (values
                           from pg_attribute b where b.attrelid = c.oid and b.attnum > 0 and not b.attisdropped) end),
     ('comment', obj_description(c.oid, 'pg_class'))
 ) as f (fact, definition)
-where c.oid = any(current_setting('sb_verify.relations')::oid[]) and c.relkind in ('r', 'p', 'v', 'm', 'S', 'f', 'c')
+where c.oid = any((select current_setting('sb_verify.relations')::oid[])::oid[]) and c.relkind in ('r', 'p', 'v', 'm', 'S', 'f', 'c')
   and f.definition is not null
 
 -- name: columns
@@ -64,7 +64,7 @@ cross join lateral (values
     (': inherited', case when a.attinhcount > 0 then a.attinhcount || case when a.attislocal then ', and its own' else '' end end),
     (': comment', col_description(c.oid, a.attnum))
 ) as f (fact, definition)
-where c.oid = any(current_setting('sb_verify.relations')::oid[]) and c.relkind in ('r', 'p', 'v', 'm', 'f', 'c')
+where c.oid = any((select current_setting('sb_verify.relations')::oid[])::oid[]) and c.relkind in ('r', 'p', 'v', 'm', 'f', 'c')
   and f.definition is not null
 
 -- name: indexes
@@ -86,7 +86,7 @@ cross join lateral (values
                               from pg_attribute a where a.attrelid = c.oid and a.attstattarget >= 0)),
     (': comment', obj_description(c.oid, 'pg_class'))
 ) as f (fact, definition)
-where t.oid = any(current_setting('sb_verify.relations')::oid[]) and t.relkind in ('r', 'p', 'm') and f.definition is not null
+where t.oid = any((select current_setting('sb_verify.relations')::oid[])::oid[]) and t.relkind in ('r', 'p', 'm') and f.definition is not null
 
 -- name: constraints
 -- Constraints of tables and domains. NOT NULL goes by its column, for not every version gives it a name. Of foreign keys,
@@ -96,9 +96,9 @@ select case when k.contypid <> 0 then 'type ' || d.typname
             else case c.relkind when 'f' then 'foreign table ' else '' end || c.relname end as object,
        case when k.contype = 'n' then pg_get_constraintdef(k.oid) else 'constraint ' || quote_ident(k.conname) end || f.fact as fact,
        f.definition
-from (select * from pg_constraint where conrelid = any(current_setting('sb_verify.relations')::oid[])
+from (select * from pg_constraint where conrelid = any((select current_setting('sb_verify.relations')::oid[])::oid[])
       union all
-      select * from pg_constraint where contypid = any(current_setting('sb_verify.types')::oid[])) k
+      select * from pg_constraint where contypid = any((select current_setting('sb_verify.types')::oid[])::oid[])) k
 left join lateral (select * from pg_class where oid = k.conrelid offset 0) c on true
 left join lateral (select * from pg_type where oid = k.contypid offset 0) d on true
 left join lateral (select * from pg_constraint where oid = k.conparentid and k.contype = 'f' offset 0) up on true
@@ -128,7 +128,7 @@ cross join lateral (values
     (': comes from its parent', nullif(g.tgparentid <> 0, false)::text),
     (': comment', obj_description(g.oid, 'pg_trigger'))
 ) as f (fact, definition)
-where c.oid = any(current_setting('sb_verify.relations')::oid[]) and g.tgname <> 'sb_transfer_fence'
+where c.oid = any((select current_setting('sb_verify.relations')::oid[])::oid[]) and g.tgname <> 'sb_transfer_fence'
   -- Before PostgreSQL 15 a partition's part of a trigger looks internal.
   and (not g.tgisinternal or g.tgparentid <> 0 and not exists (
       select from pg_constraint k where k.oid = g.tgconstraint and k.contype <> 't'))
@@ -145,7 +145,7 @@ cross join lateral (values
     (': enabled', r.ev_enabled::text),
     (': comment', obj_description(r.oid, 'pg_rewrite'))
 ) as f (fact, definition)
-where c.oid = any(current_setting('sb_verify.relations')::oid[]) and r.rulename <> '_RETURN' and f.definition is not null
+where c.oid = any((select current_setting('sb_verify.relations')::oid[])::oid[]) and r.rulename <> '_RETURN' and f.definition is not null
 
 -- name: policies
 -- Row security policies.
@@ -160,7 +160,7 @@ cross join lateral (values
     (': with check', pg_get_expr(p.polwithcheck, p.polrelid)),
     (': comment', obj_description(p.oid, 'pg_policy'))
 ) as f (fact, definition)
-where c.oid = any(current_setting('sb_verify.relations')::oid[]) and f.definition is not null
+where c.oid = any((select current_setting('sb_verify.relations')::oid[])::oid[]) and f.definition is not null
 
 -- name: sequences
 -- How sequences count and whose they are. Where they stand is asked of each.
@@ -176,4 +176,4 @@ cross join lateral (values
                   where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.objsubid = 0
                     and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i')))
 ) as f (fact, definition)
-where c.oid = any(current_setting('sb_verify.relations')::oid[]) and f.definition is not null
+where c.oid = any((select current_setting('sb_verify.relations')::oid[])::oid[]) and f.definition is not null

@@ -43,7 +43,7 @@ select string_agg(format('select %L as object, ''position'' as fact, last_value:
                          'else '' (not yet given out)'' end as definition from %s', 'sequence ' || c.relname, c.oid::regclass),
                   ' union all ')
 from pg_class c
-where c.oid = any(current_setting('sb_verify.relations')::oid[]) and c.relkind = 'S'
+where c.oid = any((select current_setting('sb_verify.relations')::oid[])::oid[]) and c.relkind = 'S'
 
 -- name: tables
 -- What holds rows of its own: plain tables, partitions, inheritance children and materialised views.
@@ -64,13 +64,13 @@ select c.relname::text as name, c.oid::regclass::text as quoted,
         join pg_attribute a on a.attrelid = c.oid and a.attnum = k.attnum
         where i.indrelid = c.oid and i.indisprimary and i.indisvalid and k.place <= i.indnkeyatts) as key
 from pg_class c
-where c.oid = any(current_setting('sb_verify.relations')::oid[]) and c.relkind in ('r', 'm')
+where c.oid = any((select current_setting('sb_verify.relations')::oid[])::oid[]) and c.relkind in ('r', 'm')
 
 -- name: column_types
 -- The types of what holds rows.
 select distinct a.atttypid::bigint as id
 from pg_class c join pg_attribute a on a.attrelid = c.oid
-where c.oid = any(current_setting('sb_verify.relations')::oid[]) and c.relkind in ('r', 'm') and a.attnum > 0
+where c.oid = any((select current_setting('sb_verify.relations')::oid[])::oid[]) and c.relkind in ('r', 'm') and a.attnum > 0
   and not a.attisdropped
 
 -- name: types
