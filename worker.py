@@ -51,6 +51,7 @@ from adapters.settings import Settings, load_settings
 from adapters.temporal.build_id import build_id
 from adapters.temporal.client import connect_temporal
 from adapters.temporal.running_workflows import TemporalWorkflows
+from adapters.transfer.auditfile import PostgresAuditor
 from adapters.transfer.event_log import PostgresTransferEventLog
 from adapters.transfer.freeze_release import PostgresEnvironmentAccess
 from adapters.transfer.preview import PostgresPreviewReader
@@ -139,7 +140,8 @@ def build_workers(
         event_log=EventLogActivities(log),
         payloads=PayloadActivities(KeyringPayloadOpener(settings.payload_keys)),
         previews=PreviewActivities(
-            PostgresPreviewReader(home, shards=quick, mail=mailer, question_timeout=settings.question_timeout)
+            PostgresPreviewReader(home, shards=quick, mail=mailer, question_timeout=settings.question_timeout),
+            PostgresAuditor(quick),
         ),
         reconcile=ReconcileActivities(
             NotedInspector(PostgresInspector(home, running, verifier, shards=quick), home),

@@ -153,6 +153,14 @@ class TransferOwners(Protocol):
         ...
 
 
+class Auditor(Protocol):
+    """Writes the books of environments down for those who may not look into them."""
+
+    async def write(self, order: m.WriteAuditfile) -> m.AuditfileWritten:
+        """Keep one side's books of a year as an auditfile."""
+        ...
+
+
 class Previewer(Protocol):
     """Looks into environments; changes nothing."""
 

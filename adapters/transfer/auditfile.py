@@ -6,22 +6,28 @@ lengths of its texts, and its keys. Both sides of a move give the same bytes but
 
 import calendar
 import re
+from asyncio import to_thread
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from importlib.metadata import version
+from itertools import count
+from tempfile import TemporaryFile
 from typing import IO
 from uuid import UUID
 from xml.sax.saxutils import XMLGenerator
 from xml.sax.xmlreader import AttributesImpl
+from zlib import compress
 
 import asyncpg
 
-from adapters.postgres.connection import Connection
+from adapters.postgres.connection import Connection, transaction
+from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import enter_schema, leave_schema
-from domain.errors import YearUnknown
+from domain import messages as m
+from domain.errors import WrongMoment, YearUnknown
 from domain.messages import BookedYear
 
 _SQL = load(__name__)
@@ -29,6 +35,7 @@ _NAMESPACE = "http://www.auditfiles.nl/XAF/3.2"
 _NO_ATTRIBUTES: "AttributesImpl[str]" = AttributesImpl({})
 _AT_ONCE = 1000
 _MONTHS = 12
+_PART = 1 << 20
 _LONGEST_ID = 35
 # The countries that the format knows; it is older than some.
 _COUNTRIES = (
@@ -93,6 +100,41 @@ async def write_auditfile(
     auditfile = _Auditfile(file, connection, company, year)
     await auditfile.write(made_on)
     await leave_schema(connection)
+
+
+class PostgresAuditor:
+    """Plays `domain.ports.Auditor`."""
+
+    def __init__(self, shards: Shards) -> None:
+        """Take pools that are connected as sb_owner."""
+        self._shards = shards
+
+    async def write(self, order: m.WriteAuditfile) -> m.AuditfileWritten:
+        """Write the books of a year, compress them and keep them in `control`, instead of what was kept before.
+
+        Raises:
+            WrongMoment: Nobody may look at the new environment yet, or any more.
+            YearUnknown: There is no such administration, or nothing was booked in that year.
+        """
+        key = order.transfer_id, order.old_side, order.administration_id, order.year
+        async with transaction(self._shards.home) as home:
+            sides = await home.fetchrow(_SQL["sides"], order.transfer_id)
+            if sides is None:
+                raise WrongMoment
+            side = "old" if order.old_side else "new"
+            cell, schema = sides[f"{side}_cell"], sides[f"{side}_schema"]
+            with TemporaryFile() as file:
+                async with self._shards.together(None, cell, cell) as (there, _):
+                    today = datetime.now(UTC).date()
+                    await write_auditfile(file, there, schema, order.administration_id, order.year, made_on=today)
+                size = file.tell()
+                file.seek(0)
+                await home.execute(_SQL["forget"], *key)
+                for part in count():
+                    if not (chunk := file.read(_PART)):
+                        break
+                    await home.execute(_SQL["keep"], *key, part, await to_thread(compress, chunk))
+        return m.AuditfileWritten(size=size)
 
 
 class _Auditfile:

@@ -1,6 +1,24 @@
 -- What an auditfile holds of one administration, $1; where a statement takes a fiscal year, it begins on $2 and ends before
 -- $3. Everything is in an order that both sides share. Unqualified names mean the environment's tables.
 
+-- name: forget
+-- Make room for another auditfile of the same books.
+delete from control.auditfile
+where transfer_id = $1 and old_side = $2 and administration_id = $3 and year = $4
+
+-- name: keep
+-- Keep a part of an auditfile, compressed.
+insert into control.auditfile (transfer_id, old_side, administration_id, year, part, content)
+values ($1, $2, $3, $4, $5, $6)
+
+-- name: sides
+-- Where the two environments of a transfer are that people may look at.
+select o.cell as old_cell, o.schema_name as old_schema, n.cell as new_cell, n.schema_name as new_schema
+from control.transfer t
+join control.environment o on o.environment_id = t.environment_id
+join control.environment n on n.environment_id = t.new_environment_id
+where t.transfer_id = $1 and t.state in ('awaiting_release', 'released')
+
 -- name: years
 -- The years with bookings, of every administration, and how many lines each has.
 select a.id as administration_id, a.name as administration, extract(year from e.entry_date)::integer as year,

@@ -5,6 +5,7 @@ from datetime import datetime
 from itertools import count
 from typing import Any
 from uuid import UUID
+from zlib import decompress
 
 import asyncpg
 from pydantic import AwareDatetime, Json, TypeAdapter
@@ -280,6 +281,15 @@ class PostgresTransferQueries:
                 return
             for row in _ROWS.validate_json(rows[0]["rows"]):
                 yield row
+
+    async def auditfile(self, order: m.WriteAuditfile) -> AsyncGenerator[bytes, None]:
+        """Give an auditfile that was written, a megabyte at a time."""
+        key = order.transfer_id, order.old_side, order.administration_id, order.year
+        for part in count():
+            rows = await self._rows("auditfile", *key, part)
+            if not rows:
+                return
+            yield decompress(rows[0]["content"])
 
     async def standing(self, transfer_id: UUID) -> RecordedTransfer:
         """Return where a transfer stands, in one question.

@@ -84,6 +84,11 @@ from control.transfer t where t.transfer_id = $1 and t.report is not null
 select rows from control.compared_rows where transfer_id = $1 and administration_id = $2 and check_kind = $3
 order by equal, part offset $4 limit 1
 
+-- name: auditfile
+-- The $5th part of an auditfile that was written, counted from 0.
+select content from control.auditfile
+where transfer_id = $1 and old_side = $2 and administration_id = $3 and year = $4 and part = $5
+
 -- name: mails
 -- What was or could not be sent for a transfer.
 select kind, recipient, message_id, language, subject, status, attempts, problem, attempted_at, sent_at

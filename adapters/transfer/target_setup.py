@@ -10,6 +10,7 @@ from adapters.postgres.connection import Connection, Pool, transaction
 from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import enter_schema, leave_schema, lock_for_step, one, record_event
+from adapters.transfer.auditfile import booked_years
 from adapters.transfer.comparison import Sides, comparison_report, rows_kept
 from domain import messages as m
 from domain.errors import WrongMoment
@@ -112,6 +113,8 @@ class PostgresTargetSetup:
                 report = await comparison_report(
                     both, made_at=datetime.now(UTC), keep=await rows_kept(connection, order.transfer_id)
                 )
+                years = await booked_years(old, sides["old_schema"])
+                report = report.model_copy(update={"years": years})
             summary = report.summary()
             await connection.execute(_SQL["keep_report"], order.transfer_id, report.model_dump_json())
             await record_event(

@@ -53,6 +53,7 @@ from domain.messages.status import CloneProgress, MailProblem, StepSeen, StepSta
 from domain.messages.steps import StepTaken, TakeStep
 from domain.messages.target_setup import (
     ApplyConsequences,
+    AuditfileWritten,
     BankOutcome,
     BanksReconnected,
     BookedYear,
@@ -65,6 +66,7 @@ from domain.messages.target_setup import (
     ConsequencesApplied,
     Figures,
     ReconnectBanks,
+    WriteAuditfile,
 )
 from domain.messages.tickets import (
     AcceptUpload,
@@ -91,6 +93,7 @@ __all__ = [
     "MOST_SHOWN",
     "AcceptUpload",
     "ApplyConsequences",
+    "AuditfileWritten",
     "BankOutcome",
     "BankToReactivate",
     "BanksReconnected",
@@ -171,4 +174,5 @@ __all__ = [
     "UploadAccepted",
     "Verification",
     "VerifyClone",
+    "WriteAuditfile",
 ]

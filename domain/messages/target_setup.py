@@ -77,6 +77,30 @@ class Check(Message):
     differences: list[ComparedRow] = Field(default=[], description="the first five rows that differ")
 
 
+class BookedYear(Message):
+    """A year of an administration in which something was booked: there can be an auditfile of it."""
+
+    administration_id: UUID
+    administration: str
+    year: int
+    lines: int = Field(description="of the journal")
+
+
+class WriteAuditfile(Message):
+    """Asks for one side's books of a year, to be kept where those who may not look into environments read them."""
+
+    transfer_id: UUID
+    old_side: bool
+    administration_id: UUID
+    year: int
+
+
+class AuditfileWritten(Message):
+    """What was kept."""
+
+    size: int = Field(description="bytes, before they were compressed")
+
+
 class ComparisonSummary(Message):
     checks: int
     unequal: int
@@ -88,6 +112,7 @@ class ComparisonReport(Message):
 
     made_at: AwareDatetime
     checks: list[Check]
+    years: list[BookedYear] = Field(default=[], description="of the old environment")
 
     def summary(self) -> ComparisonSummary:
         """Return the report's figures."""
@@ -96,12 +121,3 @@ class ComparisonReport(Message):
             unequal=sum(not check.equal for check in self.checks),
             administrations=len({check.administration_id for check in self.checks}),
         )
-
-
-class BookedYear(Message):
-    """A year of an administration in which something was booked: there can be an auditfile of it."""
-
-    administration_id: UUID
-    administration: str
-    year: int
-    lines: int = Field(description="of the journal")

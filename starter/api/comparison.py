@@ -6,10 +6,10 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from tempfile import TemporaryFile
-from typing import IO, Annotated
+from typing import IO, Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse, StreamingResponse
 
 from adapters.transfer.queries import RecordedTransfer
@@ -35,6 +35,7 @@ _ROWS_OF_A_CHECK = 100
 _ROWS_OF_A_PAGE = 3_000
 _ROOM_OF_A_CHECK = 10
 _CHUNK = 1 << 16
+_XML = "application/xml"
 _OF_COMPARISON = refusals(e.TransferUnknown, e.WrongMoment)
 _After = Annotated[int, Query(ge=0, lt=2**31, description="`next_after` of the page before")]
 
@@ -149,6 +150,48 @@ async def get_comparison_file(
     name = f"{transfer_id}-vergelijking.{form.value}"
     headers = {**NO_STORE, "Content-Disposition": f'attachment; filename="{name}"'}
     return StreamingResponse(_sent(file), media_type=form.media_type, headers=headers)
+
+
+@router.get(
+    "/transfers/{transfer_id}/auditfiles",
+    summary="The years of which there are auditfiles",
+    responses=_OF_COMPARISON,
+)
+async def auditfiles(transfer_id: TransferId, caller: CurrentCaller, context: Context) -> list[m.BookedYear]:
+    """Return every year in which something was booked, by administration."""
+    await context.transfer(caller, Action.COMPARE, transfer_id)
+    return (await _compared(transfer_id, context)).report.years
+
+
+@router.get(
+    "/transfers/{transfer_id}/auditfiles/{administration}/{year}",
+    summary="An administration's year as XML Auditfile Financieel 3.2",
+    response_class=Response,
+    responses={
+        **refusals(e.TransferUnknown, e.WrongMoment, e.YearUnknown),
+        200: {
+            "content": {_XML: {"schema": {"type": "string", "format": "binary"}}},
+            "description": "The file; both sides give the same bytes but for the header.",
+        },
+    },
+)
+async def auditfile(  # noqa: PLR0917 - FastAPI names them
+    transfer_id: TransferId,
+    administration: UUID,
+    year: Annotated[int, Path(ge=1, le=9998)],
+    caller: CurrentCaller,
+    context: Context,
+    side: Annotated[Literal["old", "new"], Query(description="of which environment")] = "new",
+) -> Response:
+    """Return the books of one year, as they are now on one side."""
+    await context.transfer(caller, Action.COMPARE, transfer_id)
+    order = m.WriteAuditfile(
+        transfer_id=transfer_id, old_side=side == "old", administration_id=administration, year=year
+    )
+    async with context.renderings:
+        await context.client.write_auditfile(order)
+    headers = {**NO_STORE, "Content-Disposition": f'attachment; filename="{administration}-{year}-{side}.xaf"'}
+    return StreamingResponse(context.queries.auditfile(order), media_type=_XML, headers=headers)
 
 
 async def _sent(file: IO[bytes]) -> AsyncIterator[bytes]:

@@ -31,6 +31,7 @@ from workflows.task_queues import PREVIEWS
 # Others' previews may come first; a queue that nobody serves is not waited for much longer.
 _UNTIL_TAKEN = timedelta(seconds=20)
 _LONGEST_LOOK = timedelta(minutes=2)
+_LONGEST_WRITING = timedelta(minutes=15)
 
 
 class TransferReader:
@@ -184,6 +185,26 @@ class TransferReader:
     ) -> None:
         """Write one administration's year as XAF 3.2 into a file; see `Comparer.auditfile`."""
         await self._comparer.auditfile(environment, administration, year, file)
+
+    async def write_auditfile(self, order: m.WriteAuditfile) -> m.AuditfileWritten:
+        """Have one side's books of a year written down in `control`, by a worker: callers may not read the books.
+
+        Raises:
+            YearUnknown: There is no such administration, or nothing was booked in that year.
+            WrongMoment: Nobody may look at the new environment yet, or any more.
+            NoWorker: Nobody took the question; try again later.
+        """
+        with domain_errors():
+            return await self._temporal.execute_activity_method(
+                PreviewActivities.write_auditfile,
+                order,
+                id=f"auditfile-{order.transfer_id}-{order.old_side}-{order.administration_id}-{order.year}",
+                task_queue=PREVIEWS,
+                schedule_to_start_timeout=_UNTIL_TAKEN,
+                start_to_close_timeout=_LONGEST_WRITING,
+                retry_policy=RetryPolicy(maximum_attempts=2),
+                id_conflict_policy=ActivityIDConflictPolicy.USE_EXISTING,
+            )
 
     async def certificate(self, which: str) -> bytes:
         """Return the signed certificate of a move that awaits its release, or was released: the file, byte for byte.

@@ -96,6 +96,18 @@ create table control.compared_rows (
 comment on table control.compared_rows is
     'The rows behind each check of a transfer''s comparison, up to a thousand in a part, as both sides had them then.';
 
+create table control.auditfile (
+    transfer_id       uuid not null references control.transfer,
+    old_side          boolean not null,
+    administration_id uuid not null,
+    year              integer not null,
+    part              integer not null,
+    content           bytea not null,
+    primary key (transfer_id, old_side, administration_id, year, part)
+);
+comment on table control.auditfile is
+    'Books as they were when somebody last asked for them, a megabyte in a part, compressed by zlib.';
+
 create table control.ticket (
     ticket_id   uuid primary key,
     transfer_id uuid not null references control.transfer,

@@ -10,7 +10,7 @@ grant insert on control.history_reading to sb_codec;
 
 -- What the API answers from. Not the hashes, the copy's units, the fence, the findings, and not who read histories.
 grant select on control.migration, control.licence, control.environment, control.transfer, control.transfer_record,
-    control.transfer_event, control.transfer_sight, control.compared_rows, control.ticket, control.sent_mail, control.certificate to sb_api;
+    control.transfer_event, control.transfer_sight, control.compared_rows, control.auditfile, control.ticket, control.sent_mail, control.certificate to sb_api;
 grant select, insert, update, delete on control.api_request, control.api_attempt to sb_api;
 -- A ticket is sealed when it is downloaded: which file is good is said then. Issuing, using and revoking are the worker's.
 grant update (digest, sealed_at) on control.ticket to sb_api;

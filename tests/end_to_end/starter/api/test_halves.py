@@ -180,6 +180,20 @@ async def test_the_comparison_is_a_file_for_a_spreadsheet(callers: Callers, move
     assert "vergelijking.xlsx" in book.headers["content-disposition"]
 
 
+async def test_the_books_of_both_sides_are_auditfiles(callers: Callers, move: FollowedMove) -> None:
+    """An accountant who files the move would have to ask an operator for the books."""
+    async with callers.session(Role.FIRM, licence=NEW_SIDE) as session:
+        years = (await session.get(f"{move.path}/auditfiles")).json()
+        path = f"{move.path}/auditfiles/{years[0]['administration_id']}/{years[0]['year']}"
+        old, new = [await session.get(path, params={"side": side}) for side in ("old", "new")]
+        unknown = await session.get(f"{move.path}/auditfiles/{years[0]['administration_id']}/1999")
+    async with callers.session(Role.FIRM, licence=OLD_SIDE) as other:
+        refused = await other.get(path)
+    assert (old.status_code, unknown.status_code, refused.status_code) == (200, 404, 403)
+    assert old.content.count(b"<trLine>") == years[0]["lines"]
+    assert old.content.partition(b"</header>")[2] == new.content.partition(b"</header>")[2] != b""
+
+
 async def test_progress_is_live_and_of_ones_own_half(move: FollowedMove) -> None:
     """The new side would look at a page that stands still, or that tells more than the status does."""
     states = [status["state"] for status in move.heard]
