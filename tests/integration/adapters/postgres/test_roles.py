@@ -10,7 +10,7 @@ from tests.integration.services import Services
 
 READ_BY_API = {
     *("migration", "licence", "environment", "transfer", "transfer_record", "transfer_event", "transfer_sight"),
-    *("compared_rows", "ticket", "sent_mail", "certificate", "payload_key", "api_request", "api_attempt"),
+    *("ticket", "sent_mail", "certificate", "compared_rows", "auditfile", "payload_key", "api_request", "api_attempt"),
 }
 WRITTEN = {"sb_api": {"api_request", "api_attempt"}, "sb_codec": {"history_reading"}}
 REFUSED_TO_API = (
