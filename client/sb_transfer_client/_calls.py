@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from sb_transfer_client.errors import UnexpectedAnswer
 from sb_transfer_client.models import (
     Accepted,
+    BookedYear,
     Check,
     CheckKind,
     ComparedRow,
@@ -88,6 +89,7 @@ _status = _read(TransferView)
 _page = _read(TransferPage)
 _comparison = _read(ComparisonView)
 _compared = _read(ComparedRowsView)
+_years: Callable[[httpx.Response], list[BookedYear]] = _read(list[BookedYear])
 _events: Callable[[httpx.Response], list[EventView]] = _read(list[EventView])
 
 
@@ -204,6 +206,19 @@ def get_comparison_page(transfer_id: UUID | str, *, language: str = "nl") -> Cal
     """Return the comparison as an HTML page for people, in Dutch or English."""
     headers = {"Accept": "text/html", "Accept-Language": language}
     return Call("GET", f"{_one(transfer_id)}/comparison", lambda response: response.text, headers=headers)
+
+
+def list_auditfiles(transfer_id: UUID | str) -> Call[list[BookedYear]]:
+    """Return the years of which there are auditfiles, by administration."""
+    return _get(f"{_one(transfer_id)}/auditfiles", _years)
+
+
+def get_auditfile(
+    transfer_id: UUID | str, administration: UUID | str, year: int, *, side: Literal["old", "new"] = "new"
+) -> Call[bytes]:
+    """Return one side's books of a year as XML Auditfile Financieel 3.2."""
+    path = f"{_one(transfer_id)}/auditfiles/{UUID(str(administration))}/{year}"
+    return _get(path, lambda response: response.content, side=side)
 
 
 def get_comparison_file(transfer_id: UUID | str, *, form: Literal["csv", "xlsx"] = "csv") -> Call[bytes]:

@@ -93,6 +93,8 @@ class Routes:
     upload_ticket = Route(_calls.upload_ticket)
     upload_incident = Route(_calls.upload_incident)
     get_certificate = Route(_calls.get_certificate)
+    list_auditfiles = Route(_calls.list_auditfiles)
+    get_auditfile = Route(_calls.get_auditfile)
     get_comparison_file = Route(_calls.get_comparison_file)
     get_comparison_page = Route(_calls.get_comparison_page)
     release_transfer = Route(_calls.release_transfer)

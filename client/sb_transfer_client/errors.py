@@ -114,6 +114,13 @@ class CertificateUnknown(Problem):
     status_code = 404
 
 
+class YearUnknown(Problem):
+    """There is no such administration, or nothing was booked in that year. Choose one of the list."""
+
+    type_uri = f"{PREFIX}year-unknown"
+    status_code = 404
+
+
 class EnvironmentUnknown(Problem):
     """There is no such environment. Check the name or the id."""
 

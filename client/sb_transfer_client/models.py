@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 __all__ = [
     "Accepted",
     "BankToReactivate",
+    "BookedYear",
     "Check",
     "CheckKind",
     "CloneProgress",
@@ -396,6 +397,15 @@ class ColumnView(_Answer):
 
     name: str
     title: str
+
+
+class BookedYear(_Answer):
+    """A year of an administration in which something was booked: there can be an auditfile of it."""
+
+    administration_id: UUID
+    administration: str
+    year: int
+    lines: int
 
 
 class ComparedRowsView(_Answer):

@@ -157,7 +157,7 @@ async def get_comparison_file(
     summary="The years of which there are auditfiles",
     responses=_OF_COMPARISON,
 )
-async def auditfiles(transfer_id: TransferId, caller: CurrentCaller, context: Context) -> list[m.BookedYear]:
+async def list_auditfiles(transfer_id: TransferId, caller: CurrentCaller, context: Context) -> list[m.BookedYear]:
     """Return every year in which something was booked, by administration."""
     await context.transfer(caller, Action.COMPARE, transfer_id)
     return (await _compared(transfer_id, context)).report.years
@@ -175,7 +175,7 @@ async def auditfiles(transfer_id: TransferId, caller: CurrentCaller, context: Co
         },
     },
 )
-async def auditfile(  # noqa: PLR0917 - FastAPI names them
+async def get_auditfile(  # noqa: PLR0917 - FastAPI names them
     transfer_id: TransferId,
     administration: UUID,
     year: Annotated[int, Path(ge=1, le=9998)],

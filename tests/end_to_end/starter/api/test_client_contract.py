@@ -139,6 +139,12 @@ async def test_a_move_from_start_to_release(  # noqa: PLR0915 - a move is one st
     assert len(rows) == behind.new.rows
     assert all(row.equal and row.old == row.new for row in rows)
     assert b"\r\n" in await new.get_comparison_file(transfer_id, form="csv")
+    (booked, *_) = await new.list_auditfiles(transfer_id)
+    books = [
+        await new.get_auditfile(transfer_id, booked.administration_id, booked.year, side=side)
+        for side in ("old", "new")
+    ]
+    assert books[0].partition(b"</header>")[2] == books[1].partition(b"</header>")[2] != b""
     assert "Alles is gelijk." in await new.get_comparison_page(transfer_id)
     assert str(transfer_id).encode() in await new.get_certificate(transfer_id)
     seen_by_old = await old.get_transfer(transfer_id)
