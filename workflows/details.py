@@ -10,7 +10,7 @@ from urllib.parse import quote
 from domain import messages as m
 from domain.reconciliation import Reconciled
 from domain.steps import STEPS, StepState
-from domain.vocabulary import TransferState
+from domain.vocabulary import UNDONE_BECAUSE, TransferState
 from workflows.markdown import copyable, fenced, link, table
 
 _MARKS = {
@@ -112,8 +112,11 @@ def _parts(status: m.TransferStatus, runbook_url: str, longest: int, *, takes_si
     if status.unreadable:
         waiting = "\n".join(f"- {fenced(line, longest)}" for line in status.unreadable)
         parts.append(f"**Waits for a key, and cannot be read before:**\n{waiting}")
+    if status.refused:
+        parts.append(f"**Refused:** {fenced(status.refused, longest)}")
     if status.undo_reason:
-        parts.append(f"**Undone because:** {status.undo_reason.value} {fenced(status.undo_detail, longest)}")
+        because = UNDONE_BECAUSE[status.undo_reason]
+        parts.append(f"**Undone because** {because}: {fenced(status.undo_detail, longest)}")
     parts += _how_to_go_on(status.state) if takes_signals else ["A recovery is at work: it takes no signal."]
     if status.comparison:
         parts.append(_compared(status.comparison))

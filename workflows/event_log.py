@@ -40,6 +40,7 @@ class TransferLog:
             why: What is wrong with it.
             code: The code of the error that it is.
         """
+        self._progress.refuse(what, actor, why)
         if not self._may_write():
             self.counted += 1
             return

@@ -18,6 +18,9 @@ from domain.window import zone_named
 from workflows import search_attributes
 from workflows.details import current_details, progress_line
 
+# A signal's name is its sender's choice.
+_LONGEST_NAME = 60
+
 
 class TransferProgress:
     """The transfer's own memory: deterministic, kept by the workflow, shown to people."""
@@ -46,6 +49,7 @@ class TransferProgress:
         self.closes_at: datetime | None = None
         self.evenings_tried = 0
         self.comparison: m.ComparisonSummary | None = None
+        self.refused = ""
         self.undo_reason: UndoReason | None = None
         self.undo_code = ""
         self.undo_detail = ""
@@ -63,6 +67,7 @@ class TransferProgress:
             "starts_at",
             "closes_at",
             "evenings_tried",
+            "refused",
         ):
             setattr(self, name, getattr(status, name))
         self.comparison = status.comparison
@@ -93,10 +98,16 @@ class TransferProgress:
             comparison=self.comparison,
             mail_problems=list(self._mail_problems.values()),
             unreadable=list(self._notes()),
+            refused=self.refused,
             undo_reason=self.undo_reason,
             undo_code=self.undo_code,
             undo_detail=self.undo_detail,
         )
+
+    def refuse(self, what: str, actor: str, why: str) -> None:
+        """Show whoever sent a signal from the page that it was refused, and why."""
+        self.refused = f"{workflow.now():%Y-%m-%d %H:%M:%S %Z}, {what[:_LONGEST_NAME]} of {actor or 'unknown'}: {why}"
+        self.show()
 
     def show(self) -> None:
         """Refresh the Markdown in the Temporal UI; costs no history event."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -39,6 +40,8 @@ from domain.vocabulary import (
 _SQL = load("adapters.mail.sender")
 _LINE_LENGTH = 74
 _LONGEST = 500
+# Why something was undone is told whole.
+_LONGEST_CAUSE = 2_000
 _BREAK = "\N{ZERO WIDTH SPACE}"
 # Behind each of these a client might go on reading an address: a scheme's colon, a stop or an @ within a word, the
 # backslash of a server's name. The stops that name systems take for one are among them (UTS 46).
@@ -51,12 +54,12 @@ _TWO_STOPS = re.compile(r"(?<![.\s])\.((?:</[a-z]+>)*)\.(?!\.)")
 _MOST_CHECKS = 72
 
 
-def _one_line(value: object) -> object:
+def _one_line(value: object, longest: int = _LONGEST) -> object:
     """Return text as one line without anything invisible: it may not start a new line of a mail, or turn it around."""
     if not isinstance(value, str):
         return "" if value is None else value
     visible = "".join(" " if unicodedata.category(character)[0] in "CZ" else character for character in value)
-    return " ".join(visible.split())[:_LONGEST]
+    return " ".join(visible.split())[:longest]
 
 
 def unlinked(text: str) -> str:
@@ -70,6 +73,7 @@ def unlinked(text: str) -> str:
 Line = Annotated[str, BeforeValidator(_one_line)]
 # What people chose or typed: names, numbers, reasons. Urls and mailbox addresses are this service's own.
 Typed = Annotated[str, BeforeValidator(_one_line), AfterValidator(unlinked)]
+Cause = Annotated[str, BeforeValidator(partial(_one_line, longest=_LONGEST_CAUSE)), AfterValidator(unlinked)]
 
 
 class _Fact(BaseModel):
@@ -98,7 +102,7 @@ class TransferFacts(_Fact):
     state: TransferState
     scenario: Scenario | None = None
     undo_reason: UndoReason | None = None
-    undo_detail: Typed = ""
+    undo_detail: Cause = ""
     starts_at: AwareDatetime | None = None
     released_at: AwareDatetime | None = None
 

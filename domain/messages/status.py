@@ -85,6 +85,7 @@ class TransferStatus(Message):
     unreadable: list[str] = Field(
         default=[], description="what was sent under a key that is not there; it waits for it"
     )
+    refused: str = Field(default="", description="the newest signal that was refused: when, which, whose and why")
     undo_reason: UndoReason | None = None
     undo_code: str = Field(default="", description="the code of the error for which it failed")
     undo_detail: str = ""

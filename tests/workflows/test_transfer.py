@@ -265,7 +265,9 @@ async def test_a_release_without_a_name_is_refused(transfer: Transfer, world: Ga
     await to_inspection(transfer)
     await transfer.signal("release", {"note": "no name"})
     await asyncio.sleep(0.3)
-    assert (await transfer.query(TransferWorkflow.status)).state is TransferState.AWAITING_RELEASE
+    status = await transfer.query(TransferWorkflow.status)
+    assert status.state is TransferState.AWAITING_RELEASE
+    assert status.refused.endswith(" UTC, release of unknown: released_by is missing"), "the page shows it, with why"
     assert [event.reason for event in world.events if event.kind == "release_refused"] == ["released_by is missing"]
 
 

@@ -187,6 +187,7 @@ def test_the_page_shows_what_needs_attention() -> None:
             TransferState.UNDONE,
             undo_reason=UndoReason.REJECTED,
             undo_detail="not ours",
+            refused="2026-11-24 21:00:00 UTC, release of [x](http://x): too early",
             mail_problems=[m.MailProblem(kind=MailKind.READY, recipient="a@b.example", problem="550 unknown")],
             comparison=m.ComparisonSummary(checks=12, unequal=1, administrations=1),
             steps=[
@@ -200,7 +201,14 @@ def test_the_page_shows_what_needs_attention() -> None:
             ],
         )
     )
-    for text in ("rejected `not ours`", "`550 unknown`", "1 differ", "11-24 21:00:00 | 0:01:15", "`x¦y`"):
+    for text in (
+        "the new side rejected it: `not ours`",
+        "`550 unknown`",
+        "**Refused:** `2026-11-24 21:00:00 UTC, release of [x](http://x): too early`",
+        "1 differ",
+        "11-24 21:00:00 | 0:01:15",
+        "`x¦y`",
+    ):
         assert text in page
 
 
