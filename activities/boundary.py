@@ -20,8 +20,8 @@ _log = logging.getLogger(__name__)
 _AT_ONCE = timedelta(milliseconds=100)
 # A failure holds its sentence three times, encrypted. The server cuts what is above 4 kB, which nobody can then read.
 _LONGEST_BYTES: Final = 600
-# Those look at any transfer, on behalf of a workflow that is none.
-_OF_NO_TRANSFER = frozenset(ReconcileActivityName)
+# Those look at any transfer, on behalf of a workflow that is none, or of a caller.
+_OF_NO_TRANSFER = frozenset({*ReconcileActivityName, "write_auditfile"})
 
 
 class ErrorBoundary(Interceptor):

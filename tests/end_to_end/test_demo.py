@@ -113,7 +113,7 @@ def test_one_scenario_for_people_tells_the_whole_story(tmp_path: Path) -> None:
         "start_now instead of waiting",
         "done: Clone the administrations",
         "Timeline",
-        "trial balance",
+        "Trial balance",
         "ready",
         "Every row is equal on both sides",
     ):
