@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Literal, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
 __all__ = [
     "Accepted",
@@ -435,6 +435,7 @@ class EventView(_Answer):
     actor: str
     kind: str
     reason: str
+    detail: dict[str, JsonValue]
 
 
 class MailView(_Answer):

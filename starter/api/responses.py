@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, field_validator
+from pydantic import AwareDatetime, Field, JsonValue, field_validator
 
+from adapters.transfer.queries import TransferEvent
 from domain import messages as m
-from domain.authority import Caller, Part
+from domain.authority import Caller, Part, Role
 from domain.messages import Message
 from domain.steps import StepName, StepState
 from domain.vocabulary import CheckKind, Language, MailKind, Scenario, TransferState, UndoReason
@@ -125,6 +126,7 @@ class EventView(_View):
     actor: str
     kind: str
     reason: str
+    detail: dict[str, JsonValue] = Field(description="what else is known of it, by its kind")
 
 
 class MailView(_View):
@@ -209,6 +211,13 @@ def preview_view(preview: m.Preview, language: Language) -> PreviewView:
     obstacles = [m.Finding(**dict(one if english else one.nl)) for one in preview.obstacles]
     shown = {"environment": _environment(preview.environment), "obstacles": obstacles}
     return PreviewView(**{**dict(preview), **shown})
+
+
+def event_view(event: TransferEvent, caller: Caller) -> EventView:
+    """Return a line of the log; where things are kept, which a repair names, is nobody's but operators'."""
+    hidden = set() if Role.OPERATOR in caller.roles else {"subject"}
+    detail = {name: value for name, value in event.detail.items() if name not in hidden}
+    return EventView(**{**dict(event), "detail": detail})
 
 
 def transfer_line(record: m.TransferRecord, caller: Caller) -> TransferLine:

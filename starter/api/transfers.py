@@ -36,6 +36,7 @@ from starter.api.responses import (
     TicketView,
     TransferPage,
     TransferView,
+    event_view,
     preview_view,
     transfer_line,
     transfer_view,
@@ -185,7 +186,7 @@ async def list_events(
     """Return who did what, when and why, in order; those behind event `after`, so many at most."""
     await context.transfer(caller, Action.AUDIT, transfer_id)
     found = await context.queries.events(transfer_id, after=after, limit=limit)
-    return [EventView.model_validate(event.model_dump(exclude={"detail"})) for event in found]
+    return [event_view(event, caller) for event in found]
 
 
 @router.get(

@@ -130,10 +130,24 @@ class World:
                 case S.UNDOING:
                     self._undone(transfer)
 
-    def tell(self, transfer: Transfer, kind: str, actor: str = "", reason: str = "") -> None:
+    def tell(
+        self,
+        transfer: Transfer,
+        kind: str,
+        actor: str = "",
+        reason: str = "",
+        detail: dict[str, Any] | None = None,
+    ) -> None:
         """Write a line into a transfer's log."""
         self._events += 1
-        event = {"event_id": self._events, "at": self.clock.now, "actor": actor, "kind": kind, "reason": reason}
+        event = {
+            "event_id": self._events,
+            "at": self.clock.now,
+            "actor": actor,
+            "kind": kind,
+            "reason": reason,
+            "detail": detail or {},
+        }
         transfer.events.append(event)
 
     def start(self, environment: Environment, for_licence: str | None, caller: Caller) -> Transfer:
@@ -148,7 +162,7 @@ class World:
         transfer = Transfer(uuid4(), environment, for_licence, self.clock.now)
         self.transfers[transfer.transfer_id] = transfer
         environment.status = "read_only"
-        self.tell(transfer, "environment_frozen", caller.actor)
+        self.tell(transfer, "environment_frozen", caller.actor, detail={"tables": 16, "administrations": 1})
         return transfer
 
     def make_ticket(self, transfer: Transfer, caller: Caller) -> bytes:

@@ -55,8 +55,8 @@ def test_a_model_is_as_the_description_has_it(name: str) -> None:
     place = "#/components/schemas/{model}"
     mine = TypeAdapter(model).json_schema(ref_template=place, mode="serialization")
     wanted = SCHEMAS[name]
-    properties = {field: plain(schema) for field, schema in mine["properties"].items()}
-    assert properties == {field: plain(schema) for field, schema in wanted["properties"].items()}
+    properties = {field: plain(schema) for field, schema in mine.get("properties", {}).items()}
+    assert properties == {field: plain(schema) for field, schema in wanted.get("properties", {}).items()}
     required = TypeAdapter(model).json_schema(ref_template=place).get("required", [])
     assert required == wanted.get("required", [])
 

@@ -167,6 +167,8 @@ async def test_a_move_from_start_to_release(  # noqa: PLR0915 - a move is one st
     told = [(event.actor, event.reason) for event in events if event.kind == "support_start_now"]
     assert told == [("Sanne (support)", "incident 4711")]
     kinds = {event.kind for event in events}
+    frozen = next(event for event in events if event.kind == "environment_frozen")
+    assert frozen.detail["tables"]
     assert {"environment_frozen", "ticket_issued", "ticket_downloaded", "environment_released"} <= kinds
 
 

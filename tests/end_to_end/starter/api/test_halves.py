@@ -129,6 +129,7 @@ async def test_the_audit_log_names_support_and_its_reason(callers: Callers, move
         ("Sanne (support)", "incident 4711\r\nX-Evil: 1'; --")
     ]
     assert [event["event_id"] for event in events] == sorted(event["event_id"] for event in events)
+    assert next(event for event in events if event["kind"] == "environment_frozen")["detail"]["tables"] > 10
 
 
 async def test_the_comparison_is_a_page_in_which_names_are_text(callers: Callers, move: FollowedMove) -> None:
