@@ -32,6 +32,8 @@ class Carried:
     """SQL that a superuser runs after the file."""
     same: tuple[str, ...] = ()
     """Questions that both environments answer alike, asked with the environment on the search_path."""
+    since: int = 14
+    """The PostgreSQL since which there is such a thing."""
 
 
 @dataclass(frozen=True)
