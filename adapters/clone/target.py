@@ -116,7 +116,9 @@ class TargetWriter:
         return done
 
     async def _in_another_zone(self, connection: Connection, work: Callable[[], Awaitable[int]]) -> int:
+        await catalog.enter_definitions(connection)
         zones = await catalog.time_zones(connection)
+        await catalog.enter_rows(connection, self._attempt.target)
         for zone in zones:
             last = zone == zones[-1]
             try:
@@ -141,8 +143,8 @@ class TargetWriter:
                 waiting = []
                 await catalog.enter_rows(connection, self._attempt.target)
                 await self.make(connection, [refresh])
-                await self._replace_rows(connection, view)
                 await catalog.enter_definitions(connection)
+                await self._replace_rows(connection, view)
         await self.make(connection, waiting)
 
     async def _replace_rows(self, connection: Connection, view: StoredTable) -> None:
@@ -179,7 +181,6 @@ class TargetWriter:
 
         What fails here is gathered by the server itself in time, and no reason to lose a clone that is whole.
         """
-        await catalog.enter_rows(connection, self._attempt.target)
         known: set[str] = set()
         if connection.get_server_version().major >= _STATISTICS_CARRIED and not self._attempt.across:
             async with _forgiven(connection):
@@ -195,7 +196,9 @@ class TargetWriter:
     async def _analyzed(self, connection: Connection, tables: list[str]) -> bool:
         statement = await connection.fetchval(_SQL["analyze"], self._attempt.target, tables)
         async with _forgiven(connection):
+            await catalog.enter_rows(connection, self._attempt.target)
             await connection.execute(statement)
+            await catalog.enter_definitions(connection)
             return True
         return False
 

@@ -20,7 +20,7 @@ from adapters.mail.addresses import AddressUnusable, address_key, envelope_addre
 from adapters.mail.formatting import Formatter
 from adapters.postgres.connection import Connection, transaction
 from adapters.postgres.shards import Shards
-from adapters.postgres.statements import load
+from adapters.postgres.statements import load, within
 from domain.errors import TransferUnknown
 from domain.messages import BankOutcome, Check, Consequence
 from domain.vocabulary import (
@@ -221,9 +221,7 @@ async def read_facts(
                 await looking.enter_async_context(connection.transaction())
             else:
                 there = await looking.enter_async_context(transaction(shards.pool(place.cell)))
-            await there.execute(_SQL["look_into"], place.schema_name)
-            contents = await there.fetchval(_SQL["contents"])
-            await there.execute("reset search_path")
+            contents = await there.fetchval(within(_SQL["contents"], place.schema_name))
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
         return facts  # an environment of another make: the mail goes out without the lists, rather than not at all
     return facts.model_copy(update={"contents": Contents.model_validate_json(contents)})

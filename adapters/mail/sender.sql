@@ -40,33 +40,28 @@ where t.transfer_id = $1
 -- The signed certificate, byte for byte. $1 transfer.
 select document from control.certificate where transfer_id = $1
 
--- name: look_into
--- For the rest of the transaction read from one environment's schema; the catalog comes first, so that nothing in
--- there can stand in for a built-in function. $1 schema.
-select set_config('search_path', format('pg_catalog, %I', $1::text), true)
-
 -- name: contents
--- What the environment that was looked into holds that a mail speaks of, as one JSON object. No portal token and no
+-- What an environment holds that a mail speaks of, as one JSON object. No portal token and no
 -- consent reference is read.
 select jsonb_build_object(
-    'administrations', (select coalesce(jsonb_agg(name order by name), '[]') from administration),
+    'administrations', (select coalesce(jsonb_agg(name order by name), '[]') from {env}.administration),
     'quotes', (select coalesce(jsonb_agg(jsonb_build_object(
                    'administration', administration.name, 'number', quote.number, 'customer', relation.name,
                    'total', quote.total::text) order by administration.name, quote.number), '[]')
-               from quote
-               join administration on administration.id = quote.administration_id
-               join relation on relation.administration_id = quote.administration_id
+               from {env}.quote
+               join {env}.administration on administration.id = quote.administration_id
+               join {env}.relation on relation.administration_id = quote.administration_id
                             and relation.id = quote.relation_id
                where quote.status = 'open'),
-    'apps', (select coalesce(jsonb_agg(name order by name), '[]') from app_connection),
+    'apps', (select coalesce(jsonb_agg(name order by name), '[]') from {env}.app_connection),
     'users', (select coalesce(jsonb_agg(jsonb_build_object(
                   'email', email, 'full_name', full_name, 'language', language) order by email), '[]')
-              from app_user),
+              from {env}.app_user),
     'connections', (select coalesce(jsonb_agg(jsonb_build_object(
                         'administration', administration.name, 'bank', bank, 'iban', iban, 'status', status)
                         order by administration.name, bank, iban), '[]')
-                    from bank_connection
-                    join administration on administration.id = bank_connection.administration_id)
+                    from {env}.bank_connection
+                    join {env}.administration on administration.id = bank_connection.administration_id)
 ) as contents
 
 -- name: hold

@@ -28,6 +28,9 @@ _AWAY = (
     asyncpg.TooManyConnectionsError,
     TimeoutError,
 )
+# Nothing but the server's own is found without its schema: a function of the application's that matches better would
+# run as this service.
+_SETTINGS = {"search_path": "pg_catalog, pg_temp"}
 # Worth another try as it is: the transaction was rolled back whole.
 _TRANSIENT = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
 
@@ -73,12 +76,22 @@ async def connect_pool(
             dsn,
             min_size=min_size,
             max_size=max_size,
-            server_settings={"application_name": application_name},
+            server_settings={**_SETTINGS, "application_name": application_name},
             command_timeout=None,
             timeout=10,
             init=prove,
             reset=_leave_as_it_is if keeps_no_state else None,
         )
+
+
+async def connect(dsn: str) -> Connection:
+    """Open a connection, for a moment.
+
+    Raises:
+        Unavailable: The server cannot be reached.
+    """
+    with translated_errors():
+        return await asyncpg.connect(dsn, timeout=10, server_settings=_SETTINGS)
 
 
 async def _leave_as_it_is(_: Connection) -> None:

@@ -6,7 +6,7 @@ from importlib.resources import files
 
 import asyncpg
 
-from adapters.postgres.connection import Connection, translated_errors
+from adapters.postgres.connection import Connection, connect
 from domain.errors import Misconfigured, Unavailable
 
 # Any constant will do as long as nobody else's is the same: the bytes of "sbtransf".
@@ -45,8 +45,7 @@ async def migrate_control(dsn: str) -> list[str]:
         Misconfigured: The role may not do what a migration needs.
         Unavailable: The server does not answer, or somebody keeps a table locked.
     """
-    with translated_errors():
-        connection = await asyncpg.connect(dsn, timeout=10)
+    connection = await connect(dsn)
     try:
         for attempt in range(_ATTEMPTS):
             try:
@@ -80,8 +79,6 @@ async def _migrate(connection: Connection) -> list[str]:
         for migration in migrations_of("control"):
             if migration.number in done:
                 continue
-            # Names in functions and triggers must not depend on who runs the migration.
-            await connection.execute("set local search_path to pg_catalog")
             await connection.execute(migration.sql)
             await connection.execute(
                 "insert into control.migration (number, name) values ($1, $2)", migration.number, migration.name

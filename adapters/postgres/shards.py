@@ -16,7 +16,7 @@ from uuid import UUID
 import asyncpg
 from pydantic import SecretStr
 
-from adapters.postgres.connection import Connection, Pool, connect_pool, transaction, translated_errors
+from adapters.postgres.connection import Connection, Pool, connect, connect_pool, transaction, translated_errors
 from adapters.postgres.migrations import migrate_control
 from adapters.postgres.payload_keys import register_ring
 from adapters.postgres.statements import load
@@ -221,7 +221,7 @@ async def settle(dsn: str, cell: str) -> None:
         Unavailable: It does not answer.
     """
     with translated_errors():
-        connection = await asyncpg.connect(dsn, timeout=10)
+        connection = await connect(dsn)
         try:
             await connection.execute(_SQL["settle"], cell)
             found = await connection.fetchval(_SQL["here"])
@@ -255,7 +255,7 @@ async def set_up(dsn: str, addresses: Mapping[str, SecretStr], key_ids: Sequence
         await migrate_control(address.get_secret_value())
         await settle(address.get_secret_value(), name)
     with translated_errors():
-        connection = await asyncpg.connect(dsn, timeout=10)
+        connection = await connect(dsn)
         try:
             await register_ring(connection, key_ids)
             await connection.executemany(_SQL["add_cell"], [(name, name) for name in addresses])

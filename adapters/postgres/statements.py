@@ -37,3 +37,13 @@ def parse(text: str) -> dict[str, str]:
             raise ValueError(f"The statement {name} is named twice.")
         statements[name] = body.strip()
     return statements
+
+
+def within(statement: str, schema_name: str) -> str:
+    """Return a statement about the tables of an environment, with its schema where `{env}` stands.
+
+    Names that stand without a schema would be looked for on a path, and on a path with an environment's schema the
+    application's functions are preferred to the server's where they match better; then they would run as this service.
+    """
+    quoted = schema_name.replace('"', '""')
+    return statement.replace("{env}", f'"{quoted}"')

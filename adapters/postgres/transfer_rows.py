@@ -86,7 +86,7 @@ async def one(connection: Connection, statement: str, *arguments: object) -> asy
 
 
 async def enter_schema(connection: Connection, schema_name: str) -> None:
-    """Let unqualified table names mean this environment's until the transaction ends."""
+    """Let functions that rows pass through find this environment's names until the transaction ends."""
     await connection.execute(_SQL["enter_schema"], schema_name)
 
 

@@ -24,13 +24,13 @@ select * from control.environment where environment_id = $1 for update
 select transfer_id from control.transfer where environment_id = $1 and state not in ('released', 'undone')
 
 -- name: enter_schema
--- Let unqualified names mean the environment's tables until the transaction ends. The catalog comes first, so that
--- nothing in a customer's schema can pose as a function of the server.
-select set_config('search_path', format('pg_catalog, %I', $1::text), true)
+-- Let functions that rows pass through find the names of an environment ($1) until the transaction ends. What this service
+-- itself calls has its schema in front meanwhile.
+select set_config('search_path', format('pg_catalog, %I, pg_temp', $1::text), true)
 
 -- name: leave_schema
--- Let unqualified names mean the catalog only.
-select set_config('search_path', 'pg_catalog', true)
+-- Let nothing but the server's own be found without its schema.
+select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)
 
 -- name: not_awaited
 -- The next commit does not wait for the disk: whatever hangs on it comes later in the same log.

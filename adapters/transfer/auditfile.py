@@ -24,8 +24,7 @@ import asyncpg
 
 from adapters.postgres.connection import Connection, transaction
 from adapters.postgres.shards import Shards
-from adapters.postgres.statements import load
-from adapters.postgres.transfer_rows import enter_schema, leave_schema
+from adapters.postgres.statements import load, within
 from domain import messages as m
 from domain.errors import WrongMoment, YearUnknown
 from domain.messages import BookedYear
@@ -71,9 +70,7 @@ _RESULT = ("RESULTAAT", "Resultaat voorgaande jaren")
 
 async def booked_years(connection: Connection, schema: str) -> list[BookedYear]:
     """Return the years of which there can be an auditfile, by administration; within the caller's transaction."""
-    await enter_schema(connection, schema)
-    rows = await connection.fetch(_SQL["years"])
-    await leave_schema(connection)
+    rows = await connection.fetch(within(_SQL["years"], schema))
     return [BookedYear.model_validate(dict(row)) for row in rows]
 
 
@@ -93,13 +90,11 @@ async def write_auditfile(
     Raises:
         YearUnknown: There is no such administration, or nothing was booked in that year.
     """
-    await enter_schema(connection, schema)
-    company = await connection.fetchrow(_SQL["company"], administration)
+    statements = {name: within(statement, schema) for name, statement in _SQL.items()}
+    company = await connection.fetchrow(statements["company"], administration)
     if company is None or not date.min.year < year < date.max.year:
         raise YearUnknown
-    auditfile = _Auditfile(file, connection, company, year)
-    await auditfile.write(made_on)
-    await leave_schema(connection)
+    await _Auditfile(file, connection, statements, company, year).write(made_on)
 
 
 class PostgresAuditor:
@@ -140,18 +135,26 @@ class PostgresAuditor:
 class _Auditfile:
     """One file while it is being written."""
 
-    def __init__(self, file: IO[bytes], connection: Connection, company: asyncpg.Record, year: int) -> None:
+    def __init__(
+        self,
+        file: IO[bytes],
+        connection: Connection,
+        statements: Mapping[str, str],
+        company: asyncpg.Record,
+        year: int,
+    ) -> None:
         self._xml = XMLGenerator(file, "UTF-8", short_empty_elements=True)
         self._connection = connection
+        self._sql = statements
         self._company = company
         self._year = year
         self._within = company["id"], date(year, 1, 1), date(year + 1, 1, 1)
 
     async def write(self, made_on: date) -> None:
-        totals = await self._connection.fetchrow(_SQL["totals"], *self._within)
+        totals = await self._connection.fetchrow(self._sql["totals"], *self._within)
         if totals is None or not totals["lines"]:
             raise YearUnknown
-        opening = await self._connection.fetch(_SQL["opening"], *self._within[:2])
+        opening = await self._connection.fetch(self._sql["opening"], *self._within[:2])
         self._xml.startDocument()
         self._xml.startElement("auditfile", AttributesImpl({"xmlns": _NAMESPACE}))
         self._header(made_on)
@@ -184,7 +187,7 @@ class _Auditfile:
 
     async def _relations(self) -> None:
         self._open("customersSuppliers")
-        async for row in self._connection.cursor(_SQL["relations"], self._company["id"], prefetch=_AT_ONCE):
+        async for row in self._connection.cursor(self._sql["relations"], self._company["id"], prefetch=_AT_ONCE):
             self._open("customerSupplier")
             # A customer and a supplier may have one number; their ids are two.
             self._value("custSupID", str(row["id"]))
@@ -211,7 +214,7 @@ class _Auditfile:
 
     async def _accounts(self, *, with_result: bool) -> None:
         self._open("generalLedger")
-        rows = await self._connection.fetch(_SQL["accounts"], self._company["id"])
+        rows = await self._connection.fetch(self._sql["accounts"], self._company["id"])
         accounts = [(row["code"], row["name"], row["kind"], row["rgs_code"]) for row in rows]
         for code, name, kind, rgs_code in [*accounts, *([(*_RESULT, "balance_sheet", None)] if with_result else [])]:
             self._open("ledgerAccount")
@@ -224,7 +227,7 @@ class _Auditfile:
 
     async def _vat_codes(self) -> None:
         self._open("vatCodes")
-        for row in await self._connection.fetch(_SQL["vat_accounts"], self._company["id"]):
+        for row in await self._connection.fetch(self._sql["vat_accounts"], self._company["id"]):
             self._open("vatCode")
             self._value("vatID", row["vat_code"], _LONGEST_ID)
             self._value("vatDesc", _VAT_NAMES.get(row["vat_code"], row["vat_code"]), 999)
@@ -284,7 +287,7 @@ class _Auditfile:
     async def _entries(self) -> AsyncGenerator[list[asyncpg.Record], None]:
         """Give the lines of one entry after another."""
         entry: list[asyncpg.Record] = []
-        async for line in self._connection.cursor(_SQL["lines"], *self._within, prefetch=_AT_ONCE):
+        async for line in self._connection.cursor(self._sql["lines"], *self._within, prefetch=_AT_ONCE):
             if entry and entry[0]["entry_id"] != line["entry_id"]:
                 yield entry
                 entry = []

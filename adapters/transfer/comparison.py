@@ -17,8 +17,7 @@ import asyncpg
 from pydantic_core import to_json
 
 from adapters.postgres.connection import Connection
-from adapters.postgres.statements import load
-from adapters.postgres.transfer_rows import enter_schema, leave_schema
+from adapters.postgres.statements import load, within
 from domain.comparison import CONTENTS
 from domain.consequences import bank_status_after_move
 from domain.messages import Check, ComparedRow, ComparisonReport, Figures
@@ -63,8 +62,6 @@ class Sides:
                 await opened.enter_async_context(connection.transaction())
                 await connection.execute(_SQL["same_words"], as_of.isoformat())
             yield
-            for connection, _ in self.pairs():
-                await leave_schema(connection)
 
 
 async def comparison_report(sides: Sides, *, made_at: datetime, keep: Keep | None = None) -> ComparisonReport:
@@ -205,8 +202,7 @@ async def _made(
 
 async def _administrations(side: tuple[Connection, str]) -> list[asyncpg.Record]:
     connection, schema = side
-    await enter_schema(connection, schema)
-    return list(await connection.fetch(_SQL["administrations"]))
+    return list(await connection.fetch(within(_SQL["administrations"], schema)))
 
 
 def _told_apart(administrations: Mapping[UUID, asyncpg.Record]) -> dict[UUID, str]:
@@ -236,9 +232,7 @@ async def _rows(
     statement = _SQL["rows"].replace("{detail}", _detail(check))
     readers = []
     for connection, schema in sides.pairs():
-        await enter_schema(connection, schema)
-        reader = connection.cursor(statement, administrations, prefetch=_AT_ONCE).__aiter__()
-        # The first row is read here: a cursor opens then, and means the schema of that moment until it ends.
+        reader = connection.cursor(within(statement, schema), administrations, prefetch=_AT_ONCE).__aiter__()
         readers.append((reader, await anext(reader, None)))
     (old_reader, old), (new_reader, new) = readers
     while old is not None or new is not None:

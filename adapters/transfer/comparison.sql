@@ -1,5 +1,5 @@
--- The comparison's figures. Each check's statement runs once per side, with unqualified names meaning that side's
--- tables, for the administrations $1. It gives one row per thing compared: whose it is (administration_id), which it is
+-- The comparison's figures. Each check's statement runs once per side, `{env}` being that side's schema,
+-- for the administrations $1. It gives one row per thing compared: whose it is (administration_id), which it is
 -- (id, which orders; item, for a person), the values that are shown (facts, by the names of domain/comparison.py), and
 -- everything that must be equal about it (figures, as text).
 
@@ -11,7 +11,7 @@ from (values ('timezone', 'UTC'), ('datestyle', 'ISO, YMD'), ('intervalstyle', '
 
 -- name: administrations
 -- The administrations of one side, and what tells two of one name apart.
-select id, name, coalesce(chamber_of_commerce_number, '') as number from administration order by name, id
+select id, name, coalesce(chamber_of_commerce_number, '') as number from {env}.administration order by name, id
 
 -- name: bank_balance
 -- Per bank account: the balance it states and the balance of its ledger account.
@@ -19,11 +19,11 @@ select b.administration_id, lpad(b.id::text, 20, '0') as id, b.iban as item,
        jsonb_build_object('name', b.name, 'ledger_account', a.code, 'balance', b.balance,
                           'ledger_balance', coalesce(l.balance, 0.00)) as facts,
        row(b.iban, b.balance, coalesce(l.balance, 0.00))::text as figures
-from bank_account b
-left join ledger_account a on a.administration_id = b.administration_id and a.id = b.ledger_account_id
-left join (select administration_id, ledger_account_id, sum(debit - credit) as balance from journal_line
+from {env}.bank_account b
+left join {env}.ledger_account a on a.administration_id = b.administration_id and a.id = b.ledger_account_id
+left join (select administration_id, ledger_account_id, sum(debit - credit) as balance from {env}.journal_line
            where administration_id = any ($1::uuid[])
-             and (administration_id, ledger_account_id) in (select administration_id, ledger_account_id from bank_account)
+             and (administration_id, ledger_account_id) in (select administration_id, ledger_account_id from {env}.bank_account)
            group by administration_id, ledger_account_id) l
     on l.administration_id = b.administration_id and l.ledger_account_id = b.ledger_account_id
 where b.administration_id = any ($1::uuid[])
@@ -35,8 +35,8 @@ where b.administration_id = any ($1::uuid[])
 with moved as (
     select l.administration_id, l.ledger_account_id, extract(year from e.entry_date)::integer as year,
            sum(l.debit) as debit, sum(l.credit) as credit, count(*) as lines
-    from journal_line l
-    join journal_entry e on e.administration_id = l.administration_id and e.id = l.journal_entry_id
+    from {env}.journal_line l
+    join {env}.journal_entry e on e.administration_id = l.administration_id and e.id = l.journal_entry_id
     where l.administration_id = any ($1::uuid[])
     group by l.administration_id, l.ledger_account_id, extract(year from e.entry_date)
 ), placed as (
@@ -44,7 +44,7 @@ with moved as (
 ), account as (
     select a.administration_id, a.code, a.name, a.kind, max(p.newest) over (partition by a.administration_id) as year,
            coalesce(p.earlier, 0.00) as earlier, coalesce(p.debit, 0.00) as debit, coalesce(p.credit, 0.00) as credit, p.years
-    from ledger_account a
+    from {env}.ledger_account a
     left join (select administration_id, ledger_account_id, newest,
                       sum(debit - credit) filter (where year < newest) as earlier,
                       sum(debit) filter (where year = newest) as debit,
@@ -71,15 +71,15 @@ from opened
 select r.administration_id, lpad(r.id::text, 20, '0') as id, r.number || ' ' || r.name as item,
        jsonb_build_object('kind', r.kind, 'city', r.city, 'email', r.email, 'iban', r.iban, 'vat_number', r.vat_number,
                           'payment_days', r.payment_days) as facts, row(r.*)::text as figures
-from relation r where r.administration_id = any ($1::uuid[])
+from {env}.relation r where r.administration_id = any ($1::uuid[])
 
 -- name: sales_products
 -- Products, with all that is kept of them.
 select p.administration_id, lpad(p.id::text, 20, '0') as id, p.code || ' ' || p.name as item,
        jsonb_build_object('unit', p.unit, 'unit_price', p.unit_price, 'vat_code', p.vat_code, 'ledger_account', a.code)
            as facts, row(p.*)::text as figures
-from sales_product p
-left join ledger_account a on a.administration_id = p.administration_id and a.id = p.ledger_account_id
+from {env}.sales_product p
+left join {env}.ledger_account a on a.administration_id = p.administration_id and a.id = p.ledger_account_id
 where p.administration_id = any ($1::uuid[])
 
 -- name: vat_returns
@@ -89,7 +89,7 @@ select v.administration_id, v.year || '-Q' || v.quarter as id, v.year || '-Q' ||
                           'turnover_high', v.turnover_high, 'vat_high', v.vat_high, 'turnover_low', v.turnover_low,
                           'vat_low', v.vat_low, 'turnover_zero', v.turnover_zero, 'input_vat', v.input_vat,
                           'amount', v.amount) as facts, row(v.*)::text as figures
-from vat_return v where v.administration_id = any ($1::uuid[])
+from {env}.vat_return v where v.administration_id = any ($1::uuid[])
 
 -- name: fixed_assets
 -- Fixed assets, with their book value.
@@ -97,21 +97,21 @@ select f.administration_id, lpad(f.id::text, 20, '0') as id, f.code || ' ' || f.
        jsonb_build_object('purchased_on', f.purchased_on, 'purchase_value', f.purchase_value, 'depreciated', f.depreciated,
                           'residual_value', f.residual_value, 'book_value', f.purchase_value - f.depreciated) as facts,
        row(f.*)::text as figures
-from fixed_asset f where f.administration_id = any ($1::uuid[])
+from {env}.fixed_asset f where f.administration_id = any ($1::uuid[])
 
 -- name: bank_and_cash_accounts
 -- Bank accounts and cash accounts, each with its balance.
 select b.administration_id, 'bank ' || lpad(b.id::text, 20, '0') as id, b.iban || ' ' || b.name as item,
        jsonb_build_object('kind', 'bank', 'ledger_account', a.code, 'bic', b.bic, 'balance', b.balance) as facts,
        row(b.*)::text as figures
-from bank_account b
-left join ledger_account a on a.administration_id = b.administration_id and a.id = b.ledger_account_id
+from {env}.bank_account b
+left join {env}.ledger_account a on a.administration_id = b.administration_id and a.id = b.ledger_account_id
 where b.administration_id = any ($1::uuid[])
 union all
 select c.administration_id, 'cash ' || lpad(c.id::text, 20, '0'), c.name,
        jsonb_build_object('kind', 'cash', 'ledger_account', a.code, 'bic', null, 'balance', c.balance), row(c.*)::text
-from cash_account c
-left join ledger_account a on a.administration_id = c.administration_id and a.id = c.ledger_account_id
+from {env}.cash_account c
+left join {env}.ledger_account a on a.administration_id = c.administration_id and a.id = c.ledger_account_id
 where c.administration_id = any ($1::uuid[])
 
 -- name: bank_connections
@@ -119,7 +119,7 @@ where c.administration_id = any ($1::uuid[])
 select b.administration_id, lpad(b.id::text, 20, '0') as id, b.iban as item,
        jsonb_build_object('bank', b.bank, 'status', b.status, 'consent_reference', b.consent_reference) as facts,
        (to_jsonb(b) - 'status')::text as figures
-from bank_connection b where b.administration_id = any ($1::uuid[])
+from {env}.bank_connection b where b.administration_id = any ($1::uuid[])
 
 -- name: bank_transactions
 -- Bank transactions per account and month; the hashes are of all that is kept of each.
@@ -129,8 +129,8 @@ select t.administration_id, lpad(t.bank_account_id::text, 20, '0') || to_char(t.
                           'money_in', coalesce(sum(t.amount) filter (where t.amount > 0), 0.00),
                           'money_out', coalesce(-sum(t.amount) filter (where t.amount < 0), 0.00)) as facts,
        count(*) || ' ' || sum(hashtextextended(row(t.*)::text, 0)) || ' ' || sum(hashtextextended(row(t.*)::text, 1)) as figures
-from bank_transaction t
-left join bank_account b on b.administration_id = t.administration_id and b.id = t.bank_account_id
+from {env}.bank_transaction t
+left join {env}.bank_account b on b.administration_id = t.administration_id and b.id = t.bank_account_id
 where t.administration_id = any ($1::uuid[])
 group by t.administration_id, t.bank_account_id, to_char(t.booked_on, ' YYYY-MM')
 
@@ -139,8 +139,8 @@ group by t.administration_id, t.bank_account_id, to_char(t.booked_on, ' YYYY-MM'
 select i.administration_id, lpad(i.id::text, 20, '0') as id, i.number as item,
        jsonb_build_object('customer', r.name, 'invoice_date', i.invoice_date, 'due_date', i.due_date, 'amount', i.amount,
                           'vat_amount', i.vat_amount, 'total', i.total) as facts, row(i.*)::text as figures
-from sales_invoice i
-left join relation r on r.administration_id = i.administration_id and r.id = i.relation_id
+from {env}.sales_invoice i
+left join {env}.relation r on r.administration_id = i.administration_id and r.id = i.relation_id
 where i.administration_id = any ($1::uuid[]) and i.status = 'to_send'
 
 -- name: open_items
@@ -154,9 +154,9 @@ select o.administration_id, lpad(o.relation_id::text, 20, '0') as id, min(r.numb
            'days_61_to_90', coalesce(sum(o.amount) filter (where late between 61 and 90), 0.00),
            'days_over_90', coalesce(sum(o.amount) filter (where late > 90), 0.00)) as facts,
        count(*) || ' ' || sum(hashtextextended(row(o.*)::text, 0)) || ' ' || sum(hashtextextended(row(o.*)::text, 1)) as figures
-from open_item o
+from {env}.open_item o
 cross join lateral (select current_setting('sb_transfer.as_of')::date - o.due_date as late) as age
-left join relation r on r.administration_id = o.administration_id and r.id = o.relation_id
+left join {env}.relation r on r.administration_id = o.administration_id and r.id = o.relation_id
 where o.administration_id = any ($1::uuid[]) and o.kind = '{kind}'
 group by o.administration_id, o.relation_id
 

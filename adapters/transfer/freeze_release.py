@@ -10,7 +10,7 @@ import asyncpg
 from adapters.observability.metrics import UNMEASURED, Metrics
 from adapters.postgres.connection import Connection, Pool, transaction
 from adapters.postgres.shards import Guest, Shards, is_released_here, note, release_here
-from adapters.postgres.statements import load
+from adapters.postgres.statements import load, within
 from adapters.postgres.transfer_rows import (
     enter_schema,
     environment_row,
@@ -342,9 +342,8 @@ class PostgresEnvironmentAccess:
                 # Home says first that there is no way back, then the cell opens: an undo cannot come in between. Nobody
                 # writes there meanwhile, so that whoever is going to be invited can be counted now.
                 async with self._shards.together(connection, new["cell"], new["cell"]) as (there, _):
-                    await enter_schema(there, new["schema_name"])
-                    invited = int(await there.fetchval(_SQL["count_users"], _owner(transfer, new)))
-                    await leave_schema(there)
+                    count_users = within(_SQL["count_users"], new["schema_name"])
+                    invited = int(await there.fetchval(count_users, _owner(transfer, new)))
             await connection.execute(_SQL["set_status"], new_id, EnvironmentStatus.ACTIVE)
             await connection.execute(_SQL["mark_released"], order.transfer_id, order.released_by, order.released_at)
             await record_event(
@@ -387,8 +386,8 @@ class PostgresEnvironmentAccess:
         await connection.execute(_SQL["mute_triggers"])
         await enter_schema(connection, new["schema_name"])
         if owner := _owner(transfer, new):
-            await connection.execute(_SQL["add_owner"], owner)
-        command_tag: str = await connection.execute(_SQL["invite_users"])
+            await connection.execute(within(_SQL["add_owner"], new["schema_name"]), owner)
+        command_tag: str = await connection.execute(within(_SQL["invite_users"], new["schema_name"]))
         await leave_schema(connection)
         return int(command_tag.rsplit(" ", 1)[1])
 

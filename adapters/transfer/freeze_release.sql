@@ -157,20 +157,20 @@ set environment_id = excluded.environment_id, valid_until = excluded.valid_until
 update control.mailbox_route set environment_id = null, closed_at = now() where address = $1 and closed_at is null
 
 -- name: add_owner
--- The customer's own login; unqualified, so that it means the environment's table.
-insert into app_user (email, role, invitation_status, mobile_link_status)
+-- The customer's own login.
+insert into {env}.app_user (email, role, invitation_status, mobile_link_status)
 values ($1, 'owner', 'not_invited', 'needs_relink')
-on conflict ((lower(email))) do update set role = 'owner'
+on conflict ((pg_catalog.lower(email))) do update set role = 'owner'
 
 -- name: count_users
--- How many will be invited, with the customer's own login ($1) if there is one; unqualified, as above.
-select count(*) + case when $1::text is not null and not exists (select from app_user u where lower(u.email) = lower($1))
+-- How many will be invited, with the customer's own login ($1) if there is one.
+select count(*) + case when $1::text is not null and not exists (select from {env}.app_user u where lower(u.email) = lower($1))
                        then 1 else 0 end
-from app_user
+from {env}.app_user
 
 -- name: invite_users
--- Every user is asked in again; unqualified, so that it means the environment's table.
-update app_user set invitation_status = 'invited'
+-- Every user is asked in again.
+update {env}.app_user set invitation_status = 'invited'
 
 -- name: mute_triggers
 -- Keep a customer's own triggers from reacting to what this service writes.

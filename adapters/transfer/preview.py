@@ -11,11 +11,9 @@ from adapters.mail.addresses import AddressUnusable, envelope_address
 from adapters.mail.smtp import SmtpClient
 from adapters.postgres.connection import Connection, Pool, transaction
 from adapters.postgres.shards import Shards
-from adapters.postgres.statements import load
+from adapters.postgres.statements import load, within
 from adapters.postgres.transfer_rows import (
-    enter_schema,
     environment_row,
-    leave_schema,
     live_transfer_of,
     one,
     plain,
@@ -116,17 +114,19 @@ async def _preview(
     schema_name = environment["schema_name"]
     size = await one(there, _SQL["size_of_schema"], schema_name)
     obstacles = findings.obstacles
-    await enter_schema(there, schema_name)
+
+    async def listed(name: str, *arguments: object) -> list[asyncpg.Record]:
+        return list(await there.fetch(within(_SQL[name], schema_name), *arguments))
+
     lists = {
-        "administrations": await there.fetch(_SQL["administrations"], m.MOST_SHOWN),
-        "open_quotes": await there.fetch(_SQL["open_quotes"], m.MOST_SHOWN),
-        "app_connections": await there.fetch(_SQL["app_connections"], m.MOST_SHOWN),
-        "banks_carried": await there.fetch(_SQL["bank_connections"], m.MOST_SHOWN, Bank.RABOBANK, True),
-        "banks_to_reactivate": await there.fetch(_SQL["bank_connections"], m.MOST_SHOWN, Bank.RABOBANK, False),
-        "users_to_relink": await there.fetch(_SQL["linked_users"], m.MOST_SHOWN),
+        "administrations": await listed("administrations", m.MOST_SHOWN),
+        "open_quotes": await listed("open_quotes", m.MOST_SHOWN),
+        "app_connections": await listed("app_connections", m.MOST_SHOWN),
+        "banks_carried": await listed("bank_connections", m.MOST_SHOWN, Bank.RABOBANK, True),
+        "banks_to_reactivate": await listed("bank_connections", m.MOST_SHOWN, Bank.RABOBANK, False),
+        "users_to_relink": await listed("linked_users", m.MOST_SHOWN),
     }
-    odd = [licence["contact_email"], *(row["email"] for row in await there.fetch(_SQL["odd_addresses"]))]
-    await leave_schema(there)
+    odd = [licence["contact_email"], *(row["email"] for row in await listed("odd_addresses"))]
     left_out = {name: rows[0]["of_all"] - len(rows) for name, rows in lists.items() if rows}
     left_out |= {"obstacles": len(obstacles) - m.MOST_SHOWN, "unasked": len(findings.unasked) - m.MOST_SHOWN}
     found = m.Preview(

@@ -5,32 +5,32 @@ join control.environment e using (licence_number) where e.environment_id = $1
 
 -- name: administrations
 -- The sets of books, by name.
-select name, count(*) over () as of_all from administration order by name, id limit $1
+select name, count(*) over () as of_all from {env}.administration order by name, id limit $1
 
 -- name: open_quotes
 -- Quotes that a move loses, with the customer's name.
 select a.name as administration, q.number, r.name as customer, q.total, count(*) over () as of_all
-from quote q join administration a on a.id = q.administration_id
-join relation r on r.administration_id = q.administration_id and r.id = q.relation_id
+from {env}.quote q join {env}.administration a on a.id = q.administration_id
+join {env}.relation r on r.administration_id = q.administration_id and r.id = q.relation_id
 where q.status = 'open' order by a.name, q.number limit $1
 
 -- name: app_connections
 -- Programs of others that are connected now.
-select name, count(*) over () as of_all from app_connection where status = 'active' order by name limit $1
+select name, count(*) over () as of_all from {env}.app_connection where status = 'active' order by name limit $1
 
 -- name: bank_connections
 -- The connections that come along ($3), or those that do not: bank $2 has the former.
 select a.name as administration, b.bank, b.iban, count(*) over () as of_all
-from bank_connection b join administration a on a.id = b.administration_id
+from {env}.bank_connection b join {env}.administration a on a.id = b.administration_id
 where (b.bank = $2) = $3 order by a.name, b.bank, b.iban limit $1
 
 -- name: linked_users
 -- Users whose telephone is linked now.
-select email, count(*) over () as of_all from app_user where mobile_link_status = 'linked' order by lower(email) limit $1
+select email, count(*) over () as of_all from {env}.app_user where mobile_link_status = 'linked' order by lower(email) limit $1
 
 -- name: odd_addresses
 -- The first users' addresses that are not plain ASCII ones: some of them no mail reaches.
-select email from app_user
+select email from {env}.app_user
 where email !~ '^[A-Za-z0-9.!#$%&''*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9-]+[.])+[A-Za-z]{2,63}$'
 order by lower(email) limit 100
 

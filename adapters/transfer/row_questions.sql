@@ -170,7 +170,7 @@ order by bytes, c.oid
 
 -- name: limits
 -- How long a question may take, in milliseconds; none may write.
-select set_config('statement_timeout', $1::text, true), set_config('transaction_read_only', 'on', true)
+select set_config('statement_timeout', $1::text, true)
 
 -- name: zone
 -- Read and write times as in a zone.

@@ -8,7 +8,7 @@ import asyncpg
 
 from adapters.postgres.connection import Connection, Pool, transaction
 from adapters.postgres.shards import Shards
-from adapters.postgres.statements import load
+from adapters.postgres.statements import load, within
 from adapters.postgres.transfer_rows import enter_schema, leave_schema, lock_for_step, one, record_event
 from adapters.transfer.auditfile import booked_years
 from adapters.transfer.comparison import Sides, comparison_report, rows_kept
@@ -132,13 +132,14 @@ class _Changed(m.Message):
 
 async def _reconnect(connection: Connection, schema_name: str) -> m.BanksReconnected:
     await _work_in(connection, schema_name)
-    rows = await connection.fetch(_SQL["reconnect_banks"])
+    rows = await connection.fetch(within(_SQL["reconnect_banks"], schema_name))
     await leave_schema(connection)
     return m.BanksReconnected(banks=[m.BankOutcome(**row) for row in rows])
 
 
 async def _change(connection: Connection, sides: asyncpg.Record) -> _Changed:
-    await _work_in(connection, sides["new_schema"])
+    schema_name = sides["new_schema"]
+    await _work_in(connection, schema_name)
     steps = [
         (ConsequenceKind.QUOTES_EXPIRED, "expire_quotes"),
         (ConsequenceKind.APP_CONNECTIONS_DEACTIVATED, "deactivate_apps"),
@@ -150,14 +151,14 @@ async def _change(connection: Connection, sides: asyncpg.Record) -> _Changed:
         else (ConsequenceKind.BECON_NUMBERS_TO_REVIEW, "flag_becon_numbers"),
         (ConsequenceKind.TAX_CONTACT_KINDS_TO_REVIEW, "flag_tax_contact_kinds"),
     ]
-    told = {kind: dict(await one(connection, _SQL[statement])) for kind, statement in steps}
+    told = {kind: dict(await one(connection, within(_SQL[statement], schema_name))) for kind, statement in steps}
     # The reservation gave the new environment its own address; nothing in its books holds it.
     told[ConsequenceKind.MAILBOX_ADDRESS_CHANGED] = {
         "count": 1,
         "old": sides["old_mailbox_address"],
         "new": sides["new_mailbox_address"],
     }
-    withdrawn = await connection.fetchval(_SQL["withdraw_invitations"])
+    withdrawn = await connection.fetchval(within(_SQL["withdraw_invitations"], schema_name))
     await leave_schema(connection)
     return _Changed(
         told=[(kind, told[kind]) for kind in ConsequenceKind if kind in told], invitations_withdrawn=withdrawn

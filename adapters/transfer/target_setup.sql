@@ -1,4 +1,5 @@
--- What a move changes in the new environment. Unqualified names mean the new environment's tables.
+-- What a move changes in the new environment. Rules of its own that its rows have to pass may name its functions without
+-- a schema, so it stands on the search_path meanwhile. Hence the functions of these statements have theirs in front.
 
 -- name: results
 -- What earlier attempts of this transfer did: an attempt that finds its result there has nothing left to do.
@@ -33,15 +34,15 @@ update control.transfer set report = $2::jsonb where transfer_id = $1
 -- Rabobank comes along by its consent, every other bank is to be activated again. `before` sees the rows as the clone
 -- carried them.
 with before as (
-    select administration_id, id, status from bank_connection
+    select administration_id, id, status from {env}.bank_connection
 ), changed as (
-    update bank_connection
+    update {env}.bank_connection
     set status = case when bank <> 'rabobank' then 'needs_reactivation'
                       when consent_reference is not null then 'active'
                       else status end
     returning administration_id, id, bank, status
 )
-select changed.bank, before.status as old, changed.status as new, count(*)::integer as count
+select changed.bank, before.status as old, changed.status as new, pg_catalog.count(*)::integer as count
 from changed join before using (administration_id, id)
 group by changed.bank, before.status, changed.status
 order by changed.bank <> 'rabobank', changed.bank, before.status
@@ -49,57 +50,57 @@ order by changed.bank <> 'rabobank', changed.bank, before.status
 -- name: expire_quotes
 -- Open quotes are lost, and the link to the portal no longer opens them.
 with expired as (
-    update quote set status = 'expired', portal_token = null where status = 'open' returning number
+    update {env}.quote set status = 'expired', portal_token = null where status = 'open' returning number
 )
-select count(*)::integer as count, coalesce((array_agg(number order by number))[1:50], '{}') as numbers from expired
+select pg_catalog.count(*)::integer as count, coalesce((pg_catalog.array_agg(number order by number))[1:50], '{}') as numbers from expired
 
 -- name: deactivate_apps
 -- Every App Center connection is to be activated again.
 with changed as (
-    update app_connection set status = 'needs_reactivation' where status <> 'needs_reactivation' returning name
+    update {env}.app_connection set status = 'needs_reactivation' where status <> 'needs_reactivation' returning name
 )
-select count(*)::integer as count, coalesce((array_agg(name order by name))[1:50], '{}') as names from changed
+select pg_catalog.count(*)::integer as count, coalesce((pg_catalog.array_agg(name order by name))[1:50], '{}') as names from changed
 
 -- name: unlink_mobiles
 -- AFAS Link is to be linked again by every user.
 with changed as (
-    update app_user set mobile_link_status = 'needs_relink' where mobile_link_status <> 'needs_relink' returning 1
+    update {env}.app_user set mobile_link_status = 'needs_relink' where mobile_link_status <> 'needs_relink' returning 1
 )
-select count(*)::integer as count from changed
+select pg_catalog.count(*)::integer as count from changed
 
 -- name: withdraw_invitations
 -- Nobody has been asked into the new environment yet; the release does that.
 with changed as (
-    update app_user set invitation_status = 'not_invited' where invitation_status <> 'not_invited' returning 1
+    update {env}.app_user set invitation_status = 'not_invited' where invitation_status <> 'not_invited' returning 1
 )
-select count(*)::integer as count from changed
+select pg_catalog.count(*)::integer as count from changed
 
 -- name: count_mailbox_messages
 -- Mail that came along, and how much of it is still open.
-select count(*)::integer as count, count(*) filter (where status = 'open')::integer as open from mailbox_message
+select pg_catalog.count(*)::integer as count, pg_catalog.count(*) filter (where status = 'open')::integer as open from {env}.mailbox_message
 
 -- name: count_scanbox_documents
 -- Documents that came along, and how many of them are still open.
-select count(*)::integer as count, count(*) filter (where status = 'open')::integer as open from scanbox_document
+select pg_catalog.count(*)::integer as count, pg_catalog.count(*) filter (where status = 'open')::integer as open from {env}.scanbox_document
 
 -- name: clear_becon_numbers
 -- Who works without a firm has no becon number.
 with changed as (
-    update administration set becon_number = null, becon_number_needs_review = false
+    update {env}.administration set becon_number = null, becon_number_needs_review = false
     where becon_number is not null or becon_number_needs_review returning 1
 )
-select count(*)::integer as count from changed
+select pg_catalog.count(*)::integer as count from changed
 
 -- name: flag_becon_numbers
 -- The number is probably still the former firm's; it stays until somebody has looked.
 with changed as (
-    update administration set becon_number_needs_review = true returning 1
+    update {env}.administration set becon_number_needs_review = true returning 1
 )
-select count(*)::integer as count from changed
+select pg_catalog.count(*)::integer as count from changed
 
 -- name: flag_tax_contact_kinds
 -- In whose name returns are filed has probably changed.
 with changed as (
-    update administration set tax_contact_kind_needs_review = true returning 1
+    update {env}.administration set tax_contact_kind_needs_review = true returning 1
 )
-select count(*)::integer as count from changed
+select pg_catalog.count(*)::integer as count from changed

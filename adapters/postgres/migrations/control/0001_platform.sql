@@ -1,5 +1,5 @@
 -- What the platform has: the databases environments live in, licences, environments and who gets their mail.
--- Runs with search_path = pg_catalog, so every name is qualified.
+-- Runs with search_path = pg_catalog, pg_temp, so every other name is qualified; so does every function, wherever it is called.
 --
 -- Everything in `control` stands in the home database. Every other cell has the same schema, for its functions and for
 -- the books of what is done there: in a cell a row of control.transfer is no transfer, but the bar that every step there

@@ -1,5 +1,5 @@
 -- Transfers, their log, tickets, mail, hashes and certificates.
--- Runs with search_path = pg_catalog, so every name is qualified.
+-- Runs with search_path = pg_catalog, pg_temp, so every other name is qualified; so does every function, wherever it is called.
 
 create table control.transfer (
     transfer_id        uuid primary key,
@@ -52,7 +52,8 @@ select t.transfer_id, t.workflow_id, t.environment_id, coalesce(t.environment_na
 from control.transfer t left join control.licence l on l.licence_number = t.target_licence;
 comment on view control.transfer_record is 'A transfer as lists and reports show it.';
 
-create function control.note_state() returns trigger language plpgsql as $$
+create function control.note_state() returns trigger language plpgsql
+set search_path = pg_catalog, pg_temp as $$
 begin
     new.state_since := clock_timestamp();
     return new;
@@ -74,7 +75,8 @@ create table control.transfer_event (
 );
 create index transfer_event_by_transfer on control.transfer_event (transfer_id, event_id);
 
-create function control.refuse_change_of_log() returns trigger language plpgsql as $$
+create function control.refuse_change_of_log() returns trigger language plpgsql
+set search_path = pg_catalog, pg_temp as $$
 begin
     raise exception 'The event log is append-only: % on control.transfer_event is refused.', tg_op
         using errcode = 'insufficient_privilege', hint = 'Record a new event that corrects the old one.';

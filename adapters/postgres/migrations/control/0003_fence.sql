@@ -1,5 +1,5 @@
 -- The write fence: what shuts an environment to writers, what remembers how it was, and what opens it again.
--- Runs with search_path = pg_catalog, so every name is qualified.
+-- Runs with search_path = pg_catalog, pg_temp, so every other name is qualified; so does every function, wherever it is called.
 
 -- What a freeze changed, so that undoing it gives back exactly that and no more.
 create table control.fence (

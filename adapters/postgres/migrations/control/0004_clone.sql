@@ -1,5 +1,5 @@
 -- The clone: which attempt may write, which units of work are done, and what it does inside the server.
--- Runs with search_path = pg_catalog, so every name is qualified.
+-- Runs with search_path = pg_catalog, pg_temp, so every other name is qualified; so does every function, wherever it is called.
 
 create table control.clone_run (
     target_schema text primary key,
@@ -28,7 +28,8 @@ create table control.clone_unit (
 comment on table control.clone_unit is
     'What is done. The line commits together with the work, so a killed clone redoes at most one unit and never doubles a row.';
 
-create function control.refuse_drop_in_use(a_transfer_id uuid, a_schema text) returns void language plpgsql as $$
+create function control.refuse_drop_in_use(a_transfer_id uuid, a_schema text) returns void language plpgsql
+set search_path = pg_catalog, pg_temp as $$
 -- The last word on a clone: whoever asks, books in use stay.
 begin
     if exists (select 1 from control.transfer where transfer_id = a_transfer_id and state = 'released')
@@ -42,7 +43,8 @@ $$;
 revoke execute on function control.refuse_drop_in_use(uuid, text) from public;
 
 create function control.drop_clone_schema(a_transfer_id uuid, a_schema text) returns void
-language plpgsql as $$
+language plpgsql
+set search_path = pg_catalog, pg_temp as $$
 begin
     perform control.refuse_drop_in_use(a_transfer_id, a_schema);
     execute format('drop schema if exists %I cascade', a_schema);
@@ -51,7 +53,8 @@ $$;
 revoke execute on function control.drop_clone_schema(uuid, text) from public;
 
 create function control.drop_clone_objects(a_transfer_id uuid, a_schema text, at_most integer) returns integer
-language plpgsql as $$
+language plpgsql
+set search_path = pg_catalog, pg_temp as $$
 -- Some of what a clone holds, tables first and partitions before their parents; returns how many there were, and 0 when the
 -- rest is little enough to go with the schema. A drop locks whatever it takes away until it commits, and a schema with
 -- thousands of objects has more than the server can hold locks for.
@@ -100,14 +103,16 @@ revoke execute on function control.drop_clone_objects(uuid, text, integer) from 
 -- runs the statement that the transaction has put down for it. What the query of a view returned then, by that day's clock,
 -- that year's rates and that plan's order, is so carried as any other row.
 
-create function control.run_view_rows() returns void language plpgsql as $$
+create function control.run_view_rows() returns void language plpgsql
+set search_path = pg_catalog, pg_temp as $$
 begin
     execute current_setting('sb_transfer.view_rows');
 end
 $$;
 revoke execute on function control.run_view_rows() from public;
 
-create function control.open_for_rows(an_id integer) returns integer language plpgsql immutable as $$
+create function control.open_for_rows(an_id integer) returns integer language plpgsql immutable
+set search_path = pg_catalog, pg_temp as $$
 -- Immutable, as an index demands; it is evaluated once, for the one row that the view of `write_view_rows` gets.
 begin
     perform control.run_view_rows();
@@ -117,7 +122,8 @@ $$;
 revoke execute on function control.open_for_rows(integer) from public;
 
 create function control.write_view_rows(a_schema text, a_view text, columns text, query text) returns void
-language plpgsql as $$
+language plpgsql
+set search_path = pg_catalog, pg_temp as $$
 -- Put the rows of a query in the place of those of a materialised view that has been filled.
 begin
     perform set_config('sb_transfer.view_rows', '', true);
@@ -138,33 +144,34 @@ create function control.copy_ranges(
     expressions text[], starts bigint[], ends bigint[]
 ) returns bigint language plpgsql as $$
 -- Ranges of pages of some tables, the end not included, each into its target; returns the number of rows. The caller sets search_path to the
--- target, which casts to its own types and expressions of generated columns need. `past_triggers`: the foreign keys are
--- declared already; the source enforces them, and the proof of equality carries that over.
+-- target, for functions that rows pass through; hence every function that is called here has its schema in front.
+-- `past_triggers`: the foreign keys are declared already; the source enforces them, and the proof of equality carries that
+-- over.
 declare
     copied bigint;
     total  bigint := 0;
 begin
     if past_triggers then
-        perform set_config('session_replication_role', 'replica', true);
+        perform pg_catalog.set_config('session_replication_role', 'replica', true);
     end if;
-    for i in 1 .. coalesce(array_length(names, 1), 0) loop
+    for i in 1 .. coalesce(pg_catalog.array_length(names, 1), 0) loop
         execute case when columns[i] = '' then
-                format('insert into %I.%I select from only %I.%I where ctid >= $1 and ctid < $2',
+                pg_catalog.format('insert into %I.%I select from only %I.%I where ctid >= $1 and ctid < $2',
                        target, targets[i], source, names[i])
             else
-                format('insert into %I.%I (%s) overriding system value select %s from only %I.%I '
+                pg_catalog.format('insert into %I.%I (%s) overriding system value select %s from only %I.%I '
                        'where ctid >= $1 and ctid < $2', target, targets[i], columns[i], expressions[i], source, names[i])
             end
-            using format('(%s,0)', starts[i])::tid, format('(%s,0)', ends[i])::tid;
+            using pg_catalog.format('(%s,0)', starts[i])::tid, pg_catalog.format('(%s,0)', ends[i])::tid;
         get diagnostics copied = row_count;
         total := total + copied;
         -- Asked while the table is locked by the reading, so it cannot be rewritten after the answer.
-        if pg_relation_filenode(format('%I.%I', source, names[i])::regclass) <> files[i]::oid then
+        if pg_catalog.pg_relation_filenode(pg_catalog.format('%I.%I', source, names[i])::regclass) <> files[i]::oid then
             raise exception 'Table % was rewritten while it was copied.', names[i] using errcode = 'object_in_use';
         end if;
     end loop;
     if past_triggers then
-        perform set_config('session_replication_role', 'origin', true);
+        perform pg_catalog.set_config('session_replication_role', 'origin', true);
     end if;
     return total;
 end

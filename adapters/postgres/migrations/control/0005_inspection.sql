@@ -1,5 +1,5 @@
 -- What the newest inspection found.
--- Runs with search_path = pg_catalog, so every name is qualified.
+-- Runs with search_path = pg_catalog, pg_temp, so every other name is qualified; so does every function, wherever it is called.
 
 create table control.inspection_note (
     only_one boolean primary key default true check (only_one),

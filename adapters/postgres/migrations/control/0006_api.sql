@@ -1,5 +1,5 @@
 -- What the API has answered and how often it was tried, and who read histories through the codec server.
--- Runs with search_path = pg_catalog, so every name is qualified.
+-- Runs with search_path = pg_catalog, pg_temp, so every other name is qualified; so does every function, wherever it is called.
 
 -- So that a caller who did not hear an answer can ask again without doing it twice.
 create table control.api_request (
@@ -44,7 +44,8 @@ create index history_reading_by_age on control.history_reading (at);
 comment on table control.history_reading is
     'written before anything is answered; kept for a year at least, then an operator may delete';
 
-create function control.refuse_change_of_readings() returns trigger language plpgsql as $$
+create function control.refuse_change_of_readings() returns trigger language plpgsql
+set search_path = pg_catalog, pg_temp as $$
 begin
     if tg_op = 'DELETE' then
         if old.at < clock_timestamp() - interval '1 year' then
