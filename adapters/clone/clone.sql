@@ -10,9 +10,11 @@ returning attempt
 
 -- name: begin_unit
 -- FOR SHARE until the unit commits: a newer attempt or a drop has to wait, and is seen by the next unit. A unit's commit
--- does not wait for the disk: its line is in the same log, and the end of the clone waits for all of it.
+-- does not wait for the disk: its line is in the same log, and the end of the clone waits for all of it. Units wait for each
+-- other as long as that takes; what others may have locked is the source (copy_ranges).
 select r.attempt = $2 and not r.closed and t.state = 'cloning',
-       set_config('application_name', $3, true), set_config('synchronous_commit', 'off', true)
+       set_config('application_name', $3, true), set_config('synchronous_commit', 'off', true),
+       set_config('lock_timeout', '0', true)
 from control.clone_run r join control.transfer t using (transfer_id)
 where r.target_schema = $1 for share of r
 

@@ -18,7 +18,8 @@ from adapters.clone.throttle import Limits, Throttle
 from adapters.clone.units import CloneExecution, IdleWork
 from adapters.observability.metrics import UNMEASURED, Metrics
 from adapters.postgres.connection import Connection, Pool, transaction, translated_errors
-from adapters.postgres.place import Move
+from adapters.postgres.lock_waits import named_waits
+from adapters.postgres.place import Move, Place
 from adapters.postgres.shards import Guest, Shards, cell_of_new, note
 from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import await_no_disk, lock_for_step, lock_for_undo, record_event
@@ -85,6 +86,7 @@ class PostgresCloneEngine:
             WorkerStopping: `must_stop` said so; what had begun is finished, and the next attempt goes on after it.
             NotCarried: A definition cannot be made again in the target.
             Superseded: The transfer is being undone, or a newer attempt has begun.
+            EnvironmentBusy: Somebody keeps a table locked; another attempt goes on.
             Unavailable: The server went away; another attempt goes on.
         """
         began = time.monotonic()
@@ -100,18 +102,19 @@ class PostgresCloneEngine:
             return CloneFinished.model_validate_json(attempt.result)
         meanwhile = self._meanwhile(order) if self._meanwhile else None
         try:
-            with translated_errors():
-                async with attempt.pool.acquire() as connection:
-                    version = await catalog.server_version(connection)
-                    blueprint = await self._blueprint(attempt, connection, version)
-                    plan = ClonePlan(
-                        blueprint, await _keep_partitioning(connection, attempt, blueprint, self._parallelism)
+            async with named_waits(self._shards, attempt.move.old, attempt.move.new):
+                with translated_errors():
+                    async with attempt.pool.acquire() as connection:
+                        version = await catalog.server_version(connection)
+                        blueprint = await self._blueprint(attempt, connection, version)
+                        plan = ClonePlan(
+                            blueprint, await _keep_partitioning(connection, attempt, blueprint, self._parallelism)
+                        )
+                    throttle = Throttle(self._limits, must_stop)
+                    execution = CloneExecution(
+                        attempt, plan, self._parallelism, report, throttle=throttle, meanwhile=meanwhile
                     )
-                throttle = Throttle(self._limits, must_stop)
-                execution = CloneExecution(
-                    attempt, plan, self._parallelism, report, throttle=throttle, meanwhile=meanwhile
-                )
-                await execution.run()
+                    await execution.run()
         except asyncpg.PostgresError as error:
             raise NotCarried(f"{error} The transfer is undone; ask support.") from error
         finally:
@@ -148,11 +151,12 @@ class PostgresCloneEngine:
         if schema is None:
             return
         try:
-            while await _drop_some(pool, order, schema):
-                continue
-            async with transaction(pool) as there:
-                await there.execute(_SQL["drop_schema"], order.transfer_id, schema)
-                await note(there, cell, Guest(transfer["new_environment_id"], schema, order.transfer_id, None))
+            async with named_waits(self._shards, Place(schema, cell), readers=True):
+                while await _drop_some(pool, order, schema):
+                    continue
+                async with transaction(pool) as there:
+                    await there.execute(_SQL["drop_schema"], order.transfer_id, schema)
+                    await note(there, cell, Guest(transfer["new_environment_id"], schema, order.transfer_id, None))
         except asyncpg.ObjectInUseError as error:
             raise AlreadyReleased from error
         async with transaction(self._pool) as connection:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import asyncpg
 
 from adapters.task_group import task_group
-from domain.errors import Unavailable
+from domain.errors import EnvironmentBusy, Unavailable
 
 if TYPE_CHECKING:  # asyncpg's classes take a type parameter in its stubs only
     Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
@@ -30,9 +30,12 @@ _AWAY = (
 )
 # Nothing but the server's own is found without its schema: a function of the application's that matches better would
 # run as this service.
-_SETTINGS = {"search_path": "pg_catalog, pg_temp"}
+# No lock is waited for long: see `adapters.postgres.lock_waits`. Longer than deadlock_timeout (1 s), after which the
+# server ends an automatic vacuum that is in our way.
+_SETTINGS = {"search_path": "pg_catalog, pg_temp", "lock_timeout": "5s"}
 # Worth another try as it is: the transaction was rolled back whole.
-_TRANSIENT = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
+_TRANSIENT = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+LOCKED = "Somebody keeps locked what this needs. It is tried again by itself."
 
 
 @contextmanager
@@ -40,6 +43,8 @@ def translated_errors() -> Iterator[None]:
     """Turn "the server is away" and "try that transaction again" into `Unavailable`; leave every other error alone."""
     try:
         yield
+    except asyncpg.LockNotAvailableError as error:
+        raise EnvironmentBusy(LOCKED, dutch=EnvironmentBusy.dutch) from error
     except _AWAY as error:
         raise Unavailable(
             f"The database does not answer ({type(error).__name__}). It is tried again by itself."

@@ -9,6 +9,8 @@ import asyncpg
 
 from adapters.observability.metrics import UNMEASURED, Metrics
 from adapters.postgres.connection import Connection, Pool, transaction
+from adapters.postgres.lock_waits import busy, in_the_way, named_waits
+from adapters.postgres.place import Place
 from adapters.postgres.shards import Guest, Shards, is_released_here, note, release_here
 from adapters.postgres.statements import load, within
 from adapters.postgres.transfer_rows import (
@@ -33,7 +35,6 @@ from adapters.transfer.write_fence import (
     bounded_waits,
     busy_when_late,
     freeze_schema,
-    in_the_way,
     sweep,
     wait_for_drawn_numbers,
 )
@@ -107,10 +108,7 @@ class PostgresEnvironmentAccess:
             environment = await environment_row(connection, environment_id)
         cell = environment["cell"] if environment is not None else HOME
         blockers = await in_the_way(self._shards.pool(cell), schema_name_of(environment_id))
-        if not blockers:
-            return EnvironmentBusy()
-        said = f"{EnvironmentBusy.default_english()} In the way: {'; '.join(blockers)}."
-        return EnvironmentBusy(said, dutch=EnvironmentBusy.dutch)
+        return busy(EnvironmentBusy.default_english(), blockers)
 
     async def _try_to_freeze(
         self, order: m.FreezeEnvironment, patience: Patience, first_of_all: list[int]
@@ -236,7 +234,8 @@ class PostgresEnvironmentAccess:
             async with self._shards.backward(connection, cell, transfer) as there:
                 fence = await there.fetchrow(_SQL["fence_of"], order.transfer_id)
                 if fence is not None and fence["lifted_at"] is None:
-                    async with bounded_waits(there):
+                    where = Place(fence["schema_name"], cell)
+                    async with named_waits(self._shards, where), bounded_waits(there):
                         await environment_row(connection, fence["environment_id"], hold=True)
                         await restore_access(there, cell, order.transfer_id, fence)
             # Home does not know of a freeze that it has missed, and then nobody was told of it.
@@ -270,7 +269,11 @@ class PostgresEnvironmentAccess:
         new = await environment_row(connection, transfer["new_environment_id"], hold=True)
         if old is None or new is None:
             raise WrongMoment
-        async with self._shards.together(connection, old["cell"], old["cell"]) as (source, _):
+        places = Place(old["schema_name"], old["cell"]), Place(new["schema_name"], new["cell"])
+        async with (
+            named_waits(self._shards, *places),
+            self._shards.together(connection, old["cell"], old["cell"]) as (source, _),
+        ):
             open_tables = [row[0] for row in await source.fetch(_SQL["unfenced_tables"], old["schema_name"])]
             if open_tables:
                 raise CloneDiffers(
@@ -335,7 +338,7 @@ class PostgresEnvironmentAccess:
         await connection.execute(
             _SQL["route_mailbox"], old["mailbox_address"], new_id, order.released_at + FORWARDING_TIME
         )
-        async with bounded_waits(connection):
+        async with named_waits(self._shards, Place(new["schema_name"], new["cell"])), bounded_waits(connection):
             if new["cell"] == HOME:
                 invited = await self._open_up(connection, transfer, new, await self._fence(connection, order))
             else:
@@ -367,7 +370,7 @@ class PostgresEnvironmentAccess:
             async with self._shards.forward(connection, new["cell"], transfer) as there:
                 if await is_released_here(there, order.transfer_id):
                     return
-                async with bounded_waits(there):
+                async with named_waits(self._shards, Place(new["schema_name"], new["cell"])), bounded_waits(there):
                     await self._open_up(there, transfer, new, fence)
                     status = EnvironmentStatus.ACTIVE
                     guest = Guest(new["environment_id"], new["schema_name"], order.transfer_id, status)

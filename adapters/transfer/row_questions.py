@@ -6,6 +6,7 @@ only within a limit; what is not answered by then is unasked, and asked again wh
 
 import re
 import time
+import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
@@ -178,12 +179,13 @@ class RowQuestions:
         try:
             await connection.execute(_SQL["limits"], str(left))
             # A view's names are bound when it is made: to the server's own, whatever rows' functions then find.
-            await connection.execute(f"create temporary view sb_question as {statement}")
+            view = f"sb_question_{uuid.uuid4().hex}"  # a name of its own: what is known of one is taken for the next
+            await connection.execute(f"create temporary view {view} as {statement}")
             await connection.execute("set transaction read only")
             if zone is not None:
                 await connection.execute(_SQL["zone"], zone)
             await catalog.enter_rows(connection, there or self._schema)
-            return await connection.fetchval("select * from pg_temp.sb_question")
+            return await connection.fetchval(f"table pg_temp.{view}")
         finally:
             await asking.rollback()
 

@@ -7,6 +7,8 @@ from uuid import UUID
 import asyncpg
 
 from adapters.postgres.connection import Connection, Pool, transaction
+from adapters.postgres.lock_waits import named_waits
+from adapters.postgres.place import Place
 from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load, within
 from adapters.postgres.transfer_rows import enter_schema, leave_schema, lock_for_step, one, record_event
@@ -45,7 +47,10 @@ class PostgresTargetSetup:
             if earlier is not None:
                 return m.BanksReconnected.model_validate_json(earlier)
             sides = await _sides(connection, order.transfer_id)
-            async with self._shards.forward(connection, sides["new_cell"], transfer) as there:
+            async with (
+                named_waits(self._shards, _new(sides)),
+                self._shards.forward(connection, sides["new_cell"], transfer) as there,
+            ):
                 # What another database has done and this one has missed.
                 done = await _result(there, order.transfer_id, "banks")
                 if done is None:
@@ -74,7 +79,10 @@ class PostgresTargetSetup:
             if earlier is not None:
                 return m.ConsequencesApplied.model_validate_json(earlier)
             sides = await _sides(connection, order.transfer_id)
-            async with self._shards.forward(connection, sides["new_cell"], transfer) as there:
+            async with (
+                named_waits(self._shards, _new(sides)),
+                self._shards.forward(connection, sides["new_cell"], transfer) as there,
+            ):
                 done = await _result(there, order.transfer_id, "consequences")
                 changed = _Changed.model_validate_json(done) if done is not None else await _change(there, sides)
                 if sides["new_cell"] != HOME:
@@ -108,7 +116,10 @@ class PostgresTargetSetup:
             if earlier is not None:
                 return m.ComparisonReport.model_validate_json(earlier).summary()
             sides = await _sides(connection, order.transfer_id)
-            async with self._shards.together(connection, sides["old_cell"], sides["new_cell"]) as (old, new):
+            async with (
+                named_waits(self._shards, Place(sides["old_schema"], sides["old_cell"]), _new(sides)),
+                self._shards.together(connection, sides["old_cell"], sides["new_cell"]) as (old, new),
+            ):
                 both = Sides(old, sides["old_schema"], new, sides["new_schema"])
                 report = await comparison_report(
                     both, made_at=datetime.now(UTC), keep=await rows_kept(connection, order.transfer_id)
@@ -175,6 +186,10 @@ async def _sides(connection: Connection, transfer_id: UUID) -> asyncpg.Record:
     if row is None:
         raise WrongMoment
     return row
+
+
+def _new(sides: asyncpg.Record) -> Place:
+    return Place(sides["new_schema"], sides["new_cell"])
 
 
 async def _work_in(connection: Connection, schema_name: str) -> None:

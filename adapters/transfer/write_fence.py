@@ -124,16 +124,6 @@ async def _number_holders(pool: Pool, schema_name: str) -> set[str]:
         return set(await connection.fetchval(_SQL["number_holders"], schema_name))
 
 
-async def in_the_way(pool: Pool, schema_name: str) -> list[str]:
-    """Return who holds a lock of a writer on a schema now, e.g. `prepared transaction 'x' of sb_app … (journal_line)`.
-
-    A transaction that was prepared (two-phase commit) belongs to no session and waits for its COMMIT PREPARED, for
-    years if need be: whoever wonders why a freeze does not succeed has to be told its name.
-    """
-    async with transaction(pool) as connection:
-        return [row["blocker"] for row in await connection.fetch(_SQL["in_the_way"], schema_name)]
-
-
 @asynccontextmanager
 async def bounded_waits(connection: Connection) -> AsyncIterator[None]:
     """Bound every wait of a block that works where the application may not write.

@@ -13,6 +13,7 @@ from uuid import uuid5
 import asyncpg
 
 from adapters.postgres.connection import Pool, transaction
+from adapters.postgres.lock_waits import named_waits
 from adapters.postgres.place import Place
 from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
@@ -145,7 +146,7 @@ class PostgresVerifier:
             Unavailable: The server is away; try again.
         """
         progress = Progress(report, "hash")
-        async with progress.telling():
+        async with named_waits(self._shards, _place(place)), progress.telling():
             side = await self._side(_place(place))
             pairs = [
                 TablePair(name, tuple(sorted(table.columns.keys() - without.get(name, frozenset()))), None)
@@ -175,7 +176,7 @@ class PostgresVerifier:
         ahead: PrefetchedHashes | None = None,
     ) -> _Compared:
         progress = Progress(report)
-        async with progress.telling():
+        async with named_waits(self._shards, old_place, new_place), progress.telling():
             old, new = await self._sides(old_place, new_place)
             if fenced:
                 await self._forget_taken_grants(old, new)

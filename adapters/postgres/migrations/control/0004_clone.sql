@@ -143,14 +143,19 @@ create function control.copy_ranges(
     source text, target text, past_triggers boolean, names text[], targets text[], files bigint[], columns text[],
     expressions text[], starts bigint[], ends bigint[]
 ) returns bigint language plpgsql as $$
--- Ranges of pages of some tables, the end not included, each into its target; returns the number of rows. The caller sets search_path to the
--- target, for functions that rows pass through; hence every function that is called here has its schema in front.
--- `past_triggers`: the foreign keys are declared already; the source enforces them, and the proof of equality carries that
--- over.
+-- Ranges of pages of some tables, the end not included, each into its target; returns the number of rows. The caller sets
+-- search_path to the target, for functions that rows pass through; hence every function that is called here has its schema
+-- in front. Whoever has locked one of the source's tables is not waited for long. `past_triggers`: the foreign keys are
+-- declared already; the source enforces them, and the proof of equality carries that over.
 declare
     copied bigint;
     total  bigint := 0;
 begin
+    perform pg_catalog.set_config('lock_timeout', '5s', true);
+    for i in 1 .. coalesce(pg_catalog.array_length(names, 1), 0) loop
+        execute pg_catalog.format('lock table only %I.%I in access share mode', source, names[i]);
+    end loop;
+    perform pg_catalog.set_config('lock_timeout', '0', true);
     if past_triggers then
         perform pg_catalog.set_config('session_replication_role', 'replica', true);
     end if;
