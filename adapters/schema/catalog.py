@@ -11,7 +11,7 @@ import asyncpg
 from adapters.postgres.connection import Connection
 from adapters.postgres.statements import load
 from adapters.schema.blueprint import Blueprint, assemble, renaming
-from adapters.schema.obstacles import catalogued
+from adapters.schema.obstacles import obstacle
 from adapters.task_group import task_group
 from domain.messages import Obstacle
 
@@ -69,8 +69,8 @@ async def inspect_schema(connection: Connection, schema: str) -> list[Obstacle]:
             if connection.get_server_version().major >= _SCHEMA_PUBLICATIONS:
                 rows += await connection.fetch(_OBSTACLES["published_schema"], schema)
         # What an undo, or somebody else, drops while it is looked at has no description any more.
-        told = [{name: text.replace(f"{schema}.", "") for name, text in row.items()} for row in rows if row["what"]]
-        return [catalogued(**one) for one in told]
+        told = [[text.replace(f"{schema}.", "") for text in (row["what"], *row["said"])] for row in rows if row["what"]]
+        return [obstacle(code, what, *said) for what, code, *said in told]
     finally:
         await looking.rollback()
 

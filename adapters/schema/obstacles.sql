@@ -42,32 +42,30 @@ made_of (relation, attribute, type) as (
         select a.atttypid from pg_type y join pg_attribute a on a.attrelid = y.typrelid and a.attnum > 0 and not a.attisdropped
         where y.oid = m.type and y.typtype = 'c') p (part)
 )
-select what, why from (
+select what, said from (
     select format('%s %s', case relkind when 'f' then 'foreign table' else 'relation of kind ' || relkind::text end, oid::regclass) as what,
-        'its rows live outside this database; move them into an ordinary table or drop it' as why
+        array['foreign_rows'] as said
     from rel where relkind not in ('r', 'p', 'v', 'm', 'S', 'c')
     union all
-    select format('relation %s', oid::regclass), 'it lies in a tablespace of its own; move it to the default tablespace'
+    select format('relation %s', oid::regclass), array['tablespace']
     from (select oid, reltablespace from rel union all
           select i.oid, i.reltablespace from rel c join pg_index x on x.indrelid = c.oid join pg_class i on i.oid = x.indexrelid) c
     where reltablespace <> 0
     union all
-    select what, format('it belongs to %s, for whom this service may not act; change its owner, or grant %1$s to %s',
-                        owner::regrole, current_user::regrole)
+    select what, array['owner', owner::regrole::text, current_user::regrole::text]
     from owned, me where not pg_has_role(owner, becoming)
     union all
     select format('%s %s', case relkind when 'm' then 'materialized view' when 'S' then 'sequence' else 'table' end, oid::regclass),
-        'this service may not read it; grant it SELECT'
+        array['no_select']
     from rel where pg_has_role(relowner, 'usage') and (
         relkind in ('r', 'm') and not has_table_privilege(oid, 'select')
         or relkind = 'S' and not has_sequence_privilege(oid, 'select'))
     union all
-    select format('table %s', oid::regclass), 'this service may not put a trigger on it, with which it keeps writers out; grant it TRIGGER'
+    select format('table %s', oid::regclass), array['no_trigger']
     from rel where relkind in ('r', 'p') and pg_has_role(relowner, 'usage') and not has_table_privilege(oid, 'trigger')
     union all
     select format('right of %s on %s', case when e.grantee = 0 then 'public' else e.grantee::regrole::text end, h.what),
-        format('it was given by %s, for whom this service may not act; let the owner give it, or grant %1$s to %s',
-               e.grantor::regrole, current_user::regrole)
+        array['grantor', e.grantor::regrole::text, current_user::regrole::text]
     from (select format('relation %s', oid::regclass) as what, relowner as owner, relacl as acl from rel
           union all
           select format('column %s.%I', c.oid::regclass, a.attname), c.relowner, a.attacl
@@ -80,74 +78,71 @@ select what, why from (
     where e.grantor <> h.owner and not pg_has_role(e.grantor, me.becoming)
     union all
     select format('default privileges of %s', d.defaclrole::regrole),
-        format('this service may not act for that role; drop them, or grant %s to %s', d.defaclrole::regrole, current_user::regrole)
+        array['default_privileges', d.defaclrole::regrole::text, current_user::regrole::text]
     from pg_default_acl d, me
     where d.defaclnamespace = current_setting('sb_transfer.namespace')::oid and not pg_has_role(d.defaclrole, me.becoming)
     union all
-    select format('table %s', oid::regclass), 'its row security is forced on its owner, so this service cannot see every row; '
-        'ALTER TABLE ... NO FORCE ROW LEVEL SECURITY'
+    select format('table %s', oid::regclass), array['row_security']
     from rel where relrowsecurity and relforcerowsecurity
       and not exists (select from pg_roles r where r.rolname = current_user and (r.rolsuper or r.rolbypassrls))
     union all
-    select format('index %s', x.indexrelid::regclass), 'it is not valid; rebuild or drop it'
+    select format('index %s', x.indexrelid::regclass), array['invalid_index']
     from rel c join pg_index x on x.indrelid = c.oid where not x.indisvalid and c.relkind = 'r'
     union all
-    select format('type %s', t.oid::regtype), 'it is a base type written in C; remove it or ask support'
+    select format('type %s', t.oid::regtype), array['base_type']
     from typ t where t.typtype in ('b', 'p')
       and not exists (select from pg_type e where e.oid = t.typelem and e.typarray = t.oid)
     union all
-    select format('range type %s', t.oid::regtype), 'it has a canonical function; remove it or ask support'
+    select format('range type %s', t.oid::regtype), array['canonical']
     from typ t join pg_range r on r.rngtypid = t.oid where r.rngcanonical <> 0
     union all
     select format('function %s', p.oid::regprocedure),
-        format('it is written in %s, in which only a superuser makes functions; write it in sql or plpgsql', l.lanname)
+        array['language', l.lanname::text]
     from fun p join pg_language l on l.oid = p.prolang cross join me
     where p.prokind <> 'a' and not me.superuser and not (l.lanpltrusted and has_language_privilege(l.oid, 'usage'))
     union all
-    select format('function %s', p.oid::regprocedure), case when p.proleakproof
-        then 'it is marked LEAKPROOF, which only a superuser may do; ALTER FUNCTION ... NOT LEAKPROOF'
-        else 'it has a support function, which only a superuser may give it; make it anew without' end
+    select format('function %s', p.oid::regprocedure), array[case when p.proleakproof then 'leakproof' else 'support_function' end]
     from fun p, me where not me.superuser and (p.proleakproof or p.prosupport::oid <> 0)
     union all
     select format('foreign key %I of %s', k.conname, k.conrelid::regclass),
-        'its triggers are disabled or always on, which only a superuser may do; ALTER TABLE ... ENABLE TRIGGER ALL'
+        array['key_triggers']
     from rel c join pg_constraint k on k.conrelid = c.oid and k.contype = 'f'
     where exists (select from pg_trigger g where g.tgconstraint = k.oid and g.tgisinternal and g.tgenabled <> 'O')
     union all
-    select format('%s %s', i.type, i.identity), 'only a superuser may make its like; drop it or ask support'
+    select format('%s %s', i.type, i.identity), array['superuser_only']
     from pg_depend d cross join me cross join lateral pg_identify_object(d.classid, d.objid, 0) i
     where d.refclassid = 'pg_namespace'::regclass and d.refobjid = current_setting('sb_transfer.namespace')::oid and not me.superuser
       and d.classid in ('pg_opclass'::regclass, 'pg_opfamily'::regclass, 'pg_ts_parser'::regclass, 'pg_ts_template'::regclass)
     union all
-    select format('operator %s', o.oid::regoperator), 'it has no function; give it one or drop it'
+    select format('operator %s', o.oid::regoperator), array['empty_operator']
     from pg_operator o where o.oid = any((select current_setting('sb_transfer.others')::oid[])::oid[])
       and o.oprnamespace = current_setting('sb_transfer.namespace')::oid and o.oprcode::oid = 0
     union all
-    select format('%s %s', i.type, i.identity), 'its name is its schema''s, which the copy''s would take the place of; rename it'
+    select format('%s %s', i.type, i.identity), array['named_as_schema']
     from own o cross join lateral pg_identify_object(o.class, o.id, 0) i where i.name = $1::text
     union all
     select format('function %s', p.oid::regprocedure),
-        'its text names its own schema in capitals, and nobody can tell whether that is its name; write it in small letters'
+        array['capitals']
     from fun p where p.prokind <> 'a' and strpos(lower(p.prosrc), $1::text) > 0
       and strpos(lower(replace(p.prosrc, $1::text, '')), $1::text) > 0
     union all
-    select pg_describe_object(d.classid, d.objid, d.objsubid), 'it belongs to an extension; install the extension in another schema'
+    select pg_describe_object(d.classid, d.objid, d.objsubid), array['extension']
     from own o join pg_depend d on d.classid = o.class and d.objid = o.id where d.deptype = 'e'
     union all
-    select format('publication %I', p.pubname), format('it publishes %s; take the table out of it', c.oid::regclass)
+    select format('publication %I', p.pubname), array['publishes', c.oid::regclass::text]
     from rel c join pg_publication_rel r on r.prrelid = c.oid join pg_publication p on p.oid = r.prpubid
     union all
-    select format('security label on %s', pg_describe_object(l.classoid, l.objoid, l.objsubid)), 'security labels are not carried; remove it'
+    select format('security label on %s', pg_describe_object(l.classoid, l.objoid, l.objsubid)), array['label']
     from own o join pg_seclabel l on l.objoid = o.id and l.classoid = o.class
     union all
-    select format('table %s', i.inhrelid::regclass), format('its parent or child %s lies in another schema; keep a family in one schema', i.inhparent::regclass)
+    select format('table %s', i.inhrelid::regclass), array['family', i.inhparent::regclass::text]
     from (select i.inhrelid, i.inhparent, i.inhparent as other from rel join pg_inherits i on i.inhrelid = rel.oid
           union all
           select i.inhrelid, i.inhparent, i.inhrelid from rel join pg_inherits i on i.inhparent = rel.oid) i
     join pg_class o on o.oid = i.other where o.relnamespace <> current_setting('sb_transfer.namespace')::oid
     union all
     select format('constraint %I of %s', k.conname, k.conrelid::regclass),
-        format('it is valid while that of its parent %s is not, so the copy would get it as not valid; validate its parent''s', i.inhparent::regclass)
+        array['parent_not_valid', i.inhparent::regclass::text]
     from rel c join pg_constraint k on k.conrelid = c.oid
     join pg_inherits i on i.inhrelid = c.oid
     join pg_constraint p on p.conrelid = i.inhparent and p.contype = k.contype and not p.convalidated
@@ -156,7 +151,7 @@ select what, why from (
             select attname from pg_attribute where attrelid = k.conrelid and attnum = k.conkey[1]))
     where k.contype in ('c', 'n') and k.coninhcount > 0 and not k.conislocal and k.convalidated
     union all
-    select format('foreign key %I of %s', k.conname, k.conrelid::regclass), 'it refers to this environment from another schema; drop it'
+    select format('foreign key %I of %s', k.conname, k.conrelid::regclass), array['refers_here']
     from (select distinct d.objid from rel join pg_depend d
               on d.refclassid = 'pg_class'::regclass and d.refobjid = rel.oid and d.classid = 'pg_constraint'::regclass) d
     join pg_constraint k on k.oid = d.objid join pg_class a on a.oid = k.conrelid
@@ -166,8 +161,7 @@ select what, why from (
     select distinct case when d.classid = 'pg_rewrite'::regclass
             then (select format('view %s', r.ev_class::regclass) from pg_rewrite r where r.oid = d.objid)
             else pg_describe_object(d.classid, d.objid, d.objsubid) end,
-        format('it lies outside this environment and needs %s, so it would stay with the original; drop it',
-               pg_describe_object(d.refclassid, d.refobjid, 0))
+        array['lies_outside', pg_describe_object(d.refclassid, d.refobjid, 0)]
     from own o join pg_depend d on d.refclassid = o.class and d.refobjid = o.id
     cross join lateral pg_identify_object(d.classid, d.objid, d.objsubid) i
     cross join lateral pg_identify_object_as_address(d.classid, d.objid, d.objsubid) a
@@ -184,12 +178,12 @@ select what, why from (
           select from pg_depend t join own y on y.class = t.refclassid and y.id = t.refobjid
           where t.classid = d.classid and t.objid = d.objid and t.refclassid = 'pg_type'::regclass))
     union all
-    select format('event trigger %I', e.evtname), 'it acts on every object that is made, so the copy could differ; disable it or ask support'
+    select format('event trigger %I', e.evtname), array['event_trigger']
     from pg_event_trigger e
     where e.evtenabled in ('O', 'A') and e.evtfoid is distinct from to_regprocedure('control.refuse_definition()')
     union all
     select distinct format('column %I of %s', a.attname, m.relation::regclass),
-        format('its values hold numbers of objects (%s), which would still be the original''s; store names as text', format_type(m.type, null))
+        array['object_numbers', format_type(m.type, null)]
     from made_of m join pg_attribute a on a.attrelid = m.relation and a.attnum = m.attribute
     -- Not regrole: roles are the same for both sides.
     where m.type in (
@@ -197,13 +191,13 @@ select what, why from (
         'regoper'::regtype, 'regoperator'::regtype, 'regconfig'::regtype, 'regdictionary'::regtype, 'regcollation'::regtype)
     union all
     select distinct format('column %I of %s', a.attname, m.relation::regclass),
-        'its numbers may be those of large objects, which would be shared by both sides; store the bytes as bytea'
+        array['large_objects']
     from made_of m join pg_attribute a on a.attrelid = m.relation and a.attnum = m.attribute
     where m.type = 'oid'::regtype and exists (select from pg_largeobject_metadata)
-) found order by what, why
+) found order by what, said
 
 -- name: published_schema
 -- Publications of the whole schema; there are such since PostgreSQL 15.
-select format('publication %I', p.pubname) as what, 'it publishes this whole schema; take the schema out of it' as why
+select format('publication %I', p.pubname) as what, array['publishes_all'] as said
 from pg_publication_namespace r join pg_publication p on p.oid = r.pnpubid join pg_namespace n on n.oid = r.pnnspid
 where n.nspname = $1
