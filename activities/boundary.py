@@ -10,6 +10,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
+from activities.bounds import bounded
 from domain.errors import NotItsTransfer, TransferError, WorkerStopping
 from domain.naming import mailbox_workflow_id_of, workflow_id_of
 from domain.ports import TransferOwners
@@ -25,7 +26,7 @@ _OF_NO_TRANSFER = frozenset({*ReconcileActivityName, "write_auditfile"})
 
 
 class ErrorBoundary(Interceptor):
-    """Translates errors, keeps a stopping worker from looking like a cancelled transfer, and turns strangers away."""
+    """Translates errors, bounds answers, keeps a stopping worker from looking like a cancel, turns strangers away."""
 
     def __init__(self, owners: TransferOwners | None = None) -> None:
         """Take who knows which workflow carries out a transfer; without, only what an order itself says is checked."""
@@ -43,7 +44,7 @@ class _Boundary(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002 - temporalio's name
         try:
             await self._require_its_transfer(input.args[0] if input.args else None)
-            return await super().execute_activity(input)
+            return bounded(await super().execute_activity(input))
         except TransferError as error:
             raise _translated(error) from None
         except asyncio.CancelledError:

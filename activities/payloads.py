@@ -1,13 +1,10 @@
 """Reading what came under a key that was not there."""
 
-from typing import Final
-
 from temporalio import activity
 
 from domain import messages as m
 from domain.ports import PayloadOpener
-
-OPEN_PAYLOAD: Final = "open_payload"
+from domain.running import OPEN_PAYLOAD
 
 
 class PayloadActivities:

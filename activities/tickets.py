@@ -32,6 +32,10 @@ class UploadActivities:
     async def accept_upload(self, order: m.AcceptUpload) -> m.ReservationMade:
         return await self._reservations.accept(order)
 
+    @activity.defn(name=ActivityName.READ_RESERVATION)
+    async def read_reservation(self, order: m.ReadReservation) -> m.ReservationMade | None:
+        return await self._reservations.read(order)
+
     @activity.defn(name=ActivityName.RELEASE_RESERVATION)
     async def release_reservation(self, order: m.ReleaseReservation) -> None:
         await self._reservations.release(order)

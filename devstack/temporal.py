@@ -12,8 +12,8 @@ from devstack.server_process import ServerProcess
 from domain.errors import Misconfigured, Unavailable
 
 _ANSWER_SECONDS = 0.1
-# As in deploy/temporal-dynamic.yaml: the moves of one firm do not wait behind all of another's.
-DYNAMIC = {"matching.enableFairness": "true"}
+# As in deploy/temporal-dynamic.yaml: one firm's moves do not wait behind all of another's, and operators can pause.
+DYNAMIC = {"matching.enableFairness": "true", "frontend.WorkflowPauseEnabled": "true"}
 _PORTS = ("port", "ui-port", "http-port", "metrics-port")
 
 

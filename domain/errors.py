@@ -274,7 +274,7 @@ class AlreadyReleased(Refused):
 
 
 class BegunAgain(TransferError):
-    """The transfer's workflow was reset to before steps that were taken. The transfer is brought to its end."""
+    """This was done before the transfer's workflow was reset. It goes on from where the database says it is."""
 
 
 class SomethingLeft(TransferError):

@@ -40,6 +40,7 @@ class EventKind(StrEnum):
     MAIL_SENT = "mail_sent"
     MAIL_FAILED = "mail_failed"
     MAIL_RESEND_REQUESTED = "mail_resend_requested"
+    HURRIED = "hurried"
     MAIL_GIVEN_UP = "mail_given_up"
     # What was asked for at the wrong moment, or by nobody.
     UPLOAD_REFUSED = "upload_refused"

@@ -95,6 +95,8 @@ class WorkflowFacts(Observation):
     """How often its workflow task that is not done was tried, this time included."""
     failure: str = ""
     """Why its newest workflow task failed; empty when it did not, or when that is of no account."""
+    awaits_key: bool = False
+    """Whether something that it was sent has been tried in vain with every key that the workers have."""
     waiting_since: AwareDatetime | None = None
     """Since when a workflow task waits for a worker."""
 

@@ -53,6 +53,10 @@ class TicketIssuer(Protocol):
 class Reservations(Protocol):
     """Takes an upload and holds its name and url under the new licence."""
 
+    async def read(self, order: m.ReadReservation) -> m.ReservationMade | None:
+        """Return what was reserved, and how far it has come; None when there was no upload."""
+        ...
+
     async def accept(self, order: m.AcceptUpload) -> m.ReservationMade: ...
 
     async def release(self, order: m.ReleaseReservation) -> None: ...

@@ -30,7 +30,7 @@ class Inspect(Message):
 
 
 # What is told of violations at once, in a message, a page or a log; how many there are is told beside it.
-LISTED = 100
+LISTED = 50
 
 
 class Findings(Message):
@@ -45,7 +45,7 @@ class Findings(Message):
     compared: int = Field(default=0, description="clones of which every row was compared")
     wrong: int = Field(default=0, description="how many violations there are")
     by_kind: dict[ViolationKind, int] = Field(default={}, description="how many of each kind")
-    violations: tuple[Violation, ...] = Field(default=(), description="the worst of them, no more than a hundred")
+    violations: tuple[Violation, ...] = Field(default=(), description="the worst of them, no more than fifty")
     inspection_id: UUID | None = Field(default=None, description="by which all of them can be read; None when not kept")
 
 
@@ -81,7 +81,7 @@ class ReconcileProgress(Message):
     ended: int = Field(default=0, description="workflows that were ended in this round")
     put_right: int = 0
     left_to_people: int = 0
-    healings: tuple[Healing, ...] = Field(default=(), description="the first of them, no more than a hundred")
+    healings: tuple[Healing, ...] = Field(default=(), description="the first of them, no more than fifty")
 
 
 class Reconcile(Message):
@@ -106,7 +106,7 @@ class Reconciled(Message):
     """How a reconciliation ended: what was found, what was done, and what is left."""
 
     found: Findings
-    healings: tuple[Healing, ...] = Field(default=(), description="the first of them, no more than a hundred")
+    healings: tuple[Healing, ...] = Field(default=(), description="the first of them, no more than fifty")
     put_right: int = 0
     left_to_people: int = 0
     left: Findings

@@ -11,6 +11,8 @@ from domain.violations import REMEDY, Violation, ViolationKind
 from domain.vocabulary import TransferState
 
 TRANSFER_WORKFLOW: Final = "TransferWorkflow"
+# The activity that reads what came under an unknown key, again and again until the key is there.
+OPEN_PAYLOAD: Final = "open_payload"
 OUR_WORKFLOWS: Final = frozenset({TRANSFER_WORKFLOW, "RecoveryWorkflow", "MailboxForwardingWorkflow"})
 # A task that is tried a third time has failed twice, or was twice lost with its worker: the reason tells which. Tried
 # so often that workers can hardly have died each time, it is stuck for whatever reason.
@@ -43,6 +45,8 @@ def trouble(one: WorkflowFacts, at: datetime) -> Violation | None:
     if one.attempts >= (STUCK_AT_ATTEMPT if one.failure else _STUCK_AT_ANY_RATE):
         why = f": {one.failure}" if one.failure else ""
         return _of(one, ViolationKind.WORKFLOW_STUCK, f"its workflow task is at attempt {one.attempts}{why}")
+    if one.awaits_key:
+        return _of(one, ViolationKind.KEY_MISSING, "it waits for the key of something that it was sent")
     if one.waiting_since is not None and at - one.waiting_since > _WAITED_TOO_LONG:
         since = f"{one.waiting_since:%Y-%m-%d %H:%M %Z}"
         return _of(one, ViolationKind.WORKFLOW_UNATTENDED, f"it has waited for a worker since {since}")

@@ -4,7 +4,7 @@ The story, the page in the Temporal UI, the evening, the undo, the recovery, the
 picture in the docs are read from `STEPS`. docs/architecture.md shows how a step is added.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from domain.events import EventKind
@@ -49,6 +49,8 @@ class ActivityName(StrEnum):
     REVOKE_TICKET = "revoke_ticket"
     ACCEPT_UPLOAD = "accept_upload"
     RELEASE_RESERVATION = "release_reservation"
+    # Of no step: how far a transfer is whose workflow was reset to before that.
+    READ_RESERVATION = "read_reservation"
     # Of no step: it leads back from the clone to the wait for the evening.
     POSTPONE_START = "postpone_start"
     # Of no step: somebody chooses another evening during that wait.
@@ -91,6 +93,8 @@ class Work:
     activity: ActivityName
     policy: PolicyName
     summary: str
+    turn: int = field(default=3, kw_only=True)
+    """When it gets a place that several wait for: 1 a person waits, 2 to 4 the nearer to its end, 5 it can wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +165,7 @@ STEPS: tuple[Step, ...] = _in_order(
     Step(
         StepName.HASH,
         "Hash what was frozen",
-        (Work(ActivityName.HASH_FROZEN, PolicyName.HASH, "hash every row of the frozen environment"),),
+        (Work(ActivityName.HASH_FROZEN, PolicyName.HASH, "hash every row of the frozen environment", turn=5),),
         ended_by=EventKind.ENVIRONMENT_HASHED,
     ),
     Step(
@@ -201,7 +205,7 @@ STEPS: tuple[Step, ...] = _in_order(
     Step(
         StepName.CLONE,
         "Clone the administrations",
-        (Work(ActivityName.CLONE_ADMINISTRATIONS, PolicyName.HEAVY, "clone every administration"),),
+        (Work(ActivityName.CLONE_ADMINISTRATIONS, PolicyName.HEAVY, "clone every administration", turn=4),),
         begun_by=EventKind.CLONE_STARTED,
         ended_by=EventKind.CLONE_FINISHED,
         waits_for="the clone",
@@ -236,7 +240,9 @@ STEPS: tuple[Step, ...] = _in_order(
         StepName.COMPARE,
         "Compare and open for inspection",
         (
-            Work(ActivityName.COMPARE_ENVIRONMENTS, PolicyName.HEAVY, "the comparisons that the manual asks for"),
+            Work(
+                ActivityName.COMPARE_ENVIRONMENTS, PolicyName.HEAVY, "the comparisons that the manual asks for", turn=2
+            ),
             Work(ActivityName.OPEN_FOR_INSPECTION, PolicyName.STEP, "readable, not yet writable"),
         ),
         ended_by=EventKind.OPENED_FOR_INSPECTION,
@@ -248,7 +254,7 @@ STEPS: tuple[Step, ...] = _in_order(
     Step(
         StepName.CERTIFY,
         "Hash what is opened, sign the certificate",
-        (Work(ActivityName.ISSUE_CERTIFICATE, PolicyName.HEAVY, "hash the opened environment, sign the certificate"),),
+        (Work(ActivityName.ISSUE_CERTIFICATE, PolicyName.HEAVY, "hash what is opened, sign the certificate", turn=2),),
         ended_by=EventKind.CERTIFICATE_ISSUED,
         waits_for="the certificate",
         of_an_evening=True,
@@ -268,7 +274,7 @@ STEPS: tuple[Step, ...] = _in_order(
     Step(
         StepName.CHECK,
         "Check that nothing has changed since",
-        (Work(ActivityName.CHECK_UNCHANGED, PolicyName.CHECK, "whether anything has changed since"),),
+        (Work(ActivityName.CHECK_UNCHANGED, PolicyName.CHECK, "whether anything has changed since", turn=1),),
         waits_for="a last look at both environments",
     ),
     Step(

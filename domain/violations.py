@@ -23,6 +23,7 @@ class ViolationKind(StrEnum):
     WORKFLOW_STUCK = "workflow_stuck"
     WORKFLOW_UNATTENDED = "workflow_unattended"
     FOREIGN_WORKFLOW = "foreign_workflow"
+    KEY_MISSING = "key_missing"
     TWO_MOVES = "two_moves"
     FROZEN_FOR_NOTHING = "frozen_for_nothing"
     RESERVED_FOR_NOTHING = "reserved_for_nothing"
@@ -63,6 +64,7 @@ MEANING: Mapping[ViolationKind, str] = MappingProxyType(
         ViolationKind.WORKFLOW_STUCK: "A workflow fails whenever it is to go on: no signal and no cancel reaches it.",
         ViolationKind.WORKFLOW_UNATTENDED: "A workflow is to go on and no worker takes it.",
         ViolationKind.FOREIGN_WORKFLOW: "Something that is not a transfer runs under a transfer's id and blocks it.",
+        ViolationKind.KEY_MISSING: "A workflow was sent something under a key that no worker has, and waits for it.",
         ViolationKind.TWO_MOVES: "An environment is in more than one transfer at once.",
         ViolationKind.FROZEN_FOR_NOTHING: "An environment is read-only and no transfer is the reason.",
         ViolationKind.RESERVED_FOR_NOTHING: "An environment is reserved or built and no transfer is the reason.",
@@ -108,6 +110,8 @@ REMEDY: Mapping[ViolationKind, str] = MappingProxyType(
         ViolationKind.WORKFLOW_UNATTENDED: "Start a worker, of the version that it waits for when workers are "
         "versioned (docs/deploys.md).",
         ViolationKind.FOREIGN_WORKFLOW: _HEAL + "it ends what runs there.",
+        ViolationKind.KEY_MISSING: "Add the key that its page names to SB_TRANSFER_PAYLOAD_KEYS of every worker. One "
+        "that nobody knows was used by somebody who should not reach Temporal.",
         ViolationKind.TWO_MOVES: "Cancel all transfers of this environment but one (`sb-transfer cancel T`).",
         ViolationKind.FROZEN_FOR_NOTHING: _HEAL + "it lifts the freeze of an undone transfer. Otherwise find out who "
         "made it read-only.",

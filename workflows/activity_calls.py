@@ -1,9 +1,10 @@
 """Calling an activity: one message in, one out, under a policy that the table of steps names."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from temporalio import workflow
+from temporalio.common import Priority
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, RetryState, is_cancelled_exception
 
 from domain import messages as m
@@ -12,6 +13,7 @@ from domain.steps import Work, work_of
 from workflows.policies import BY_NAME, Policy
 from workflows.task_queues import clone_queue
 
+_LONGEST_KEY: Final = 16  # characters, of the 64 bytes that a key may have
 _Order = TypeVar("_Order")
 _Answer = TypeVar("_Answer")
 
@@ -21,38 +23,57 @@ async def perform(
     order: _Order,
     policy: Policy,
     summary: str,
-    *,
-    cell: str | None = None,
 ) -> _Answer:
     """Run an activity method and return its answer; `summary` is what operators read beside it.
-
-    Heavy work is given its `cell`: it waits in that cell's queue instead of the policy's.
 
     Raises:
         ActivityError: It failed for good, took too long or was cancelled.
     """
-    return cast(_Answer, await _execute(activity, order, policy, summary, cell=cell))
+    return cast(_Answer, await _execute(activity, order, policy, summary, queue=policy.task_queue))
 
 
 async def perform_step(
-    activity: Callable[[Any, _Order], Awaitable[_Answer]], order: _Order, *, cell: str | None = None
+    activity: Callable[[Any, _Order], Awaitable[_Answer]],
+    order: _Order,
+    *,
+    of: m.EnvironmentSummary | None = None,
+    ahead: int = 0,
 ) -> _Answer:
-    """Run an activity of a step as the table of steps says; raises as `perform` does."""
-    work = work_of(activity.__name__)
-    return await perform(activity, order, BY_NAME[work.policy], work.summary, cell=cell)
+    """Run an activity of a step as the table of steps says.
+
+    Args:
+        activity: The method.
+        order: Its message.
+        of: The environment that is worked on: heavy work waits in the queue of its cell, and shares it with others by
+            licence.
+        ahead: Before how many others in the table's order it goes.
+
+    Raises:
+        ActivityError: It failed for good, took too long or was cancelled.
+    """
+    return cast(_Answer, await _perform(work_of(activity.__name__), activity, order, of, ahead))
 
 
-async def perform_work(work: Work, order: m.TakeStep, *, cell: str | None = None) -> m.StepTaken | None:
+async def perform_work(
+    work: Work, order: m.TakeStep, *, of: m.EnvironmentSummary | None = None, ahead: int = 0
+) -> m.StepTaken | None:
     """Run what a row of the table of steps names, and return what it answers; a compensation answers nothing.
 
-    Heavy work waits in the queue of its `cell`. Raises as `perform` does.
+    Arguments and errors are those of `perform_step`.
     """
+    answer = await _perform(work, work.activity, order, of, ahead, result_type=m.StepTaken | None)
+    return cast(m.StepTaken | None, answer)
+
+
+async def _perform(
+    work: Work, activity: Any, order: Any, of: m.EnvironmentSummary | None, ahead: int, *, result_type: Any = None
+) -> Any:
     policy = BY_NAME[work.policy]
-    cell = cell if policy.is_heavy else None
-    return cast(
-        m.StepTaken | None,
-        await _execute(work.activity, order, policy, work.summary, cell=cell, result_type=m.StepTaken | None),
-    )
+    queue = clone_queue(of.cell) if of is not None and policy.is_heavy else policy.task_queue
+    # What has begun is finished first, and of one kind the firms take turns.
+    licence = of.licence_number[:_LONGEST_KEY] if of is not None else None
+    turn = Priority(priority_key=max(work.turn - ahead, 1), fairness_key=licence)
+    return await _execute(activity, order, policy, work.summary, queue=queue, priority=turn, result_type=result_type)
 
 
 async def _execute(
@@ -61,20 +82,21 @@ async def _execute(
     policy: Policy,
     summary: str,
     *,
-    cell: str | None,
+    queue: str,
+    priority: Priority = Priority.default,
     result_type: Any = None,
 ) -> Any:
     return await workflow.execute_activity(
         activity,
         order,
-        task_queue=policy.task_queue if cell is None else clone_queue(cell),
+        task_queue=queue,
         result_type=result_type,
         start_to_close_timeout=policy.start_to_close,
         schedule_to_close_timeout=policy.schedule_to_close,
         heartbeat_timeout=policy.heartbeat,
         retry_policy=policy.retry,
         cancellation_type=policy.cancellation,
-        priority=policy.priority,
+        priority=priority,
         summary=summary,
     )
 
@@ -101,6 +123,7 @@ def innermost(error: BaseException) -> BaseException:
     return error
 
 
-def failed_with(error: ActivityError, kind: type[TransferError]) -> bool:
-    """Tell whether an activity ended with this error of the domain."""
-    return isinstance(error.cause, ApplicationError) and error.cause.type == kind.code()
+def failed_with(error: BaseException, *kinds: type[TransferError]) -> bool:
+    """Tell whether an activity ended with one of these errors of the domain."""
+    cause = error.cause if isinstance(error, ActivityError) else None
+    return isinstance(cause, ApplicationError) and cause.type in {kind.code() for kind in kinds}

@@ -8,9 +8,9 @@ from temporalio.exceptions import ActivityError
 
 from activities.certification import CertificationActivities
 from domain import messages as m
-from domain.errors import EnvironmentChanged, WrongMoment
+from domain.errors import AlreadyReleased, EnvironmentChanged, WrongMoment
 from domain.steps import StepName, StepState
-from workflows.activity_calls import is_cancel, perform_step, root_cause
+from workflows.activity_calls import failed_with, is_cancel, perform_step, root_cause
 from workflows.progress import TransferProgress
 
 
@@ -69,8 +69,8 @@ class Certification:
             self._hashing.cancel()
             self._hashing.add_done_callback(_take_note)
 
-    async def certify(self, evening: int) -> None:
-        """Hash what has been opened, which is what will be released, and sign what is proved."""
+    async def certify(self, evening: int, *, ahead: int) -> None:
+        """Hash what has been opened, which is what will be released, and sign what is proved; see `perform_step`."""
         old, new = self._both()
         with self._progress.step(StepName.CERTIFY):
             issued = await perform_step(
@@ -83,7 +83,8 @@ class Certification:
                     target_cell=new.cell,
                     evening=evening,
                 ),
-                cell=new.cell,
+                of=new,
+                ahead=ahead,
             )
             self._progress.detail(StepName.CERTIFY, f"signed with key {issued.key_id}")
 
@@ -91,7 +92,7 @@ class Certification:
         """Look at both environments once more and return why they cannot be released, if so.
 
         Raises:
-            ActivityError: The transfer was cancelled meanwhile.
+            ActivityError: The transfer was cancelled meanwhile, or is released: the run was reset to before that.
         """
         old, new = self._both()
         self._progress.mark(StepName.CHECK, StepState.RUNNING, "")
@@ -107,10 +108,10 @@ class Certification:
                     requested_by=release.released_by,
                     event_key=workflow.uuid4(),
                 ),
-                cell=new.cell,
+                of=new,
             )
         except ActivityError as error:
-            if is_cancel(error):
+            if is_cancel(error) or failed_with(error, AlreadyReleased):
                 self._progress.mark(StepName.CHECK, StepState.FAILED)
                 raise
             why = f"it could not be checked whether anything has changed: {root_cause(error)}"
@@ -131,7 +132,7 @@ class Certification:
             hashed = await perform_step(
                 CertificationActivities.hash_frozen,
                 m.HashFrozen(transfer_id=self._progress.transfer_id, schema_name=old.schema_name, cell=old.cell),
-                cell=old.cell,
+                of=old,
             )
             self._progress.detail(StepName.HASH, f"{hashed.tables} tables, {hashed.rows:,} rows")
 

@@ -121,7 +121,7 @@ def _parts(status: m.TransferStatus, runbook_url: str, longest: int, *, takes_si
     if status.comparison:
         parts.append(_compared(status.comparison))
     if status.mail_problems:
-        parts += _mail_problems(status.mail_problems, longest, status.state)
+        parts += _mail_problems(status, longest)
     parts.append(table(("", "step", "began (UTC)", "took", ""), [_row(step, longest) for step in status.steps]))
     parts.append(_see(runbook_url, RUNBOOK[status.state], *([MAIL] if status.mail_problems else []), CONSOLE))
     return parts
@@ -189,13 +189,15 @@ def _compared(compared: m.ComparisonSummary) -> str:
     return f"**Comparison:** {compared.checks} checks over {compared.administrations} administrations, {verdict}"
 
 
-def _mail_problems(problems: list[m.MailProblem], longest: int, state: TransferState) -> list[str]:
+def _mail_problems(status: m.TransferStatus, longest: int) -> list[str]:
+    problems, state = status.mail_problems, status.state
     lines = [
         f"- {problem.kind.value} to {fenced(problem.recipient, longest)}: {fenced(problem.problem, longest)}"
         for problem in problems[:_PROBLEMS_LISTED]
     ]
-    if len(problems) > _PROBLEMS_LISTED:
-        lines.append(f"- and {len(problems) - _PROBLEMS_LISTED} more")
+    more = max(len(problems) - _PROBLEMS_LISTED, 0) + sum(status.more_mail_problems.values())
+    if more:
+        lines.append(f"- and {more:,} more")
     parts = ["**Mail that did not arrive** (the transfer goes on):", "\n".join(lines)]
     if not state.is_final:
         again = f'{{"kind": "{problems[0].kind.value}", "requested_by": ""}}'

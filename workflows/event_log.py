@@ -1,7 +1,7 @@
 """What a workflow writes into the story of its transfer; refusals, which anybody can cause without end, in measure."""
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
@@ -24,12 +24,20 @@ _LONGEST_NAME: Final = 60
 class TransferLog:
     """Writes lines into the event log of one transfer."""
 
-    def __init__(self, progress: TransferProgress, *, counted: int = 0) -> None:
+    def __init__(self, progress: TransferProgress) -> None:
         self._progress = progress
         self._left = float(_ONE_BY_ONE)
         self._filled_at: datetime | None = None
-        self.counted = counted
+        self.counted = 0
         """How many refusals have not been written down."""
+
+    def remember(self) -> dict[str, Any]:
+        """Return what the next run has to know."""
+        return {"refusals_counted": self.counted}
+
+    def resume(self, memory: m.TransferMemory) -> None:
+        """Go on where an earlier run stopped."""
+        self.counted = memory.refusals_counted
 
     async def refuse(self, what: str, actor: str, why: str, code: str = WrongMoment.code()) -> None:
         """Write down what came at the wrong moment, or malformed; it is not remembered for later.

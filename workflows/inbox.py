@@ -27,6 +27,8 @@ from workflows.markdown import fenced
 _Message = TypeVar("_Message", bound=m.Message)
 # Far above any ticket, and so small that thousands of them do no harm.
 _LARGEST_BYTES: Final = 32_000
+# A run that goes on has what the one before it knew, as much as a payload has room for.
+_LARGEST_MEMORY_BYTES: Final = 250_000
 _LONGEST_WHY: Final = 200
 # Each one that waits for its key is an activity that is tried until the key is there.
 _WAITING_AT_ONCE: Final = 3
@@ -50,9 +52,10 @@ def read(given: tuple[Any, ...], kind: type[_Message]) -> _Message:
         raise InputMalformed(f"{InputMalformed.default_english()} It cannot be decoded.")
     try:
         size = len(to_json(value))
-        if size > _LARGEST_BYTES:
+        largest = _LARGEST_BYTES if workflow.info().continued_run_id is None else _LARGEST_MEMORY_BYTES
+        if size > largest:
             raise InputMalformed(
-                f"{InputMalformed.default_english()} It has {size:,} bytes, and {_LARGEST_BYTES:,} are allowed."
+                f"{InputMalformed.default_english()} It has {size:,} bytes, and {largest:,} are allowed."
             )
         return kind.model_validate(value)
     except ValidationError as error:
@@ -97,10 +100,14 @@ class Inbox:
             *(f"{one.name}: {one.why}" for one in self._unread),
         ]
 
-    @property
-    def unread(self) -> list[m.UnreadSignal]:
-        """Return the signals that wait for their key."""
-        return list(self._unread)
+    def remember(self) -> dict[str, Any]:
+        """Return what the next run has to know: the signals that wait for their key."""
+        return {"unread": list(self._unread)}
+
+    def resume(self, memory: m.TransferMemory) -> None:
+        """Go on where an earlier run stopped."""
+        for signal in memory.unread:
+            self._wait_for_key(signal)
 
     async def signal(self, name: str, given: tuple[Any, ...], kind: type[_Message]) -> _Message | None:
         """Return a signal's message, or nothing: it is refused then, and written down, or it waits for its key."""
@@ -115,10 +122,10 @@ class Inbox:
             why = f"{InputMalformed.default_english()} Others wait for their keys already."
             await self._refuse(name, "", why, InputMalformed.code())
         else:
-            self.wait_for_key(m.UnreadSignal(name=name, why=sealed.why, order=sealed.order))
+            self._wait_for_key(m.UnreadSignal(name=name, why=sealed.why, order=sealed.order))
         return None
 
-    def wait_for_key(self, signal: m.UnreadSignal) -> None:
+    def _wait_for_key(self, signal: m.UnreadSignal) -> None:
         """Handle a signal when somebody has its key; nobody waits for that."""
         self._unread.append(signal)
         self._opening = [one for one in self._opening if not one.done()]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import MappingProxyType
 
-from temporalio.common import Priority, RetryPolicy
+from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
 from domain.steps import PolicyName
@@ -23,7 +23,6 @@ class Policy:
     schedule_to_close: timedelta | None = None
     heartbeat: timedelta | None = None
     cancellation: ActivityCancellationType = ActivityCancellationType.TRY_CANCEL
-    priority: Priority = Priority.default
 
     @property
     def is_heavy(self) -> bool:
@@ -89,22 +88,20 @@ HEAVY = Policy(
     cancellation=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 
-# In the daytime, and in no hurry: a clone that waits for a place goes first (3 is what has no priority of its own), and
-# the clone waits for this until its window closes. It only reads, so an undo need not wait for its end.
+# In the daytime, and in no hurry: the clone waits for this until its window closes. It only reads, so an undo need not
+# wait for its end.
 HASH = replace(
     HEAVY,
     schedule_to_close=None,
     cancellation=ActivityCancellationType.TRY_CANCEL,
-    priority=Priority(priority_key=4),
 )
 
-# Somebody waits for the answer: before the clones that wait for a place. All places may be taken for a night; when the
+# Somebody waits for the answer. All places may be taken for a night; when the
 # answer is not there after that, the release is refused and can be given again.
 CHECK = replace(
     HEAVY,
     schedule_to_close=timedelta(hours=8),
     cancellation=ActivityCancellationType.TRY_CANCEL,
-    priority=Priority(priority_key=2),
 )
 
 # A customer is frozen while this goes on, and what does not fit in three nights does not fit in the fourth. Evenings
@@ -166,6 +163,10 @@ BY_NAME: Mapping[PolicyName, Policy] = MappingProxyType(
         PolicyName.MAIL: MAIL,
     }
 )
+
+# News of another evening waits until nobody has chosen yet another for so long; twice as long after each that was sent.
+SETTLED = timedelta(minutes=5)
+SETTLED_DOUBLES = 8
 
 # A server that greylists wants a pause before the second attempt; a mail that waits is seen to wait from the first.
 PAUSE_BEFORE_MAIL_AGAIN = timedelta(seconds=15)

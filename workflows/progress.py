@@ -1,10 +1,10 @@
 """Where a transfer stands, as the query, the search attributes and the Temporal UI show it."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from temporalio import workflow
@@ -13,13 +13,14 @@ from temporalio.common import SearchAttributeUpdate
 from domain import messages as m
 from domain.steps import STEPS, StepName, StepState
 from domain.story import waits_for
-from domain.vocabulary import Scenario, TransferState, UndoReason
+from domain.vocabulary import MailKind, Scenario, TransferState, UndoReason
 from domain.window import zone_named
 from workflows import search_attributes
 from workflows.details import current_details, progress_line
 
 # A signal's name is its sender's choice.
 _LONGEST_NAME = 60
+_MOST_PROBLEMS: Final = 20  # of each kind of mail
 
 
 class TransferProgress:
@@ -28,6 +29,7 @@ class TransferProgress:
     def __init__(
         self,
         transfer_id: UUID,
+        environment_id: UUID,
         *,
         runbook_url: str = "",
         timezone: str = "",
@@ -35,6 +37,7 @@ class TransferProgress:
         notes: Callable[[], list[str]] = list,
     ) -> None:
         self.transfer_id = transfer_id
+        self.environment_id = environment_id
         self._runbook_url = runbook_url
         self._takes_signals = takes_signals
         self._notes = notes
@@ -53,11 +56,17 @@ class TransferProgress:
         self.undo_reason: UndoReason | None = None
         self.undo_code = ""
         self.undo_detail = ""
-        self._mail_problems: dict[tuple[str, str], m.MailProblem] = {}
+        self._mail_problems: dict[MailKind, list[m.MailProblem]] = {}
+        self._more_mail_problems: dict[MailKind, int] = {}
         self._steps = {step.name: m.StepStatus(step=step.name, state=StepState.PENDING) for step in STEPS}
 
-    def resume(self, status: m.TransferStatus) -> None:
-        """Go on from where an earlier run stood."""
+    def remember(self) -> dict[str, Any]:
+        """Return what the next run has to know."""
+        return {"status": self.status()}
+
+    def resume(self, memory: m.TransferMemory) -> None:
+        """Go on where an earlier run stopped."""
+        status = memory.status
         for name in (
             "state",
             "scenario",
@@ -72,7 +81,9 @@ class TransferProgress:
             setattr(self, name, getattr(status, name))
         self.comparison = status.comparison
         self.undo_reason, self.undo_code, self.undo_detail = status.undo_reason, status.undo_code, status.undo_detail
-        self._mail_problems = {(one.kind.value, one.recipient): one for one in status.mail_problems}
+        for problem in status.mail_problems:
+            self._mail_problems.setdefault(problem.kind, []).append(problem)
+        self._more_mail_problems = dict(status.more_mail_problems)
         self._steps |= {step.step: step for step in status.steps}
         self.show()
 
@@ -96,7 +107,8 @@ class TransferProgress:
             closes_at=self.closes_at,
             evenings_tried=self.evenings_tried,
             comparison=self.comparison,
-            mail_problems=list(self._mail_problems.values()),
+            mail_problems=[problem for some in self._mail_problems.values() for problem in some],
+            more_mail_problems=dict(self._more_mail_problems),
             unreadable=list(self._notes()),
             refused=self.refused,
             undo_reason=self.undo_reason,
@@ -108,6 +120,24 @@ class TransferProgress:
         """Show whoever sent a signal from the page that it was refused, and why."""
         self.refused = f"{workflow.now():%Y-%m-%d %H:%M:%S %Z}, {what[:_LONGEST_NAME]} of {actor or 'unknown'}: {why}"
         self.show()
+
+    def result(self, cloned: m.CloneFinished | None = None, verified: m.Verification | None = None) -> m.TransferResult:
+        """Return how it ended."""
+        return m.TransferResult(
+            transfer_id=self.transfer_id,
+            state=self.state,
+            scenario=self.scenario,
+            undo_reason=self.undo_reason,
+            undo_detail=self.undo_detail,
+            old_environment_id=self.environment_id,
+            new_environment_id=self.new.environment_id if self.new else None,
+            new_url=self.new.url if self.new else None,
+            tables=verified.tables if verified else 0,
+            rows=verified.rows if verified else 0,
+            mismatches=len(verified.differences) if verified else 0,
+            clone_seconds=cloned.seconds if cloned else 0.0,
+            verify_seconds=verified.seconds if verified else 0.0,
+        )
 
     def show(self) -> None:
         """Refresh the Markdown in the Temporal UI; costs no history event."""
@@ -186,15 +216,16 @@ class TransferProgress:
         if self._steps[sight.step].state is StepState.RUNNING:
             self.detail(sight.step, progress_line(sight.progress, workflow.now()))
 
-    def mail_sent(self, kind: str, sent: m.MailSent) -> None:
+    def mail_sent(self, kind: MailKind, sent: m.MailSent) -> None:
         """Take note of what a mail run could not deliver, and forget what it has repaired."""
-        for key in [key for key in self._mail_problems if key[0] == kind]:
-            del self._mail_problems[key]
-        for problem in (*sent.problems, *sent.waiting):
-            self.mail_failed(problem)
-        self.show()
+        self.mail_failed(kind, (*sent.problems, *sent.waiting), left_out=sent.left_out)
 
-    def mail_failed(self, problem: m.MailProblem) -> None:
-        """Take note of a mail that did not arrive."""
-        self._mail_problems[problem.kind.value, problem.recipient] = problem
+    def mail_failed(self, kind: MailKind, problems: Sequence[m.MailProblem], *, left_out: int = 0) -> None:
+        """Take note of mails of one kind that did not arrive: of so many that a status is no burden."""
+        self._mail_problems.pop(kind, None)
+        self._more_mail_problems.pop(kind, None)
+        if problems:
+            self._mail_problems[kind] = list(problems[:_MOST_PROBLEMS])
+        if more := left_out + max(len(problems) - _MOST_PROBLEMS, 0):
+            self._more_mail_problems[kind] = more
         self.show()

@@ -5,7 +5,6 @@ It takes the transfer's own workflow id, so that no other move of the environmen
 
 from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -15,87 +14,44 @@ from activities.event_log import EventLogActivities
 from activities.freeze_release import FreezeReleaseActivities
 from activities.reconcile import ReconcileActivities
 from domain import messages as m
-from domain.errors import AlreadyReleased, InputMalformed, NotItsTransfer, WrongMoment
+from domain.errors import AlreadyReleased, WrongMoment
 from domain.events import EventKind
-from domain.naming import mailbox_workflow_id_of, workflow_id_of
+from domain.naming import mailbox_workflow_id_of
 from domain.reconciliation import ReadStanding, RecoverTransfer, Standing
 from domain.steps import STEPS, StepName
 from domain.vocabulary import MailKind, TransferState, UndoReason
 from workflows import policies
 from workflows.activity_calls import perform, perform_step
-from workflows.event_log import TransferLog
-from workflows.inbox import Inbox
-from workflows.mail import MailDispatcher
+from workflows.environment_workflow import EnvironmentWorkflow
 from workflows.mailbox import MailboxForwardingWorkflow
 from workflows.progress import TransferProgress
 from workflows.refusals import refusal
 from workflows.renewal import HistoryLong
-from workflows.saga import Saga, Undo
+from workflows.saga import Undo
 
 WHY = "The transfer's workflow was stopped from outside, so the transfer could not go on."
 
 
 @workflow.defn
-class RecoveryWorkflow:
+class RecoveryWorkflow(EnvironmentWorkflow):
     """Undoes a transfer that was interrupted before its release, and finishes one that was interrupted after it."""
 
-    @workflow.init
-    def __init__(self, *given: Any) -> None:  # noqa: ARG002 - `run` reads it
-        self._inbox = Inbox(self._refuse, self._deliver, self._show)
-        self._set_up(RecoverTransfer(transfer_id=UUID(int=0), environment_id=UUID(int=0), requested_by=""))
-
-    def _set_up(self, order: RecoverTransfer) -> None:
-        self._order = order
-        self._progress = TransferProgress(order.transfer_id, takes_signals=False, notes=lambda: self._inbox.waiting)
-        self._log = TransferLog(self._progress)
-        self._saga = Saga(self._progress, order.environment_id, self._log)
-        self._mail = MailDispatcher(self._progress)
+    def __init__(self) -> None:
+        super().__init__()
+        self._order: RecoverTransfer
 
     @workflow.run
     async def run(self, *given: Any) -> m.TransferResult:
         """Look where it stands, then go back or forward until nothing is half done. A cancel changes nothing."""
+        order = self._order = await self._read_order(given, RecoverTransfer)
+        self._arrange(TransferProgress(order.transfer_id, order.environment_id, takes_signals=False))
+        self._has_begun = True
         try:
-            order = await self._inbox.start(given, RecoverTransfer)
-        except InputMalformed as error:
-            raise refusal(error) from error
-        if workflow.info().workflow_id != workflow_id_of(order.environment_id):
-            raise refusal(NotItsTransfer())
-        self._set_up(order)
-        try:
-            await self._bring_to_its_end()
+            await self._saga.run_uncancellable(self._recover())
+            await self._saga.run_uncancellable(self._finish_open_ends())
         except HistoryLong:
             workflow.continue_as_new(order)  # it looks anew where the transfer stands
-        progress = self._progress
-        return m.TransferResult(
-            transfer_id=order.transfer_id,
-            state=progress.state,
-            scenario=progress.scenario,
-            undo_reason=progress.undo_reason,
-            undo_detail=progress.undo_detail,
-            old_environment_id=order.environment_id,
-            new_environment_id=progress.new.environment_id if progress.new else None,
-            new_url=progress.new.url if progress.new else None,
-        )
-
-    async def _bring_to_its_end(self) -> None:
-        await self._saga.run_uncancellable(self._recover())
-        await self._saga.run_uncancellable(self._mail.finish())
-        await self._log.tell_counted()
-        await workflow.wait_condition(workflow.all_handlers_finished)
-
-    @workflow.signal(description="Not for people: another move of the environment begins, and only mail is left here.")
-    async def make_way(self, *given: Any) -> None:  # noqa: ARG002 - whatever it says
-        """Give up the news of an undo that does not get out: whoever begins another move knows of it."""
-        await self._mail.make_way(self._log)
-
-    async def _refuse(self, what: str, actor: str, why: str, code: str) -> None:
-        await self._log.refuse(what, actor, why, code)
-
-    async def _deliver(self, name: str, value: Any) -> None:
-        """Never asked for: a recovery reads no signal."""
-
-    def _show(self) -> None:
-        self._progress.show()
+        return self._progress.result()
 
     async def _recover(self) -> None:
         standing = await self._look()
@@ -189,7 +145,7 @@ class RecoveryWorkflow:
         """Refuse every signal, as a transfer does that is past its moment."""
         if name == "explain_cancel":  # the cancel itself comes next, and is refused by its own name
             return
-        await self._log.refuse(name, "", f"the transfer is {self._progress.state.value} and is being recovered")
+        await self._refuse_late(name)
 
     @workflow.update(dynamic=True, description="Nothing is decided any more: what comes is refused and recorded.")
     async def too_late_to_ask(self, name: str, args: Sequence[RawValue]) -> None:  # noqa: ARG002 - whatever it says
@@ -198,13 +154,12 @@ class RecoveryWorkflow:
         Raises:
             ApplicationError: Always: it is the wrong moment.
         """
-        await self._log.refuse(name, "", f"the transfer is {self._progress.state.value} and is being recovered")
+        await self._refuse_late(name)
         raise refusal(WrongMoment())
 
-    @workflow.query(description="Where the transfer stands, and what it waits for.")
-    def status(self, *given: Any) -> m.TransferStatus:  # noqa: ARG002 - whatever is asked, this is the answer
-        """Return what a transfer returns, so that the same commands show it."""
-        return self._progress.status()
+    async def _refuse_late(self, name: str) -> None:
+        await self._until_begun()
+        await self._log.refuse(name, "", f"the transfer is {self._progress.state.value} and is being recovered")
 
 
 async def watch_mailbox(order: m.MailboxForwardingInput) -> bool:
@@ -220,3 +175,16 @@ async def watch_mailbox(order: m.MailboxForwardingInput) -> bool:
     except WorkflowAlreadyStartedError:
         return False
     return True
+
+
+def go_on_as_a_recovery(progress: TransferProgress, requested_by: str) -> None:
+    """End a run that was reset to before its transfer's end; its recovery asks the database where that stands."""
+    workflow.continue_as_new(
+        RecoverTransfer(
+            transfer_id=progress.transfer_id,
+            environment_id=progress.environment_id,
+            requested_by=requested_by,
+            why="its workflow was reset to before that",
+        ),
+        workflow=RecoveryWorkflow.run,
+    )

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
-from uuid import UUID
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
@@ -52,12 +51,11 @@ class Undo(Exception):
 class Saga:
     """The compensations of one transfer, and the patience to see them through."""
 
-    def __init__(self, progress: TransferProgress, environment_id: UUID, log: TransferLog) -> None:
+    def __init__(self, progress: TransferProgress, log: TransferLog) -> None:
         self._progress = progress
         self._log = log
-        self._environment_id = environment_id
         self._to_undo: list[Step] = []
-        self.undo_requested_by = ""
+        self._undo_requested_by = ""
 
     @contextmanager
     def step(self, name: StepName) -> Iterator[None]:
@@ -72,10 +70,22 @@ class Saga:
         if step.compensation and step not in self._to_undo:
             self._to_undo.append(step)
 
-    @property
-    def to_undo(self) -> list[StepName]:
-        """Return which steps have something to undo, in the order in which they were taken."""
-        return [step.name for step in self._to_undo]
+    def remember(self) -> dict[str, Any]:
+        """Return what the next run has to know."""
+        steps = [step.name for step in self._to_undo]
+        return {"to_undo": steps, "undo_requested_by": self._undo_requested_by}
+
+    def resume(self, memory: m.TransferMemory) -> None:
+        """Go on where an earlier run stopped.
+
+        Raises:
+            Undo: It had turned back.
+        """
+        for step in memory.to_undo:
+            self.will_undo(step)
+        status = memory.status
+        if status.state is TransferState.UNDOING and status.undo_reason is not None:
+            raise Undo(status.undo_reason, status.undo_detail, memory.undo_requested_by, code=status.undo_code)
 
     async def undo(self, undo: Undo, *, unless: Collection[type[TransferError]] = ()) -> None:
         """Bar every forward step, then run the compensations in reverse.
@@ -86,11 +96,11 @@ class Saga:
         progress = self._progress
         progress.undo_reason = undo.reason
         progress.undo_code, progress.undo_detail = undo.code, undo.detail
-        self.undo_requested_by = undo.requested_by
+        self._undo_requested_by = undo.requested_by
         progress.enter(TransferState.UNDOING)
         begin = m.BeginUndo(
             transfer_id=progress.transfer_id,
-            environment_id=self._environment_id,
+            environment_id=progress.environment_id,
             workflow_id=workflow.info().workflow_id,
             reason=undo.reason,
             detail=undo.detail,
@@ -101,7 +111,7 @@ class Saga:
             lambda: perform(EventLogActivities.begin_undo, begin, policies.MUST_HAPPEN, "bar every forward step"),
             unless=unless,
         )
-        order = m.TakeStep(transfer_id=progress.transfer_id, environment_id=self._environment_id)
+        order = m.TakeStep(transfer_id=progress.transfer_id, environment_id=progress.environment_id)
         while self._to_undo:
             step = self._to_undo[-1]
             if compensation := step.compensation:
@@ -134,7 +144,7 @@ class Saga:
             try:
                 answer = await act()
             except ActivityError as error:
-                if any(failed_with(error, kind) for kind in unless):
+                if failed_with(error, *unless):
                     raise
                 progress.needs = f"an operator: {_STEPS[step].title} does not succeed"
                 progress.detail(step, f"needs an operator, is tried again by itself: {root_cause(error)}")

@@ -1,5 +1,6 @@
 """What a mail says: its facts, read from the database, and the letter that a template makes of them."""
 
+import asyncio
 import re
 import textwrap
 import unicodedata
@@ -146,6 +147,8 @@ class Contents(_Fact):
 
     administrations: list[Typed] = []
     quotes: list[OpenQuote] = []
+    """The first hundred."""
+    quotes_in_all: int = 0
     apps: list[Typed] = []
     users: list[User] = []
     connections: list[BankLine] = []
@@ -209,7 +212,8 @@ async def read_facts(
     story = await connection.fetchval(_SQL["story"], transfer_id)
     if story is None:
         raise TransferUnknown
-    facts = MailFacts.model_validate_json(story)
+    # Both may be large, and all others would wait for what is read of them here.
+    facts = await asyncio.to_thread(MailFacts.model_validate_json, story)
     before = kind in (MailKind.TICKET_ISSUED, MailKind.TICKET_REMINDER, MailKind.UPLOAD_ACCEPTED)
     place = facts.old if before else facts.new
     if not place.schema_name or kind is MailKind.UNDONE:
@@ -224,7 +228,7 @@ async def read_facts(
             contents = await there.fetchval(within(_SQL["contents"], place.schema_name))
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
         return facts  # an environment of another make: the mail goes out without the lists, rather than not at all
-    return facts.model_copy(update={"contents": Contents.model_validate_json(contents)})
+    return facts.model_copy(update={"contents": await asyncio.to_thread(Contents.model_validate_json, contents)})
 
 
 def recipients_of(facts: MailFacts, kind: MailKind) -> list[Recipient]:
@@ -375,8 +379,8 @@ def _filled(text: object, first: str = "", rest: str = "") -> str:
     )
 
 
-def _shortened(values: list[Any], most: int = 40) -> Mapping[str, Any]:
-    return {"shown": values[:most], "more": max(0, len(values) - most)}
+def _shortened(values: list[Any], in_all: int = 0, most: int = 40) -> Mapping[str, Any]:
+    return {"shown": values[:most], "more": max(0, max(len(values), in_all) - most)}
 
 
 def _environment(medium: str) -> Environment:

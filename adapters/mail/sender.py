@@ -1,5 +1,6 @@
 """Who gets which mail, and what became of it."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,8 +17,9 @@ from adapters.observability.metrics import UNMEASURED, Metrics
 from adapters.postgres.connection import Connection, Pool, translated_errors
 from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
-from domain.errors import MailDelayed, MailRejected, Superseded, WrongMoment
+from domain.errors import MailDelayed, MailRejected, Superseded, TransferError, WrongMoment
 from domain.messages import MailProblem, MailSent, SendMail
+from domain.messages.mail import MOST_NAMED
 from domain.naming import certificate_file_name
 from domain.vocabulary import Language, MailKind, TransferState
 
@@ -26,6 +28,8 @@ _ACTOR = "mailer"
 _PATIENCE = "15s"
 # With the last mail's own minute, an attempt stays within the two that somebody waits for a resend.
 _BUDGET_SECONDS = 45.0
+_BATCH = 100
+_LONGEST_NAMED = 500
 _UPLOADED = (TransferState.SCHEDULED, TransferState.CLONING, TransferState.AWAITING_RELEASE, TransferState.RELEASED)
 # What a mail tells has happened in these states only; the first one of a kind is sent when it has, too.
 _HAPPENED = {
@@ -101,25 +105,56 @@ class PostgresMailer:
                     _check_moment(facts, order.kind)
                     if facts.transfer.state not in _REMINDERS.get(order.kind, tuple(TransferState)):
                         return MailSent(sent=0)
-                    recipients = await self._recipients(connection, facts, order)
+                    known = await connection.fetch(_SQL["known"], order.transfer_id)
+                    recipients = await asyncio.to_thread(self._recipients, known, facts, order)
                     attachments = await _attachments(connection, facts, order)
-                    outgoing = [self._outgoing(facts, order, recipient, attachments) for recipient in recipients]
-                    statuses = [await _plan(connection, order, mail) for mail in outgoing]
+                mine = {row["recipient"]: row for row in known if _is_of(row, order)}
                 again = order.only_to is not None
-                done = sum(status == "sent" for status in statuses) if not again else 0
-                due = [mail for mail, status in zip(outgoing, statuses, strict=True) if again or status != "sent"]
-                return await self._send_all(connection, order, due, done)
+                due = [
+                    one
+                    for one in recipients
+                    if again or one.address not in mine or mine[one.address]["status"] != "sent"
+                ]
+                attempts = {address: int(row["attempts"]) for address, row in mine.items()}
+                due.sort(key=lambda one: attempts.get(one.address, 0))  # whom nobody has tried yet comes first
+                untried = sum(not attempts.get(one.address, 0) for one in due)
+                mails = self._planned(connection, order, due, facts, attachments)
+                sent = await self._send_all(connection, order, mails, len(due), len(recipients) - len(due))
+                # Those that were tried before are no reason to begin again at once.
+                left = max(untried - (len(due) - sent.left), 0)
+                left_out = sent.left_out + sent.left - left
+                return sent.model_copy(update={"left": left, "left_out": left_out})
 
-    async def _send_all(self, connection: Connection, order: SendMail, due: list[OutgoingMail], done: int) -> MailSent:
-        already = done
+    async def _planned(
+        self,
+        connection: Connection,
+        order: SendMail,
+        due: list[Recipient],
+        facts: MailFacts,
+        attachments: tuple[Attachment, ...],
+    ) -> AsyncIterator[OutgoingMail]:
+        """Write and note the mails, some at a time: all of 20,000 would hold up everybody else's work for minutes."""
+        for first in range(0, len(due), _BATCH):
+            some = due[first : first + _BATCH]
+            mails = await asyncio.to_thread(lambda: [self._outgoing(facts, order, one, attachments) for one in some])  # noqa: B023 - awaited before the next
+            columns = [
+                [getattr(mail, name) for mail in mails] for name in ("recipient", "message_id", "language", "subject")
+            ]
+            await connection.execute(_SQL["plan"], order.transfer_id, order.kind, order.occurrence, *columns)
+            for mail in mails:
+                yield mail
+
+    async def _send_all(
+        self, connection: Connection, order: SendMail, mails: AsyncIterator[OutgoingMail], due: int, already: int
+    ) -> MailSent:
+        done, tried, left_out = already, 0, 0
         problems: list[MailProblem] = []
         waiting: list[MailProblem] = []
         started = time.monotonic()
-        for position, mail in enumerate(due):
-            if position and time.monotonic() - started > _BUDGET_SECONDS:
-                left = f"Mails left: {len(due) - position}. The next attempt sends them."
-                waiting += [_problem(order, each, left) for each in due[position:]]
+        async for mail in mails:
+            if tried and time.monotonic() - started > _BUDGET_SECONDS:
                 break
+            tried += 1
             key = (order.transfer_id, order.kind, mail.recipient, order.occurrence)
             if await connection.fetchval(_SQL["begin_attempt"], *key) is None:
                 raise Superseded("The transfer turned around while its mail was being sent. The rest is not sent.")
@@ -128,23 +163,31 @@ class PostgresMailer:
             except MailRejected as error:
                 self._metrics.mail_attempts.add(1, {"outcome": "failed"})
                 await connection.execute(_SQL["mark_failed"], *key, error.english, _ACTOR)
-                problems.append(_problem(order, mail, error.english))
+                left_out += _name(problems, order, mail, error)
             except MailDelayed as error:
                 refused = isinstance(error, MailRefusedToUs)  # an alert: nothing gets better by waiting
                 self._metrics.mail_attempts.add(1, {"outcome": "refused" if refused else "delayed"})
                 await connection.execute(_SQL["mark_delayed"], *key, error.english)
+                left_out += _name(waiting, order, mail, error)
                 if isinstance(error, MailServerAway):
                     # The others would only wait for the same server's timeout.
-                    waiting += [_problem(order, each, error.english) for each in due[position:]]
+                    left_out += due - tried
+                    tried = due
                     break
-                waiting.append(_problem(order, mail, error.english))
             else:
                 self._metrics.mail_attempts.add(1, {"outcome": "sent"})
                 await connection.execute(_SQL["mark_sent"], *key, _ACTOR)
                 done += 1
         if waiting and not order.tell_delays:
             raise MailDelayed(waiting[0].problem)
-        return MailSent(sent=done, already=already, problems=problems, waiting=waiting)
+        return MailSent(
+            sent=done,
+            already=already,
+            problems=problems,
+            waiting=waiting,
+            left_out=left_out,
+            left=due - tried,
+        )
 
     def _outgoing(
         self, facts: MailFacts, order: SendMail, recipient: Recipient, attachments: tuple[Attachment, ...]
@@ -161,8 +204,7 @@ class PostgresMailer:
             attachments=attachments,
         )
 
-    async def _recipients(self, connection: Connection, facts: MailFacts, order: SendMail) -> list[Recipient]:
-        known = await connection.fetch(_SQL["known"], order.transfer_id)
+    def _recipients(self, known: list[asyncpg.Record], facts: MailFacts, order: SendMail) -> list[Recipient]:
         theirs = recipients_of(facts, order.kind)
         if order.kind is MailKind.UNDONE:
             theirs = _had_something(known, theirs)
@@ -179,6 +221,10 @@ class PostgresMailer:
         return [replace(like, address=spelled.get(address_key(wanted), wanted), full_name="")]
 
 
+def _is_of(row: asyncpg.Record, order: SendMail) -> bool:
+    return bool(row["kind"] == order.kind and row["occurrence"] == order.occurrence)
+
+
 async def _attachments(connection: Connection, facts: MailFacts, order: SendMail) -> tuple[Attachment, ...]:
     """Return what goes with a mail: the certificate with the one that says that the new environment is ready."""
     if order.kind is not MailKind.READY or not facts.certificate_key:
@@ -187,8 +233,13 @@ async def _attachments(connection: Connection, facts: MailFacts, order: SendMail
     return (Attachment(certificate_file_name(facts.new.url.rpartition("/")[2]), document.encode()),)
 
 
-def _problem(order: SendMail, mail: OutgoingMail, what: str) -> MailProblem:
-    return MailProblem(kind=order.kind, recipient=mail.recipient, problem=what)
+def _name(problems: list[MailProblem], order: SendMail, mail: OutgoingMail, error: TransferError) -> bool:
+    """Name a problem, if there is room for it; return whether it is left out."""
+    if len(problems) >= MOST_NAMED:
+        return True
+    recipient, problem = mail.recipient[:_LONGEST_NAMED], error.english[:_LONGEST_NAMED]
+    problems.append(MailProblem(kind=order.kind, recipient=recipient, problem=problem))
+    return False
 
 
 def _check_moment(facts: MailFacts, kind: MailKind) -> None:
@@ -229,20 +280,6 @@ def _had_something(known: list[asyncpg.Record], theirs: list[Recipient]) -> list
             )
         )
     return merged(found)
-
-
-async def _plan(connection: Connection, order: SendMail, mail: OutgoingMail) -> str:
-    status: str = await connection.fetchval(
-        _SQL["plan"],
-        order.transfer_id,
-        order.kind,
-        mail.recipient,
-        order.occurrence,
-        mail.message_id,
-        mail.language,
-        mail.subject,
-    )
-    return status
 
 
 @asynccontextmanager

@@ -45,14 +45,16 @@ select document from control.certificate where transfer_id = $1
 -- consent reference is read.
 select jsonb_build_object(
     'administrations', (select coalesce(jsonb_agg(name order by name), '[]') from {env}.administration),
-    'quotes', (select coalesce(jsonb_agg(jsonb_build_object(
-                   'administration', administration.name, 'number', quote.number, 'customer', relation.name,
-                   'total', quote.total::text) order by administration.name, quote.number), '[]')
-               from {env}.quote
-               join {env}.administration on administration.id = quote.administration_id
-               join {env}.relation on relation.administration_id = quote.administration_id
-                            and relation.id = quote.relation_id
-               where quote.status = 'open'),
+    'quotes', (select coalesce(jsonb_agg(to_jsonb(open) order by open.administration, open.number), '[]') from (
+                   select administration.name as administration, quote.number, relation.name as customer,
+                          quote.total::text as total
+                   from {env}.quote
+                   join {env}.administration on administration.id = quote.administration_id
+                   join {env}.relation on relation.administration_id = quote.administration_id
+                                and relation.id = quote.relation_id
+                   where quote.status = 'open'
+                   order by administration.name, quote.number limit 100) open),
+    'quotes_in_all', (select count(*) from {env}.quote where status = 'open'),
     'apps', (select coalesce(jsonb_agg(name order by name), '[]') from {env}.app_connection),
     'users', (select coalesce(jsonb_agg(jsonb_build_object(
                   'email', email, 'full_name', full_name, 'language', language) order by email), '[]')
@@ -74,17 +76,17 @@ select pg_advisory_lock(hashtextextended('mail ' || $1::uuid || ' ' || $2::text,
 select pg_advisory_unlock(hashtextextended('mail ' || $1::uuid || ' ' || $2::text, 0))
 
 -- name: plan
--- Note that a mail is to be sent; one that is noted already keeps its status and follows the newest wording.
--- $1 transfer, $2 kind, $3 recipient, $4 occurrence, $5 message id, $6 language, $7 subject.
+-- Note that mails are to be sent; one that is noted already keeps its status and follows the newest wording.
+-- $1 transfer, $2 kind, $3 occurrence, $4 recipients, $5 message ids, $6 languages, $7 subjects.
 insert into control.sent_mail (transfer_id, kind, recipient, occurrence, message_id, language, subject, status)
-values ($1, $2, $3, $4, $5, $6, $7, 'pending')
+select $1, $2, mail.recipient, $3, mail.message_id, mail.language, mail.subject, 'pending'
+from unnest($4::text[], $5::text[], $6::text[], $7::text[]) as mail (recipient, message_id, language, subject)
 on conflict (transfer_id, kind, recipient, occurrence) do update
 set message_id = excluded.message_id, language = excluded.language, subject = excluded.subject
-returning status
 
 -- name: known
 -- Every mail of a transfer that was ever planned. $1 transfer.
-select kind, recipient, language, status, attempts, problem
+select kind, recipient, occurrence, language, status, attempts, problem
 from control.sent_mail
 where transfer_id = $1
 order by kind, recipient, occurrence

@@ -17,18 +17,23 @@ _SQL = load(__name__)
 _BEING_UNDONE = (TransferState.UNDOING, TransferState.UNDONE)
 
 
-async def lock_for_step(connection: Connection, transfer_id: UUID, *, evening: int | None = None) -> asyncpg.Record:
+async def lock_for_step(
+    connection: Connection, transfer_id: UUID, *, evening: int | None = None, may_be_released: bool = False
+) -> asyncpg.Record:
     """Lock a transfer's row for a step forward; `evening` is the planned start that the step belongs to.
 
     Raises:
         TransferUnknown: There is no such transfer.
         Superseded: It is being undone, or that start was put off: this attempt was left over from before.
+        AlreadyReleased: It is released, and the step is one that comes before that: its workflow was reset.
     """
     row = await connection.fetchrow(_SQL["lock_transfer"], transfer_id)
     if row is None:
         raise TransferUnknown
     if row["state"] in _BEING_UNDONE or evening not in (None, row["evening"]):
         raise Superseded
+    if row["state"] == TransferState.RELEASED and not may_be_released:
+        raise AlreadyReleased
     return row
 
 

@@ -31,6 +31,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from domain.errors import Unavailable
 from domain.facts import WorkflowFacts
 from domain.naming import MAILBOX_PREFIX, TRANSFER_PREFIX
+from domain.running import OPEN_PAYLOAD, STUCK_AT_ATTEMPT
 from domain.vocabulary import TransferState
 
 _AT_ONCE = 32
@@ -172,6 +173,10 @@ class TemporalWorkflows:
             paused=paused,
             attempts=task.attempt,
             failure=failure,
+            awaits_key=any(
+                one.activity_type.name == OPEN_PAYLOAD and one.attempt >= STUCK_AT_ATTEMPT
+                for one in described.pending_activities
+            ),
             waiting_since=_moment(task.scheduled_time) if waiting and not paused else None,
         )
 

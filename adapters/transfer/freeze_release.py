@@ -41,7 +41,6 @@ from adapters.transfer.write_fence import (
 from domain import messages as m
 from domain.errors import (
     AlreadyInTransfer,
-    BegunAgain,
     CannotBeCarried,
     CloneDiffers,
     EnvironmentBusy,
@@ -85,7 +84,7 @@ class PostgresEnvironmentAccess:
             EnvironmentUnknown, AlreadyInTransfer, EnvironmentNotActive, CannotBeCarried: Nothing has changed.
             EnvironmentBusy: Somebody's transaction was in the way; try again.
             Superseded: The transfer is being undone.
-            BegunAgain: It was frozen long ago and has its upload; somebody has reset the workflow.
+            AlreadyReleased: It has been moved long ago; somebody has reset the workflow.
         """
         in_the_way_before: list[int] = []
         for patience in PATIENCE:
@@ -131,8 +130,6 @@ class PostgresEnvironmentAccess:
             except TransferUnknown:
                 raise AlreadyInTransfer from None  # the row was not made, because another live one is in its way
             if transfer["frozen_at"] is not None:
-                if transfer["state"] not in (TransferState.PREPARING, TransferState.AWAITING_UPLOAD):
-                    raise BegunAgain
                 return await self._frozen_before(connection, order.transfer_id, environment)
             environment = await one(connection, _SQL["lock_environment"], order.environment_id)
             if environment["status"] != EnvironmentStatus.ACTIVE:
@@ -257,7 +254,7 @@ class PostgresEnvironmentAccess:
         """
         async with transaction(self._pool) as connection:
             transfer = await lock_for_step(connection, order.transfer_id, evening=order.evening)
-            if transfer["state"] not in (TransferState.AWAITING_RELEASE, TransferState.RELEASED):
+            if transfer["state"] != TransferState.AWAITING_RELEASE:
                 await self._open(connection, transfer)
             return m.OpenedForInspection(
                 opened_at=await connection.fetchval(_SQL["opened_at"], order.transfer_id),
@@ -301,7 +298,7 @@ class PostgresEnvironmentAccess:
             Superseded: The transfer is being undone.
         """
         async with transaction(self._pool) as connection:
-            transfer = await lock_for_step(connection, order.transfer_id)
+            transfer = await lock_for_step(connection, order.transfer_id, may_be_released=True)
             if transfer["state"] not in (TransferState.AWAITING_RELEASE, TransferState.RELEASED):
                 raise WrongMoment
             old = await environment_row(connection, transfer["environment_id"])
@@ -365,7 +362,7 @@ class PostgresEnvironmentAccess:
     async def _open_elsewhere(self, order: m.ReleaseEnvironment, new: asyncpg.Record) -> None:
         """Open what home says is released; when that was done already, do nothing."""
         async with transaction(self._pool) as connection:
-            transfer = await lock_for_step(connection, order.transfer_id)
+            transfer = await lock_for_step(connection, order.transfer_id, may_be_released=True)
             fence = await self._fence(connection, order)
             async with self._shards.forward(connection, new["cell"], transfer) as there:
                 if await is_released_here(there, order.transfer_id):
@@ -397,7 +394,7 @@ class PostgresEnvironmentAccess:
     async def close_forwarding(self, order: m.CloseMailboxForwarding) -> None:
         """Let the old mailbox address belong to nobody; it is never given to anybody else."""
         async with transaction(self._pool) as connection:
-            await lock_for_step(connection, order.transfer_id)
+            await lock_for_step(connection, order.transfer_id, may_be_released=True)
             command_tag: str = await connection.execute(_SQL["close_route"], order.old_mailbox_address)
             if command_tag.endswith(" 1"):
                 await record_event(

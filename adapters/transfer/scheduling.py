@@ -11,12 +11,14 @@ from adapters.postgres.shards import Guest, Shards, cell_of_new, note
 from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import lock_for_step, record_event
 from domain import messages as m
-from domain.errors import EveningInvalid, Superseded, WrongMoment
+from domain.errors import BegunAgain, EveningInvalid, Superseded, WrongMoment
 from domain.events import EventKind
 from domain.vocabulary import HOME, TransferState
 from domain.window import FURTHEST_EVENING, Window
 
-_SQL = load("adapters.postgres.shards") | load("adapters.clone.clone") | load(__name__)
+_SQL = (
+    load("adapters.transfer.uploads") | load("adapters.postgres.shards") | load("adapters.clone.clone") | load(__name__)
+)
 _DROP_OBJECTS = 200
 _BEFORE_THE_RELEASE = (TransferState.SCHEDULED, TransferState.CLONING, TransferState.AWAITING_RELEASE)
 
@@ -40,11 +42,14 @@ class PostgresEveningPlanner:
 
         Raises:
             Superseded: The transfer is being undone, or a later evening has been put off as well.
+            BegunAgain: All was done in time that evening.
             WrongMoment: Nothing has been planned yet, or it is released.
         """
         async with transaction(self._pool) as connection:
             transfer = await lock_for_step(connection, order.transfer_id)
             if transfer["evening"] == order.evening:
+                if await connection.fetchval(_SQL["is_certified"], order.transfer_id, order.evening):
+                    raise BegunAgain
                 await self._put_off(connection, order, transfer)
             elif transfer["evening"] != order.evening + 1:
                 raise Superseded
@@ -52,7 +57,9 @@ class PostgresEveningPlanner:
             continue
         async with transaction(self._pool) as connection:
             transfer = await lock_for_step(connection, order.transfer_id, evening=order.evening + 1)
-            return self._planned(transfer["evening"], transfer["starts_at"])
+            planned = self._planned(transfer["evening"], transfer["starts_at"])
+            had_begun = await connection.fetchval(_SQL["had_begun"], order.transfer_id, order.evening)
+            return planned.model_copy(update={"had_begun": had_begun})
 
     async def reschedule(self, order: m.RescheduleStart) -> m.StartPlanned:
         """Plan the start on an evening that somebody chose.

@@ -8,6 +8,11 @@ set evening = evening + 1, state = 'scheduled', starts_at = $3, clone_result = n
     consequences = null, report = null
 where transfer_id = $1 and evening = $2
 
+-- name: had_begun
+-- Whether an evening came so far that a row could be copied.
+select exists (select from control.transfer_event
+               where transfer_id = $1 and kind = 'clone_started' and (detail ->> 'evening')::int = $2)
+
 -- name: plan_on
 -- The next start is one that somebody chose.
 update control.transfer set starts_at = $2 where transfer_id = $1

@@ -56,6 +56,7 @@ class PostgresTicketIssuer:
                 ticket_id=ticket["ticket_id"],
                 file_name=ticket["file_name"],
                 expires_at=ticket["expires_at"],
+                used=ticket["used_at"] is not None,
                 remind_at=reminders_before(ticket["expires_at"], self._reminders, issued_at=ticket["issued_at"]),
             )
 
@@ -112,7 +113,7 @@ class PostgresTicketIssuer:
         """
         async with transaction(self._pool) as connection:
             try:
-                transfer = await lock_for_step(connection, transfer_id)
+                transfer = await lock_for_step(connection, transfer_id, may_be_released=True)
             except Superseded:
                 raise TicketRevoked from None
             ticket = await connection.fetchrow(_SQL["ticket_of"], transfer_id)

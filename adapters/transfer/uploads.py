@@ -91,7 +91,7 @@ class PostgresReservations:
             raise TicketRevoked if claims.environment_id == transfer["environment_id"] else TicketNotGenuine
         if transfer["new_environment_id"] is not None:
             if transfer["new_environment_id"] == order.new_environment_id:
-                return _made(transfer, self._window)
+                return await self._made(connection, transfer)
             raise TicketUsed
         ticket = await connection.fetchrow(_SQL["ticket_of"], order.transfer_id)
         if ticket is None or transfer["state"] != TransferState.AWAITING_UPLOAD:
@@ -103,7 +103,37 @@ class PostgresReservations:
             raise TicketForAnotherLicence
         await self._reserve(connection, order, transfer)
         await connection.execute(_SQL["use_ticket"], ticket["ticket_id"], order.accepted_at)
-        return _made(await lock_for_step(connection, order.transfer_id), self._window)
+        return await self._made(connection, await lock_for_step(connection, order.transfer_id))
+
+    async def read(self, order: m.ReadReservation) -> m.ReservationMade | None:
+        """Return what was reserved, and how far it has come; None when there was no upload.
+
+        Raises:
+            Superseded: The transfer is being undone.
+            AlreadyReleased: It is at its end.
+        """
+        async with transaction(self._pool) as connection:
+            transfer = await lock_for_step(connection, order.transfer_id)
+            return await self._made(connection, transfer) if transfer["new_environment_id"] is not None else None
+
+    async def _made(self, connection: Connection, transfer: asyncpg.Record) -> m.ReservationMade:
+        """Return the answer to an accepted upload, also when somebody asks much later."""
+        new = json.loads(transfer["new_environment"])
+        starts_at = transfer["starts_at"].astimezone(self._window.zone)
+        return m.ReservationMade(
+            accepted=m.UploadAccepted(
+                scenario=transfer["scenario"],
+                new_environment_id=transfer["new_environment_id"],
+                name=new["name"],
+                url=new["url"],
+                starts_at=starts_at,
+            ),
+            new=m.EnvironmentSummary.model_validate(new),
+            closes_at=self._window.closing_of(starts_at),
+            evening=transfer["evening"],
+            begun=transfer["state"] != TransferState.SCHEDULED,
+            certified=await connection.fetchval(_SQL["is_certified"], transfer["transfer_id"], transfer["evening"]),
+        )
 
     async def _reserve(self, connection: Connection, order: m.AcceptUpload, transfer: asyncpg.Record) -> None:
         upload = order.upload
@@ -241,20 +271,3 @@ def _login_email(scenario: Scenario, given: str | None) -> str | None:
     if given is None or not given.strip():
         raise LoginEmailMissing
     return checked_email(given)
-
-
-def _made(transfer: asyncpg.Record, window: Window) -> m.ReservationMade:
-    """Return the answer to an accepted upload, the same for every attempt."""
-    new = json.loads(transfer["new_environment"])
-    starts_at = transfer["starts_at"].astimezone(window.zone)
-    return m.ReservationMade(
-        accepted=m.UploadAccepted(
-            scenario=transfer["scenario"],
-            new_environment_id=transfer["new_environment_id"],
-            name=new["name"],
-            url=new["url"],
-            starts_at=starts_at,
-        ),
-        new=m.EnvironmentSummary.model_validate(new),
-        closes_at=window.closing_of(starts_at),
-    )

@@ -27,6 +27,10 @@ set state = 'scheduled', scenario = $2, target_licence = $3, new_environment_id 
     uploaded_by = $6, accepted_at = $7, starts_at = $8
 where transfer_id = $1
 
+-- name: is_certified
+-- Whether all that an evening has to do was done in this one.
+select exists (select from control.certificate where transfer_id = $1 and evening = $2)
+
 -- name: drop_route
 -- No mail for an environment that never came to be.
 delete from control.mailbox_route where environment_id = $1

@@ -217,6 +217,7 @@ class PostgresCertifier:
             rows=sum(side.rows for side in now),
             old_changes=old_changes[:_MAX_CHANGES],
             new_changes=new_changes[:_MAX_CHANGES],
+            left_out=sum(max(len(changes) - _MAX_CHANGES, 0) for changes in (old_changes, new_changes)),
         )
         async with transaction(self._pool) as connection:
             await lock_for_step(connection, order.transfer_id)

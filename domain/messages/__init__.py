@@ -71,6 +71,7 @@ from domain.messages.target_setup import (
 from domain.messages.tickets import (
     AcceptUpload,
     IssueTicket,
+    ReadReservation,
     ReleaseReservation,
     ReservationMade,
     RevokeTicket,
@@ -78,6 +79,7 @@ from domain.messages.tickets import (
 )
 from domain.messages.transfer import (
     ExplainCancel,
+    Hurry,
     Reject,
     Release,
     Reschedule,
@@ -124,6 +126,7 @@ __all__ = [
     "FreezeEnvironment",
     "FrozenHashed",
     "HashFrozen",
+    "Hurry",
     "IssueCertificate",
     "IssueTicket",
     "MailProblem",
@@ -140,6 +143,7 @@ __all__ = [
     "Preview",
     "PreviewEnvironment",
     "QuoteLost",
+    "ReadReservation",
     "ReconnectBanks",
     "RecordEvent",
     "Reject",

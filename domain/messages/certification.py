@@ -57,12 +57,13 @@ class UnchangedChecked(Message):
     rows: int
     old_changes: list[TableDifference] = Field(default=[], description="in the old environment since its freeze")
     new_changes: list[TableDifference] = Field(default=[], description="in the new one since it was opened")
+    left_out: int = Field(default=0, description="how many more there are than the lists name")
 
     @property
     def drift(self) -> str:
         """Return what has changed, in words; nothing when both are as they were."""
         found = [("old", change) for change in self.old_changes] + [("new", change) for change in self.new_changes]
         told = [f"{change.table} in the {side} environment: {change.problem}" for side, change in found[:5]]
-        if len(found) > len(told):
-            told.append(f"{len(found) - len(told)} more changes")
+        if more := len(found) + self.left_out - len(told):
+            told.append(f"{more:,} more changes")
         return "; ".join(told)

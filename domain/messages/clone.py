@@ -46,6 +46,7 @@ class Verification(Message):
     rows: int
     seconds: float
     differences: list[TableDifference] = Field(default=[])
+    left_out: int = Field(default=0, description="how many more there are than the list names")
 
     @property
     def equal(self) -> bool:

@@ -19,6 +19,7 @@ class PendingMail(Message):
     kind: MailKind
     occurrence: int
     step: StepName | None = None
+    settles: bool = Field(default=False, description="sent when what it tells has not changed for a while")
 
 
 class TransferMemory(Message):
@@ -31,6 +32,8 @@ class TransferMemory(Message):
     cloned: CloneFinished | None = None
     verified: Verification | None = None
     opened: OpenedForInspection | None = None
+    all_is_done: bool = Field(default=False, description="a run from before a reset did all that an evening has to do")
+    hurried: bool = False
     reminding_since: AwareDatetime | None = Field(default=None, description="the wait for the release began")
     mails: dict[MailKind, int] = Field(default={}, description="how many of each kind were sent")
     pending_mails: list[PendingMail] = Field(default=[])

@@ -37,3 +37,4 @@ class StartPlanned(Message):
     evening: int
     starts_at: AwareDatetime
     closes_at: AwareDatetime
+    had_begun: bool = Field(default=True, description="the evening that is over had begun to clone")

@@ -81,7 +81,8 @@ class TransferStatus(Message):
     closes_at: AwareDatetime | None = None
     evenings_tried: int = 0
     comparison: ComparisonSummary | None = None
-    mail_problems: list[MailProblem] = Field(default=[])
+    mail_problems: list[MailProblem] = Field(default=[], description="of each kind of mail the first few")
+    more_mail_problems: dict[MailKind, int] = Field(default={}, description="how many more there are, by kind")
     unreadable: list[str] = Field(
         default=[], description="what was sent under a key that is not there; it waits for it"
     )

@@ -19,6 +19,7 @@ class TicketIssued(Message):
     ticket_id: UUID
     file_name: str
     expires_at: AwareDatetime
+    used: bool = Field(default=False, description="an earlier run has taken the upload: this one was reset")
     remind_at: list[AwareDatetime] = Field(default=[], description="when the old side is reminded of it, in order")
 
 
@@ -33,10 +34,19 @@ class AcceptUpload(Message):
     new_environment_id: UUID
 
 
+class ReadReservation(Message):
+    """Read what was reserved, and how far it has come: a run that was reset does not know it."""
+
+    transfer_id: UUID
+
+
 class ReservationMade(Message):
     accepted: UploadAccepted
     new: EnvironmentSummary
     closes_at: AwareDatetime = Field(description="when the window of `accepted.starts_at` closes")
+    evening: int = Field(default=1, description="which planned start `accepted.starts_at` is")
+    begun: bool = Field(default=False, description="that evening has begun")
+    certified: bool = Field(default=False, description="everything that has to be done in it is done")
 
 
 class ReleaseReservation(Message):

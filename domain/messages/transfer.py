@@ -84,6 +84,13 @@ class Reschedule(Message):
     reason: str = ""
 
 
+class Hurry(Message):
+    """Let a transfer go before all others wherever several wait for a place."""
+
+    requested_by: str = ""
+    reason: str = ""
+
+
 class ResendMail(Message):
     """Send one kind of mail again to those it did not reach, or to one other address."""
 

@@ -26,7 +26,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.temporal.client import missing_search_attributes
 from domain import messages as m
-from domain.errors import Misconfigured, TransferUnknown, Unavailable, WrongMoment
+from domain.errors import AlreadyInTransfer, Misconfigured, TransferUnknown, Unavailable, WrongMoment
 from domain.naming import workflow_id_of
 from domain.running import STUCK_AT_ATTEMPT
 from domain.steps import ActivityName, StepName, StepState
@@ -93,30 +93,35 @@ class RemoteTransfer:
 
         Raises:
             AlreadyInTransfer: This environment is being moved.
+            NotATransfer: Something else runs under the id of its transfer.
             Misconfigured: The server does not know the search attributes.
             Unavailable: The server does not answer.
         """
         environment = preview.environment
         holder = f"{preview.licence_kind.value.replace('_', '-')} {environment.licence_number}"
-        with domain_errors():
-            async with _search_attributes_known(client):
-                handle = await client.start_workflow(
-                    TransferWorkflow.run,
-                    order,
-                    id=workflow_id_of(order.environment_id),
-                    task_queue=TRANSFERS,
-                    id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                    search_attributes=TypedSearchAttributes(
-                        [
-                            SearchAttributePair(TRANSFER_STATE, TransferState.PREPARING.value),
-                            SearchAttributePair(SOURCE_LICENCE, environment.licence_number),
-                        ]
-                    ),
-                    static_summary=f"{fenced(environment.name, _SUMMARY_LENGTH)} · {holder}",
-                    static_details=_details(preview),
-                    rpc_timeout=_RPC_TIMEOUT,
-                )
+        try:
+            with domain_errors():
+                async with _search_attributes_known(client):
+                    handle = await client.start_workflow(
+                        TransferWorkflow.run,
+                        order,
+                        id=workflow_id_of(order.environment_id),
+                        task_queue=TRANSFERS,
+                        id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                        search_attributes=TypedSearchAttributes(
+                            [
+                                SearchAttributePair(TRANSFER_STATE, TransferState.PREPARING.value),
+                                SearchAttributePair(SOURCE_LICENCE, environment.licence_number),
+                            ]
+                        ),
+                        static_summary=f"{fenced(environment.name, _SUMMARY_LENGTH)} · {holder}",
+                        static_details=_details(preview),
+                        rpc_timeout=_RPC_TIMEOUT,
+                    )
+        except AlreadyInTransfer:
+            _require_ours(await _described(client, workflow_id_of(order.environment_id)))
+            raise
         return cls(client, handle.id, handle.result_run_id)
 
     @classmethod
@@ -146,6 +151,9 @@ class RemoteTransfer:
                 _require_ready(await self._describe())
                 if error.__cause__.status in NO_ANSWER:
                     raise NoWorker from error
+            raise
+        except ValueError:  # the server refuses to ask a paused workflow, in a status that the SDK does not know
+            _require_ready(await self._describe())
             raise
 
     async def require_ready(self) -> None:

@@ -10,24 +10,30 @@ import logging
 import sys
 import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
+from adapters.crypto.payload_codec import plain
 from devstack.binaries import temporal_cli
 from domain import messages as m
 from domain.errors import CannotBeCarried, NameTaken, Unavailable, WrongMoment
 from domain.naming import mailbox_workflow_id_of, workflow_id_of
+from domain.reconciliation import Reconcile, RecoverTransfer
+from domain.violations import REMEDY, Violation, ViolationKind
 from domain.vocabulary import MailKind, Scenario, TransferState
 from tests.replay.converting import CONVERTER
 from tests.workflows.evenings import SHORT, Evenings, asked, away, back, put_off
 from tests.workflows.story import Transfer, reach, skip, to_inspection, upload
-from tests.workflows.world import TTL, Gate, workers
+from tests.workflows.world import TTL, Gate, Ward, workers
 from workflows import policies, search_attributes
 from workflows import task_queues as queues
+from workflows.reconcile import ReconcileWorkflow
+from workflows.recovery import RecoveryWorkflow
 from workflows.transfer import TransferWorkflow
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -246,6 +252,74 @@ STORIES: dict[str, Story] = {
 }
 
 
+Repair = Callable[[Client, Ward], Awaitable[WorkflowHandle[Any, Any]]]
+
+
+async def recovered_undone(client: Client, ward: Ward) -> WorkflowHandle[Any, Any]:
+    """A transfer whose workflow was terminated while it awaited its release."""
+    return await client.start_workflow(
+        RecoveryWorkflow.run,
+        RecoverTransfer(transfer_id=ward.transfer_id, environment_id=ward.old_id, requested_by="operator"),
+        id=workflow_id_of(ward.old_id),
+        task_queue=queues.TRANSFERS,
+    )
+
+
+async def recovered_released(client: Client, ward: Ward) -> WorkflowHandle[Any, Any]:
+    """One that was terminated just after it: the mailbox is not watched and nobody was told."""
+    ward.states = [TransferState.RELEASED]
+    return await recovered_undone(client, ward)
+
+
+async def reconciled(client: Client, ward: Ward) -> WorkflowHandle[Any, Any]:
+    """Everything that a repair does by itself, in one night, and what it leaves to people."""
+
+    def wrong(kind: ViolationKind, subject: str) -> Violation:
+        return Violation(kind=kind, subject=subject, what="seen", remedy=REMEDY[kind], run_id=str(uuid.uuid4()))
+
+    transfer, environment = f"transfer {ward.transfer_id}", f"environment {ward.old_id}"
+    ward.wrong = [
+        (
+            wrong(ViolationKind.FOREIGN_WORKFLOW, f"workflow {workflow_id_of(uuid.uuid4())}"),
+            wrong(ViolationKind.STRANDED, transfer),
+            wrong(ViolationKind.FORWARDING_UNATTENDED, transfer),
+            wrong(ViolationKind.ORPHAN_SCHEMA, "schema env_1"),
+        ),
+        (wrong(ViolationKind.WORKFLOW_AHEAD, environment),),
+        (wrong(ViolationKind.TWO_WRITABLE, transfer),),
+    ]
+    return await client.start_workflow(
+        ReconcileWorkflow.run,
+        Reconcile(heal=True, requested_by="operator"),
+        id=f"reconcile-{ward.transfer_id}",
+        task_queue=queues.TRANSFERS,
+    )
+
+
+async def reconciled_report(client: Client, ward: Ward) -> WorkflowHandle[Any, Any]:
+    """The look of a night in which nothing is wrong."""
+    return await client.start_workflow(
+        ReconcileWorkflow.run, Reconcile(), id=f"reconcile-{ward.transfer_id}", task_queue=queues.TRANSFERS
+    )
+
+
+REPAIRS: dict[str, Repair] = {
+    repair.__name__: repair for repair in (recovered_undone, recovered_released, reconciled, reconciled_report)
+}
+
+
+async def record_repair(environment: WorkflowEnvironment, repair: Repair) -> str:
+    """Play what repairs to its end and return its history as JSON."""
+    ward = Ward()
+    transfers, heavy, mail = workers(environment.client, ward)
+    async with transfers, heavy, mail:
+        with environment.with_time_skipping_disabled():
+            handle = await repair(environment.client, ward)
+        with suppress(WorkflowFailureError):  # what is left to people is told as a failure
+            await handle.result()
+        return (await handle.fetch_history()).to_json()
+
+
 async def record(environment: WorkflowEnvironment, story: Story) -> tuple[str, str | None]:
     """Play one story to its end and return its history, and that of the mailbox workflow it started, as JSON."""
     world = _world_of(story)
@@ -293,7 +367,7 @@ async def main(*wanted: str) -> None:
     """Write a file for each story, or for each that is wanted, into `histories/`."""
     HISTORIES.mkdir(exist_ok=True)
     environment = await WorkflowEnvironment.start_time_skipping_v2(
-        data_converter=pydantic_data_converter,
+        data_converter=plain,
         dev_server_existing_path=str(temporal_cli()),
         dev_server_extra_args=["--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"],
         search_attributes=search_attributes.ALL,
@@ -303,10 +377,17 @@ async def main(*wanted: str) -> None:
             if wanted and name not in wanted:
                 continue
             history, mailbox = await record(environment, story)
-            (HISTORIES / f"{name}.json").write_text(history + "\n")
-            print(f"{name}: {len(json.loads(history)['events'])} events")  # noqa: T201 - told to whoever runs this
+            _keep(name, history)
             if mailbox and story is released:
-                (HISTORIES / "mailbox_closed.json").write_text(mailbox + "\n")
+                _keep("mailbox_closed", mailbox)
+        for name, repair in REPAIRS.items():
+            if not wanted or name in wanted:
+                _keep(name, await record_repair(environment, repair))
+
+
+def _keep(name: str, history: str) -> None:
+    (HISTORIES / f"{name}.json").write_text(history + "\n")
+    print(f"{name}: {len(json.loads(history)['events'])} events")  # noqa: T201 - told to whoever runs this
 
 
 if __name__ == "__main__":

@@ -166,18 +166,21 @@ class Database:
     def plan_of(self, transfer_id: UUID) -> Plan:
         return self.plans.get(transfer_id, Plan())
 
-    def forward(self, transfer_id: UUID, evening: int | None = None) -> Move:
+    def forward(self, transfer_id: UUID, evening: int | None = None, *, may_be_released: bool = False) -> Move:
         """Return the row for a step forward.
 
         Raises:
             TransferUnknown: There is none.
             Superseded: It is being undone, or this evening was put off.
+            AlreadyReleased: It is released, and this comes before that.
         """
         move = self.moves.get(transfer_id)
         if move is None:
             raise TransferUnknown
         if move.state in UNDOING or evening not in (None, move.evening):
             raise Superseded
+        if move.state is TransferState.RELEASED and not may_be_released:
+            raise AlreadyReleased
         return move
 
     def backward(self, transfer_id: UUID) -> Move | None:

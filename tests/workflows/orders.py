@@ -222,16 +222,16 @@ class Orders(RuleBasedStateMachine):
         self._step(restart())
 
     @precondition(lambda self: not self.was_reset)
-    @rule(back=st.integers(min_value=0, max_value=30))
-    def reset(self, back: int) -> None:
-        """Reset the workflow by so many of its tasks, or as far as it goes."""
+    @rule(back=st.integers(min_value=0, max_value=30), again=st.booleans())
+    def reset(self, back: int, again: bool) -> None:  # noqa: FBT001 - drawn
+        """Reset the workflow by so many of its tasks, or as far as it goes; what came since may be given again."""
         self.was_reset = True
 
         async def reset() -> None:
             history = await self.handle.fetch_history()
             tasks = [one.event_id for one in history.events if one.HasField("workflow_task_completed_event_attributes")]
             if tasks:
-                await self.stage.reset(self.handle.id, tasks[max(len(tasks) - 1 - back, 0)])
+                await self.stage.reset(self.handle.id, tasks[max(len(tasks) - 1 - back, 0)], again=again)
 
         self._step(reset())
 

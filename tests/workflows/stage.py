@@ -41,10 +41,10 @@ class Stage:
         for worker in workers(self.skipping.client, world, runner=UnsandboxedWorkflowRunner(), more=[world.standing]):
             await self._staff.enter_async_context(worker)
 
-    async def reset(self, workflow_id: str, event_id: int) -> None:
+    async def reset(self, workflow_id: str, event_id: int, *, again: bool = True) -> None:
         """Reset a workflow, as an operator can in Temporal's pages; `event_id` is of a workflow task's completion.
 
-        Signals, updates and cancels that came after it are not given again.
+        Signals, updates and cancels that came after it are given again, which is the default there, unless told not to.
         """
         client = self.skipping.client
         await client.workflow_service.reset_workflow_execution(
@@ -54,7 +54,9 @@ class Stage:
                 reason="try again",
                 workflow_task_finish_event_id=event_id,
                 request_id=str(uuid4()),
-                reset_reapply_exclude_types=[
+                reset_reapply_exclude_types=[]
+                if again
+                else [
                     ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL,
                     ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE,
                     ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_CANCEL_REQUEST,

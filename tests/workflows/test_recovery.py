@@ -13,11 +13,7 @@ from temporalio.testing import WorkflowEnvironment
 from domain import messages as m
 from domain.errors import AlreadyReleased, EnvironmentBusy, TransferError
 from domain.naming import mailbox_workflow_id_of, workflow_id_of
-from domain.reconciliation import (
-    Reconcile,
-    Reconciled,
-    RecoverTransfer,
-)
+from domain.reconciliation import LISTED, Reconcile, Reconciled, RecoverTransfer
 from domain.violations import REMEDY, Violation, ViolationKind
 from domain.vocabulary import MailKind, TransferState, UndoReason
 from tests.workflows.world import Ward, workers
@@ -169,3 +165,22 @@ async def test_a_mailbox_is_watched_again_with_the_time_that_is_left(skipping: W
     left = timer.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
     assert timedelta(days=2, hours=23) < left <= timedelta(days=3)
     await end_mailbox(skipping, ward.transfer_id)
+
+
+async def test_thousands_of_findings_are_put_right_in_more_than_one_run(renewing: WorkflowEnvironment) -> None:
+    """After a database was restored the list would be larger than a payload may be, and the history than it may be."""
+    ward, many = Ward(), 130
+    ward.wrong = [tuple(wrong(ViolationKind.ORPHAN_SCHEMA, f"schema env_{number}") for number in range(many)), ()]
+    transfers, heavy, mail = workers(renewing.client, ward)
+    order = Reconcile(heal=True, requested_by="operator")
+    with renewing.with_time_skipping_disabled():
+        async with transfers, heavy, mail:
+            handle = await renewing.client.start_workflow(
+                ReconcileWorkflow.run, order, id=f"reconcile-{uuid4()}", task_queue=queues.TRANSFERS
+            )
+            outcome = await handle.result()
+    assert (outcome.found.wrong, outcome.put_right, outcome.left.wrong) == (many, many, 0)
+    assert ward.count()["repair"] == many
+    assert len(outcome.healings) <= LISTED
+    newest = await renewing.client.get_workflow_handle(handle.id).describe()
+    assert newest.run_id != handle.first_execution_run_id

@@ -44,12 +44,33 @@ async def test_a_move_starts_on_the_evening_that_was_chosen(
     assert planned.starts_at == WINDOW.opening_on(evening)
     status = await reach(transfer, TransferState.SCHEDULED)
     assert status.starts_at == planned.starts_at
-    await asked(world, f"send {MailKind.UPLOAD_ACCEPTED.value}", 2)  # both sides hear of the new moment
     await skip(skipping, transfer, planned.starts_at - datetime.now(UTC) - timedelta(hours=1))
+    await asked(world, f"send {MailKind.UPLOAD_ACCEPTED.value}", 2)  # both sides hear of the new moment
     assert "clone" not in world.calls
     await skip(skipping, transfer, timedelta(hours=1, minutes=1))
     await reach(transfer, TransferState.AWAITING_RELEASE)
     assert await refusal_of(transfer, evening + DAY) == "WrongMoment"
+
+
+async def test_sixty_changes_are_told_once_when_they_have_settled(
+    skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
+) -> None:
+    """One side that plays with the date would have the service send the other side a mail for every click."""
+    accepted = await upload(transfer)
+    told = f"send {MailKind.UPLOAD_ACCEPTED.value}"
+    for change in range(60):
+        await choose(transfer, accepted.starts_at.date() + (20 + change % 9) * DAY)
+    await asked(world, told, 1)  # of the upload itself
+    await skip(skipping, transfer, timedelta(days=2))
+    await asked(world, told, 2)
+    # Whoever changes on and on, a quarter of an hour apart, is told ever less often.
+    for change in range(12):
+        await choose(transfer, accepted.starts_at.date() + (30 + change % 9) * DAY)
+        await skip(skipping, transfer, timedelta(minutes=15))
+    assert world.calls.count(told) < 2 + 12 / 2
+    await skip(skipping, transfer, timedelta(days=2))
+    assert world.calls.count(told) < 2 + 12 / 2
+    await transfer.cancel()
 
 
 async def test_an_earlier_evening_may_be_chosen_again(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,7 +13,7 @@ from domain.invariant import violations
 from domain.naming import mailbox_workflow_id_of, workflow_id_of
 from domain.vocabulary import MailKind, TransferState
 from tests.workflows.stage import Stage
-from tests.workflows.story import Transfer, reach, to_inspection
+from tests.workflows.story import Transfer, reach, skip, to_inspection
 from workflows import task_queues as queues
 from workflows.transfer import TransferWorkflow
 
@@ -47,14 +48,25 @@ class Moved:
         move = self.database.moves[self.transfer_id]
         await asyncio.wait_for(self.stage.world.until(lambda: kind in move.answered), 15)
 
-    async def reset(self, after: str = "") -> None:
+    async def reset(self, after: str = "", *, again: bool = True) -> None:
         """Go back to the first workflow task that was completed after this activity was begun."""
         begun = not after
         async for event in self.transfer.fetch_history_events():
             begun = begun or event.activity_task_scheduled_event_attributes.activity_type.name == after
             if begun and event.HasField("workflow_task_completed_event_attributes"):
-                return await self.stage.reset(self.transfer.id, event.event_id)
+                return await self.stage.reset(self.transfer.id, event.event_id, again=again)
         raise AssertionError(f"{after} was never begun")
+
+    async def tasks(self) -> list[int]:
+        """Return the events to which the transfer can be reset."""
+        history = await self.transfer.fetch_history()
+        return [one.event_id for one in history.events if one.HasField("workflow_task_completed_event_attributes")]
+
+    async def released(self) -> m.TransferResult:
+        """Release it as the new side does, and return how it ended."""
+        await reach(self.transfer, TransferState.AWAITING_RELEASE, patience_seconds=30)
+        await self.transfer.signal(TransferWorkflow.release, RELEASE)
+        return await asyncio.wait_for(self.transfer.result(), 30)
 
     def wrong(self) -> list[str]:
         """Return what the checker says now that the transfer has ended; its mailbox workflow sleeps."""
@@ -80,19 +92,52 @@ async def moved(skipping: WorkflowEnvironment) -> AsyncIterator[Moved]:
     await stage.close()
 
 
-async def test_a_reset_to_the_beginning_undoes_what_had_been_moved(moved: Moved) -> None:
-    """The run would wait a month for an upload that was made long ago, with the customer frozen."""
-    await moved.reset()
-    result = await asyncio.wait_for(moved.transfer.result(), 30)
-    assert result.state is TransferState.UNDONE
+@pytest.mark.parametrize("again", [True, False], ids=["signals again", "no signals"])
+async def test_a_reset_to_the_beginning_goes_on_where_it_was(moved: Moved, *, again: bool) -> None:
+    """The run would wait a month for an upload that was made, or undo what people are comparing."""
+    asked = moved.stage.world.asked[moved.transfer_id]
+    await moved.reset(again=again)
+    result = await moved.released()
+    assert result.state is TransferState.RELEASED
     assert moved.wrong() == []
-    assert moved.database.write(moved.environment_id, "row after")
-    assert moved.new_id not in moved.database.books
+    assert "begin_undo" not in asked
+    assert moved.database.write(moved.new_id, "row after")
+
+
+async def test_a_reset_to_any_event_undoes_nothing(moved: Moved) -> None:
+    """The cure of a bad deploy would cancel the moves of customers who wait for nothing but a release."""
+    for task in reversed(await moved.tasks()):
+        await moved.stage.reset(moved.transfer.id, task)
+        await reach(moved.transfer, TransferState.AWAITING_RELEASE, patience_seconds=30)
+        assert moved.database.moves[moved.transfer_id].state is TransferState.AWAITING_RELEASE
+    assert (await moved.released()).state is TransferState.RELEASED
+    assert moved.wrong() == []
+    assert "begin_undo" not in moved.stage.world.asked[moved.transfer_id]
+
+
+async def test_a_ticket_does_not_expire_that_was_uploaded_before_a_reset(moved: Moved) -> None:
+    """A month later the service would undo a transfer that the new side compares, for a ticket that was used."""
+    await moved.reset(after="issue_ticket", again=False)
+    await reach(moved.transfer, TransferState.AWAITING_UPLOAD)
+    await skip(moved.stage.skipping, moved.transfer, timedelta(days=31))
+    assert (await moved.released()).state is TransferState.RELEASED
+    assert moved.wrong() == []
+
+
+async def test_a_release_of_what_is_released_recovers(moved: Moved) -> None:
+    """The run that was reset would find all books changed since, and tell the new side to reject what it works in."""
+    await moved.transfer.signal(TransferWorkflow.release, RELEASE)
+    await moved.transfer.result()
+    await moved.reset("issue_certificate", again=False)
+    result = await moved.released()
+    assert result.state is TransferState.RELEASED
+    assert not moved.database.told(moved.transfer_id, "release_refused")
+    assert moved.wrong() == []
 
 
 async def test_a_cancel_after_a_reset_leaves_nothing_of_steps_that_the_run_does_not_know(moved: Moved) -> None:
     """The clone would stay behind: the run that undoes was reset to before there was one."""
-    await moved.reset(after="issue_ticket")
+    await moved.reset(after="issue_ticket", again=False)
     await reach(moved.transfer, TransferState.AWAITING_UPLOAD)
     await moved.transfer.cancel()
     result = await asyncio.wait_for(moved.transfer.result(), 30)

@@ -120,9 +120,27 @@ async def test_three_evenings_that_do_not_suffice_undo_the_transfer(
     result = await transfer.result()
     assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.FAILED)
     assert "3 evenings did not suffice" in result.undo_detail
-    assert [order.evening for order in postponements(world)] == [1, 2]
+    assert [order.evening for order in postponements(world)] == [1, 2, 3]
     assert [call for call in world.calls if call in COMPENSATIONS] == COMPENSATIONS
     assert world.mails()[-1] is MailKind.UNDONE
+
+
+async def test_evenings_on_which_no_clone_could_begin_are_not_counted(
+    skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
+) -> None:
+    """When a firm moves a thousand, those for whom there is no place on three evenings would be undone for nothing."""
+    world.open_for, world.clones_begin = SHORT, False
+    away(world, "clone")
+    evenings = Evenings(skipping, transfer)
+    await upload(transfer)
+    for evening in (1, 2, 3):
+        await evenings.begin()
+        status = await put_off(world, transfer, evening)
+        assert status.evenings_tried == 0
+    world.open_for = None
+    back(world, "clone")
+    await evenings.begin()
+    await reach(transfer, TransferState.AWAITING_RELEASE, patience_seconds=60)
 
 
 async def test_a_second_evening_that_suffices_leads_to_the_release(

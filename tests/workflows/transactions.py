@@ -3,7 +3,7 @@
 from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
-from uuid import uuid4, uuid5
+from uuid import UUID, uuid4, uuid5
 
 from domain import messages as m
 from domain.errors import (
@@ -48,8 +48,6 @@ class Transactions:
             db.forward(order.transfer_id)
         elif environment.status is not EnvironmentStatus.ACTIVE:
             raise EnvironmentNotActive
-        if known is not None and known.state not in (TransferState.PREPARING, TransferState.AWAITING_UPLOAD):
-            raise BegunAgain
         move = known or Move(order.transfer_id, order.workflow_id, order.environment_id, TransferState.PREPARING)
         if move.frozen_at is None:
             db.moves[order.transfer_id] = move
@@ -89,6 +87,7 @@ class Transactions:
             ticket_id=move.ticket.ticket_id,
             file_name="enyoi-overdracht-ticket.avr",
             expires_at=move.ticket.expires_at,
+            used=move.ticket.used,
             remind_at=[move.ticket.expires_at - lead for lead in (timedelta(days=7), timedelta(days=1))],
         )
 
@@ -107,7 +106,15 @@ class Transactions:
         elif move.new_id != order.new_environment_id:
             raise TicketUsed
         yield from ()
-        new = db.both(move)[1]
+        return self._made(move)
+
+    def read_reservation(self, order: m.ReadReservation) -> Steps[m.ReservationMade | None]:
+        move = self._db.forward(order.transfer_id)
+        yield from ()
+        return self._made(move) if move.new_id is not None else None
+
+    def _made(self, move: Move) -> m.ReservationMade:
+        new = self._db.both(move)[1]
         if move.starts_at is None or move.closes_at is None:
             raise AssertionError("a reservation has its evening")
         accepted = m.UploadAccepted(
@@ -117,7 +124,14 @@ class Transactions:
             url=new.summary().url,
             starts_at=move.starts_at,
         )
-        return m.ReservationMade(accepted=accepted, new=new.summary(), closes_at=move.closes_at)
+        return m.ReservationMade(
+            accepted=accepted,
+            new=new.summary(),
+            closes_at=move.closes_at,
+            evening=move.evening,
+            begun=move.state is not TransferState.SCHEDULED,
+            certified=move.certified is not None,
+        )
 
     def _reserve(self, move: Move, order: m.AcceptUpload) -> None:
         if move.ticket is None or move.state is not TransferState.AWAITING_UPLOAD:
@@ -149,6 +163,8 @@ class Transactions:
         db = self._db
         move = db.forward(order.transfer_id)
         if move.evening == order.evening:
+            if move.certified is not None:
+                raise BegunAgain
             self._put_off(move, order)
         elif move.evening != order.evening + 1:
             raise Superseded
@@ -160,7 +176,11 @@ class Transactions:
             db.tell(order.transfer_id, "clone_dropped", key=uuid5(order.transfer_id, f"dropped {order.evening}"))
         yield
         move = db.forward(order.transfer_id, order.evening + 1)
-        return m.StartPlanned(evening=move.evening, starts_at=move.starts_at, closes_at=move.closes_at)
+        begun = any(event.key == self._clone_started(order) for event in db.told(order.transfer_id, "clone_started"))
+        return m.StartPlanned(evening=move.evening, starts_at=move.starts_at, closes_at=move.closes_at, had_begun=begun)
+
+    def _clone_started(self, order: m.PostponeStart | m.CloneAdministrations) -> UUID:
+        return uuid5(order.transfer_id, f"clone_started {order.evening}")
 
     def _put_off(self, move: Move, order: m.PostponeStart) -> None:
         if move.state not in (TransferState.SCHEDULED, TransferState.CLONING, TransferState.AWAITING_RELEASE):
@@ -196,8 +216,7 @@ class Transactions:
             raise WrongMoment
         if not move.cloned:
             move.state = TransferState.CLONING
-            key = uuid5(order.transfer_id, f"clone_started {order.evening}")
-            db.tell(order.transfer_id, "clone_started", key=key)
+            db.tell(order.transfer_id, "clone_started", key=self._clone_started(order))
             move.run = move.run or CloneRun()
             if move.run.closed:
                 raise Superseded
@@ -232,6 +251,8 @@ class Transactions:
 
     def verify(self, order: m.VerifyClone) -> Steps[m.Verification]:
         move = self._db.forward(order.transfer_id, order.evening)
+        if move.verified:
+            return m.Verification(tables=TABLES, rows=4, seconds=0.25)
         old, new = self._db.both(move)
         equal = self._db.books[old.environment_id].rows == self._db.books[new.environment_id].rows
         yield
@@ -302,7 +323,7 @@ class Transactions:
         return m.OpenedForInspection(opened_at=datetime.now(UTC))
 
     def release(self, order: m.ReleaseEnvironment) -> Steps[m.EnvironmentReleased]:
-        move = self._db.forward(order.transfer_id)
+        move = self._db.forward(order.transfer_id, may_be_released=True)
         if move.state not in (TransferState.AWAITING_RELEASE, TransferState.RELEASED):
             raise WrongMoment
         old, new = self._db.both(move)
@@ -325,7 +346,7 @@ class Transactions:
         )
 
     def close_forwarding(self, order: m.CloseMailboxForwarding) -> Steps[None]:
-        move = self._db.forward(order.transfer_id)
+        move = self._db.forward(order.transfer_id, may_be_released=True)
         route = self._db.routes[order.old_mailbox_address]
         if not route.closed:
             route.closed, route.environment_id, move.forwards_until = True, None, None

@@ -59,6 +59,8 @@ class World:
         self.unequal = 0
         # Time is not skipped while an activity runs: an evening that is to be too short is so in earnest.
         self.open_for: timedelta | None = None
+        self.clones_begin = True
+        """Whether there is a place for a clone in the evening."""
         self.drift: list[m.TableDifference] = []
         self.scenario = Scenario.SWITCH
         self.old_id = uuid.uuid4()
@@ -135,13 +137,22 @@ class World:
             closes_at=self._closing_of(starts_at),
         )
 
+    async def read_reservation(self, order: m.ReadReservation) -> m.ReservationMade | None:
+        await self._did("read_reservation", order)
+        return None
+
     async def release_reservation(self, order: m.ReleaseReservation) -> None:
         await self._did("release_reservation", order)
 
     async def postpone(self, order: m.PostponeStart) -> m.StartPlanned:
         await self._did("postpone", order)
         starts_at = WINDOW.start_after(order.decided_at)
-        return m.StartPlanned(evening=order.evening + 1, starts_at=starts_at, closes_at=self._closing_of(starts_at))
+        return m.StartPlanned(
+            evening=order.evening + 1,
+            starts_at=starts_at,
+            closes_at=self._closing_of(starts_at),
+            had_begun=self.clones_begin,
+        )
 
     async def reschedule(self, order: m.RescheduleStart) -> m.StartPlanned:
         await self._did("reschedule", order)
@@ -297,6 +308,9 @@ class ReservationBook:
 
     async def accept(self, order: m.AcceptUpload) -> m.ReservationMade:
         return await self._world.accept(order)
+
+    async def read(self, order: m.ReadReservation) -> m.ReservationMade | None:
+        return await self._world.read_reservation(order)
 
     async def release(self, order: m.ReleaseReservation) -> None:
         await self._world.release_reservation(order)

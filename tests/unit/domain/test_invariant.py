@@ -297,6 +297,9 @@ BROKEN: dict[ViolationKind, list[Observations]] = {
     ViolationKind.WORKFLOW_UNATTENDED: [
         with_workflow("reserved", TransferState.SCHEDULED, waiting_since=AT - timedelta(minutes=11)),
     ],
+    ViolationKind.KEY_MISSING: [
+        with_workflow("reserved", TransferState.SCHEDULED, awaits_key=True),
+    ],
     ViolationKind.FOREIGN_WORKFLOW: [
         with_workflow("never moved", None, type="Nonsense"),
         with_workflow("never moved", None, type="Nonsense", attempts=7, failure="workflow_worker_unhandled_failure"),

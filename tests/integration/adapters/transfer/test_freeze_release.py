@@ -12,7 +12,6 @@ from domain import messages as m
 from domain.errors import (
     AlreadyInTransfer,
     AlreadyReleased,
-    BegunAgain,
     CloneDiffers,
     EnvironmentNotActive,
     EnvironmentUnknown,
@@ -65,15 +64,36 @@ async def test_a_retried_freeze_gives_the_same_answer(services: Services) -> Non
     assert await services.kinds(move) == ["environment_frozen"]
 
 
-async def test_a_freeze_of_a_transfer_that_is_further_on_is_refused(services: Services) -> None:
-    """A workflow that was reset to its beginning would wait a month for an upload that was made."""
+async def test_a_run_that_was_reset_finds_what_was_done_before(services: Services) -> None:
+    """A workflow that was reset to its beginning would wait a month for an upload that was made, or undo it all."""
     move = await services.move()
     file = await services.ticket(move)
-    await services.freeze(move)  # a run that was reset before the upload goes on with the same ticket
-    await services.accept(move, file)
-    with pytest.raises(BegunAgain):
+    frozen = await services.freeze(move)
+    assert not (await services.issue(move)).used
+    read = m.ReadReservation(transfer_id=move.transfer_id)
+    assert await services.reservations.read(read) is None
+    made = await services.accept(move, file)
+    assert await services.freeze(move) == frozen
+    assert (await services.issue(move)).used
+    assert await services.accept(move, file) == await services.reservations.read(read) == made
+    assert not made.begun
+
+
+async def test_a_run_that_was_reset_to_before_the_release_hears_of_it(services: Services) -> None:
+    """It would find everything changed since, and tell the new side to reject what it has been working in."""
+    move = await services.move()
+    await services.inspectable(move)
+    made = await services.reservations.read(m.ReadReservation(transfer_id=move.transfer_id))
+    assert made is not None
+    assert made.begun
+    await services.gate.release(services.release_order(move))
+    with pytest.raises(AlreadyReleased):
         await services.freeze(move)
-    assert await services.status_of(move.environment_id) == "read_only"
+    with pytest.raises(AlreadyReleased):
+        await services.gate.open_for_inspection(m.OpenForInspection(transfer_id=move.transfer_id))
+    assert await services.gate.release(services.release_order(move)) == await services.gate.release(
+        services.release_order(move)
+    )
 
 
 async def test_attempts_at_once_freeze_once(services: Services) -> None:

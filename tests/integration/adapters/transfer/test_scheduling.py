@@ -15,7 +15,7 @@ from adapters.postgres.place import Place
 from adapters.transfer.target_setup import PostgresTargetSetup
 from adapters.verify.verifier import PostgresVerifier
 from domain import messages as m
-from domain.errors import EveningInvalid, Superseded, WrongMoment
+from domain.errors import AlreadyReleased, EveningInvalid, Superseded, WrongMoment
 from domain.vocabulary import TransferState
 from tests.integration.services import AMSTERDAM, WINDOW, Move, Services
 
@@ -87,6 +87,7 @@ async def test_an_evening_that_was_too_short_is_followed_by_one_that_is_not(nigh
     await night.clone(move)
     assert (await night.proven(move)).equal
     planned = await night.postpone(move, at=made.closes_at)
+    assert planned.had_begun
     assert planned.evening == 2
     assert planned.starts_at == WINDOW.start_after(made.closes_at)
     assert planned.closes_at == WINDOW.closing_of(planned.starts_at)
@@ -115,6 +116,7 @@ async def test_an_evening_that_nobody_began_is_planned_again(night: Night) -> No
     move, _ = await night.scheduled()
     morning = datetime(2026, 11, 25, 8, 0, tzinfo=AMSTERDAM)
     planned = await night.postpone(move, at=morning)
+    assert not planned.had_begun
     assert planned.starts_at == datetime(2026, 11, 25, 22, 0, tzinfo=AMSTERDAM)
     await night.assert_as_before_the_evening(move)
     at_night = datetime(2026, 11, 25, 23, 30, tzinfo=AMSTERDAM)
@@ -223,7 +225,7 @@ async def test_nothing_is_put_off_that_was_never_planned_or_is_released(night: N
         await night.postpone(move)
     await night.inspectable(other := await night.move("Ander"), name="Ander Nieuw")
     await night.gate.release(night.release_order(other))
-    with pytest.raises(WrongMoment):
+    with pytest.raises(AlreadyReleased):
         await night.postpone(other, at=datetime.now(UTC) + timedelta(days=1))
     assert await night.schema_exists(other)
 

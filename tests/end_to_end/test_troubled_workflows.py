@@ -1,0 +1,77 @@
+"""Workflows that are paused, or that are none of ours, on the real stack: what people are told, and what helps."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from temporalio.api.workflowservice.v1 import PauseWorkflowExecutionRequest, UnpauseWorkflowExecutionRequest
+
+from domain.naming import workflow_id_of
+from domain.vocabulary import TransferState
+from starter.client.errors import NotATransfer, WorkflowPaused
+from starter.client.models import PreparedTransfer
+from tests.end_to_end.night import COMMAND, Night, movable, night
+
+__all__ = ["night"]
+
+
+async def until(met: Callable[[], Any]) -> None:
+    """Wait until something is so; the server has no event for it."""
+    async with asyncio.timeout(60):
+        while not await met():  # noqa: ASYNC110 - as said
+            await asyncio.sleep(0.1)
+
+
+async def pause(night: Night, move: PreparedTransfer) -> None:
+    """Do what `temporal workflow pause` does."""
+    await night.temporal.workflow_service.pause_workflow_execution(
+        PauseWorkflowExecutionRequest(
+            namespace=night.temporal.namespace, workflow_id=move.workflow_id, reason="to look at it"
+        )
+    )
+
+
+async def unpause(night: Night, move: PreparedTransfer) -> None:
+    await night.temporal.workflow_service.unpause_workflow_execution(
+        UnpauseWorkflowExecutionRequest(
+            namespace=night.temporal.namespace, workflow_id=move.workflow_id, reason="it looks well"
+        )
+    )
+
+
+async def test_a_paused_transfer_says_so_and_goes_on_when_it_is_unpaused(night: Night) -> None:
+    """A status that the SDK does not know would end every command with a trace, and reconcile for all transfers."""
+    move = await night.way_to((await movable(night))[0], TransferState.AWAITING_RELEASE)
+    await pause(night, move)
+    code, output = await night.run(COMMAND, "status", move.workflow_id, "--json")
+    assert code == 0, output
+    assert json.loads(output)["state"] == TransferState.AWAITING_RELEASE.value
+    assert await night.look() == ()
+    with pytest.raises(WorkflowPaused):
+        await night.client.release(move.workflow_id, by="new side")
+    await unpause(night, move)
+    await night.client.release(move.workflow_id, by="new side")
+
+    async def released() -> bool:
+        return bool((await night.client.status(str(move.transfer_id))).status.state is TransferState.RELEASED)
+
+    await until(released)
+
+
+async def test_what_is_no_transfer_is_named_and_ended(night: Night) -> None:
+    """Whoever starts anything under a transfer's id would keep its environment where it is, and nobody knew why."""
+    name = (await movable(night))[0]
+    environment = await night.client.environment(name)
+    foreign = await night.temporal.start_workflow(
+        "Nonsense", id=workflow_id_of(environment.environment_id), task_queue="nobody-works-here"
+    )
+    with pytest.raises(NotATransfer, match="Nonsense"):
+        await night.client.prepare(name, requested_by="old side")
+    found = await night.look()
+    assert [(one.kind, one.subject) for one in found] == [("foreign_workflow", f"workflow {foreign.id}")]
+    outcome = await night.heal()
+    assert [(one.violation.kind, one.done) for one in outcome.healings] == [("foreign_workflow", True)]
+    assert outcome.left.wrong == 0
+    await night.way_to(name, TransferState.AWAITING_UPLOAD)
