@@ -6,13 +6,19 @@ select current_setting('server_encoding')
 
 -- name: outside
 -- What the environment needs that is neither in its schema nor the server's own, but for what belongs to an extension.
+with recursive part (class, id) as (
+    select d.classid, d.objid from pg_namespace n
+    join pg_depend d on d.refclassid = 'pg_namespace'::regclass and d.refobjid = n.oid
+    where n.nspname = $1
+    union
+    select d.classid, d.objid from part p join pg_depend d on d.refclassid = p.class and d.refobjid = p.id
+    where d.deptype in ('i', 'a')
+)
 select distinct pg_describe_object(d.classid, d.objid, d.objsubid) as what,
        pg_describe_object(d.refclassid, d.refobjid, d.refobjsubid) as needs
-from pg_depend d
-cross join lateral pg_identify_object(d.classid, d.objid, d.objsubid) mine
-cross join lateral pg_identify_object_as_address(d.classid, d.objid, d.objsubid) place
+from part p cross join lateral (select * from pg_depend where classid = p.class and objid = p.id offset 0) d
 cross join lateral pg_identify_object(d.refclassid, d.refobjid, d.refobjsubid) other
-where coalesce(mine.schema, place.object_names[1]) = $1 and d.deptype in ('n', 'a')
+where d.deptype in ('n', 'a')
   and other.schema is not null and other.schema not in ($1, 'pg_catalog', 'information_schema', 'pg_toast')
   and not exists (select from pg_depend e where e.classid = d.refclassid and e.objid = d.refobjid and e.deptype = 'e')
   -- The fence goes with a move.
@@ -73,8 +79,11 @@ where d.deptype in ('a', 'i')
 -- Statements that tell whether a column holds an interval without end, which servers before PostgreSQL 17 do not know.
 select format('column %I of %s', a.attname, c.oid::regclass) as what,
        format('select exists (select from only %s where %I::text like ''%%infinity%%'')', c.oid::regclass, a.attname) as statement
-from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+from pg_namespace n
+join pg_depend d on d.refclassid = 'pg_namespace'::regclass and d.refobjid = n.oid and d.classid = 'pg_class'::regclass
+join pg_class c on c.oid = d.objid
+join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
 join pg_type t on t.oid = a.atttypid
-where c.relnamespace = (select oid from pg_namespace where nspname = $1) and c.relkind = 'r'
+where n.nspname = $1 and c.relkind = 'r'
   and coalesce(nullif(t.typbasetype, 0), nullif(t.typelem, 0), t.oid) = 'interval'::regtype
 order by c.oid, a.attnum

@@ -56,8 +56,8 @@ class RowQuestions:
     async def ask(self, tables: Sequence[StoredTable]) -> None:
         """Ask everything; small tables first, so that a large one keeps no answer of theirs."""
         connection = self._connection
-        await connection.execute(_SQL["prepare"])
         async with catalog.by_index(connection):
+            await connection.execute(_SQL["prepare"])
             rules = await connection.fetch(_SQL["rules"])
             computed = await connection.fetch(_SQL["computed"])
             keys = await connection.fetch(_SQL["keys"])
