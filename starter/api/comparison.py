@@ -170,7 +170,7 @@ async def list_auditfiles(transfer_id: TransferId, caller: CurrentCaller, contex
     responses={
         **refusals(e.TransferUnknown, e.WrongMoment, e.YearUnknown),
         200: {
-            "content": {_XML: {"schema": {"type": "string", "format": "binary"}}},
+            "content": {_XML: {"schema": {"type": "string", "format": "binary", "title": "Auditfile"}}},
             "description": "The file; both sides give the same bytes but for the header.",
         },
     },

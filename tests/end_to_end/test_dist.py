@@ -68,7 +68,7 @@ def test_a_wheel_works_in_an_empty_environment(
     done = subprocess.run((python, "-c", program), cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "ok", done.stderr
     said = "from importlib.metadata import version; import sys; print(version(sys.argv[1]))"
-    told = subprocess.run((python, "-c", said, wheel), capture_output=True, text=True, check=True).stdout
+    told = subprocess.run((python, "-c", said, wheel), cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     assert told.strip() == version
 
 
