@@ -22,6 +22,8 @@ from sb_transfer_client.testing._world import Environment, Transfer, World
 
 _ANY: TypeAdapter[Any] = TypeAdapter(Any)
 _ID = "(?P<id>[0-9a-fA-F-]{36})"
+_OF_YEAR = "(?P<administration>[0-9a-fA-F-]{36})/(?P<year>[0-9]{1,4})"
+_YEAR = 2025
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 _ROWS = ("administration", "check", "after", "limit")
 _LIST = ("state", "scenario", "licence", "environment_id", "outcome", "limit", "cursor")
@@ -34,6 +36,9 @@ class Request:
     caller: Caller
     transfer: Transfer | None
     which: UUID | None
+    words: dict[str, str]
+    """What else the path names."""
+
     query: list[tuple[str, str]]
     body: dict[str, Any]
     accept: str
@@ -89,6 +94,8 @@ class FakeHttp:
             ("GET", f"{one}/comparison", "compare", self._comparison, (), (), ("after", "limit")),
             ("GET", f"{one}/comparison/rows", "compare", self._rows, (), (), _ROWS),
             ("GET", f"{one}/comparison/file", "compare", self._file, (), (), ("format",)),
+            ("GET", f"{one}/auditfiles", "compare", self._years, (), (), ()),
+            ("GET", f"{one}/auditfiles/{_OF_YEAR}", "compare", self._auditfile, (), (), ("side",)),
             ("GET", f"{one}/certificate", "certificate", self._certificate, (), (), ()),
             ("POST", f"{one}/release", "release", self._release, (), ("note", "reason"), ()),
             ("POST", f"{one}/reject", "reject", self._undo(UndoReason.REJECTED), why, (), ()),
@@ -150,7 +157,7 @@ class FakeHttp:
         which = UUID(found["id"]) if "id" in route.pattern.groupindex else None
         transfer = self._transfer(caller, route, which) if which and "transfers" in request.url.path else None
         accept, heard = request.headers.get("accept", ""), request.headers.get("last-event-id", "")
-        given = Request(caller, transfer, which, query, body, accept, heard)
+        given = Request(caller, transfer, which, found.groupdict(), query, body, accept, heard)
         if route.method == "POST":
             if transfer is not None:
                 self._world.require_moment(transfer, route.action)
@@ -335,6 +342,23 @@ class FakeHttp:
             raise refusal(e.RequestInvalid, ("query.format", "is no form"))
         content = f"administratie\r\n{_compared(request).old.name}\r\n"
         return httpx.Response(200, headers={"Content-Type": kind}, content=content)
+
+    def _years(self, request: Request) -> httpx.Response:
+        old = _compared(request).old
+        year = {"administration_id": old.environment_id, "administration": old.name, "year": _YEAR, "lines": 1}
+        return _json([year])
+
+    def _auditfile(self, request: Request) -> httpx.Response:
+        old, words = _compared(request).old, request.words
+        if request.one("side", "new") not in ("old", "new"):
+            raise refusal(e.RequestInvalid, ("query.side", "is neither old nor new"))
+        if (UUID(words["administration"]), int(words["year"])) != (old.environment_id, _YEAR):
+            raise refusal(e.YearUnknown)
+        content = (
+            f'<?xml version="1.0" encoding="UTF-8"?><auditfile><header><fiscalYear>{_YEAR}</fiscalYear></header>'
+            "<company><transactions/></company></auditfile>"
+        )
+        return httpx.Response(200, headers={"Content-Type": "application/xml"}, content=content)
 
     def _certificate(self, request: Request) -> httpx.Response:
         if request.of.state not in (TransferState.AWAITING_RELEASE, TransferState.RELEASED):
