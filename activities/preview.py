@@ -16,7 +16,8 @@ class PreviewActivities:
 
     @activity.defn
     async def preview_environment(self, order: m.PreviewEnvironment) -> m.Preview:
-        return await self._previewer.preview(order.environment_id)
+        async with heartbeats():
+            return await self._previewer.preview(order.environment_id)
 
     @activity.defn
     async def write_auditfile(self, order: m.WriteAuditfile) -> m.AuditfileWritten:

@@ -32,6 +32,8 @@ from workflows.task_queues import PREVIEWS
 _UNTIL_TAKEN = timedelta(seconds=20)
 _LONGEST_LOOK = timedelta(minutes=2)
 _LONGEST_WRITING = timedelta(minutes=15)
+# Of a worker that was killed; the next one looks once more.
+_SILENCE = timedelta(seconds=15)
 
 
 class TransferReader:
@@ -89,6 +91,7 @@ class TransferReader:
                 task_queue=PREVIEWS,
                 schedule_to_start_timeout=_UNTIL_TAKEN,
                 start_to_close_timeout=_LONGEST_LOOK,
+                heartbeat_timeout=_SILENCE,
                 retry_policy=RetryPolicy(maximum_attempts=2),
                 id_conflict_policy=ActivityIDConflictPolicy.USE_EXISTING,
                 priority=Priority(fairness_key=asked.licence_number),
