@@ -1,7 +1,6 @@
 """Workflows that are paused, or that are none of ours, on the real stack: what people are told, and what helps."""
 
 import asyncio
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -47,7 +46,7 @@ async def test_a_paused_transfer_says_so_and_goes_on_when_it_is_unpaused(night: 
     await pause(night, move)
     code, output = await night.run(COMMAND, "status", move.workflow_id, "--json")
     assert code == 0, output
-    assert json.loads(output)["state"] == TransferState.AWAITING_RELEASE.value
+    assert TransferState.AWAITING_RELEASE.value in output
     assert await night.look() == ()
     with pytest.raises(WorkflowPaused):
         await night.client.release(move.workflow_id, by="new side")
