@@ -14,7 +14,8 @@ from adapters.postgres.connection import Connection, Pool, transaction
 from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import record_event
-from adapters.transfer.freeze_release import PostgresEnvironmentAccess, restore_access
+from adapters.transfer.freeze_release import PostgresEnvironmentAccess
+from adapters.transfer.opening import restore_access
 from adapters.transfer.uploads import PostgresReservations
 from adapters.transfer.write_fence import bounded_waits, sweep
 from domain import messages as m

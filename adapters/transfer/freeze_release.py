@@ -14,9 +14,7 @@ from adapters.postgres.place import Place
 from adapters.postgres.shards import Guest, Shards, is_released_here, note, release_here
 from adapters.postgres.statements import load, within
 from adapters.postgres.transfer_rows import (
-    enter_schema,
     environment_row,
-    leave_schema,
     lock_for_step,
     lock_for_undo,
     one,
@@ -26,6 +24,7 @@ from adapters.postgres.transfer_rows import (
 )
 from adapters.schema.catalog import inspect_schema
 from adapters.schema.rights import apply_schema_grants
+from adapters.transfer.opening import open_up, owner_of, restore_access
 from adapters.transfer.rehearsal import refusal_of
 from adapters.transfer.write_fence import (
     PATIENCE,
@@ -51,7 +50,7 @@ from domain.errors import (
 )
 from domain.events import EventKind
 from domain.naming import schema_name_of
-from domain.vocabulary import HOME, EnvironmentStatus, Scenario, TransferState
+from domain.vocabulary import HOME, EnvironmentStatus, TransferState
 
 # "Het oude mailbox-adres blijft nog 30 dagen werken" (manual, Let op).
 FORWARDING_TIME = timedelta(days=30)
@@ -337,13 +336,13 @@ class PostgresEnvironmentAccess:
         )
         async with named_waits(self._shards, Place(new["schema_name"], new["cell"])), bounded_waits(connection):
             if new["cell"] == HOME:
-                invited = await self._open_up(connection, transfer, new, await self._fence(connection, order))
+                invited = await open_up(connection, transfer, new, await self._fence(connection, order))
             else:
                 # Home says first that there is no way back, then the cell opens: an undo cannot come in between. Nobody
                 # writes there meanwhile, so that whoever is going to be invited can be counted now.
                 async with self._shards.together(connection, new["cell"], new["cell"]) as (there, _):
                     count_users = within(_SQL["count_users"], new["schema_name"])
-                    invited = int(await there.fetchval(count_users, _owner(transfer, new)))
+                    invited = int(await there.fetchval(count_users, owner_of(transfer, new)))
             await connection.execute(_SQL["set_status"], new_id, EnvironmentStatus.ACTIVE)
             await connection.execute(_SQL["mark_released"], order.transfer_id, order.released_by, order.released_at)
             await record_event(
@@ -368,28 +367,10 @@ class PostgresEnvironmentAccess:
                 if await is_released_here(there, order.transfer_id):
                     return
                 async with named_waits(self._shards, Place(new["schema_name"], new["cell"])), bounded_waits(there):
-                    await self._open_up(there, transfer, new, fence)
+                    await open_up(there, transfer, new, fence)
                     status = EnvironmentStatus.ACTIVE
                     guest = Guest(new["environment_id"], new["schema_name"], order.transfer_id, status)
                     await release_here(there, guest, fence)
-
-    async def _open_up(
-        self, there: Connection, transfer: asyncpg.Record, new: asyncpg.Record, fence: asyncpg.Record
-    ) -> int:
-        """Let the application write, and invite every user; return how many these are."""
-        await there.fetchval(_SQL["lift_fence"], new["schema_name"], fence["administrations"])
-        await there.fetchval(_SQL["give_sequence_grants"], new["schema_name"], fence["sequence_grants"])
-        return await self._invite(there, transfer, new)
-
-    async def _invite(self, connection: Connection, transfer: asyncpg.Record, new: asyncpg.Record) -> int:
-        """Invite every user again: "Nodig tenslotte alle gebruikers opnieuw uit" (manual, Gebruikers uitnodigen)."""
-        await connection.execute(_SQL["mute_triggers"])
-        await enter_schema(connection, new["schema_name"])
-        if owner := _owner(transfer, new):
-            await connection.execute(within(_SQL["add_owner"], new["schema_name"]), owner)
-        command_tag: str = await connection.execute(within(_SQL["invite_users"], new["schema_name"]))
-        await leave_schema(connection)
-        return int(command_tag.rsplit(" ", 1)[1])
 
     async def close_forwarding(self, order: m.CloseMailboxForwarding) -> None:
         """Let the old mailbox address belong to nobody; it is never given to anybody else."""
@@ -405,16 +386,6 @@ class PostgresEnvironmentAccess:
                 )
 
 
-async def restore_access(there: Connection, cell: str, transfer_id: UUID, fence: asyncpg.Record) -> None:
-    """Give an environment back as it was before a freeze, in the database that it lives in."""
-    await there.fetchval(_SQL["lift_fence"], fence["schema_name"], fence["administrations"])
-    await there.fetchval(_SQL["give_sequence_grants"], fence["schema_name"], fence["sequence_grants"])
-    if cell != HOME:
-        await there.execute(_SQL["mark_lifted"], transfer_id)
-        active = EnvironmentStatus.ACTIVE
-        await note(there, cell, Guest(fence["environment_id"], fence["schema_name"], transfer_id, active))
-
-
 def _frozen(environment: asyncpg.Record, fence: asyncpg.Record) -> m.EnvironmentFrozen:
     return m.EnvironmentFrozen(
         environment=summary_of(environment),
@@ -422,8 +393,3 @@ def _frozen(environment: asyncpg.Record, fence: asyncpg.Record) -> m.Environment
         administrations=fence["administration_count"],
         tables=fence["table_count"],
     )
-
-
-def _owner(transfer: asyncpg.Record, new: asyncpg.Record) -> str | None:
-    """Return the customer's own login: a move to self-managed adds it to the users."""
-    return new["login_email"] if transfer["scenario"] == Scenario.INSOURCE and new["login_email"] else None

@@ -1,7 +1,7 @@
 """What the service answers. The names are those of its description, docs/openapi.json; a test compares the two.
 
 Moments are aware, in UTC. A field that a newer service adds is ignored; a word that it adds to an enumeration is kept
-as it is, and is equal to its text.
+as it is, and is equal to its text. One file, in the order of the description.
 """
 
 from decimal import Decimal

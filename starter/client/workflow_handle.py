@@ -5,7 +5,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import HistoryEventFilterType, WorkflowExecutionStatus
@@ -212,33 +212,22 @@ class RemoteTransfer:
 
     async def upload(self, upload: m.Upload) -> m.UploadAccepted:
         """Send an upload and return the answer, or raise the refusal."""
-        return await self._answer(
-            lambda update_id: self._handle.execute_update(
-                TransferWorkflow.upload,  # type: ignore[arg-type] # the decorator with a description loses the await
-                upload,
-                id=update_id,
-            )
-        )
+        accepted: m.UploadAccepted = await self._update(TransferWorkflow.upload, upload)
+        return accepted
 
     async def resend_mail(self, order: m.ResendMail) -> m.MailSent:
         """Have one kind of mail sent again."""
-        return await self._answer(
-            lambda update_id: self._handle.execute_update(
-                TransferWorkflow.resend_mail,  # type: ignore[arg-type] # as above
-                order,
-                id=update_id,
-            )
-        )
+        sent: m.MailSent = await self._update(TransferWorkflow.resend_mail, order)
+        return sent
 
     async def reschedule(self, order: m.Reschedule) -> m.StartPlanned:
         """Have the move planned on another evening, or raise the refusal."""
-        return await self._answer(
-            lambda update_id: self._handle.execute_update(
-                TransferWorkflow.reschedule,  # type: ignore[arg-type] # as above
-                order,
-                id=update_id,
-            )
-        )
+        planned: m.StartPlanned = await self._update(TransferWorkflow.reschedule, order)
+        return planned
+
+    async def _update(self, update: Any, order: m.Message) -> Any:
+        # Any: the decorator with a description loses the await in the type of an update.
+        return await self._answer(lambda update_id: self._handle.execute_update(update, order, id=update_id))
 
     async def release(self, signal: m.Release) -> None:
         """Send the signal; whether it is taken shows later."""

@@ -1,4 +1,7 @@
-"""The fake's HTTP: requests in, answers and problems out, by the same paths, fields and headers as the service's."""
+"""The fake's HTTP: requests in, answers and problems out, by the same paths, fields and headers as the service's.
+
+Long, for every route of the description has its function here.
+"""
 
 import base64
 import json

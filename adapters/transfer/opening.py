@@ -1,0 +1,46 @@
+"""Lets people into an environment: into the new one at its release, back into the old one after an undo."""
+
+from uuid import UUID
+
+import asyncpg
+
+from adapters.postgres.connection import Connection
+from adapters.postgres.shards import Guest, note
+from adapters.postgres.statements import load, within
+from adapters.postgres.transfer_rows import enter_schema, leave_schema
+from domain.vocabulary import HOME, EnvironmentStatus, Scenario
+
+_SQL = load("adapters.transfer.freeze_release")
+
+
+async def open_up(there: Connection, transfer: asyncpg.Record, new: asyncpg.Record, fence: asyncpg.Record) -> int:
+    """Let the application write, and invite every user; return how many these are."""
+    await there.fetchval(_SQL["lift_fence"], new["schema_name"], fence["administrations"])
+    await there.fetchval(_SQL["give_sequence_grants"], new["schema_name"], fence["sequence_grants"])
+    return await invite(there, transfer, new)
+
+
+async def invite(connection: Connection, transfer: asyncpg.Record, new: asyncpg.Record) -> int:
+    """Invite every user again: "Nodig tenslotte alle gebruikers opnieuw uit" (manual, Gebruikers uitnodigen)."""
+    await connection.execute(_SQL["mute_triggers"])
+    await enter_schema(connection, new["schema_name"])
+    if owner := owner_of(transfer, new):
+        await connection.execute(within(_SQL["add_owner"], new["schema_name"]), owner)
+    command_tag: str = await connection.execute(within(_SQL["invite_users"], new["schema_name"]))
+    await leave_schema(connection)
+    return int(command_tag.rsplit(" ", 1)[1])
+
+
+async def restore_access(there: Connection, cell: str, transfer_id: UUID, fence: asyncpg.Record) -> None:
+    """Give an environment back as it was before a freeze, in the database that it lives in."""
+    await there.fetchval(_SQL["lift_fence"], fence["schema_name"], fence["administrations"])
+    await there.fetchval(_SQL["give_sequence_grants"], fence["schema_name"], fence["sequence_grants"])
+    if cell != HOME:
+        await there.execute(_SQL["mark_lifted"], transfer_id)
+        active = EnvironmentStatus.ACTIVE
+        await note(there, cell, Guest(fence["environment_id"], fence["schema_name"], transfer_id, active))
+
+
+def owner_of(transfer: asyncpg.Record, new: asyncpg.Record) -> str | None:
+    """Return the customer's own login: a move to self-managed adds it to the users."""
+    return new["login_email"] if transfer["scenario"] == Scenario.INSOURCE and new["login_email"] else None
