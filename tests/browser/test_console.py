@@ -43,7 +43,7 @@ async def ready(client: TransferClient, stack: Stack) -> PreparedTransfer:
 async def test_an_operator_releases_in_the_ui(
     ui: TemporalUi, ready: PreparedTransfer, stack: Stack, client: TransferClient
 ) -> None:
-    """An operator who has nothing but the UI must find what waits, read what to do, do it, and see that it is done."""
+    """Lets an operator find what waits, read what to do, release, and see it released, in the UI alone."""
     await ui.search("TransferState = 'awaiting_release' AND ExecutionStatus = 'Running'")
     await ui.choose_columns()
     row = ui.row(ready.workflow_id)
@@ -75,7 +75,7 @@ async def test_an_operator_releases_in_the_ui(
 
 
 async def test_nothing_a_customer_typed_renders(ui: TemporalUi, page: Page, ready: PreparedTransfer) -> None:
-    """A name that loads an image would tell its owner who looks; one that is HTML could act for the operator."""
+    """Shows images, links and HTML in names as text."""
     asked: list[str] = []
 
     def note(request: Request) -> None:
@@ -102,17 +102,17 @@ async def test_nothing_a_customer_typed_renders(ui: TemporalUi, page: Page, read
 
 @pytest.mark.parametrize("address", VIEWS)
 async def test_every_documented_view_opens(ui: TemporalUi, address: str) -> None:
-    """A view that the server refuses shows an empty list: nothing to do, the operator thinks."""
+    """Opens each documented list view without an error of the server."""
     await ui.open_view(address)
 
 
 async def test_a_view_that_the_server_refuses_is_seen(ui: TemporalUi) -> None:
-    """The test above must not take any page for a list."""
+    """Recognises a refused view, so that the test above can fail."""
     with pytest.raises(AssertionError, match="TransferStatus"):
         await ui.search("TransferStatus = 'released'")
 
 
 def test_the_documented_columns_are_the_attributes() -> None:
-    """An operator who follows the page would look for a column that is not there."""
+    """Offers each documented column in the UI."""
     assert len(VIEWS) == 8
     assert [column for column in COLUMNS if f"`{column}`" not in OPERATIONS] == []

@@ -22,7 +22,7 @@ TELLING = (
 
 
 def test_every_boundary_and_every_state_is_in_the_list() -> None:
-    """A new activity or state that nobody ever kills would be where the next environment is lost."""
+    """Lists a fault for every activity's boundary and every state."""
     faults = list(every_fault())
     assert len(faults) == len(set(faults)) >= 200
     assert {fault.activity for fault in faults if fault.boundary is Boundary.BEFORE} == set(ActivityName)
@@ -32,7 +32,7 @@ def test_every_boundary_and_every_state_is_in_the_list() -> None:
 
 
 def test_every_fault_is_drawn_exactly_once() -> None:
-    """A draw that forgets faults, or counts one twice, would make the closing line of `make chaos` a lie."""
+    """Draws each fault once, whatever the shuffle."""
     open_faults = list(every_fault())
     drawn: list[Fault] = []
     dice = random.Random(1)  # noqa: S311 - a draw that can be repeated
@@ -45,7 +45,7 @@ def test_every_fault_is_drawn_exactly_once() -> None:
 
 
 async def test_the_telling_faults_lose_nothing(tmp_path: Path) -> None:
-    """A server that dies at the worst moment must cost an accountant nothing but seconds."""
+    """Loses and doubles nothing when a server dies at the moments that matter most."""
     score = Score()
     work = Work(list(TELLING), random.Random(1), len(TELLING))  # noqa: S311 - a draw that can be repeated
     async with lane(1, tmp_path / "stack", score, journal_lines=20_000) as one:

@@ -62,7 +62,7 @@ async def run(*command: str, environment: dict[str, str]) -> tuple[int | None, s
 
 @pytest.mark.parametrize("program", sorted(PROGRAMS))
 async def test_a_program_with_another_ring_refuses_to_start(stack: Stack, program: str) -> None:
-    """It says which key is missing and what to do, and shows no key."""
+    """Refuses to start, names the missing key's id and what to do, and shows no key."""
     environment, _ = another(stack)
     code, said = await run(*PROGRAMS[program], environment=environment)
     assert code == 4, said
@@ -72,7 +72,7 @@ async def test_a_program_with_another_ring_refuses_to_start(stack: Stack, progra
 
 
 async def test_a_worker_with_a_wrong_key_beside_a_right_one_poisons_nothing(stack: Stack) -> None:
-    """The move goes on as if nobody had tried, and no payload of its history is under the wrong key."""
+    """Completes a move with no payload of its history under the wrong key."""
     environment, wrong = another(stack)
     variables = stack.process_environment()
     tried = 0
@@ -105,7 +105,7 @@ async def test_a_worker_with_a_wrong_key_beside_a_right_one_poisons_nothing(stac
 
 
 async def test_a_running_program_without_the_newest_key_is_not_ready(stack: Stack) -> None:
-    """A rotation that forgot a program shows at that program, before it stumbles over a history."""
+    """Says not ready in a program that lacks the newest key."""
     environment, new = another(stack)
     old = stack.process_environment()[KEYS]
     code, said = await run(SB_TRANSFER, "setup", environment={**environment, KEYS: f"{environment[KEYS]},{old}"})

@@ -79,7 +79,7 @@ def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
 
 
 def test_a_move_by_hand(terminal: Terminal) -> None:
-    """The README's tour, word for word: if one of these commands breaks, so does every operator's day."""
+    """Runs the README's tour word for word."""
     dry = terminal.json("prepare", "enyoi", "--dry-run")
     assert dry["environment"]["name"] == "enyoi"
     assert dry["open_quotes"]
@@ -190,7 +190,7 @@ async def _past_the_fence(database_url: str, table: str, statement: str) -> None
 
 
 def test_an_undone_move_shows_in_the_exit_code(terminal: Terminal) -> None:
-    """A nightly script must notice that a transfer was undone without reading its text."""
+    """Ends with its own exit code when the transfer was undone."""
     started = terminal.json("prepare", "Molenaar Bouw")
     assert "ticket" not in started
     assert terminal.json("cancel", started["transfer_id"], "--reason", "asked")["status"]["undo_reason"] == "cancelled"
@@ -207,7 +207,7 @@ def hears_sigterm(pid: int) -> bool:
 
 
 def test_the_worker_command_becomes_the_worker(terminal: Terminal) -> None:
-    """In a container the command is process 1, so it must itself be what gets SIGTERM and stops in order."""
+    """Replaces its process by the worker, which stops on SIGTERM."""
     with terminal.start("worker") as started:
         try:
             deadline = time.monotonic() + 60
@@ -222,7 +222,7 @@ def test_the_worker_command_becomes_the_worker(terminal: Terminal) -> None:
 
 
 def test_status_is_answered_without_a_worker(terminal: Terminal) -> None:
-    """In the middle of an outage an operator must still see where every transfer stands."""
+    """Answers `status` from the database while no worker runs."""
     started = terminal.json("prepare", "Linden Tandartsen")
     stack = json.loads((terminal.folder / ".sb-transfer" / "stack.json").read_text())
     worker = psutil.Process(stack["pids"]["worker"])
@@ -248,5 +248,5 @@ def test_status_is_answered_without_a_worker(terminal: Terminal) -> None:
     ],
 )
 def test_what_cannot_be_done_says_why(terminal: Terminal, words: tuple[str, ...], code: int, error: str) -> None:
-    """A program that calls the command line must get the error's code in the same place every time."""
+    """Gives the error's code in the JSON of every refused command."""
     assert terminal.json(*words, code=code)["error"]["code"] == error

@@ -48,7 +48,7 @@ PUBLISHED = re.compile(r"127\.0\.0\.1:\$\{\w+:-\d+\}:\d+")
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
 def test_compose_understands_every_service(name: str) -> None:
-    """A misspelt key or a number where a text belongs makes Compose refuse the whole file."""
+    """Holds nothing but keys and types of the Compose specification."""
     service = SERVICES[name]
     assert {key for key in service if key not in KEYS} == set()
     assert {key for key, value in service.items() if not isinstance(value, KEYS[key])} == set()
@@ -68,7 +68,7 @@ def test_compose_understands_every_service(name: str) -> None:
 
 
 def test_the_file_is_one_project_in_an_order_that_exists() -> None:
-    """Compose refuses services that wait for each other in a circle, and two that want one port of this machine."""
+    """Orders the services without a circle, each port once."""
     assert {*COMPOSE} <= {"name", "services", "volumes", "networks", "secrets"} | {
         key for key in COMPOSE if key.startswith("x-")
     }
@@ -83,13 +83,13 @@ def test_the_file_is_one_project_in_an_order_that_exists() -> None:
 
 
 def test_a_text_that_yaml_would_read_as_a_number_is_found() -> None:
-    """22:00 without quotes is 1320 to YAML: the check above must see that."""
+    """Finds 22:00 without quotes."""
     read: dict[str, Any] = yaml.safe_load("environment: {OPENS: 22:00}")
     assert not isinstance(read["environment"]["OPENS"], str)
 
 
 def test_each_of_our_services_has_its_time_to_stop() -> None:
-    """Killed before it has drained, a worker throws away what its clone was at, in every deploy."""
+    """Gives each service longer to stop than it needs to drain."""
     worker = SERVICES["worker"]
     default = re.search(r":-(.*)\}", worker["environment"]["SB_TRANSFER_DRAIN"])
     assert default
@@ -99,7 +99,7 @@ def test_each_of_our_services_has_its_time_to_stop() -> None:
 
 
 def test_the_image_installs_what_the_lock_pins_and_no_more() -> None:
-    """An image that resolves versions by itself is another one every day, and development tools are for attackers."""
+    """Installs the locked versions alone, without development tools."""
     runs = re.findall(r"^RUN (.*?)(?=^[A-Z]|\Z)", DOCKERFILE.replace("\\\n", " "), re.DOTALL | re.MULTILINE)
     installs = [
         shlex.split(part)
@@ -116,7 +116,7 @@ def test_the_image_installs_what_the_lock_pins_and_no_more() -> None:
 
 @pytest.mark.parametrize("name", sorted(SERVICES.keys() - JOBS))
 def test_every_server_is_watched_and_comes_back(name: str) -> None:
-    """A server that died must be back before 22:00, and `docker compose up --wait` must know when all is well."""
+    """Gives each server a health check and a restart policy."""
     service = SERVICES[name]
     assert service["restart"] == "unless-stopped"
     assert service["healthcheck"]["test"][0] == "CMD"
@@ -124,7 +124,7 @@ def test_every_server_is_watched_and_comes_back(name: str) -> None:
 
 
 def test_services_wait_for_what_they_need() -> None:
-    """A worker that starts before the tables are there would fail until somebody looks."""
+    """Starts each service after what it needs is ready."""
     for name, service in SERVICES.items():
         for needed, how in service.get("depends_on", {}).items():
             wanted = "service_completed_successfully" if needed in JOBS else "service_healthy"
@@ -229,7 +229,7 @@ def test_parts_speak_tls_and_prove_who_they_are() -> None:
 
 
 def test_every_variable_is_in_the_example() -> None:
-    """An operator fills in `.env.example`; a variable that is missing there is found out at night."""
+    """Has each variable of the file in `.env.example`."""
     listed = re.findall(r"^#?([A-Z_]+)=", EXAMPLE, re.MULTILINE)
     assert len(listed) == len(set(listed))
     used = {match["name"] for match in VARIABLE.finditer((ROOT / "docker-compose.yml").read_text())}
@@ -239,14 +239,14 @@ def test_every_variable_is_in_the_example() -> None:
 
 
 def test_ports_are_open_to_this_machine_only() -> None:
-    """Neither Temporal nor its UI asks who somebody is; on a public address anybody could release an environment."""
+    """Publishes every port on the loopback address only."""
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert len(ports) >= 4
     assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
 
 
 def test_mounted_and_copied_files_are_there() -> None:
-    """Docker makes an empty folder of a mounted file that is missing, and the error comes from somewhere else."""
+    """Finds every mounted and copied file in the project."""
     mounted = [
         volume.split(":")[0]
         for service in SERVICES.values()
@@ -263,7 +263,7 @@ def test_mounted_and_copied_files_are_there() -> None:
 
 
 def test_the_image_runs_as_nobody_special() -> None:
-    """A flaw in a library must not become root in the container."""
+    """Runs as a user without rights."""
     last_stage = DOCKERFILE.split("\nFROM ")[-1]
     assert re.findall(r"^USER (\d+)$", last_stage, re.MULTILINE) == ["10001"]
     for name, service in SERVICES.items():

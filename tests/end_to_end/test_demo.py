@@ -70,7 +70,7 @@ def is_postgres(process: psutil.Process) -> bool:
 
 
 def test_the_demo_moves_all_three_and_leaves_nothing(tmp_path: Path) -> None:
-    """A newcomer's first impression, and every pipeline that reads the JSON; it must also tidy up after itself."""
+    """Moves all three scenarios, reports them as JSON, and leaves nothing behind."""
     # Servers that the environment names are nobody's to seed: the demo brings its own.
     done = play(
         tmp_path,
@@ -105,7 +105,7 @@ def test_the_demo_moves_all_three_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_one_scenario_for_people_tells_the_whole_story(tmp_path: Path) -> None:
-    """Somebody who only watches must see the steps, the wait that was skipped, the timeline and the comparison."""
+    """Shows steps, skipped wait, timeline and comparison of one scenario."""
     done = play(tmp_path, "--scenario", "insource", "--journal-lines", "1000", "--keep", "kept")
     assert done.returncode == 0, done.stderr
     for words in (
@@ -127,7 +127,7 @@ def test_one_scenario_for_people_tells_the_whole_story(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT])
 def test_a_demo_that_is_broken_off_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
-    """Ctrl-C in the middle must not leave a database server running on somebody's laptop."""
+    """Leaves no process behind after Ctrl-C."""
     with subprocess.Popen(
         [COMMAND, "demo", "--json"],
         cwd=tmp_path,

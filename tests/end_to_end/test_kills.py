@@ -103,7 +103,7 @@ async def other_firm(dsn: str, environment_id: str) -> str:
 
 
 async def test_the_worker_is_killed_again_and_again_during_the_clone(stack: Stack) -> None:
-    """A worker that dies at 22:05 costs seconds: the clone resumes, its memory stays small, and no row comes twice."""
+    """Resumes the clone after each kill, with no row twice and small memory."""
     variables = stack.process_environment()
     dsn = stack.environment["SB_TRANSFER_DATABASE_URL"]
     async with connect(settings_of(variables), environment=variables) as client:
@@ -148,7 +148,7 @@ async def folder(tmp_path: Path) -> AsyncIterator[Path]:
 
 
 async def test_everything_is_killed_while_it_waits(folder: Path) -> None:
-    """A power cut between the upload and 22:00 must not lose the planned move."""
+    """Keeps the planned move when everything is killed before 22:00."""
     before = Up(folder, worker=True)
     info = await before.ready()
     variables = {**clean_environment(), **(environment_of(folder) or {})}

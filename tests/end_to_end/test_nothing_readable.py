@@ -132,14 +132,14 @@ async def decrypted(client: Client, document: Any) -> bytes:
 
 
 async def test_histories_hold_the_marks_for_those_who_have_the_keys(run: Run, insider: Client) -> None:
-    """Every other test here looks for something that must have been there, or it would find nothing in vain."""
+    """Finds the marks in decrypted histories, so that the tests below can fail."""
     texts = [await decrypted(insider, history) for _, history in await all_histories(insider)]
     assert len(texts) >= 4
     assert IN_HISTORIES - run.marks.found_in(b"\n".join(texts)) == set()
 
 
 async def test_exported_histories_are_unreadable(run: Run, stack: Stack, outsider: Client) -> None:
-    """A history that somebody attaches to an incident must not hold a customer's words, however it was exported."""
+    """Finds no mark in an exported history, whatever the format."""
     exports = await all_histories(outsider)
     assert {workflow_id for workflow_id, _ in exports} >= set(run.workflow_ids)
     for workflow_id in run.workflow_ids:
@@ -166,7 +166,7 @@ def exported(stack: Stack, workflow_id: str) -> dict[str, Any]:
 
 
 async def test_what_the_server_tells_without_a_history_is_unreadable(run: Run, outsider: Client) -> None:
-    """Lists, descriptions and the schedule are what dashboards and support tools show first."""
+    """Finds no mark in lists, descriptions and the schedule."""
     told = []
     async for execution in outsider.list_workflows():
         handle = outsider.get_workflow_handle(execution.id, run_id=execution.run_id)
@@ -178,7 +178,7 @@ async def test_what_the_server_tells_without_a_history_is_unreadable(run: Run, o
 
 
 async def test_search_attributes_hold_what_is_listed(run: Run, outsider: Client) -> None:
-    """They are never encrypted, so one more of them is a decision: states, scenarios, licence numbers, moments."""
+    """Finds states, scenarios, licence numbers and moments in search attributes, and nothing else."""
     known = {key.name for key in search_attributes.ALL} | {"BuildIds"}
     values = set()
     async for execution in outsider.list_workflows():
@@ -191,7 +191,7 @@ async def test_search_attributes_hold_what_is_listed(run: Run, outsider: Client)
 
 
 async def test_the_servers_files_are_unreadable(run: Run, stack: Stack, outsider: Client) -> None:
-    """Who copies Temporal's database, or a backup of it, must not have the customers' words with it."""
+    """Finds no mark in the files of Temporal's database."""
     # To be sure that this would find something: what is sent without the keys does stand in the files.
     seen = run.marks("sent in the clear")
     await outsider.start_workflow("Nobody", seen, id="in-the-clear", task_queue="nobody")
@@ -208,7 +208,7 @@ def logs(folder: Path) -> dict[str, bytes]:
 
 
 async def test_logs_are_unreadable(run: Run, stack: Stack) -> None:
-    """Logs go to more people and more machines than histories do; an error must not carry a customer's words there."""
+    """Finds no mark in any log."""
     written = logs(stack.folder)
     assert written.keys() >= {"worker/log", "api/log", "codec/log", "temporal/log", "postgres/log"}
     assert b"Completing activity as failed" in written["worker/log"]
@@ -217,7 +217,7 @@ async def test_logs_are_unreadable(run: Run, stack: Stack) -> None:
 
 
 async def test_metrics_are_unreadable(run: Run, stack: Stack) -> None:
-    """A label is kept for months by whoever collects metrics."""
+    """Finds no mark in metrics."""
     ports = json.loads((stack.folder / "temporal" / "ports.json").read_text())
     shown = [f"http://127.0.0.1:{ports['metrics-port']}/metrics", stack.info.metrics_url, stack.info.api_metrics_url]
     async with httpx.AsyncClient() as anybody:
@@ -228,14 +228,14 @@ async def test_metrics_are_unreadable(run: Run, stack: Stack) -> None:
 
 
 async def test_traces_are_unreadable(run: Run, collector: Collector) -> None:
-    """Spans go to whoever runs the collector, with their attributes and the errors that they met."""
+    """Finds no mark in spans."""
     assert await asyncio.to_thread(collector.until, "RunActivity:finish_undo")
     assert {span.service for span in collector.spans} >= {"sb-transfer-worker", "sb-transfer-api"}
     assert run.marks.found_in("\n".join(span.raw for span in collector.spans).encode()) == set()
 
 
 async def test_the_database_holds_the_marks(run: Run, stack: Stack) -> None:
-    """The one place where customers' words stand in the clear, which is whose business it is."""
+    """Finds the marks in PostgreSQL, so that the other searches mean something."""
     connection = await asyncpg.connect(stack.info.database_url)
     rows = await connection.fetch("select to_jsonb(e)::text from control.transfer_event e")
     await connection.close()
@@ -247,7 +247,7 @@ async def test_the_database_holds_the_marks(run: Run, stack: Stack) -> None:
 async def test_keys_are_told_apart_by_what_needs_them(
     run: Run, stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A key that is dropped while a history needs it makes that history unreadable; one kept for ever is a risk."""
+    """Tells which key which history still needs."""
     variables = stack.process_environment()
     [used] = EncryptingCodec(settings_of(variables).payload_keys).key_ids
     fresh, idle = (base64.b64encode(os.urandom(32)).decode() for _ in range(2))

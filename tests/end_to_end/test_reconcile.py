@@ -30,7 +30,7 @@ async def kinds_of(night: Night, ready: PreparedTransfer) -> list[str]:
 
 
 async def test_what_was_terminated_before_its_release_is_undone(night: Night) -> None:
-    """A terminated transfer would leave a customer's environment frozen for ever, and its name taken."""
+    """Undoes a transfer that was terminated before its release."""
     states = (TransferState.AWAITING_UPLOAD, TransferState.SCHEDULED, TransferState.AWAITING_RELEASE)
     names = await movable(night)
     moves = [await night.way_to(name, state) for name, state in zip(names, states, strict=False)]
@@ -56,7 +56,7 @@ async def test_what_was_terminated_before_its_release_is_undone(night: Night) ->
 
 
 async def test_what_was_terminated_after_its_release_is_finished(night: Night) -> None:
-    """Nobody would tell the customer of the release, and the old mailbox address would be forwarded for ever."""
+    """Finishes a released transfer that was terminated: mail and forwarding."""
     move = await night.way_to("10001/enyoi", TransferState.AWAITING_RELEASE)
     new = (await night.client.status(move.workflow_id)).status.new
     assert new is not None
@@ -103,7 +103,7 @@ async def outcome_of_the_schedule(night: Night) -> Any:
 
 
 async def test_every_night_somebody_looks(night: Night) -> None:
-    """Damage that no alarm tells of is found by the customer, weeks later."""
+    """Inspects every night by a schedule of its own."""
     description = await night.temporal.get_schedule_handle(RECONCILE_SCHEDULE).describe()
     assert description.schedule.spec.time_zone_name == "Europe/Amsterdam"
     assert [each.hour[0].start for each in description.schedule.spec.calendars] == [7]

@@ -70,7 +70,7 @@ async def environments(dsn: str) -> list[str]:
 
 
 async def test_a_restored_database_and_a_living_temporal_come_to_terms(tmp_path: Path) -> None:
-    """After a disaster each customer must have one set of books to work in, and the operator must be told which."""
+    """Leaves each customer one set of books after the database was restored, and says which."""
     async with Stack(tmp_path / ".sb-transfer", environment=clean_environment(), restarts=False) as stack:
         variables = stack.process_environment()
         await make_books(settings_of(variables), journal_lines=1_000)

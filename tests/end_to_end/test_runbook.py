@@ -95,7 +95,7 @@ async def begun(client: TransferClient, scenario: Scenario, *, upload: bool) -> 
 
 
 async def test_every_question_is_answered_by_the_commands_of_the_page(stack: tuple[Stack, str], tmp_path: Path) -> None:
-    """At 22:00 nobody has time to find out what a command is really called."""
+    """Runs every command of the runbook as written."""
     running, worker = stack
     variables = running.process_environment()
     operator = Operator(running, tmp_path, worker)

@@ -110,7 +110,7 @@ async def prepared(client: TransferClient, move: ShowMove) -> PreparedTransfer:
 async def test_a_move_leaves_both_sides_as_the_manual_says(
     client: TransferClient, stack: Stack, app: asyncpg.Connection, move: ShowMove
 ) -> None:
-    """A firm or entrepreneur who moves must find every book, and every consequence, exactly as the manual promises."""
+    """Leaves books and consequences on both sides as the manual says."""
     old = await client.environment(f"{move.old_licence}/{move.environment}")
     before = await app.fetch(f'select bank, status from "{old.schema_name}".bank_connection order by 1, 2')
     quotes = await app.fetchval(f"select count(*) from \"{old.schema_name}\".quote where status = 'open'")
@@ -215,7 +215,7 @@ async def assert_papers_are_in_order(client: TransferClient, stack: Stack, which
 async def test_every_refusal_of_an_upload_leaves_the_transfer_waiting(
     client: TransferClient, app: asyncpg.Connection
 ) -> None:
-    """A typing error of the new side must cost a new try, never the transfer."""
+    """Goes on waiting after each kind of refused upload."""
     old = await client.environment("10002/Van Dam Horeca")
     ticket = await client.prepare(str(old.environment_id), requested_by="old side")
     which = str(ticket.transfer_id)
@@ -265,7 +265,7 @@ async def test_every_refusal_of_an_upload_leaves_the_transfer_waiting(
 async def test_a_rejected_move_leaves_nothing_of_the_new_environment(
     client: TransferClient, stack: Stack, app: asyncpg.Connection
 ) -> None:
-    """A new side that says no must not leave a copy of somebody's books behind, nor a name or url in use."""
+    """Leaves no schema, name or url of a rejected move."""
     old = await client.environment("10003/Linden Tandartsen")
     connection = await asyncpg.connect(stack.info.database_url)
     try:
@@ -292,7 +292,7 @@ async def test_a_rejected_move_leaves_nothing_of_the_new_environment(
 
 
 async def test_what_is_not_there_cannot_be_moved(client: TransferClient) -> None:
-    """A wrong name must be told apart from an environment that may not move."""
+    """Refuses an unknown environment as unknown."""
     with pytest.raises(EnvironmentUnknown):
         await client.prepare("nobody", requested_by="old side")
     with pytest.raises(TransferUnknown):
@@ -302,7 +302,7 @@ async def test_what_is_not_there_cannot_be_moved(client: TransferClient) -> None
 
 
 async def test_an_environment_that_moved_cannot_move_again(client: TransferClient) -> None:
-    """The old environment of a finished move is kept for reading; a second move would double the books."""
+    """Refuses to move an old environment once more."""
     moved = await client.transfers(states=[TransferState.RELEASED])
     assert moved, "this test follows the moves above"
     with pytest.raises(EnvironmentNotActive):
@@ -310,7 +310,7 @@ async def test_an_environment_that_moved_cannot_move_again(client: TransferClien
 
 
 async def test_one_who_is_told_the_release_was_theirs_did_release(client: TransferClient) -> None:
-    """Of two who release at once, the audit names one; the other must not be told that it was them."""
+    """Tells one of two who release at once that it was theirs: the one whom the log names."""
     old = await client.environment("20003/Wolters Design")
     ticket = await client.prepare(str(old.environment_id), requested_by="old side")
     which = str(ticket.transfer_id)
@@ -327,5 +327,5 @@ async def test_one_who_is_told_the_release_was_theirs_did_release(client: Transf
 
 
 def test_the_moves_cover_the_manual() -> None:
-    """A scenario that is never moved here could break unseen."""
+    """Moves each of the manual's three scenarios."""
     assert {move.scenario for move in SHOW_MOVES} == set(Scenario)

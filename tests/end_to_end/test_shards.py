@@ -60,7 +60,7 @@ async def killed_until(stack: Stack, client: TransferClient, which: str, state: 
 async def test_an_environment_moves_to_another_database_and_may_come_back(
     stack: Stack, elder: EmbeddedPostgres
 ) -> None:
-    """Books in two databases at once, or in none, is what a worker that dies between them must never leave."""
+    """Moves to another database and back, with the books in one of them at each moment."""
     variables = stack.process_environment()
     home = stack.environment["SB_TRANSFER_DATABASE_URL"]
     async with connect(settings_of(variables), environment=variables) as client:

@@ -57,7 +57,7 @@ async def assert_traces(info: StackInfo) -> None:
 
 @pytest.mark.parametrize("crash", ["the parent alone", "everything"])
 async def test_a_new_start_takes_over_after_kill_9(folder: Path, crash: str) -> None:
-    """A transfer that waits for 22:00 must survive whatever happens to the machine, and nothing may run twice."""
+    """Takes over after kill -9 of everything, with the waiting transfer and nothing running twice."""
     first = Up(folder)
     info = await first.ready()
     await leave_traces(info)
@@ -83,7 +83,7 @@ async def test_a_new_start_takes_over_after_kill_9(folder: Path, crash: str) -> 
 
 @pytest.mark.parametrize("how", [signal.SIGINT])
 async def test_a_stop_leaves_nothing(folder: Path, how: signal.Signals) -> None:
-    """Ctrl-C must end every process and say so to other programs; the data stays."""
+    """Ends every process on Ctrl-C and keeps the data."""
     up = Up(folder)
     await up.ready()
     assert {mode(folder / name) for name in ("stack.json", *KEY_RINGS)} == {0o600}
@@ -97,7 +97,7 @@ async def test_a_stop_leaves_nothing(folder: Path, how: signal.Signals) -> None:
 
 @pytest.mark.parametrize("seconds", [0.8])
 async def test_a_stop_in_the_middle_of_the_start_leaves_nothing(folder: Path, seconds: float) -> None:
-    """Somebody who types Ctrl-C at once must not be left with servers that he does not know of; and can start again."""
+    """Ends every process when Ctrl-C comes during the start, and starts again."""
     up = Up(folder)
     await asyncio.to_thread(wait_for, folder)
     await asyncio.sleep(seconds)
@@ -120,7 +120,7 @@ def address_of(url: str) -> tuple[str, int]:
 
 
 async def test_a_second_start_is_refused_and_harms_nothing(folder: Path) -> None:
-    """Two stacks on one folder would spoil the data; who tries is told which process has it."""
+    """Refuses a second stack on one folder, naming the process that has it."""
     first = Up(folder)
     info = await first.ready()
     second = Up(folder)
@@ -150,7 +150,7 @@ async def own_servers(folder: Path) -> AsyncIterator[dict[str, str]]:
 
 
 async def test_real_servers_take_the_place_of_ours(folder: Path, tmp_path: Path) -> None:
-    """Whoever has a server sets one variable; the stack must use it, prepare it, and start none of its own."""
+    """Uses the servers that the environment names and starts none of its own."""
     async with own_servers(tmp_path) as given:
         own = {
             "SB_TRANSFER_TICKET_KEYS": "own",
@@ -195,7 +195,7 @@ async def test_real_servers_take_the_place_of_ours(folder: Path, tmp_path: Path)
 async def test_a_server_that_is_away_is_one_clear_line(
     folder: Path, environment: dict[str, str], error: type[TransferError], words: str
 ) -> None:
-    """An operator must read which server to start; no password may be in it, and our other servers must be stopped."""
+    """Names the server that is away in one line without a password, and stops the others."""
     with pytest.raises(error, match=words.replace(".", r"\.")) as raised:
         async with Stack(folder, worker=False, environment=environment):
             raise AssertionError("it started")
@@ -206,7 +206,7 @@ async def test_a_server_that_is_away_is_one_clear_line(
 
 
 async def test_a_wrong_password_is_one_clear_line(folder: Path, postgres: EmbeddedPostgres) -> None:
-    """A login that was mistyped must be told apart from a server that is away."""
+    """Tells a refused login in one line."""
     wrong = postgres.dsn().replace("sb_owner:", "sb_owner:x")
     with pytest.raises(Misconfigured, match="cannot be used: password authentication failed"):
         async with Stack(folder, worker=False, environment={"SB_TRANSFER_DATABASE_URL": wrong}):
@@ -216,7 +216,7 @@ async def test_a_wrong_password_is_one_clear_line(folder: Path, postgres: Embedd
 
 @pytest.mark.parametrize("victim", ["temporal", "mail"])
 async def test_a_server_that_dies_is_started_again(folder: Path, victim: str) -> None:
-    """Whatever the machine's memory guard ends at 22:00 must be back before anybody notices, at the same address."""
+    """Starts a server that died again, at the same address."""
     up = Up(folder)
     info = await up.ready()
     await leave_traces(info)
@@ -232,7 +232,7 @@ async def test_a_server_that_dies_is_started_again(folder: Path, victim: str) ->
 
 
 async def test_the_worker_works_and_is_started_again_when_it_dies(folder: Path) -> None:
-    """A worker that is killed at 22:00 must be back before anybody notices."""
+    """Starts a killed worker again."""
     up = Up(folder, worker=True)
     info = await up.ready()
     assert alive(folder) == ["mail", "postgres", "temporal", "worker"]
@@ -258,7 +258,7 @@ async def kill_and_wait(folder: Path, info: StackInfo, victim: str) -> StackInfo
 
 
 async def test_an_orphaned_worker_is_ended_by_the_next_start(folder: Path) -> None:
-    """A worker that outlived its stack knows nothing of the new one and would fight over the same work."""
+    """Ends the worker that an earlier stack left behind."""
     first = Up(folder, worker=True)
     info = await first.ready()
     first.end(signal.SIGKILL)
@@ -271,7 +271,7 @@ async def test_an_orphaned_worker_is_ended_by_the_next_start(folder: Path) -> No
 
 
 async def test_a_worker_that_cannot_start_says_where_to_look(folder: Path) -> None:
-    """Without this, `up` would look well and do no work."""
+    """Names the log of a worker that cannot start."""
     with pytest.raises(Unavailable, match=r"The worker did not start\. Its log says why: .*/worker/log"):
         async with Stack(folder, environment={"SB_TRANSFER_TICKET_KEYS": "no key"}):
             raise AssertionError("it started")

@@ -90,7 +90,7 @@ async def assert_as_before(
 async def test_an_expired_ticket(
     stack: Stack, client: TransferClient, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    """A new side that never answers costs the customer thirty days at most, never the environment."""
+    """Gives everything back when the ticket expires."""
     ready = await way_to(client, TransferState.AWAITING_UPLOAD)
     result = await assert_as_before(stack, client, owner, ready)
     assert result.undo_reason is UndoReason.EXPIRED
@@ -102,7 +102,7 @@ async def test_an_expired_ticket(
 async def test_a_cancel(
     stack: Stack, client: TransferClient, owner: "asyncpg.Connection[asyncpg.Record]", state: TransferState
 ) -> None:
-    """Whoever presses cancel before the release gets everything back."""
+    """Gives everything back after a cancel before the release."""
     ready = await way_to(client, state)
     await client.cancel(ready.workflow_id, by="operator", reason="changed our minds")
     result = await assert_as_before(stack, client, owner, ready)
@@ -112,7 +112,7 @@ async def test_a_cancel(
 async def test_a_clone_that_cannot_succeed(
     stack: Stack, client: TransferClient, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    """A night that goes wrong ends where the day began."""
+    """Gives everything back when the clone fails for good."""
     ready = await way_to(client, TransferState.SCHEDULED)
     new = (await client.status(ready.workflow_id)).status.new
     assert new is not None

@@ -113,7 +113,7 @@ async def at_work(folder: Path, environment: Mapping[str, str]) -> AsyncIterator
 async def test_a_stopped_worker_ends_what_its_clone_is_at(
     stack: Stack, client: TransferClient, temporal: Client, tmp_path: Path
 ) -> None:
-    """A deploy at 22:05 must cost no work: what was begun is finished, and the next worker goes on after it."""
+    """Ends the unit at work on SIGTERM, and lets the next worker go on after it."""
     environment, dsn = stack.process_environment(), stack.environment["SB_TRANSFER_DATABASE_URL"]
     postgres_log = stack.folder / "postgres" / "log"
     owner = await asyncpg.connect(dsn)
@@ -202,7 +202,7 @@ async def version_of(temporal: Client, workflow_id: str) -> str:
 async def test_a_new_version_takes_over_when_it_is_made_current(
     stack: Stack, client: TransferClient, temporal: Client, tmp_path: Path
 ) -> None:
-    """A deploy must move nothing before the operator says so, then everything, and back again when it was wrong."""
+    """Moves transfers to a new version when it is made current, and back."""
     environment = {**stack.process_environment(), "SB_TRANSFER_DEPLOYMENT": "sb-transfer"}
     blue, green = {"SB_TRANSFER_BUILD_ID": "blue"}, {"SB_TRANSFER_BUILD_ID": "green"}
     async with at_work(tmp_path / "blue", {**environment, **blue}) as old:
@@ -231,7 +231,7 @@ async def test_a_new_version_takes_over_when_it_is_made_current(
 
 
 async def test_a_worker_tells_what_it_misses(stack: Stack, tmp_path: Path) -> None:
-    """An orchestrator that sends no work to a worker, or restarts it, must know the one case from the other."""
+    """Tells alive and not ready apart, and what is missing."""
     environment = {**stack.process_environment(), "SB_TRANSFER_DEPLOYMENT": "elsewhere"}
     async with at_work(tmp_path / "worker", environment) as worker:
         owner = await asyncpg.connect(stack.environment["SB_TRANSFER_DATABASE_URL"])

@@ -7,7 +7,7 @@ from model.checker import MUTATIONS, SEARCHES, Search, check
 
 @pytest.mark.parametrize("search", SEARCHES, ids=lambda search: search.name)
 def test_the_invariant_holds_in_every_state(search: Search) -> None:
-    """An order of events in which books are lost, doubled or writable twice would meet a customer one evening."""
+    """Keeps the invariant in every reachable state."""
     outcome = check(search)
     assert not outcome.violation, f"{outcome.violation}\n{outcome.trail}"
     assert outcome.states > 50_000  # a model that cannot get anywhere has no violations either
@@ -15,7 +15,7 @@ def test_the_invariant_holds_in_every_state(search: Search) -> None:
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda search: search.mutation)
 def test_a_flaw_is_found(mutation: Search) -> None:
-    """A search that overlooks a missing guard would promise what the code does not keep."""
+    """Finds each guard that is taken out."""
     outcome = check(mutation)
     assert outcome.violation
     assert outcome.trail

@@ -50,19 +50,19 @@ def promtool(*words: str) -> None:
     ids=["config", "rules", "alerts"],
 )
 def test_prometheus_takes_them_and_they_do_what_they_say(words: tuple[str, ...]) -> None:
-    """Prometheus with a broken rule does not start, and an alert that never fires is found out on the worst night."""
+    """Loads the rules into Prometheus, and fires each as its test says."""
     promtool(*words)
 
 
 def test_every_alert_is_tried() -> None:
-    """An alert whose expression nobody ever saw true may be one that cannot become true."""
+    """Has a test for each alert."""
     tried = yaml.safe_load(Path(__file__).with_name("alerts.test.yml").read_text())["tests"]
     fired = {each["alertname"] for test in tried for each in test["alert_rule_test"] if each["exp_alerts"]}
     assert fired == ALERTS.keys()
 
 
 def test_every_alert_leads_to_its_section() -> None:
-    """Who is woken by an alert has to find what to do, not a heading that was renamed."""
+    """Links each alert to a heading that exists."""
     text = (ROOT / "docs/operations.md").read_text()
     section = text.partition("\n## Alerts\n")[2].partition("\n## ")[0]
     assert re.findall(r"^### (\S+)$", section, re.MULTILINE) == list(ALERTS)
@@ -72,7 +72,7 @@ def test_every_alert_leads_to_its_section() -> None:
 
 
 def test_every_query_is_one_that_prometheus_understands(tmp_path: Path) -> None:
-    """A panel with a misspelt query shows an error to whoever looks at it at 22:00."""
+    """Parses each query of the dashboard."""
     rules = [{"record": f"panel:query:{number}", "expr": query} for number, query in enumerate(QUERIES)]
     file = tmp_path / "dashboard.yml"
     file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
@@ -80,7 +80,7 @@ def test_every_query_is_one_that_prometheus_understands(tmp_path: Path) -> None:
 
 
 def test_every_metric_that_is_named_is_there(night: Night) -> None:
-    """A dashboard of metrics that nobody makes is empty, and an alert on one is silent, whatever happens."""
+    """Finds each named metric among those that programs make."""
     shown = {
         sample.name
         for text in night.metrics().values()
@@ -94,7 +94,7 @@ def test_every_metric_that_is_named_is_there(night: Night) -> None:
 
 
 def test_prometheus_asks_where_the_programs_answer() -> None:
-    """A port or a name that differs between the two files leaves every panel empty."""
+    """Scrapes the ports at which the programs answer."""
     config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
     for job in config["scrape_configs"]:
         (found,) = job["dns_sd_configs"]
@@ -105,7 +105,7 @@ def test_prometheus_asks_where_the_programs_answer() -> None:
 
 
 def test_grafana_finds_its_dashboard_and_its_source() -> None:
-    """A dashboard in a folder that Grafana does not read is not there when somebody needs it."""
+    """Provisions dashboard and source in the folders that Grafana reads."""
     provisioning = ROOT / "deploy/grafana/provisioning"
     (source,) = yaml.safe_load((provisioning / "datasources/prometheus.yml").read_text())["datasources"]
     (provider,) = yaml.safe_load((provisioning / "dashboards/dashboards.yml").read_text())["providers"]

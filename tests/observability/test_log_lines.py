@@ -12,7 +12,7 @@ def lines(night: Night, program: str) -> list[dict[str, Any]]:
 
 
 def test_every_line_is_json_with_transfer_and_step(night: Night) -> None:
-    """A search for a transfer at 22:00 that misses lines sends people to the wrong place."""
+    """Writes each line as JSON with transfer and step."""
     for program in ("worker", "api"):
         written = lines(night, program)
         assert written
@@ -29,7 +29,7 @@ def test_every_line_is_json_with_transfer_and_step(night: Night) -> None:
 
 
 def test_lines_hold_nothing_of_customers(night: Night) -> None:
-    """Logs are read, copied and kept by people who may not know whose books are moved."""
+    """Writes no word of a customer into a line."""
     for program in ("worker", "api"):
         text = (night.folder / program / "log").read_text()
         for word in (*NAMES, PERSON, "@"):

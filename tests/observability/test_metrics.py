@@ -19,7 +19,7 @@ def value(night: Night, name: str, **labels: str) -> float:
 
 
 def test_the_counters_tell_what_happened(night: Night) -> None:
-    """A counter that is never touched lets every alert on it sleep for ever."""
+    """Counts what happened."""
     assert value(night, "sb_transfer_clone_rows_total") > 1_000
     assert value(night, "sb_transfer_clone_seconds_count") == 1
     assert value(night, "sb_transfer_fence_hold_seconds_count") == 2
@@ -31,7 +31,7 @@ def test_the_counters_tell_what_happened(night: Night) -> None:
 
 
 def test_no_label_names_anybody(night: Night) -> None:
-    """A label per transfer or customer fills the memory of whoever keeps the metrics, and tells who moves."""
+    """Labels metrics with closed sets of values only."""
     samples = 0
     for text in night.metrics().values():
         for family in text_string_to_metric_families(text):

@@ -4,7 +4,7 @@ from tests.observability.conftest import NAMES, PERSON, Night
 
 
 def test_one_trace_joins_request_workflow_activity_and_statement(night: Night) -> None:
-    """Whoever looks for the slow part of a freeze would have to guess which statement belonged to which request."""
+    """Joins request, workflow, activity and statement in one trace."""
     statements = night.collector.until("SQL freeze_release.raise_fence")
     assert statements, sorted({span.name for span in night.collector.spans})
     above = night.collector.above(statements[0])
@@ -20,7 +20,7 @@ def test_one_trace_joins_request_workflow_activity_and_statement(night: Night) -
 
 
 def test_spans_hold_nothing_of_customers(night: Night) -> None:
-    """Traces go to a collector that operators of other services read."""
+    """Writes no word of a customer into a span."""
     assert len(night.collector.spans) > 100
     sent = "\n".join(span.raw for span in night.collector.spans)
     for word in (*NAMES, PERSON, "insert into", "select "):

@@ -68,7 +68,7 @@ async def replay(code: type[TransferWorkflow], history: WorkflowHistory) -> None
 
 
 async def test_begun_on_the_old_code_and_finished_on_the_new(skipping: WorkflowEnvironment) -> None:
-    """A transfer that waits for its evening during a deploy must end as if there had been none."""
+    """Ends a transfer that was begun on the old code."""
     world = Gate()
     transfer = await started(skipping, world)
     async with deployed(skipping, world, TransferWorkflow):
@@ -82,7 +82,7 @@ async def test_begun_on_the_old_code_and_finished_on_the_new(skipping: WorkflowE
 
 
 async def test_a_fresh_transfer_takes_the_new_step_and_outlives_the_old_branch(skipping: WorkflowEnvironment) -> None:
-    """The change must reach those who start after it, and removing the old branch later must not stop them."""
+    """Takes the new step in a fresh transfer, and ends it without the old branch."""
     world = Gate()
     async with deployed(skipping, world, PatchedWorkflow):
         transfer = await started(skipping, world)
@@ -99,7 +99,7 @@ async def test_a_fresh_transfer_takes_the_new_step_and_outlives_the_old_branch(s
 async def test_the_same_change_without_a_patch_stops_a_transfer_until_better_code_comes(
     skipping: WorkflowEnvironment,
 ) -> None:
-    """What the rule is for: without it the transfer stands still, and the next, right deploy frees it."""
+    """Stops a transfer under an unpatched change, and goes on with the right code."""
     world = Gate()
     transfer = await started(skipping, world)
     async with deployed(skipping, world, TransferWorkflow):
@@ -127,7 +127,7 @@ async def failed_workflow_tasks(transfer: Transfer) -> int:
 
 @pytest.mark.parametrize("name", RECORDED_TRANSFERS)
 async def test_the_patched_code_plays_every_recorded_history(name: str) -> None:
-    """Whatever state a transfer is in at the deploy, the new code must be able to go on with it."""
+    """Replays every recorded history on the patched code."""
     await replay(PatchedWorkflow, history_of(name))
 
 
@@ -135,6 +135,6 @@ async def test_the_patched_code_plays_every_recorded_history(name: str) -> None:
 async def test_histories_from_before_the_change_are_refused_by_code_without_the_old_branch(
     code: type[TransferWorkflow],
 ) -> None:
-    """The recorded histories must find out a change that was not patched, or a patch that was removed too early."""
+    """Refuses older histories on code without the old branch."""
     with pytest.raises(workflow.NondeterminismError):
         await replay(code, history_of("released"))

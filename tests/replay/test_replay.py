@@ -34,13 +34,13 @@ def history_of(name: str) -> WorkflowHistory:
 
 
 def test_every_ending_has_a_history() -> None:
-    """An ending that was never recorded is an ending that a deploy may break unseen."""
+    """Has a recorded history for every ending."""
     assert {path.stem for path in NEWEST} == set(STORIES) | OTHERS
 
 
 @pytest.mark.parametrize("name", RECORDED)
 async def test_recorded_histories_replay(name: str) -> None:
-    """A workflow in flight during a deploy must go on, not stop with a non-determinism error."""
+    """Replays every recorded history."""
     replayer = Replayer(
         workflows=[TransferWorkflow, MailboxForwardingWorkflow, RecoveryWorkflow, ReconcileWorkflow],
         workflow_runner=sandbox(),
@@ -50,7 +50,7 @@ async def test_recorded_histories_replay(name: str) -> None:
 
 
 async def test_every_scenario_and_ending_has_a_history() -> None:
-    """A scenario or a reason to undo without a story would be replayed by nobody."""
+    """Has a recorded history for every scenario and reason to undo."""
     results = []
     for path in NEWEST:
         last = history_of(path.stem).events[-1].workflow_execution_completed_event_attributes
@@ -61,7 +61,7 @@ async def test_every_scenario_and_ending_has_a_history() -> None:
 
 
 def test_one_history_is_encrypted() -> None:
-    """What production records must be among what is replayed; and what was recorded before encryption too."""
+    """Replays an encrypted history among the others."""
     encodings = {
         path.stem: {
             payload.metadata["encoding"]
@@ -76,7 +76,7 @@ def test_one_history_is_encrypted() -> None:
 
 
 async def test_an_incompatible_change_is_caught() -> None:
-    """The replay test itself must be able to fail: a variant with two steps swapped is rejected."""
+    """Rejects a variant with two steps swapped."""
     replayer = Replayer(workflows=[IncompatibleWorkflow], workflow_runner=sandbox(), data_converter=CONVERTER)
     with pytest.raises(workflow.NondeterminismError):
         await replayer.replay_workflow(history_of("released"))

@@ -43,7 +43,7 @@ def gate_on(world: Gate, name: str) -> tuple[asyncio.Event, asyncio.Event]:
 
 
 async def test_nobody_waits_for_the_hashing_of_a_large_environment(transfer: Transfer, world: Gate) -> None:
-    """In the daytime the ticket must come at once, and be uploaded, however long it takes to read what was frozen."""
+    """Issues the ticket and takes the upload while the hash goes on."""
     reached, go_on = gate_on(world, "hash_frozen")
     accepted = await upload(transfer)
     await asyncio.wait_for(reached.wait(), 10)
@@ -59,7 +59,7 @@ async def test_nobody_waits_for_the_hashing_of_a_large_environment(transfer: Tra
 
 
 async def test_a_cancel_does_not_wait_for_the_hashing(transfer: Transfer, world: Gate) -> None:
-    """A customer who changes his mind must not stay frozen until every row has been read."""
+    """Undoes at once on a cancel during the hash."""
     reached, _ = gate_on(world, "hash_frozen")
     await reach(transfer, TransferState.AWAITING_UPLOAD)
     await asyncio.wait_for(reached.wait(), 10)
@@ -93,7 +93,7 @@ async def test_what_cannot_be_moved_does_not_wait_for_its_evening(transfer: Tran
 
 
 async def test_the_certificate_is_signed_before_anybody_is_told(transfer: Transfer, world: Gate) -> None:
-    """The mail brings the certificate, so it must be there; and nothing is released that has none."""
+    """Signs the certificate before it sends the mail."""
     reached, go_on = gate_on(world, "certify")
     await upload(transfer)
     await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
@@ -107,7 +107,7 @@ async def test_the_certificate_is_signed_before_anybody_is_told(transfer: Transf
 
 
 async def test_an_environment_that_cannot_be_certified_is_undone(transfer: Transfer, world: Gate) -> None:
-    """When more has changed than a move changes on purpose, nobody may get to work in it."""
+    """Undoes a move that cannot be certified."""
     world.failures["certify"] = [CloneDiffers("journal_line: the content of its rows has changed.")]
     await upload(transfer)
     await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
@@ -118,7 +118,7 @@ async def test_an_environment_that_cannot_be_certified_is_undone(transfer: Trans
 
 
 async def test_drift_stops_a_release_and_its_repair_lets_it_pass(transfer: Transfer, world: Gate) -> None:
-    """A cell changed behind everybody's back is named, nothing is undone, and after the repair all goes on."""
+    """Refuses a release after a change, and takes it once repaired."""
     await to_inspection(transfer)
     world.drift = [DRIFT]
     await transfer.signal(TransferWorkflow.release, RELEASE)
@@ -143,7 +143,7 @@ async def test_drift_stops_a_release_and_its_repair_lets_it_pass(transfer: Trans
 
 
 async def test_after_drift_the_new_side_can_still_reject(transfer: Transfer, world: Gate) -> None:
-    """A new side that no longer trusts what it sees must get out, and the old side get its books back."""
+    """Takes a reject after a refused release."""
     await to_inspection(transfer)
     world.drift = [DRIFT]
     await transfer.signal(TransferWorkflow.release, RELEASE)
@@ -154,7 +154,7 @@ async def test_after_drift_the_new_side_can_still_reject(transfer: Transfer, wor
 
 
 async def test_a_look_that_is_impossible_refuses_the_release(transfer: Transfer, world: Gate) -> None:
-    """Nothing is released unseen, and a broken look does not cost anybody the transfer."""
+    """Refuses a release that cannot be looked into, and goes on waiting."""
     await to_inspection(transfer)
     world.failures["check"] = [TransferError("The table cannot be read.")]
     await transfer.signal(TransferWorkflow.release, RELEASE)
@@ -167,7 +167,7 @@ async def test_a_look_that_is_impossible_refuses_the_release(transfer: Transfer,
 
 @pytest.mark.parametrize("kind", ["release", "reject"])
 async def test_a_second_decision_during_the_look_is_refused(transfer: Transfer, world: Gate, kind: str) -> None:
-    """While one release is being looked into, another decision must not slip in and be remembered for later."""
+    """Refuses another decision while one is looked into."""
     await to_inspection(transfer)
     reached, go_on = gate_on(world, "check")
     await transfer.signal(TransferWorkflow.release, RELEASE)
@@ -181,7 +181,7 @@ async def test_a_second_decision_during_the_look_is_refused(transfer: Transfer, 
 
 
 async def test_a_cancel_during_the_look_undoes(transfer: Transfer, world: Gate) -> None:
-    """Until the release itself there is a way back, also while both environments are being read."""
+    """Undoes on a cancel during the last look."""
     await to_inspection(transfer)
     reached, _ = gate_on(world, "check")
     await transfer.signal(TransferWorkflow.release, RELEASE)

@@ -60,7 +60,7 @@ async def at_rest(transfer: Transfer) -> None:
 
 
 async def test_a_key_that_is_missing_stops_nothing_for_good(skipping: WorkflowEnvironment) -> None:
-    """A key that was dropped too early must cost time, not a transfer; and the operator must read which one it was."""
+    """Goes on once a missing key is back, and names it meanwhile."""
     world, old, new = Gate(), new_key(), new_key()
     first, second, both = (client_with(skipping, *ring) for ring in ((old,), (new,), (new, old)))
     transfer = await started(skipping, first, world)
@@ -95,7 +95,7 @@ async def failed_task(transfer: Transfer, reader: Client) -> str:
 
 
 async def test_a_transfer_from_before_encryption_goes_on(skipping: WorkflowEnvironment) -> None:
-    """On the day on which keys come transfers have been waiting for weeks; none may be lost or stay behind."""
+    """Goes on with a transfer from before encryption."""
     world, key = Gate(), new_key()
     before, after = client_with(skipping), client_with(skipping, key)
     transfer = await started(skipping, before, world)

@@ -38,7 +38,7 @@ def _server(world: Gate, monkeypatch: pytest.MonkeyPatch, ready: Callable[[m.Sen
 async def test_a_mail_that_waits_is_seen_to_wait_and_clears_itself(
     skipping: WorkflowEnvironment, transfer: Transfer, world: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A mail server that is down for hours must not look, for those hours, as if the customer had been told."""
+    """Shows a waiting mail until it is sent."""
     back = asyncio.Event()
     refused = 0
 
@@ -67,7 +67,7 @@ async def test_a_mail_that_waits_is_seen_to_wait_and_clears_itself(
 async def test_a_mail_that_waits_goes_no_further_once_the_transfer_turns_back(
     transfer: Transfer, world: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The news that an environment is ready must not arrive after it was dropped, nor keep the undo from ending."""
+    """Stops a waiting mail when the undo begins."""
 
     async def ready(order: m.SendMail) -> m.MailSent:
         if order.tell_delays:
@@ -85,7 +85,7 @@ async def test_a_mail_that_waits_goes_no_further_once_the_transfer_turns_back(
 async def test_news_that_does_not_get_out_bars_no_other_move(
     transfer: Transfer, world: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A mail server that is down for days would keep a customer whose move was undone from moving."""
+    """Makes way for the next move while mail still waits."""
     arrives = world.send
 
     async def send(order: m.SendMail) -> m.MailSent:
@@ -108,7 +108,7 @@ async def test_news_that_does_not_get_out_bars_no_other_move(
 
 
 async def test_a_resend_repairs_what_waits(transfer: Transfer, world: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Support sends it by another way and must see that nothing is left to do."""
+    """Clears a problem once the mail was sent again."""
 
     async def ready(order: m.SendMail) -> m.MailSent:
         if order.only_to:

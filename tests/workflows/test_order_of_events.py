@@ -7,7 +7,7 @@ from tests.workflows.stage import Stage
 
 
 async def test_no_order_of_events_leaves_anything_half_moved(skipping: WorkflowEnvironment) -> None:
-    """The order that nobody thought of would be found by a customer, at night."""
+    """Ends whole after any order of events."""
     stage = Stage(skipping)
     await stage.open()
     try:

@@ -30,7 +30,7 @@ async def detail_of(transfer: Transfer, name: StepName) -> str:
 async def test_a_long_clone_is_followed_on_the_page(
     transfer: Transfer, world: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever looks at 02:00 must see how far it is; what is told late must not stand in the place of the outcome."""
+    """Shows a running clone's progress on the page."""
     monkeypatch.setattr(heartbeat, "_BEAT_SECONDS", 0.05)
     monkeypatch.setattr(heartbeat, "_SECONDS_BETWEEN_TELLINGS", 0.1)
     go_on = asyncio.Event()
@@ -74,7 +74,7 @@ async def tell_all(client: Client, attempt: int) -> None:
 async def test_telling_is_bounded_and_disturbs_nothing(
     attempt: int, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A clone that is tried all night would fill the history, and a server that is away must not fail it."""
+    """Bounds how often progress is told, and survives a failure of it."""
     monkeypatch.setattr(heartbeat, "_SECONDS_BETWEEN_TELLINGS", 0)
     told: list[m.StepSeen] = []
 

@@ -47,7 +47,7 @@ async def end_mailbox(skipping: WorkflowEnvironment, transfer_id: UUID) -> None:
 
 
 async def test_before_its_release_everything_is_undone_in_order(skipping: WorkflowEnvironment, ward: Ward) -> None:
-    """An environment would be opened while its clone is still there, and a customer would work in both."""
+    """Undoes everything in order before the release."""
     ward.failures["drop"] = [EnvironmentBusy()]
     result = await (await recover(skipping, ward)).result()
     assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.FAILED)
@@ -59,7 +59,7 @@ async def test_before_its_release_everything_is_undone_in_order(skipping: Workfl
 
 
 async def test_an_undo_that_had_begun_keeps_its_reason(skipping: WorkflowEnvironment, ward: Ward) -> None:
-    """The old side would read that the move failed, where the new side had rejected it."""
+    """Keeps the reason of an undo that had begun."""
     ward.states = [TransferState.UNDOING]
     result = await (await recover(skipping, ward)).result()
     assert (result.undo_reason, result.undo_detail) == (UndoReason.REJECTED, "not ours")
@@ -68,7 +68,7 @@ async def test_an_undo_that_had_begun_keeps_its_reason(skipping: WorkflowEnviron
 async def test_a_release_that_came_through_at_the_last_moment_is_finished(
     skipping: WorkflowEnvironment, ward: Ward
 ) -> None:
-    """An activity of the terminated workflow may still release: undoing then would take away books in use."""
+    """Finishes a release that came through at the last moment."""
     ward.states = [TransferState.AWAITING_RELEASE, TransferState.RELEASED]
     ward.failures["begin_undo"] = [AlreadyReleased()]
     ward.mails_answered = [MailKind.INVITATION]
@@ -79,7 +79,7 @@ async def test_a_release_that_came_through_at_the_last_moment_is_finished(
 
 
 async def test_what_is_sent_to_a_recovery_is_refused_and_recorded(skipping: WorkflowEnvironment, ward: Ward) -> None:
-    """A release that nobody refuses would be waited for, and its sender would never learn that it came too late."""
+    """Refuses and records what is sent to a recovery."""
     go_on = asyncio.Event()
 
     async def held() -> None:
@@ -112,7 +112,7 @@ async def reconcile(skipping: WorkflowEnvironment, *, heal: bool) -> Reconciled:
 
 
 async def test_a_report_changes_nothing_and_lists_everything(skipping: WorkflowEnvironment, ward: Ward) -> None:
-    """A nightly look that heals unasked would hide who breaks things, and one that keeps silent would hide that."""
+    """Lists everything and changes nothing without the order to heal."""
     many = tuple(wrong(ViolationKind.ORPHAN_SCHEMA, f"schema env_{number}") for number in range(25))
     ward.wrong = [many]
     with pytest.raises(WorkflowFailureError) as failed:
@@ -127,7 +127,7 @@ async def test_a_report_changes_nothing_and_lists_everything(skipping: WorkflowE
 
 
 async def test_healing_recovers_first_and_says_what_it_could_not_do(skipping: WorkflowEnvironment, ward: Ward) -> None:
-    """One repair that fails would keep all others from being done, and nobody would know which it was."""
+    """Recovers first, repairs the rest, and says what failed."""
     transfer = f"transfer {ward.transfer_id}"
     ward.wrong = [
         (
@@ -152,7 +152,7 @@ async def test_healing_recovers_first_and_says_what_it_could_not_do(skipping: Wo
 
 
 async def test_a_mailbox_is_watched_again_with_the_time_that_is_left(skipping: WorkflowEnvironment, ward: Ward) -> None:
-    """The old address would be closed at once, or thirty days too late; and never by two workflows."""
+    """Forwards again for the time that is left, by one workflow."""
     ward.states = [TransferState.RELEASED]
     unattended = (wrong(ViolationKind.FORWARDING_UNATTENDED, f"transfer {ward.transfer_id}"),)
     ward.wrong = [unattended, (), unattended, ()]

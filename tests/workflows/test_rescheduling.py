@@ -37,7 +37,7 @@ async def refusal_of(transfer: Transfer, evening: date, by: str = "new side") ->
 async def test_a_move_starts_on_the_evening_that_was_chosen(
     skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
 ) -> None:
-    """A firm in its busiest week would be moved all the same, or on no evening at all."""
+    """Starts on the chosen evening."""
     accepted = await upload(transfer)
     evening = accepted.starts_at.date() + 4 * DAY
     planned = await choose(transfer, evening)
@@ -76,7 +76,7 @@ async def test_sixty_changes_are_told_once_when_they_have_settled(
 async def test_an_earlier_evening_may_be_chosen_again(
     skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
 ) -> None:
-    """Whoever moved the start too far away could not take that back."""
+    """Takes an earlier evening again."""
     accepted = await upload(transfer)
     await choose(transfer, accepted.starts_at.date() + 9 * DAY)
     planned = await choose(transfer, accepted.starts_at.date() + DAY)
@@ -86,7 +86,7 @@ async def test_an_earlier_evening_may_be_chosen_again(
 
 
 async def test_only_a_planned_start_can_be_moved_and_somebody_must_ask(transfer: Transfer, world: Gate) -> None:
-    """An evening would be chosen for a transfer that has none, or by nobody whom the log can name."""
+    """Refuses another evening without a plan or a name."""
     tomorrow = datetime.now(UTC).date() + DAY
     await reach(transfer, TransferState.AWAITING_UPLOAD)
     assert await refusal_of(transfer, tomorrow) == "WrongMoment"
@@ -104,7 +104,7 @@ async def to_inspection_from_schedule(transfer: Transfer) -> None:
 
 
 async def test_a_refused_evening_leaves_the_planned_one(transfer: Transfer, world: Gate) -> None:
-    """A slip of the year would lose the customer's evening."""
+    """Keeps the planned evening after a refused one."""
     accepted = await upload(transfer)
     world.failures = {"reschedule": [EveningInvalid()]}
     assert await refusal_of(transfer, date(2020, 1, 1)) == "EveningInvalid"
@@ -113,7 +113,7 @@ async def test_a_refused_evening_leaves_the_planned_one(transfer: Transfer, worl
 
 
 async def test_the_start_waits_for_whoever_is_choosing_another_evening(transfer: Transfer, world: Gate) -> None:
-    """The clone would begin while the caller hears that it begins on another evening."""
+    """Waits for a change of evening that is under way."""
     accepted = await upload(transfer)
     asking, go_on = asyncio.Event(), asyncio.Event()
 
@@ -135,7 +135,7 @@ async def test_the_start_waits_for_whoever_is_choosing_another_evening(transfer:
 
 
 async def test_a_cancel_wins_over_an_evening_that_is_being_chosen(transfer: Transfer, world: Gate) -> None:
-    """A transfer that was undone would say that it is scheduled."""
+    """Undoes on a cancel during a change of evening."""
     accepted = await upload(transfer)
     asking, go_on = asyncio.Event(), asyncio.Event()
 

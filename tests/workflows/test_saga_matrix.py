@@ -262,14 +262,14 @@ async def perform_all(stage: Stage, chosen: Iterable[Case]) -> dict[str, list[st
 
 
 async def test_every_failure_that_passes_leaves_every_transfer_whole(stage: Stage) -> None:
-    """A customer whose move meets a server that is away for a while would be left with two environments, or none."""
+    """Ends whole after each passing failure of each activity."""
     assert await perform_all(stage, [case for case in CASES if case.kind in HARMLESS]) == {}
 
 
 async def test_a_worker_that_goes_in_the_middle_of_anything_is_missed_by_nobody(
     skipping: WorkflowEnvironment,
 ) -> None:
-    """A deploy or a crash at 22:00 must cost some seconds, wherever the transfers of that evening are."""
+    """Ends whole although the worker goes during any activity."""
     stage = Stage(skipping)
     await stage.open()
     performances = [Performance(stage, [case]) for case in CASES if case.kind is Kind.WORKER_GONE]
@@ -287,7 +287,7 @@ async def test_a_worker_that_goes_in_the_middle_of_anything_is_missed_by_nobody(
 
 
 def test_a_new_step_without_a_story_is_noticed() -> None:
-    """Whoever adds a step would believe that its failures are tested."""
+    """Fails for a step without a case in the matrix."""
     work = Work(cast(ActivityName, "polish_books"), PolicyName.STEP, "polish")
     polish = Step(cast(StepName, "polish"), "Polish", (work,))
     with pytest.raises(LookupError, match="polish_books"):
@@ -302,7 +302,7 @@ def test_a_new_step_without_a_story_is_noticed() -> None:
 
 
 def test_every_activity_of_every_step_has_every_failure() -> None:
-    """A hole in the matrix is where the next half-moved environment comes from."""
+    """Tries every failure of every activity."""
     made = {(case.where, case.kind) for case in CASES}
     named = set(ActivityName)
     missing = {(name, kind) for name in named for kind in Kind} - made

@@ -40,7 +40,7 @@ async def reminded(world: Gate, kind: MailKind, times: int) -> None:
 async def test_the_old_side_is_reminded_of_its_ticket_until_it_expires(
     skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
 ) -> None:
-    """A customer who is frozen for a month because a file lies in somebody's downloads must hear of it in time."""
+    """Reminds of the ticket until it expires."""
     await reach(transfer, TransferState.AWAITING_UPLOAD)
     await skip(skipping, transfer, TTL - WEEK - HOUR)
     assert reminders(world, MailKind.TICKET_REMINDER) == []
@@ -58,7 +58,7 @@ async def test_the_old_side_is_reminded_of_its_ticket_until_it_expires(
 async def test_an_upload_ends_the_reminders_of_the_ticket(
     skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
 ) -> None:
-    """Nobody wants to be asked for what is done."""
+    """Ends the reminders with the upload."""
     await reach(transfer, TransferState.AWAITING_UPLOAD)
     await skip(skipping, transfer, TTL - 6 * DAY)
     await reminded(world, MailKind.TICKET_REMINDER, 1)
@@ -70,7 +70,7 @@ async def test_an_upload_ends_the_reminders_of_the_ticket(
 async def test_the_new_side_is_reminded_every_week_until_it_releases(
     skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
 ) -> None:
-    """Two copies that nobody can work in must not be forgotten, and who has released is left in peace."""
+    """Reminds of the release every week until it comes."""
     await to_inspection(transfer)
     await skip(skipping, transfer, WEEK - HOUR)
     assert reminders(world, MailKind.RELEASE_REMINDER) == []
@@ -86,7 +86,7 @@ async def test_the_new_side_is_reminded_every_week_until_it_releases(
 async def test_a_mail_server_that_hangs_holds_up_no_release(
     skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
 ) -> None:
-    """A reminder that cannot be sent must not keep the books shut."""
+    """Releases while a reminder hangs."""
     hanging, go_on = asyncio.Event(), asyncio.Event()
 
     async def hang() -> None:
@@ -106,7 +106,7 @@ async def test_a_mail_server_that_hangs_holds_up_no_release(
 async def test_three_evenings_that_do_not_suffice_undo_the_transfer(
     skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
 ) -> None:
-    """A customer must not be frozen for ever because the clone is too slow: in the end everything is given back."""
+    """Undoes after three evenings that did not suffice."""
     world.open_for = SHORT
     away(world, "clone")
     evenings = Evenings(skipping, transfer)
@@ -146,7 +146,7 @@ async def test_evenings_on_which_no_clone_could_begin_are_not_counted(
 async def test_a_second_evening_that_suffices_leads_to_the_release(
     skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
 ) -> None:
-    """One bad night costs one night: the same environment is moved in the next, under the number of that evening."""
+    """Moves on the second evening."""
     world.open_for = SHORT
     away(world, "compare")
     evenings = Evenings(skipping, transfer)
@@ -175,7 +175,7 @@ async def test_a_second_evening_that_suffices_leads_to_the_release(
 async def test_a_copier_that_still_writes_is_stopped_before_its_clone_is_dropped(
     skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
 ) -> None:
-    """Rows that come back after the drop would be in the way of the next evening."""
+    """Stops the copier before it drops a clone."""
     stopped = asyncio.Event()
 
     async def copy_for_long() -> None:
@@ -196,7 +196,7 @@ async def test_a_copier_that_still_writes_is_stopped_before_its_clone_is_dropped
 
 
 async def test_a_start_that_support_asks_for_has_no_closing_time(transfer: Transfer, world: Gate) -> None:
-    """Support starts by day what the nights are too short for; a window that is closed must not drop it."""
+    """Gives a start that support asks for no closing time."""
     world.open_for = -DAY
     status = await to_inspection(transfer)
     assert status.closes_at
@@ -207,7 +207,7 @@ async def test_a_start_that_support_asks_for_has_no_closing_time(transfer: Trans
 async def test_an_evening_that_nobody_could_begin_is_not_counted(
     skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
 ) -> None:
-    """A worker that comes up after the closing must not start a move in office hours, nor use up an evening."""
+    """Counts no evening that nobody could begin."""
     evenings = Evenings(skipping, transfer)
     world.open_for = -SHORT
     await upload(transfer)
@@ -224,7 +224,7 @@ async def test_an_evening_that_nobody_could_begin_is_not_counted(
 async def test_a_cancel_while_the_next_evening_is_planned_undoes_all(
     skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
 ) -> None:
-    """An operator who cancels in the morning must not have to wait for the evening."""
+    """Undoes on a cancel while the next evening is planned."""
     planning, go_on = asyncio.Event(), asyncio.Event()
 
     async def hold() -> None:
@@ -248,7 +248,7 @@ async def test_a_cancel_while_the_next_evening_is_planned_undoes_all(
 async def test_a_postponement_that_cannot_be_undoes_all(
     skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
 ) -> None:
-    """What cannot be planned again must not hang between two evenings."""
+    """Undoes a transfer that cannot be postponed."""
     world.open_for = SHORT
     away(world, "clone")
     world.failures["postpone"] = [CannotBeCarried()]
@@ -261,7 +261,7 @@ async def test_a_postponement_that_cannot_be_undoes_all(
 
 
 async def test_a_cancel_that_the_copier_does_not_hear_is_a_cancel(transfer: Transfer, world: Gate) -> None:
-    """A clone that ends before its next heartbeat must not make an operator's cancel disappear."""
+    """Undoes although the clone ended before it heard of the cancel."""
     copying, go_on = asyncio.Event(), asyncio.Event()
 
     async def copy() -> None:

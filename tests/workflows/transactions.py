@@ -1,4 +1,7 @@
-"""The ports' methods over the model of the database: each a generator that ends one transaction at every `yield`."""
+"""The ports' methods over the model of the database: each a generator that ends one transaction at every `yield`.
+
+One class and long, for it is what every port together promises.
+"""
 
 from collections.abc import Generator
 from datetime import UTC, datetime, timedelta

@@ -43,6 +43,7 @@ TTL = timedelta(days=30)
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 WINDOW = Window(time(22, 0), time(6, 0), AMSTERDAM)
 TICKET_REMINDERS = (timedelta(days=7), timedelta(days=1))
+COMPENSATIONS = ["begin_undo", "drop", "release_reservation", "revoke", "unfreeze", "finish_undo"]
 
 
 class World:
@@ -358,3 +359,8 @@ def workers(
     )
     mail = Worker(client, task_queue=queues.MAIL, activities=registry.all(), interceptors=[ErrorBoundary(world)])
     return transfers, heavy, mail
+
+
+def undone_in_order(world: Gate) -> list[str]:
+    """Return the calls of an undo, in their order."""
+    return [call for call in world.calls if call in COMPENSATIONS]

@@ -36,7 +36,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 async def test_a_mail_is_kept_as_it_came(tmp_path: Path) -> None:
-    """Whoever looks at a caught mail must see what the customer would have got, and for whom it was."""
+    """Keeps a mail byte for byte with its recipient."""
     async with MailCatcher(tmp_path) as catcher:
         await aiosmtplib.send(
             letter(), recipients=["a@x.example", "b@x.example"], hostname="127.0.0.1", port=catcher.port
@@ -49,7 +49,7 @@ async def test_a_mail_is_kept_as_it_came(tmp_path: Path) -> None:
 
 
 async def test_names_sort_in_the_order_of_arrival(tmp_path: Path) -> None:
-    """`ls` is how people read the folder; a release mail before its upload mail would confuse them."""
+    """Names files in the order of arrival."""
     async with MailCatcher(tmp_path) as catcher:
         for number in range(20):
             await aiosmtplib.send(letter(number), hostname="127.0.0.1", port=catcher.port)
@@ -60,7 +60,7 @@ async def test_names_sort_in_the_order_of_arrival(tmp_path: Path) -> None:
 
 
 async def test_a_reader_never_sees_half_a_mail(tmp_path: Path) -> None:
-    """A program that watches the folder must not read a mail that is still being written."""
+    """Shows a mail only once it is whole."""
     large = letter()
     large.add_attachment(b"x" * 2_000_000, maintype="application", subtype="octet-stream")
     seen: set[int] = set()
@@ -76,7 +76,7 @@ async def test_a_reader_never_sees_half_a_mail(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("reply", "code"), [("452 4.2.2 Mailbox full", 452), ("550 5.1.1 No such user", 550)])
 async def test_a_recipient_can_be_refused_and_taken_again(tmp_path: Path, reply: str, code: int) -> None:
-    """Without refusals of both kinds nobody could test that a mail is tried again, or given up."""
+    """Refuses a recipient for good or for now, and takes it again."""
     async with MailCatcher(tmp_path) as catcher:
         catcher.answers["lezer@kantoor.example"] = reply
         with pytest.raises(aiosmtplib.SMTPRecipientsRefused) as refused:
@@ -89,7 +89,7 @@ async def test_a_recipient_can_be_refused_and_taken_again(tmp_path: Path, reply:
 
 
 async def test_the_content_can_be_refused(tmp_path: Path) -> None:
-    """Spam filters answer after the content; such a mail has not been taken."""
+    """Refuses a mail after its content, and keeps nothing of it."""
     async with MailCatcher(tmp_path) as catcher:
         catcher.answer_to_data = "554 5.7.1 Looks like spam"
         with pytest.raises(aiosmtplib.SMTPDataError, match="spam"):
@@ -98,7 +98,7 @@ async def test_the_content_can_be_refused(tmp_path: Path) -> None:
 
 
 async def test_starttls_is_demanded_and_encrypts(tmp_path: Path, certificates: Certificates) -> None:
-    """A client that forgets STARTTLS must fail here, not send tickets in the clear in production."""
+    """Demands STARTTLS before a mail."""
     context = certificates.server_context()
     async with MailCatcher(tmp_path, security="starttls", tls=context, login=("sb", "p@ss/woord")) as catcher:
         assert catcher.url == f"smtp+starttls://sb:p%40ss%2Fwoord@127.0.0.1:{catcher.port}"
@@ -117,7 +117,7 @@ async def test_starttls_is_demanded_and_encrypts(tmp_path: Path, certificates: C
 
 
 async def test_tls_from_the_first_byte_with_a_login(tmp_path: Path, certificates: Certificates) -> None:
-    """Providers offer port 465 with a login; a wrong password must be refused as they refuse it."""
+    """Serves TLS from the first byte and refuses a wrong password."""
     async with MailCatcher(
         tmp_path, security="tls", tls=certificates.server_context(), login=("sb", "goed")
     ) as catcher:
@@ -143,7 +143,7 @@ async def test_tls_from_the_first_byte_with_a_login(tmp_path: Path, certificates
 
 @pytest.mark.parametrize("trouble", ["unknown authority", "expired", "other name"])
 async def test_a_bad_certificate_is_noticed(tmp_path: Path, certificates: Certificates, trouble: str) -> None:
-    """The certificates are real: a client that does not check them would pass a test against pretended ones."""
+    """Serves certificates that a checking client refuses when they are wrong."""
     match trouble:
         case "expired":
             own = make_certificates(tmp_path / "own", valid=-timedelta(days=1))
@@ -162,7 +162,7 @@ async def test_a_bad_certificate_is_noticed(tmp_path: Path, certificates: Certif
 
 
 async def test_the_process_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
-    """`up` and the compose file run the catcher as a process; it must take mail, and leave at once on SIGTERM."""
+    """Serves as a process until SIGTERM."""
     server = MailProcess(tmp_path)
     await server.start()
     try:

@@ -25,7 +25,7 @@ def server_in(folder: Path) -> EmbeddedPostgres:
 
 
 async def test_a_crash_loses_nothing_that_was_committed(tmp_path: Path) -> None:
-    """A kill -9 must cost no row, and leave the server at the address that other programs know."""
+    """Keeps every committed row and the address after kill -9."""
     server = server_in(tmp_path)
     await server.start()
     try:
@@ -44,7 +44,7 @@ async def test_a_crash_loses_nothing_that_was_committed(tmp_path: Path) -> None:
 
 
 async def test_a_server_that_was_left_behind_is_ended(tmp_path: Path) -> None:
-    """After kill -9 of `up` its server still runs; the next `up` must not fail on it."""
+    """Ends a server that an earlier start left behind."""
     left_behind, successor = server_in(tmp_path), server_in(tmp_path)
     await left_behind.start()
     await successor.start()
@@ -58,7 +58,7 @@ async def test_a_server_that_was_left_behind_is_ended(tmp_path: Path) -> None:
 
 
 async def test_helpers_of_a_killed_server_are_ended(tmp_path: Path) -> None:
-    """A clone's long statement outlives its server, and PostgreSQL refuses to start beside it."""
+    """Ends the helpers of a killed server."""
     server = server_in(tmp_path)
     await server.start()
     try:
@@ -78,7 +78,7 @@ async def test_helpers_of_a_killed_server_are_ended(tmp_path: Path) -> None:
 
 
 async def test_a_number_that_now_belongs_to_somebody_else_is_no_server(tmp_path: Path) -> None:
-    """After a restart of a container its process numbers are given out anew; that program must live, and we start."""
+    """Leaves a program alone whose number a server had before."""
     server = server_in(tmp_path)
     await server.start()
     await server.stop(signal.SIGKILL)
@@ -96,7 +96,7 @@ async def test_a_number_that_now_belongs_to_somebody_else_is_no_server(tmp_path:
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.prefix[0] if way.prefix else "ordinary user")
 async def test_it_runs_for_everybody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: Unprivileged) -> None:
-    """A container's root may have no namespaces, and a laptop's user is not root; PostgreSQL must run for both."""
+    """Runs for root and for others, with and without namespaces."""
     server = server_in(tmp_path / "private")
     for chosen in (way, unprivileged(), way):  # a folder also moves between machines
         monkeypatch.setattr(module, "unprivileged", lambda chosen=chosen: chosen)
@@ -109,7 +109,7 @@ async def test_it_runs_for_everybody(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 async def test_a_start_that_was_cut_off_is_repeated(tmp_path: Path) -> None:
-    """A kill -9 in the first second leaves half a data folder, or some of the roles; the next start completes them."""
+    """Completes a start that was cut off."""
     abandoned = tmp_path / "initdb-half"
     abandoned.mkdir()
     server = server_in(tmp_path)
@@ -130,7 +130,7 @@ async def test_a_start_that_was_cut_off_is_repeated(tmp_path: Path) -> None:
 
 
 async def test_passwords_are_for_the_owner_only(tmp_path: Path) -> None:
-    """Other users of the machine must not read the books of a demo."""
+    """Keeps passwords in files of mode 0600."""
     server = server_in(tmp_path)
     await server.start()
     try:
@@ -166,7 +166,7 @@ def mode_of(file: Path) -> int:
 
 
 def test_a_mark_is_not_mistaken(tmp_path: Path) -> None:
-    """A process of another folder's stack, or of none, must never be ended as a leftover of this one."""
+    """Recognises its own processes by their folder, and no others."""
     (tmp_path / "one").mkdir()
     (tmp_path / "one more").mkdir()
     ours = processes.launch(SLEEP, folder=tmp_path / "one")

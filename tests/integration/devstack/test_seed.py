@@ -54,7 +54,7 @@ async def seed_once(pool: Pool, *, value: int = 1, journal_lines: int = SEED_LIN
 
 
 async def test_the_same_value_gives_the_same_rows(books: Pool, empty: Pool) -> None:
-    """A failure that somebody met on seeded books could not be met again."""
+    """Makes the same rows from the same value."""
     report = await seed_once(empty)
     assert await fingerprints(empty) == await fingerprints(books)
     assert all(environment.created for environment in report.environments)
@@ -64,7 +64,7 @@ async def test_the_same_value_gives_the_same_rows(books: Pool, empty: Pool) -> N
 
 
 async def test_another_value_gives_other_rows(books: Pool, empty: Pool) -> None:
-    """Two measurements on "other" books would be one measurement."""
+    """Makes other rows from another value."""
     await seed_once(empty, value=2)
     ours, theirs = await fingerprints(empty), await fingerprints(books)
     assert not ours.keys() & theirs.keys()
@@ -74,7 +74,7 @@ async def test_another_value_gives_other_rows(books: Pool, empty: Pool) -> None:
 
 
 async def test_a_second_seed_finds_everything_and_changes_nothing(seeded_books: Pool) -> None:
-    """Somebody who types `seed` again would lose the work done in the environments since."""
+    """Changes nothing the second time."""
     await seeded_books.execute(f"update {(await schemas(seeded_books))[0]}.app_user set full_name = 'changed'")
     before = await fingerprints(seeded_books)
     report = await seed_once(seeded_books, journal_lines=9000)
@@ -93,14 +93,14 @@ async def test_another_value_is_refused_where_there_are_books(seeded_books: Pool
 
 
 async def test_two_seeds_at_once_do_the_work_of_one(empty: Pool) -> None:
-    """Two operators at once would get half of the environments each, or an error."""
+    """Seeds once when two seeds run together."""
     reports = await asyncio.gather(seed_once(empty), seed_once(empty))
     created = [[environment.created for environment in report.environments] for report in reports]
     assert [sum(pair) for pair in zip(*created, strict=True)] == [1] * len(ENVIRONMENTS)
 
 
 async def test_every_journal_entry_balances(books: Pool) -> None:
-    """A trial balance that does not add up shows nothing."""
+    """Balances every journal entry."""
     assert (
         await in_every_schema(
             books,
@@ -120,7 +120,7 @@ async def test_every_journal_entry_balances(books: Pool) -> None:
 
 
 async def test_the_largest_environment_has_exactly_the_lines_asked_for(books: Pool, empty: Pool) -> None:
-    """Measurements are quoted per line."""
+    """Gives the largest environment exactly the lines asked for."""
     schema = await books.fetchval("select schema_name from control.environment where name = 'Hofman Groep'")
     assert await books.fetchval(f"select count(*) from {schema}.journal_line") == SEED_LINES
     report = await seed_once(empty, journal_lines=4321)
@@ -131,7 +131,7 @@ async def test_the_largest_environment_has_exactly_the_lines_asked_for(books: Po
 
 @pytest.mark.parametrize("control", ["debtor", "creditor"])
 async def test_open_items_agree_with_the_ledger(books: Pool, control: str) -> None:
-    """The comparison shows both; people would look for a fault in the move."""
+    """Makes open items that add up to the ledger's control accounts."""
     sign = 1 if control == "debtor" else -1
     rows = await in_every_schema(
         books,
@@ -147,7 +147,7 @@ async def test_open_items_agree_with_the_ledger(books: Pool, control: str) -> No
 
 
 async def test_open_items_agree_with_each_relations_own_lines(books: Pool) -> None:
-    """A customer would be reminded of what another has to pay."""
+    """Makes open items that add up to each relation's lines."""
     rows = await in_every_schema(
         books,
         """select o.administration_id, o.relation_id, o.open, l.ledger
@@ -163,7 +163,7 @@ async def test_open_items_agree_with_each_relations_own_lines(books: Pool) -> No
 
 
 async def test_vat_returns_agree_with_the_ledger(books: Pool) -> None:
-    """A filed return that the ledger contradicts is what a tax inspector looks for."""
+    """Makes VAT returns that agree with the ledger."""
     rows = await in_every_schema(
         books,
         """select v.*, l.*
@@ -190,7 +190,7 @@ async def test_vat_returns_agree_with_the_ledger(books: Pool) -> None:
 
 
 async def test_money_and_possessions_agree_with_the_ledger(books: Pool) -> None:
-    """Bank balance and fixed assets are the first things that people compare."""
+    """Makes bank, cash and fixed assets that agree with the ledger."""
     query = """
         select s.kind, s.amount,
                (select coalesce(sum(debit - credit), 0) from journal_line l
@@ -209,7 +209,7 @@ async def test_money_and_possessions_agree_with_the_ledger(books: Pool) -> None:
 
 
 async def test_bank_transactions_explain_the_bank_balance(books: Pool) -> None:
-    """A statement that does not lead to its own balance is no statement."""
+    """Makes bank transactions that add up to the balance."""
     rows = await in_every_schema(
         books,
         """select a.iban, a.balance, (select sum(debit) from journal_line l
@@ -226,7 +226,7 @@ async def test_bank_transactions_explain_the_bank_balance(books: Pool) -> None:
 
 
 async def test_every_iban_is_valid_and_every_bank_is_there(books: Pool) -> None:
-    """A move could be shown of a bank that no customer has."""
+    """Makes valid IBANs, and connections of every bank that the manual names."""
     ibans = await in_every_schema(
         books,
         "select iban from relation union all select iban from bank_account union all select iban from bank_connection "
@@ -239,7 +239,7 @@ async def test_every_iban_is_valid_and_every_bank_is_there(books: Pool) -> None:
 
 
 async def test_there_is_something_for_every_consequence(books: Pool) -> None:
-    """A demo would show a consequence that happens to nobody."""
+    """Makes something for every consequence to happen to."""
     for query in (
         "select portal_token from quote where status = 'open' and portal_token is not null",
         "select 1 from sales_invoice where status = 'to_send'",
@@ -252,7 +252,7 @@ async def test_there_is_something_for_every_consequence(books: Pool) -> None:
 
 
 async def test_seeding_leaves_the_schema_as_the_migrations_make_it(books: Pool) -> None:
-    """The seed takes indexes and references off for speed: one that it forgot would be missing for good."""
+    """Leaves every index, key and trigger in place."""
     definitions = """
         select c.relname || ' ' || k.conname || ' ' || pg_get_constraintdef(k.oid)
         from pg_constraint k join pg_class c on c.oid = k.conrelid where c.relnamespace = $1::text::regnamespace
@@ -276,7 +276,7 @@ async def test_seeding_leaves_the_schema_as_the_migrations_make_it(books: Pool) 
 
 
 async def test_the_application_can_go_on_numbering(seeded_books: Pool) -> None:
-    """The first thing that a customer saves would collide with a seeded row."""
+    """Leaves sequences behind the seeded rows."""
     schema = (await schemas(seeded_books))[0]
     async with seeded_books.acquire() as connection:
         await connection.execute(f"set search_path to {schema}")
@@ -298,7 +298,7 @@ async def test_the_application_can_go_on_numbering(seeded_books: Pool) -> None:
 
 
 async def test_the_application_may_write_rows_and_nothing_more(books: Pool) -> None:
-    """The application must not be able to take a fence away, or to empty a table past it."""
+    """Grants the application rows, and neither TRUNCATE nor triggers."""
     schema = (await schemas(books))[0]
     async with books.acquire() as connection:
         for statement in (
@@ -318,7 +318,7 @@ async def test_the_application_may_write_rows_and_nothing_more(books: Pool) -> N
 
 
 async def test_what_is_registered_is_what_the_contract_says(books: Pool) -> None:
-    """Callers find environments by name, url and mailbox address."""
+    """Registers licences, environments and routes as the contract says."""
     rows = {row["name"]: row for row in await books.fetch("select * from control.environment")}
     enyoi = rows["enyoi"]
     assert enyoi["url"] == "https://devries.sb.example/enyoi"
@@ -336,7 +336,7 @@ async def test_what_is_registered_is_what_the_contract_says(books: Pool) -> None
 
 
 def test_every_scenario_can_be_shown() -> None:
-    """The demo moves these three; a licence of the wrong kind would end it at the upload."""
+    """Has licences of both kinds for each scenario of the demo."""
     kinds = {licence.licence_number: licence.kind for licence in LICENCES}
     names = {(environment.licence_number, environment.name) for environment in ENVIRONMENTS}
     for move in SHOW_MOVES:

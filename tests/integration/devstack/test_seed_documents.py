@@ -9,7 +9,7 @@ from tests.integration.seeded_books import in_every_schema
 
 
 async def test_mail_is_real_mail(books: Pool) -> None:
-    """A mail program would show a customer nothing after the move, and nobody would know since when."""
+    """Makes mails that a mail library reads."""
     rows = await in_every_schema(books, "select recipient, subject, sender, raw from mailbox_message")
     for row in rows:
         message = message_from_bytes(row["raw"], policy=default)
@@ -27,7 +27,7 @@ async def test_mail_is_real_mail(books: Pool) -> None:
 
 
 async def test_scans_are_real_files(books: Pool) -> None:
-    """A viewer would refuse them, and their bytes would prove nothing."""
+    """Makes PDFs and PNGs that are valid to their last offset and checksum."""
     rows = await in_every_schema(books, "select media_type, raw from scanbox_document")
     assert {row["media_type"] for row in rows} == {"application/pdf", "image/png"}
     for row in rows:

@@ -50,7 +50,7 @@ async def start_waiting_workflow(client: Client, name: str) -> None:
 
 
 async def test_attributes_can_be_used_at_once_and_registered_again(tmp_path: Path) -> None:
-    """The first transfer starts a moment after `setup`; and `setup` runs at every deployment, by two at once too."""
+    """Registers attributes that can be used at once, and again without harm."""
     server = EmbeddedTemporal(tmp_path)
     await server.start()
     try:
@@ -70,7 +70,7 @@ async def test_attributes_can_be_used_at_once_and_registered_again(tmp_path: Pat
 
 
 async def test_an_attribute_of_another_type_is_refused(server: EmbeddedTemporal) -> None:
-    """An operator who once registered StartsAt as text must be told, or every later query fails in strange words."""
+    """Refuses an attribute that exists with another type."""
     client = await server.connect()
     await register_search_attributes(client, [SearchAttributeKey.for_text("Taken")])
     with pytest.raises(Misconfigured, match=r"Taken exists .* as Text, not as Keyword"):
@@ -78,7 +78,7 @@ async def test_an_attribute_of_another_type_is_refused(server: EmbeddedTemporal)
 
 
 async def test_workflows_survive_a_crash_of_the_server(tmp_path: Path) -> None:
-    """A transfer that waits for 22:00 must still be there after kill -9, and found at the same address."""
+    """Keeps workflows and address after kill -9."""
     server = EmbeddedTemporal(tmp_path)
     await server.start()
     try:
@@ -96,7 +96,7 @@ async def test_workflows_survive_a_crash_of_the_server(tmp_path: Path) -> None:
 
 
 async def test_a_server_that_was_left_behind_is_ended(tmp_path: Path) -> None:
-    """After kill -9 of `up` its server still runs; two on one file would spoil it."""
+    """Ends a server that an earlier start left behind."""
     left_behind, successor = EmbeddedTemporal(tmp_path), EmbeddedTemporal(tmp_path)
     await left_behind.start()
     pid = left_behind.pid
@@ -127,7 +127,7 @@ async def test_a_server_that_was_left_behind_is_ended(tmp_path: Path) -> None:
     ],
 )
 async def test_no_server_is_one_clear_line(environment: dict[str, str], error: type[TransferError], words: str) -> None:
-    """An operator must read what to correct, soon, and not a traceback of another program's insides."""
+    """Says in one line that no server answers."""
     started = time.monotonic()
     with pytest.raises(error, match=words) as raised:
         await connect_temporal(environment=environment, timeout_seconds=0.5)
@@ -137,7 +137,7 @@ async def test_no_server_is_one_clear_line(environment: dict[str, str], error: t
 
 
 async def test_a_silent_server_is_not_waited_for(tmp_path: Path) -> None:
-    """A firewall that drops packets, or a program of another kind on the port, must not hang `sb-transfer`."""
+    """Gives up on a port where nobody answers."""
 
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -158,14 +158,14 @@ async def test_a_silent_server_is_not_waited_for(tmp_path: Path) -> None:
 
 
 async def test_an_unknown_namespace_is_told_apart(server: EmbeddedTemporal) -> None:
-    """A typing error in TEMPORAL_NAMESPACE would otherwise show up much later, as a workflow that is not found."""
+    """Names an unknown namespace."""
     environment = {"TEMPORAL_ADDRESS": server.address, "TEMPORAL_NAMESPACE": "boekhouding"}
     with pytest.raises(Misconfigured, match=r"has no namespace boekhouding\..*TEMPORAL_NAMESPACE"):
         await connect_temporal(environment=environment)
 
 
 async def test_the_embedded_server_is_as_fair_as_the_one_in_production() -> None:
-    """A queue is shared out by licence in both, or a trial of an evening says nothing about the real one."""
+    """Switches fairness on in the embedded server and in compose alike."""
     deployed = yaml.safe_load((ROOT / "deploy/temporal-dynamic.yaml").read_text())
     assert deployed["matching.enableFairness"] == [{"value": True}]
     for name, [setting] in deployed.items():

@@ -10,7 +10,7 @@ from tests.tools import debian
 
 
 def test_a_program_is_fetched_once_by_however_many_ask(tmp_path: Path) -> None:
-    """Test processes that start together on a fresh machine would unpack over each other and run half a program."""
+    """Fetches a program once for all who ask at the same time."""
     with ThreadPoolExecutor(2) as both:
         folders = set(both.map(lambda _: debian.fetch("hostname", tmp_path / "tools" / "hostname"), range(2)))
     assert folders == {tmp_path / "tools" / "hostname"}
@@ -20,7 +20,7 @@ def test_a_program_is_fetched_once_by_however_many_ask(tmp_path: Path) -> None:
 
 
 def test_without_apt_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody on another system would get a trace instead of the name of what is missing."""
+    """Names what to install on a system without apt."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(debian.ToolMissing, match="apt-get install spin"):
         debian.fetch("spin", tmp_path / "tools" / "spin")

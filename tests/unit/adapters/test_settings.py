@@ -23,14 +23,14 @@ def settings(**variables: str) -> Settings:
 
 @pytest.mark.parametrize("nothing", ["none", "None ", ""])
 def test_no_limit_is_no_limit(nothing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compose hands over every variable: an empty one must not stop every worker, or every clone."""
+    """Reads an empty limit as none."""
     monkeypatch.setenv("SB_TRANSFER_CLONE_MAX_LAG", nothing)
     monkeypatch.setenv("SB_TRANSFER_CLONE_MAX_ACTIVE", nothing)
     assert (settings().clone_max_lag, settings().clone_max_active) == (None, None)
 
 
 def test_limits_are_read_in_the_operators_units() -> None:
-    """A lag in bytes where megabytes were meant would pause every clone for ever."""
+    """Reads limits in their units."""
     assert settings(CLONE_MAX_LAG="64MB").clone_max_lag == 64_000_000
     assert settings(CLONE_MAX_LAG="1 GiB").clone_max_lag == 2**30
     assert settings(CLONE_MAX_ACTIVE="0").clone_max_active == 0
@@ -41,13 +41,13 @@ def test_limits_are_read_in_the_operators_units() -> None:
     [("CLONE_MAX_LAG", "0"), ("CLONE_MAX_LAG", "much"), ("CLONE_MAX_ACTIVE", "-1"), ("CLONE_MAX_ACTIVE", "few")],
 )
 def test_a_limit_that_means_nothing_is_refused_by_name(name: str, value: str) -> None:
-    """A worker that starts with a brake that it did not understand would run without one."""
+    """Refuses a meaningless limit by name."""
     with pytest.raises(Misconfigured, match=f"SB_TRANSFER_{name}"):
         settings(**{name: value})
 
 
 def test_a_runbook_is_a_page_or_nothing() -> None:
-    """The address becomes a link in every operator's browser: what is no page must not get there."""
+    """Refuses a runbook's address that is no web page."""
     assert settings(RUNBOOK_URL="none").runbook_url is None
     assert settings(RUNBOOK_URL="https://docs.example/operations").runbook_url == "https://docs.example/operations"
     for value in ("javascript:alert(1)", "docs/operations.md", "https://docs.example/x#y", "https://docs.example/> [x"):
@@ -56,7 +56,7 @@ def test_a_runbook_is_a_page_or_nothing() -> None:
 
 
 def test_cells_are_read_with_their_addresses_and_a_worker_serves_all_or_some() -> None:
-    """A worker that serves another cell than its operator chose lets one cell's evening starve another's."""
+    """Reads databases with their addresses, and which of them a worker serves."""
     west = '{"west": "postgresql://sb_owner:secret@west/sb"}'
     assert (settings().cells, settings(CELLS="").cells) == ({}, {})
     given = settings(CELLS=west)
@@ -70,7 +70,7 @@ def test_cells_are_read_with_their_addresses_and_a_worker_serves_all_or_some() -
 
 @pytest.mark.parametrize("value", ["{'west': 'secret'}", '{"home": "secret"}', '{"We st": "secret"}', '["secret"]'])
 def test_cells_that_cannot_be_read_are_refused_without_repeating_them(value: str) -> None:
-    """There are passwords in them, and what a program says at its start is kept in logs."""
+    """Refuses unreadable addresses without repeating them."""
     with pytest.raises(Misconfigured, match="SB_TRANSFER_CELLS") as refused:
         settings(CELLS=value)
     assert "secret" not in str(refused.value)

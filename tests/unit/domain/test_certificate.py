@@ -99,7 +99,7 @@ FILE = SIGNER.sign(certificate(SIGNER.key_id))
 
 
 def test_a_certificate_comes_back_as_it_was_signed() -> None:
-    """A receiver must read in it exactly what was proved."""
+    """Reads back what was signed."""
     read = SIGNER.reader.read(FILE)
     assert read == certificate(SIGNER.key_id)
     assert read.old_side().changes(fingerprint()) == []
@@ -111,7 +111,7 @@ def test_a_certificate_comes_back_as_it_was_signed() -> None:
 
 @given(position=st.integers(0, len(FILE) - 1), byte=st.integers(1, 255))
 def test_no_byte_can_be_altered(position: int, byte: int) -> None:
-    """One flipped bit, be it in white space or in a signature's last digit, must never pass for the real thing."""
+    """Refuses a certificate with any altered byte."""
     altered = bytearray(FILE)
     altered[position] ^= byte
     with pytest.raises(CertificateRefused):
@@ -120,7 +120,7 @@ def test_no_byte_can_be_altered(position: int, byte: int) -> None:
 
 @given(cut=st.integers(0, len(FILE)), inserted=st.binary(min_size=1, max_size=3))
 def test_nothing_can_be_added_or_left_out(cut: int, inserted: bytes) -> None:
-    """A truncated download, or a line that somebody wrote under it, must be noticed."""
+    """Refuses added and missing bytes."""
     with pytest.raises(CertificateRefused):
         SIGNER.reader.read(FILE[:cut] + inserted + FILE[cut:])
     if cut < len(FILE):
@@ -130,7 +130,7 @@ def test_nothing_can_be_added_or_left_out(cut: int, inserted: bytes) -> None:
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_rubbish_is_refused_in_words(rubbish: bytes) -> None:
-    """Whoever drops the wrong file must hear so, not see a traceback."""
+    """Refuses rubbish with a sentence."""
     with pytest.raises(CertificateAltered):
         SIGNER.reader.read(rubbish)
 
@@ -148,7 +148,7 @@ def test_rubbish_is_refused_in_words(rubbish: bytes) -> None:
     ids=["empty", "nan", "float", "half a character", "deep", "long number"],
 )
 def test_hostile_documents_are_refused_in_words(rubbish: bytes) -> None:
-    """A file made to hurt the checker must be answered like any other wrong file."""
+    """Refuses hostile documents with a sentence."""
     with pytest.raises(CertificateAltered):
         SIGNER.reader.read(rubbish)
 
@@ -164,7 +164,7 @@ _VALUES = st.recursive(
 @settings(max_examples=40, deadline=None)
 @given(st.dictionaries(_TEXT, _VALUES, max_size=3))
 def test_the_canonical_form_is_one_form(document: dict[str, object]) -> None:
-    """Two programs that build the same document must sign and check the same bytes."""
+    """Writes one document in one canonical form."""
     once = canonical(document)
     assert json.loads(once) == document
     assert canonical(json.loads(once)) == once
@@ -173,7 +173,7 @@ def test_the_canonical_form_is_one_form(document: dict[str, object]) -> None:
 
 
 def test_a_canonical_form_that_others_can_make() -> None:
-    """Receivers check with their own programs: the form is RFC 8785's, shown by its own escapes and order."""
+    """Writes the canonical form of RFC 8785."""
     document = {"b": "\u20ac$\u000f\u000aA'\u0042\"\\/", "a": [1, -2, None, True, {"z": 0, "y": ""}], "é": 3}
     assert canonical(document).decode() == (
         '{"a":[1,-2,null,true,{"y":"","z":0}],"b":"\u20ac$\\u000f\\nA\'B\\"\\\\/","é":3}'
@@ -182,12 +182,12 @@ def test_a_canonical_form_that_others_can_make() -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_name_can_be_certified(name: str) -> None:
-    """A customer's name, whatever is in it, must not make a certificate that its own issuer refuses."""
+    """Certifies any name."""
     assert SIGNER.reader.read(SIGNER.sign(certificate(SIGNER.key_id, name))).old.name == name
 
 
 def test_a_rotated_key_still_vouches_and_a_strange_one_does_not() -> None:
-    """After a rotation old certificates stay good; somebody else's key proves nothing, and the message names it."""
+    """Accepts a rotated key's signature and names a strange key."""
     old, new = new_key(), new_key()
     issued = CertificateSigner([old])
     file = issued.sign(certificate(issued.key_id))
@@ -199,7 +199,7 @@ def test_a_rotated_key_still_vouches_and_a_strange_one_does_not() -> None:
 
 
 def test_naming_a_trusted_key_is_not_enough() -> None:
-    """A forger knows our key's name: it is in every certificate. Only the signature counts."""
+    """Refuses a strange signature under a trusted key's name."""
     forger = CertificateSigner([new_key()])
     forged = forger.sign(certificate(SIGNER.key_id))
     with pytest.raises(CertificateAltered):
@@ -207,7 +207,7 @@ def test_naming_a_trusted_key_is_not_enough() -> None:
 
 
 def test_a_newer_format_is_called_newer() -> None:
-    """A receiver with an old program must hear that the program is old, not that the certificate is false."""
+    """Calls a newer format newer."""
     signer = CertificateSigner([key := new_key()])
     document = {**certificate(signer.key_id).model_dump(mode="json"), "format": "sb-transfer certificate 2"}
     private = Ed25519PrivateKey.from_private_bytes(base64.b64decode(key.get_secret_value()))
@@ -217,7 +217,7 @@ def test_a_newer_format_is_called_newer() -> None:
 
 
 def test_public_keys_go_through_a_file(tmp_path: Path) -> None:
-    """A receiver has no more than the issuer's PEM file, several keys long after a rotation."""
+    """Reads public keys from a PEM file of several."""
     ring = CertificateSigner([new_key(), new_key()])
     file = tmp_path / "keys.pem"
     file.write_text(ring.reader.pem())
@@ -228,7 +228,7 @@ def test_public_keys_go_through_a_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"no key", b"-----BEGIN PUBLIC KEY-----\nMTIz\n-----END PUBLIC KEY-----\n"])
 def test_a_file_without_keys_says_so(tmp_path: Path, content: bytes) -> None:
-    """The wrong file given as keys must not look like a false certificate."""
+    """Says that a file holds no keys."""
     file = tmp_path / "keys.pem"
     file.write_bytes(content)
     with pytest.raises(Misconfigured, match="holds no Ed25519 public key"):
@@ -239,7 +239,7 @@ def test_a_file_without_keys_says_so(tmp_path: Path, content: bytes) -> None:
 
 @pytest.mark.parametrize("keys", [[], [""], ["c2hvcnQ="], ["not base64 at all, but it is 44 characters long!"]])
 def test_unusable_keys_are_named_without_being_shown(keys: list[str]) -> None:
-    """A worker with a mistyped key must not start, and its log must not hold the key."""
+    """Names unusable keys without showing them."""
     with pytest.raises(Misconfigured) as refused:
         CertificateSigner([SecretStr(key) for key in keys])
     assert "SB_TRANSFER_CERTIFICATE_KEYS" in str(refused.value)
@@ -247,7 +247,7 @@ def test_unusable_keys_are_named_without_being_shown(keys: list[str]) -> None:
 
 
 def test_both_alphabets_of_base64_are_the_same_key() -> None:
-    """`openssl rand -base64 32` writes + and /, other tools - and _: neither may make another key."""
+    """Reads one key from both alphabets of base64."""
     raw = b"\xfb\xff\xfe" * 10 + b"\xff\xff"
     standard, urlsafe = (SecretStr(encode(raw).decode()) for encode in (base64.b64encode, base64.urlsafe_b64encode))
     assert standard != urlsafe

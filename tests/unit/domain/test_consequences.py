@@ -8,17 +8,17 @@ from domain.vocabulary import Bank
 
 @pytest.mark.parametrize("old", ["active", "needs_reactivation"])
 def test_rabobank_is_active_by_its_consent(old: str) -> None:
-    """A customer of Rabobank would have to activate a connection that could have come along."""
+    """Activates Rabobank with a consent."""
     assert bank_status_after_move(bank="rabobank", old_status=old, consent_reference="c") == "active"
 
 
 @pytest.mark.parametrize("old", ["active", "needs_reactivation"])
 def test_rabobank_without_consent_stays_what_it_was(old: str) -> None:
-    """A connection would be shown as live that no consent allows."""
+    """Leaves Rabobank without a consent as it was."""
     assert bank_status_after_move(bank="rabobank", old_status=old, consent_reference=None) == old
 
 
 @pytest.mark.parametrize("bank", [bank for bank in Bank if bank is not Bank.RABOBANK] + ["bunq", "Rabobank", ""])
 def test_every_other_bank_is_to_be_activated_again(bank: str) -> None:
-    """Another bank's consent does not hold for the new environment, also that of a bank nobody has heard of."""
+    """Flags every other bank, known or not."""
     assert bank_status_after_move(bank=bank, old_status="active", consent_reference="c") == "needs_reactivation"

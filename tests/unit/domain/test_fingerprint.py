@@ -50,19 +50,19 @@ def ledger(**changed: Any) -> TableHash:
     ],
 )
 def test_every_change_is_told_by_name(later: list[TableHash | ObjectHash], name: str, problem: str) -> None:
-    """Whoever is refused a release must read which table it is about, and what about it."""
+    """Names each changed table and what changed."""
     assert [(change.table, change.problem) for change in seen(LEDGER, NUMBERS).changes(seen(*later))] == [
         (name, problem)
     ]
 
 
 def test_what_is_the_same_says_nothing() -> None:
-    """An environment in which nothing happened must not be held back."""
+    """Reports nothing for equal fingerprints."""
     assert seen(LEDGER, NUMBERS).changes(seen(LEDGER, NUMBERS)) == []
 
 
 def test_another_major_version_words_definitions_otherwise() -> None:
-    """After an upgrade of the server the same table is written otherwise; its rows still count."""
+    """Compares rows alone across major versions."""
     upgraded = seen(ledger(definition=B), NUMBERS.model_copy(update={"definition": B}), server="19.1")
     assert seen(LEDGER, NUMBERS).changes(upgraded) == []
     assert seen(LEDGER, NUMBERS).changes(seen(ledger(content=B), NUMBERS, server="19.1")) != []

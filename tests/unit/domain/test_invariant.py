@@ -358,7 +358,7 @@ BROKEN: dict[ViolationKind, list[Observations]] = {
 
 @pytest.mark.parametrize("name", HEALTHY)
 def test_a_healthy_instant_gives_no_alarm(name: str) -> None:
-    """An operator would be called out of bed for a move that goes well, and learn to ignore the alarm."""
+    """Finds nothing wrong at any healthy instant."""
     assert violations(HEALTHY[name]) == []
 
 
@@ -368,20 +368,20 @@ def test_a_healthy_instant_gives_no_alarm(name: str) -> None:
     ids=lambda each: str(each)[:30],
 )
 def test_what_is_wrong_is_found(kind: ViolationKind, facts: Observations) -> None:
-    """A half-moved environment would go unseen until its customer finds it."""
+    """Finds each kind of violation."""
     found = violations(facts)
     assert kind in {violation.kind for violation in found}
     assert all(violation.what and violation.remedy == REMEDY[violation.kind] for violation in found)
 
 
 def test_every_kind_has_a_case_a_meaning_and_a_remedy() -> None:
-    """A rule without a case could be dead, and a finding without a remedy leaves a person alone with it."""
+    """Has a case, a meaning and a remedy for every kind."""
     assert set(BROKEN) == set(MEANING) == set(REMEDY) == set(ViolationKind)
     assert all(MEANING[kind].endswith(".") and REMEDY[kind].endswith((".", "…", ").")) for kind in ViolationKind)
 
 
 def test_the_worst_comes_first() -> None:
-    """Who reads only the first line would see a forgotten ticket and miss two writable copies."""
+    """Orders violations from the worst on."""
     facts = with_environment("released", fenced=OPEN)
     first, *_ = facts.transfers
     facts = facts.model_copy(update={"transfers": (first.model_copy(update={"ticket_open": True}),)})
@@ -393,7 +393,7 @@ def test_the_worst_comes_first() -> None:
 
 
 def test_a_difference_after_the_release_is_work_that_was_done() -> None:
-    """Every environment in which somebody books after its release would be called a fault."""
+    """Takes a difference after the release for work."""
     unequal = (Inequality(transfer_id=MOVE, differences=("journal_line: rows differ",)),)
     found: list[Violation] = violations(HEALTHY["released"].model_copy(update={"unequal": unequal}))
     assert found == []

@@ -35,13 +35,13 @@ ID = UUID("0f8fad5b-d9cb-469f-a165-70867728950e")
     ],
 )
 def test_a_name_is_kept_as_people_see_it(typed: str, kept: str) -> None:
-    """Two names that look the same would be two customers."""
+    """Normalises a name to what people see."""
     assert normalised_name(typed) == kept
 
 
 @pytest.mark.parametrize("typed", ["", "  ", "a" * 101, "a\x00b", "a\u200bb", "a\u202eb", "a\ud800b", "a\x1bb"])
 def test_a_name_that_cannot_be_shown_is_refused(typed: str) -> None:
-    """A name could hide characters, or break a page and a mail."""
+    """Refuses a name with characters that cannot be shown."""
     with pytest.raises(NameInvalid):
         normalised_name(typed)
 
@@ -58,7 +58,7 @@ def test_a_name_that_cannot_be_shown_is_refused(typed: str) -> None:
     ],
 )
 def test_the_default_url_is_the_name_in_lower_case(name: str, part: str) -> None:
-    """The manual promises it: "Dit is standaard de Naam, maar met kleine letters"."""
+    """Makes the url of the name in lower case."""
     assert default_url_part(name) == part
     assert checked_url_part(None, name=name) == part
     assert checked_url_part("  ", name=name) == part
@@ -66,34 +66,34 @@ def test_the_default_url_is_the_name_in_lower_case(name: str, part: str) -> None
 
 @pytest.mark.parametrize("part", ["a", "enyoi", "a-b", "2b", "a" * 63, " Enyoi ", "a\n"])
 def test_a_url_that_is_asked_for_is_taken(part: str) -> None:
-    """A good url would be refused."""
+    """Accepts a good url."""
     assert checked_url_part(part, name="x") == part.strip().lower()
 
 
 @pytest.mark.parametrize("part", ["-a", "a-", "a_b", "a.b", "a/b", "a b", "a" * 64, "é", "a\nb", "../x", "a%2f"])
 def test_a_url_that_is_no_label_is_refused(part: str) -> None:
-    """A url could lead to another page, or to no page."""
+    """Refuses a url that is no label."""
     with pytest.raises(UrlInvalid):
         checked_url_part(part, name="x")
 
 
 @pytest.mark.parametrize("name", ["!!!", "日本"])
 def test_a_name_that_gives_no_url_asks_for_one(name: str) -> None:
-    """A customer would get an empty url."""
+    """Asks for a url when the name gives none."""
     with pytest.raises(UrlInvalid):
         checked_url_part(None, name=name)
 
 
 @pytest.mark.parametrize("part", [*sorted(RESERVED_URL_PARTS), "Admin", "xn--caf-dma"])
 def test_words_of_the_platform_are_refused(part: str) -> None:
-    """A customer would sit on the platform's own address."""
+    """Refuses reserved words."""
     with pytest.raises(UrlReserved):
         checked_url_part(part, name="x")
 
 
 @given(st.text(max_size=120))
 def test_whatever_is_typed_gives_a_label_or_a_refusal(text: str) -> None:
-    """Some input would crash the upload, or get past the rules."""
+    """Gives a label or a refusal for any input."""
     try:
         part = checked_url_part(text, name=text)
     except (UrlInvalid, UrlReserved):
@@ -107,7 +107,7 @@ def test_whatever_is_typed_gives_a_label_or_a_refusal(text: str) -> None:
 
 @given(st.text(max_size=120))
 def test_a_name_that_was_accepted_stays_as_it_is(text: str) -> None:
-    """A name would change when it is saved a second time."""
+    """Leaves an accepted name as it is."""
     try:
         name = normalised_name(text)
     except NameInvalid:
@@ -117,7 +117,7 @@ def test_a_name_that_was_accepted_stays_as_it_is(text: str) -> None:
 
 @pytest.mark.parametrize("address", ["a@b.nl", "Jan.Jansen+sb@mail.example.com", " a@b.nl "])
 def test_an_address_is_taken(address: str) -> None:
-    """A customer with a good address would be refused."""
+    """Accepts a good address."""
     assert checked_email(address) == address.strip()
 
 
@@ -137,13 +137,13 @@ def test_an_address_is_taken(address: str) -> None:
     ],
 )
 def test_what_is_no_address_is_refused(address: str) -> None:
-    """The customer could never log in, or a mail could get headers of somebody else's making."""
+    """Refuses what is no address."""
     with pytest.raises(LoginEmailInvalid):
         checked_email(address)
 
 
 def test_names_that_other_systems_call() -> None:
-    """Operators and other programs would look for names that are not there."""
+    """Makes the names of the contract."""
     assert ticket_file_name("enyoi") == "enyoi-overdracht-ticket.avr"
     assert schema_name_of(ID) == "env_0f8fad5bd9cb469fa16570867728950e"
     assert workflow_id_of(ID) == f"transfer-{ID}"
@@ -155,6 +155,6 @@ def test_names_that_other_systems_call() -> None:
 
 
 def test_refusals_say_what_to_do() -> None:
-    """A customer would be told no and not what to do next."""
+    """Ends each refusal in what to do."""
     assert "Choose another url" in str(UrlTaken())
     assert "Kies een andere url" in UrlTaken().dutch_text

@@ -15,18 +15,18 @@ SELF = LicenceKind.SELF_MANAGED
     [(FIRM, FIRM, Scenario.SWITCH), (SELF, FIRM, Scenario.OUTSOURCE), (FIRM, SELF, Scenario.INSOURCE)],
 )
 def test_the_three_moves_of_the_manual(old: LicenceKind, new: LicenceKind, scenario: Scenario) -> None:
-    """A customer would get the consequences and the to-do list of another move."""
+    """Finds the scenario from the two licences."""
     assert scenario_of(old_licence="1", old_kind=old, new_licence="2", new_kind=new) is scenario
 
 
 @pytest.mark.parametrize("kind", [FIRM, SELF])
 def test_a_move_to_the_same_licence_is_refused(kind: LicenceKind) -> None:
-    """An environment would move to where it is, and the old one would stay behind read-only."""
+    """Refuses a move to the same licence."""
     with pytest.raises(SameLicence):
         scenario_of(old_licence="1", old_kind=kind, new_licence="1", new_kind=kind)
 
 
 def test_self_managed_to_self_managed_is_refused() -> None:
-    """A move would be made that the manual does not offer."""
+    """Refuses a move between two self-managed licences."""
     with pytest.raises(ScenarioNotOffered):
         scenario_of(old_licence="1", old_kind=SELF, new_licence="2", new_kind=SELF)

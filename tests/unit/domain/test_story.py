@@ -40,12 +40,12 @@ def in_state(steps: dict[StepName, StepState], state: StepState) -> set[StepName
 
 
 def test_before_the_freeze_only_that_runs() -> None:
-    """Whoever looks at once must not see a ticket that there is none of."""
+    """Shows only the freeze before it has ended."""
     assert in_state(told(state=TransferState.PREPARING), StepState.RUNNING) == {StepName.FREEZE}
 
 
 def test_each_line_ends_its_step_and_begins_what_follows() -> None:
-    """A step that is done and shown as running calls for an operator."""
+    """Ends a step by its line and begins the next."""
     lines = (*UPLOADED, *MOVED)
     steps = told(*lines, state=TransferState.AWAITING_RELEASE, ready=True)
     assert in_state(steps, StepState.RUNNING) == {StepName.AWAIT_RELEASE}
@@ -57,7 +57,7 @@ def test_each_line_ends_its_step_and_begins_what_follows() -> None:
 
 
 def test_a_step_begins_when_the_one_before_it_ends() -> None:
-    """The times of the steps are what people argue with the morning after."""
+    """Begins a step when the one before it ends."""
     happenings = [LogLine(kind=kind, at=BEGAN + timedelta(minutes=n)) for n, kind in enumerate(UPLOADED, start=1)]
     steps = {s.step: s for s in steps_from_log(happenings, state=TransferState.SCHEDULED, began_at=BEGAN)}
     assert steps[StepName.FREEZE].started_at == BEGAN
@@ -68,14 +68,14 @@ def test_a_step_begins_when_the_one_before_it_ends() -> None:
 
 
 def test_an_evening_that_was_put_off_begins_again() -> None:
-    """The first evening's clone is gone; showing it as done would promise the new side its books."""
+    """Begins the evening's steps again after a postponement."""
     steps = told(*UPLOADED, "clone_started", "clone_finished", "start_postponed", state=TransferState.SCHEDULED)
     assert in_state(steps, StepState.RUNNING) == {StepName.WAIT_FOR_EVENING}
     assert steps[StepName.CLONE] is StepState.PENDING
 
 
 def test_a_look_that_found_something_refuses_and_a_clean_one_releases() -> None:
-    """Whoever asked for the release looks here for what became of it."""
+    """Shows whether the last look refused or released."""
     lines = (*UPLOADED, *MOVED, "release_checked")
     refused = told(*lines, state=TransferState.AWAITING_RELEASE, ready=True, reasons={"release_checked": "quote: +1"})
     assert refused[StepName.CHECK] is StepState.FAILED
@@ -89,7 +89,7 @@ def test_a_look_that_found_something_refuses_and_a_clean_one_releases() -> None:
 
 @pytest.mark.parametrize("state", [TransferState.UNDOING, TransferState.UNDONE])
 def test_an_undo_shows_what_is_taken_back(state: TransferState) -> None:
-    """A customer whose move was cancelled wants to see that nothing of it is left."""
+    """Shows what an undo has taken back."""
     steps = told(*UPLOADED, "clone_started", "undo_begun", "clone_dropped", state=state)
     assert steps[StepName.CLONE] is StepState.UNDONE
     others = {steps[StepName.FREEZE], steps[StepName.TICKET], steps[StepName.AWAIT_UPLOAD]}
@@ -99,13 +99,13 @@ def test_an_undo_shows_what_is_taken_back(state: TransferState) -> None:
 
 
 def test_what_runs_when_it_turns_back_has_failed() -> None:
-    """A step that nothing undoes would else be shown as running for ever."""
+    """Shows a step as failed that ran when the undo began."""
     steps = told(*UPLOADED, "clone_started", "clone_finished", "undo_begun", state=TransferState.UNDOING)
     assert steps[StepName.VERIFY] is StepState.FAILED
 
 
 def test_every_state_says_what_it_waits_for() -> None:
-    """An operator who filters by state reads here what has to happen next."""
+    """Says for every state what it waits for."""
     zone = ZoneInfo("Europe/Amsterdam")
     logs = {
         TransferState.PREPARING: UPLOADED[:1],
@@ -134,7 +134,7 @@ def test_every_state_says_what_it_waits_for() -> None:
 
 
 def test_every_step_that_can_end_has_its_line() -> None:
-    """A step that is added without its line would never be seen to end."""
+    """Has a line for every step that can end."""
     silent = {StepName.NOTIFY, StepName.AWAIT_RELEASE, StepName.CHECK}
     forward = [kind for kind in kinds_read() if kind != "start_postponed"]
     everything = told(*forward, state=TransferState.AWAITING_RELEASE)

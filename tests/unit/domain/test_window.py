@@ -33,7 +33,7 @@ def amsterdam(text: str) -> datetime:
     ],
 )
 def test_the_next_evening_on_the_clock(accepted: str, starts: str) -> None:
-    """A customer would be told another evening than the one at which the move starts."""
+    """Plans the next evening on the clock."""
     assert next_opening(amsterdam(accepted), OPENS, AMSTERDAM) == amsterdam(starts)
 
 
@@ -46,7 +46,7 @@ def test_the_next_evening_on_the_clock(accepted: str, starts: str) -> None:
     ],
 )
 def test_the_wall_clock_rules_when_it_changes(accepted: str, hours: int) -> None:
-    """Twice a year every move would start at 21:00 or at 23:00."""
+    """Opens at 22:00 by the wall clock when it changes."""
     begin = amsterdam(accepted)
     opening = next_opening(begin, OPENS, AMSTERDAM)
     assert opening.astimezone(UTC) - begin.astimezone(UTC) == timedelta(hours=hours)
@@ -55,33 +55,33 @@ def test_the_wall_clock_rules_when_it_changes(accepted: str, hours: int) -> None
 
 @pytest.mark.parametrize(("day", "utc_hour"), [("2026-03-29", 20), ("2026-10-25", 21), ("2026-03-28", 21)])
 def test_uploads_on_the_days_of_the_change(day: str, utc_hour: int) -> None:
-    """An upload on the very Sunday would be planned by the clock of the day before."""
+    """Plans uploads on the days of the change by that evening's clock."""
     for accepted in (f"{day}T00:30", f"{day}T12:00", f"{day}T21:59:59.999"):
         opening = next_opening(amsterdam(accepted), OPENS, AMSTERDAM)
         assert opening.astimezone(UTC) == datetime.fromisoformat(f"{day}T{utc_hour}:00:00+00:00")
 
 
 def test_an_opening_that_the_clock_skips_is_taken_as_it_jumps() -> None:
-    """A window set to 02:30 would not open at all on one night of the year."""
+    """Opens at the jump when the clock skips the opening."""
     opening = next_opening(amsterdam("2026-03-29T01:00"), time(2, 30), AMSTERDAM)
     assert opening.astimezone(UTC) == datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
 
 
 def test_an_opening_that_the_clock_shows_twice_is_taken_the_first_time() -> None:
-    """A window set to 02:30 would open twice, or an hour late, on one night of the year."""
+    """Opens the first time when the clock shows the opening twice."""
     opening = next_opening(amsterdam("2026-10-25T01:00"), time(2, 30), AMSTERDAM)
     assert opening.astimezone(UTC) == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kathmandu", "Pacific/Auckland", "UTC"])
 def test_the_callers_zone_does_not_matter(zone: str) -> None:
-    """A worker in another data centre would plan other evenings."""
+    """Plans the same evening in any caller's zone."""
     accepted = amsterdam("2026-05-12T21:30")
     assert next_opening(accepted.astimezone(ZoneInfo(zone)), OPENS, AMSTERDAM) == amsterdam("2026-05-12T22:00")
 
 
 def test_moments_without_a_zone_are_refused() -> None:
-    """A forgotten zone would plan a move an hour or more off without a word."""
+    """Refuses moments without a zone."""
     with pytest.raises(ValueError, match="aware"):
         next_opening(datetime(2026, 5, 12, 9, 0), OPENS, AMSTERDAM)  # noqa: DTZ001 - what is refused
     with pytest.raises(ValueError, match="naive"):
@@ -106,7 +106,7 @@ def since_new_year(moment: datetime) -> int:
 @example(since_new_year(amsterdam("2026-10-25T21:59:59.999")))
 @example(since_new_year(amsterdam("2026-10-25T22:00:00.000")))
 def test_every_moment_of_a_year_has_its_evening(offset: int) -> None:
-    """Some upload in the year would be planned for the wrong evening."""
+    """Plans an evening for every moment of a year."""
     accepted = NEW_YEAR + timedelta(microseconds=offset)
     opening = next_opening(accepted, OPENS, AMSTERDAM)
     assert opening.time() == OPENS
@@ -120,7 +120,7 @@ def test_every_moment_of_a_year_has_its_evening(offset: int) -> None:
 
 
 def test_every_evening_of_a_year_follows_the_one_before() -> None:
-    """A night would be skipped, or come twice, somewhere in the year."""
+    """Plans each evening of a year once."""
     opening = next_opening(amsterdam("2025-12-31T22:00"), OPENS, AMSTERDAM)
     lengths = []
     for _ in range(365):
@@ -144,7 +144,7 @@ def test_every_evening_of_a_year_follows_the_one_before() -> None:
     ],
 )
 def test_a_window_closes_by_the_wall_clock(opens: str, closes: str, hours: int) -> None:
-    """Twice a year a move would go on into office hours, or be dropped an hour early."""
+    """Closes by the wall clock."""
     start = amsterdam(opens)
     closing = closing_after(start, time.fromisoformat(closes), AMSTERDAM)
     assert closing.astimezone(UTC) - start.astimezone(UTC) == timedelta(hours=hours)
@@ -152,14 +152,14 @@ def test_a_window_closes_by_the_wall_clock(opens: str, closes: str, hours: int) 
 
 
 def test_a_move_that_was_put_off_starts_when_the_window_is_open() -> None:
-    """A worker that comes up at half past eleven at night would leave the evening unused."""
+    """Starts a move that was put off in a window that is open."""
     window = Window(OPENS, time(6, 0), AMSTERDAM)
     assert window.start_again_at(amsterdam("2026-05-13T06:00")) == amsterdam("2026-05-13T22:00")
     assert window.start_again_at(amsterdam("2026-05-13T23:30")) == amsterdam("2026-05-13T23:30")
 
 
 def test_reminders_that_would_come_before_the_ticket_are_left_out() -> None:
-    """A ticket of two days would be answered by a reminder in the same minute."""
+    """Leaves reminders out that would precede the ticket."""
     issued = amsterdam("2026-05-12T09:00")
     leads = (timedelta(days=7), timedelta(days=1))
     day = timedelta(days=1)
@@ -169,7 +169,7 @@ def test_reminders_that_would_come_before_the_ticket_are_left_out() -> None:
 
 
 def test_reminders_of_a_release_thin_out_after_a_quarter() -> None:
-    """A release that nobody makes for years would fill its history with weekly mails."""
+    """Reminds of a release every week, and less often after a quarter."""
     began = datetime(2026, 5, 12, tzinfo=UTC)
     weeks = [(at - began) // timedelta(weeks=1) for at in islice(reminders_since(began, timedelta(weeks=1)), 16)]
     assert weeks == [*range(1, 14), 17, 21, 25]

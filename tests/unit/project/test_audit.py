@@ -15,7 +15,7 @@ VULNERABLE = {
 
 
 def test_a_known_vulnerability_fails_the_check() -> None:
-    """We would ship what everybody knows how to break."""
+    """Fails on a known vulnerability."""
     code, words = Findings.of({"dependencies": [SKIPPED, CLEAN, VULNERABLE]}).verdict()
     assert code == 1
     assert "jinja2 3.1.2: CVE-2024-1, repaired in 3.1.3" in words
@@ -23,7 +23,7 @@ def test_a_known_vulnerability_fails_the_check() -> None:
 
 @pytest.mark.parametrize("found", [Findings(), Findings.of({"dependencies": [SKIPPED]})])
 def test_an_audit_that_reached_no_list_fails_and_says_so(found: Findings) -> None:
-    """Fails when no list answered, or one that knows none of the packages: it would look like a clean bill."""
+    """Fails when no list answered, or one that knows none of the packages."""
     code, words = found.verdict()
     assert code == 2
     assert "COULD NOT BE MADE" in words
@@ -51,7 +51,7 @@ def test_a_known_vulnerability_fails_wherever_it_is_asked(monkeypatch: pytest.Mo
 
 
 def test_what_was_left_out_is_named() -> None:
-    """Whoever reads the last line would believe that everything was looked at."""
+    """Names what was left out in the last line."""
     code, words = Findings.of({"dependencies": [SKIPPED, CLEAN]}).verdict()
     assert code == 0
     assert words.startswith("1 dependencies audited")

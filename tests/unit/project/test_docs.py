@@ -9,14 +9,14 @@ from tests.tools.paths import DOCS, ROOT
 
 
 def test_every_decision_is_in_the_index() -> None:
-    """A decision that nobody finds is taken again, the other way."""
+    """Lists every decision in the index."""
     listed = re.findall(r"\]\(decisions/(\d{4}-[\w-]+\.md)\) \|", (DOCS / "architecture.md").read_text())
     assert listed == sorted(page.name for page in (DOCS / "decisions").glob("*.md"))
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.relative_to(DOCS).as_posix())
 def test_links_lead_somewhere(page: Path) -> None:
-    """At night a link that leads nowhere costs the minutes that the page was written to save."""
+    """Finds the target of every link."""
     for target, anchor in re.findall(r"\]\(([^)#:\s]*)(?:#([\w-]+))?\)", page.read_text()):
         file = (page.parent / target).resolve() if target else page
         assert file.exists(), target
@@ -31,7 +31,7 @@ PAGES = sorted([*DOCS.rglob("*.md"), *(ROOT / name for name in ("README.md", "mo
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_files_that_a_page_names_are_there(page: Path) -> None:
-    """Whoever looks for a file under the name that it had before a move finds nothing."""
+    """Finds every file that a page names."""
     folders = "|".join(sorted(entry.name for entry in ROOT.iterdir() if entry.is_dir() and entry.name[0] != "."))
     named = re.findall(rf"(?<![\w./-])((?:{folders})/(?:[\w./,-]|\{{[\w,]*\}})*\w)", page.read_text())
     paths = {path for name in named for path in spread(name)}

@@ -17,12 +17,12 @@ def _normalised(requirement: str) -> str:
 
 
 def test_the_lock_names_no_place() -> None:
-    """A lock that names an index fails for everybody who reaches packages in another way."""
+    """Finds no index in the lock."""
     assert re.findall(r"://|^\s*--(?!hash=)|^-[a-z]|@ ", LOCK, re.MULTILINE) == []
 
 
 def test_every_dependency_is_pinned() -> None:
-    """A dependency that somebody added without `make lock` would be missing from a fresh installation."""
+    """Finds every dependency in the lock."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted = [
         *project["build-system"]["requires"],
@@ -34,7 +34,7 @@ def test_every_dependency_is_pinned() -> None:
 
 
 def test_every_pin_has_hashes() -> None:
-    """`--require-hashes` refuses the whole installation for one pin without."""
+    """Finds hashes for every pin."""
     pins = re.split(r"^(?=[a-z0-9.-]+==)", LOCK, flags=re.MULTILINE)[1:]
     assert len(pins) == len(PINNED) > 0
     assert [pin.split("==")[0] for pin in pins if "--hash=sha256:" not in pin] == []

@@ -31,7 +31,7 @@ def checked_in() -> list[Path]:
 
 
 def test_nothing_checked_in_is_a_secret() -> None:
-    """A key that is checked in once is everybody's for ever."""
+    """Finds no secret in any checked-in file."""
     files = [file for file in checked_in() if file.is_file()]
     assert len(files) > 100
     found = {str(file.relative_to(ROOT)): findings(file.read_text(errors="replace")) for file in files}
@@ -50,5 +50,5 @@ def test_nothing_checked_in_is_a_secret() -> None:
     ],
 )
 def test_the_scan_finds_what_it_looks_for(kind: str, text: str) -> None:
-    """A scan that finds nothing would look like a clean checkout."""
+    """Finds each kind of secret when one is there."""
     assert findings(text) == [kind]

@@ -97,7 +97,7 @@ def skeleton(page: str) -> list[str]:
 
 @given(texts)
 def test_fenced_text_is_one_piece_of_code(text: str) -> None:
-    """A customer's name must be read as text, whatever stands around it, and be seen whole or be seen to be cut."""
+    """Fences any text so that all of it shows as text."""
     inline = MARKDOWN.parseInline(f"a {fenced(text)} b")[0].children or []
     kinds = [token.type for token in inline]
     assert kinds in (["text", "code_inline", "text"], ["text"])
@@ -110,7 +110,7 @@ def test_fenced_text_is_one_piece_of_code(text: str) -> None:
 @given(texts)
 @example("x" * 400)
 def test_no_text_of_a_customer_changes_the_page(text: str) -> None:
-    """A name, a reason or an address must not become a link, an image, a heading, HTML or another column."""
+    """Keeps customers' text from becoming links, images, headings or HTML."""
     assert skeleton(full_page(text)) == skeleton(full_page("enyoi"))
     assert not [token for token in tokens(full_page(text)) if token.type in ("html_inline", "html_block", "image")]
 
@@ -118,7 +118,7 @@ def test_no_text_of_a_customer_changes_the_page(text: str) -> None:
 @settings(max_examples=50, deadline=None)
 @given(texts)
 def test_the_other_pages_hold_as_well(text: str) -> None:
-    """The mailbox's address and a finding come from the same customers."""
+    """Keeps customers' text as text on the other workflows' pages."""
     order = m.MailboxForwardingInput(transfer_id=ID, old_mailbox_address=text, forward_until=NOW)
     wrong = Violation(kind=ViolationKind.ROUTE_ASTRAY, subject=f"route {text}", what=text, remedy="Close it.")
     left = Findings(at=NOW, environments=1, transfers=1, violations=(wrong,) * 30)
@@ -132,12 +132,12 @@ def test_the_other_pages_hold_as_well(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["x" * 500, "漢" * 500, "|`" * 200])
 def test_a_page_fits_in_an_address(text: str) -> None:
-    """The UI renders a page by an address that holds it: one that a proxy refuses shows the operator nothing at all."""
+    """Keeps a page below the length of an address."""
     assert len(quote(full_page(text, TransferState.AWAITING_RELEASE))) <= 8_000
 
 
 def test_text_that_turns_the_line_around_is_seen() -> None:
-    """A name with a right-to-left mark would show the words after it backwards."""
+    """Shows direction marks as what they are."""
     assert fenced("a\u202eb\u0000c") == "`a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}c`"
 
 
@@ -154,7 +154,7 @@ def test_text_that_turns_the_line_around_is_seen() -> None:
     ],
 )
 def test_the_page_names_the_signals_that_help_now(state: TransferState, signals: list[str]) -> None:
-    """An operator must not have to look up which signal moves a transfer on, nor be offered one that is refused."""
+    """Names the signals that are taken in each state."""
     messages: dict[str, type[m.StartNow | m.Release | m.Reject]] = {
         "start_now": m.StartNow,
         "release": m.Release,
@@ -171,7 +171,7 @@ def test_the_page_names_the_signals_that_help_now(state: TransferState, signals:
 
 
 def test_mail_that_did_not_arrive_is_sent_again_from_the_page() -> None:
-    """The operator who reads of it must not have to look for the command; what is offered must be understood."""
+    """Offers to send again each mail that did not arrive."""
     problem = m.MailProblem(kind=MailKind.READY, recipient="a@b.example", problem="550 unknown")
     page = current_details(status(TransferState.AWAITING_RELEASE, mail_problems=[problem]))
     payload = [token.content for token in tokens(page) if token.type == "fence"][-1]
@@ -181,7 +181,7 @@ def test_mail_that_did_not_arrive_is_sent_again_from_the_page() -> None:
 
 
 def test_the_page_shows_what_needs_attention() -> None:
-    """A mail that did not arrive and the reason of an undo must be on the page, not in a log."""
+    """Shows mail problems and the reason of an undo."""
     page = current_details(
         status(
             TransferState.UNDONE,
@@ -213,7 +213,7 @@ def test_the_page_shows_what_needs_attention() -> None:
 
 
 def test_progress_is_told_in_rows_bytes_rate_and_time() -> None:
-    """Whoever is rung up at 02:00 wants to know whether it will be done at 06:00."""
+    """Shows rows, bytes, rate and time left."""
     progress = m.CloneProgress(
         phase="load", rows_done=10, rows_total=4_000, bytes_done=10**9, bytes_total=4 * 10**9, elapsed_seconds=20
     )
@@ -223,13 +223,13 @@ def test_progress_is_told_in_rows_bytes_rate_and_time() -> None:
 
 @pytest.mark.parametrize("anchor", sorted({*console.RUNBOOK.values(), console.CONSOLE, console.FINDINGS, console.MAIL}))
 def test_the_runbook_has_the_page(anchor: str) -> None:
-    """A link to a heading that somebody renamed would open the top of a long page, at night."""
+    """Links to headings that the runbook has."""
     headings = [re.sub(r"[^\w -]", "", line).lower() for line in re.findall(r"^#+ (.+)$", OPERATIONS, re.MULTILINE)]
     assert anchor in [heading.replace(" ", "-") for heading in headings]
 
 
 def test_every_state_has_its_page() -> None:
-    """A state without a page in the runbook would stop the workflow's task."""
+    """Has a page of the runbook for every state."""
     assert set(console.RUNBOOK) == set(TransferState)
     page = current_details(status(TransferState.CLONING), runbook_url="https://docs.example/operations")
     links = [token.attrs["href"] for token in tokens(page) if token.type == "link_open"]

@@ -79,7 +79,7 @@ async def tried(session: httpx.AsyncClient, licence: str = "", **headers: str) -
 
 
 async def test_a_licence_may_try_so_often_from_everywhere(served: Callable[..., Send]) -> None:
-    """Somebody with many addresses could try files by the thousand."""
+    """Limits a licence's attempts over all its addresses together."""
     session = served()
     for number in range(A_MINUTE):
         assert (await tried(session(f"203.0.113.{number}", Role.FIRM, licence=NEW))).status_code == 422
@@ -88,7 +88,7 @@ async def test_a_licence_may_try_so_often_from_everywhere(served: Callable[..., 
 
 
 async def test_an_address_may_try_so_often_for_everybody(served: Callable[..., Send]) -> None:
-    """Somebody with many stolen tokens could try files by the thousand."""
+    """Limits an address's attempts over all its tokens together."""
     session = served()
     for licence in ("10001", "10002", "10003"):
         assert (await tried(session("203.0.113.1", Role.FIRM, licence=licence))).status_code == 422
@@ -103,7 +103,7 @@ async def test_an_address_may_try_so_often_for_everybody(served: Callable[..., S
 
 
 async def test_a_forwarded_address_is_believed_of_a_trusted_proxy_only(served: Callable[..., Send]) -> None:
-    """Whoever writes a header would have a new address for each attempt, or all behind a proxy would share one."""
+    """Takes the forwarded address from a trusted proxy, and its own address from anybody else."""
     direct = [served()("198.51.100.7", Role.FIRM, licence=f"3000{number}") for number in range(A_MINUTE + 1)]
     answers = [await tried(one, **{"X-Forwarded-For": f"203.0.113.{n}"}) for n, one in enumerate(direct)]
     assert [answer.status_code for answer in answers] == [*([422] * A_MINUTE), 429]
@@ -124,7 +124,7 @@ async def test_a_forwarded_address_is_believed_of_a_trusted_proxy_only(served: C
 async def test_binding_a_ticket_is_no_way_to_ask_for_licences(
     served: Callable[..., Send], client: TransferClient
 ) -> None:
-    """A firm could find out every licence number there is."""
+    """Limits how many licence numbers one caller can try by binding tickets."""
     environment = await client.environment("10002/Van Dam Horeca")
     session = served()("203.0.113.1", Role.FIRM, licence="10002")
     answers = []
@@ -138,7 +138,7 @@ async def test_binding_a_ticket_is_no_way_to_ask_for_licences(
 async def test_nobody_has_live_streams_without_end(
     served: Callable[..., Send], context: ApiContext, client: TransferClient
 ) -> None:
-    """One firm could keep every worker busy with questions of where its transfer stands."""
+    """Refuses a caller's next live stream above the limit."""
     which = (await client.prepare("10002/Van Dam Horeca", requested_by="test")).transfer_id
     session = served()("203.0.113.1", Role.OPERATOR)
     context.open_streams["operator:None:Anna"] = 20
@@ -153,7 +153,7 @@ async def test_nobody_has_live_streams_without_end(
 
 
 async def test_whoever_has_two_roles_uploads_for_their_own_licence_only(callers: Callers) -> None:
-    """An operator who is a firm's user too could take customers over for any licence."""
+    """Refuses an operator with a firm's token an upload for another licence."""
     async with callers.session(Role.FIRM, Role.OPERATOR, licence=OLD) as session:
         for licence, problem in ((NEW, ":licence-unknown"), (OLD, ":ticket-not-genuine")):
             form = {"name": "Guess", "licence": licence}
@@ -162,7 +162,7 @@ async def test_whoever_has_two_roles_uploads_for_their_own_licence_only(callers:
 
 
 async def test_an_answer_is_repeated_in_the_same_capacity_only(callers: Callers, client: TransferClient) -> None:
-    """A user who works for another firm by now would read what the former one was answered."""
+    """Repeats a kept answer to the same subject in the same licence only."""
     key = {"Idempotency-Key": str(uuid.uuid4())}
     ready = await client.prepare("10002/Van Dam Horeca", requested_by="test")
     path = f"/v1/transfers/{ready.transfer_id}/cancel"
@@ -179,7 +179,7 @@ async def test_an_answer_is_repeated_in_the_same_capacity_only(callers: Callers,
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
-    """Whoever opens connections and says nothing would keep everybody else out."""
+    """Closes a request whose body does not arrive in time."""
     answered: list[str] = []
 
     async def silence() -> Message:
@@ -201,7 +201,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
 
 
 async def test_a_stolen_ticket_is_worth_nothing_for_another_licence(callers: Callers, client: TransferClient) -> None:
-    """Whoever intercepts the file could take the customer over."""
+    """Refuses a bound ticket under any other licence."""
     environment = await client.environment("10002/Van Dam Horeca")
     async with callers.session(Role.FIRM, licence="10002") as old:
         body = {"environment_id": str(environment.environment_id), "for_licence": OTHER}

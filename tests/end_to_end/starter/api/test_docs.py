@@ -13,7 +13,7 @@ PAGE = DOCS / "api.md"
 
 
 async def test_every_command_of_the_page_works(stack: Stack, client: TransferClient, tmp_path: Path) -> None:
-    """Whoever follows the page would find out that it describes another API."""
+    """Runs every command of the API's guide as written."""
     blocks = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
     assert len(blocks) > 10
     assert stack.info.api_url is not None

@@ -86,7 +86,7 @@ async def listen(url: str, token: str, move: FollowedMove) -> None:
 
 
 async def test_the_old_side_never_reads_of_the_new_side(callers: Callers, move: FollowedMove) -> None:
-    """A firm that loses a customer would learn to whom."""
+    """Shows the old side nothing of the new one in any answer."""
     async with callers.session(Role.FIRM, licence=OLD_SIDE) as session:
         status = await session.get(move.path)
         listed = (await session.get("/v1/transfers")).json()["items"]
@@ -100,7 +100,7 @@ async def test_the_old_side_never_reads_of_the_new_side(callers: Callers, move: 
 
 
 async def test_the_new_side_never_reads_of_the_old_side(callers: Callers, move: FollowedMove) -> None:
-    """A firm would read the other's licence, url and ticket."""
+    """Shows the new side nothing of the old one in any answer."""
     async with callers.session(Role.FIRM, licence=NEW_SIDE) as session:
         said = (await session.get(move.path)).text
         listed = (await session.get("/v1/transfers", params={"state": "awaiting_release"})).text
@@ -112,7 +112,7 @@ async def test_the_new_side_never_reads_of_the_old_side(callers: Callers, move: 
 
 
 async def test_those_who_look_after_it_see_both(callers: Callers, move: FollowedMove) -> None:
-    """Support could not help somebody whose half it does not see."""
+    """Shows support and operators both halves."""
     async with callers.session(Role.SUPPORT) as session:
         seen = (await session.get(move.path)).json()
     assert seen["old"]["licence_number"] == OLD_SIDE
@@ -121,7 +121,7 @@ async def test_those_who_look_after_it_see_both(callers: Callers, move: Followed
 
 
 async def test_the_audit_log_names_support_and_its_reason(callers: Callers, move: FollowedMove) -> None:
-    """Nobody could tell who opened the books of somebody else, or why."""
+    """Writes support's name and reason into the log of the transfer."""
     async with callers.session(Role.OPERATOR) as session:
         events = (await session.get(f"{move.path}/events")).json()
     told = [event for event in events if event["kind"] == "support_start_now"]
@@ -133,7 +133,7 @@ async def test_the_audit_log_names_support_and_its_reason(callers: Callers, move
 
 
 async def test_the_comparison_is_a_page_in_which_names_are_text(callers: Callers, move: FollowedMove) -> None:
-    """A customer's name could run as a script in an accountant's browser."""
+    """Escapes names in the comparison's page."""
     async with callers.session(Role.FIRM, licence=NEW_SIDE) as session:
         page = await session.get(f"{move.path}/comparison", headers={"Accept": "text/html,*/*;q=0.8"})
         english = await session.get(f"{move.path}/comparison", headers={"Accept": "text/html", "Accept-Language": "en"})
@@ -196,7 +196,7 @@ async def test_the_books_of_both_sides_are_auditfiles(callers: Callers, move: Fo
 
 
 async def test_progress_is_live_and_of_ones_own_half(move: FollowedMove) -> None:
-    """The new side would look at a page that stands still, or that tells more than the status does."""
+    """Streams progress to the new side, with its own half only."""
     states = [status["state"] for status in move.heard]
     assert states[0] == "scheduled"
     assert states[-1] == "awaiting_release"

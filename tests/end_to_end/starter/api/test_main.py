@@ -37,7 +37,7 @@ async def served(stack: Stack, tmp_path: Path) -> AsyncIterator[ApiProcess]:
 
 
 async def test_it_lives_and_is_ready(served: ApiProcess) -> None:
-    """A balancer would send requests to a server that cannot answer them, or none to one that can."""
+    """Answers `/livez` and `/readyz` with 200 once it serves."""
     async with httpx.AsyncClient(base_url=served.url, timeout=60) as session:
         assert (await session.get("/livez")).json() == {"status": "ok"}
         ready = await session.get("/readyz")
@@ -46,7 +46,7 @@ async def test_it_lives_and_is_ready(served: ApiProcess) -> None:
 
 
 async def test_without_its_database_it_lives_and_is_not_ready(stack: Stack, tmp_path: Path) -> None:
-    """A balancer would go on sending customers to a server that can only refuse them."""
+    """Stays alive and says not ready while its database is away."""
     own = EmbeddedPostgres(tmp_path / "postgres")
     await own.start()
     process = ApiProcess(tmp_path / "api")
@@ -80,7 +80,7 @@ async def test_without_its_database_it_lives_and_is_not_ready(stack: Stack, tmp_
 async def test_a_request_at_work_is_answered_after_the_signal(
     served: ApiProcess, stack: Stack, client: TransferClient
 ) -> None:
-    """Each deploy of the API would cut off whoever is just starting a transfer."""
+    """Answers a request that was under way when SIGTERM came."""
     environment = await client.environment("10002/Bloemisterij Smit")
     who = Caller(subject="deploy", name="Deploy", roles=frozenset({Role.BACKEND}))
     token = EmbeddedIssuer(stack.folder).token(who, timedelta(minutes=5))

@@ -30,7 +30,7 @@ HOSTILE = (
 
 
 async def test_fifty_prepares_of_one_environment_are_one_transfer(callers: Callers, client: TransferClient) -> None:
-    """Two transfers of one environment would both freeze, clone and open it."""
+    """Starts one transfer for fifty prepares at once."""
     environment = str((await client.environment("10002/Van Dam Horeca")).environment_id)
     async with callers.session(Role.BACKEND) as session:
         answers = await asyncio.gather(
@@ -42,7 +42,7 @@ async def test_fifty_prepares_of_one_environment_are_one_transfer(callers: Calle
 
 
 async def test_fifty_uploads_of_one_ticket_are_one_upload(callers: Callers, client: TransferClient) -> None:
-    """A copied ticket would give one environment to two firms."""
+    """Accepts one of fifty uploads of a ticket at once."""
     ready = await client.prepare("10002/Van Dam Horeca", requested_by="test")
     async with callers.session(Role.BACKEND) as session:
         answers = await asyncio.gather(
@@ -62,7 +62,7 @@ async def test_fifty_uploads_of_one_ticket_are_one_upload(callers: Callers, clie
 
 
 async def test_one_url_goes_to_one_of_the_firms_that_want_it(callers: Callers, client: TransferClient) -> None:
-    """Two environments would answer at one address."""
+    """Gives a url to one of the firms that ask for it at once, and refuses the others."""
     wanted = ("10002/Van Dam Horeca", "10001/Hofman Groep", "20003/Wolters Design")
     ready = [await client.prepare(which, requested_by="test") for which in wanted]
     targets = [OTHER] * len(ready)
@@ -87,7 +87,7 @@ async def test_one_url_goes_to_one_of_the_firms_that_want_it(callers: Callers, c
 
 @pytest.mark.parametrize("text", HOSTILE)
 async def test_hostile_words_are_data_or_refused(callers: Callers, client: TransferClient, text: str) -> None:
-    """A name, url, reason or address could become SQL, a header, a template or another request."""
+    """Stores hostile names, urls and addresses as text, or refuses them."""
     before = len(await client.transfers(limit=500))
     async with callers.session(Role.BACKEND, Role.SUPPORT) as session:
         form = {"licence": text, "name": text, "url_part": text, "login_email": text, "reason": text}
@@ -108,7 +108,7 @@ async def test_hostile_words_are_data_or_refused(callers: Callers, client: Trans
 
 
 async def test_hostile_reasons_are_kept_as_they_are(callers: Callers, client: TransferClient) -> None:
-    """The audit log would lose, or run, what somebody wrote in it."""
+    """Keeps hostile reasons in the log as they were written."""
     texts = [text for text in HOSTILE if "\u0000" not in text]
     ready = await client.prepare("10002/Van Dam Horeca", requested_by="test")
     path = f"/v1/transfers/{ready.transfer_id}"

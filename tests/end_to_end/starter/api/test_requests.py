@@ -44,7 +44,7 @@ async def backend(callers: Callers) -> AsyncIterator[httpx.AsyncClient]:
     ],
 )
 async def test_a_refusal_is_in_the_callers_language(backend: httpx.AsyncClient, asked: str, language: str) -> None:
-    """A customer would read a language that they did not choose; a program would find no stable type."""
+    """Answers in the language that was asked for, under one stable type."""
     answer = await backend.get(UNKNOWN, headers={"Accept-Language": asked})
     problem = answer.json()
     assert answer.status_code == problem["status"] == HTTPStatus.NOT_FOUND
@@ -63,14 +63,14 @@ async def test_a_refusal_is_in_the_callers_language(backend: httpx.AsyncClient, 
 async def test_what_no_route_takes_is_a_problem_detail_too(
     backend: httpx.AsyncClient, method: str, path: str, status: int
 ) -> None:
-    """A client that reads problem details would stumble over the framework's own errors."""
+    """Answers unknown paths and methods with problem details."""
     answer = await backend.request(method, path)
     assert answer.status_code == answer.json()["status"] == status
     assert answer.headers["content-type"] == "application/problem+json"
 
 
 def test_the_types_stay_as_they_are() -> None:
-    """A program that decides by a type would break when somebody renames a class."""
+    """Keeps each problem's type as it is documented."""
     assert problems.type_of(problems.KeyReused) == "urn:sb-transfer:problem:key-reused"
     assert problems.type_of(problems.InternalError) == "urn:sb-transfer:problem:internal-error"
     assert problems.type_of(problems.NotAllowed) == "urn:sb-transfer:problem:not-allowed"
@@ -80,21 +80,21 @@ def test_the_types_stay_as_they_are() -> None:
     "body", [b"{", b"\xff\xfe", b'{"environment_id": "\\ud800"}', b"[]", b"[" * 30_000, b'{"environment_id": 1e999}']
 )
 async def test_a_body_that_cannot_be_read_is_the_senders_mistake(backend: httpx.AsyncClient, body: bytes) -> None:
-    """A broken sender would be told that we are broken, and would go on sending."""
+    """Answers an unreadable body with 422."""
     answer = await backend.post("/v1/transfers", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
     assert answer.json()["type"] == "urn:sb-transfer:problem:request-invalid"
 
 
 async def test_a_form_that_cannot_be_read_is_the_senders_mistake(backend: httpx.AsyncClient) -> None:
-    """A broken form would end in an answer that the description does not name."""
+    """Answers an unreadable form with 422."""
     for kind in ("multipart/form-data", "multipart/form-data; boundary=x"):
         answer = await backend.post("/v1/uploads", content=b"--y\r\nnonsense", headers={"Content-Type": kind})
         assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY, answer.text
 
 
 async def test_a_repeated_start_is_one_transfer(callers: Callers, client: TransferClient) -> None:
-    """A backend that did not hear the answer would be told that its own transfer is in the way."""
+    """Repeats the first answer to a start with the same key."""
     environment = await client.environment("10002/Van Dam Horeca")
     body = {"environment_id": str(environment.environment_id), "reason": "again"}
     key = {"Idempotency-Key": str(uuid.uuid4())}
@@ -120,7 +120,7 @@ async def test_a_repeated_start_is_one_transfer(callers: Callers, client: Transf
 async def test_a_start_whose_answer_was_never_kept_finds_its_own_transfer(
     callers: Callers, client: TransferClient, context: ApiContext
 ) -> None:
-    """A server killed between the start and its answer would leave the backend with a refusal for its own transfer."""
+    """Finds the transfer that an unanswered start with this key has begun."""
     environment = await client.environment("10002/Van Dam Horeca")
     body = {"environment_id": str(environment.environment_id)}
     key = str(uuid.uuid4())
@@ -136,7 +136,7 @@ async def test_a_start_whose_answer_was_never_kept_finds_its_own_transfer(
 
 
 async def test_one_key_at_a_time(callers: Callers, client: TransferClient) -> None:
-    """Two copies of one request, sent at once, would both be done."""
+    """Does one of two requests with one key at once, and refuses the other for now."""
     environment = await client.environment("10002/Van Dam Horeca")
     body = {"environment_id": str(environment.environment_id)}
     key = {"Idempotency-Key": str(uuid.uuid4())}
@@ -154,7 +154,7 @@ async def test_one_key_at_a_time(callers: Callers, client: TransferClient) -> No
 
 @pytest.mark.parametrize("key", ["", "x" * 201, "two words", "caf\xe9"])
 async def test_a_post_needs_a_key(backend: httpx.AsyncClient, key: str) -> None:
-    """A backend that forgets the key would find out when an answer got lost."""
+    """Refuses a POST without an Idempotency-Key."""
     headers = [(b"Idempotency-Key", key.encode("latin-1"))]
     answer = await backend.post(f"{UNKNOWN}/cancel", json={}, headers=headers)
     assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
@@ -162,7 +162,7 @@ async def test_a_post_needs_a_key(backend: httpx.AsyncClient, key: str) -> None:
 
 
 async def test_a_form_is_the_same_with_another_boundary(callers: Callers, client: TransferClient) -> None:
-    """An upload sent again by a library with random boundaries would be refused as another request."""
+    """Takes a form with another boundary for the same request."""
     ready = await client.prepare("10002/Van Dam Horeca", requested_by="test")
     key = {"Idempotency-Key": str(uuid.uuid4())}
     form = {"name": "Van Dam", "url_part": "van-dam-again"}
@@ -187,7 +187,7 @@ async def test_a_form_is_the_same_with_another_boundary(callers: Callers, client
 
 @pytest.mark.parametrize("claim", ["more", "chunked", "nonsense", "negative"])
 async def test_too_large_is_refused_before_it_is_read(stack: Stack, callers: Callers, claim: str) -> None:
-    """Whoever sends gigabytes, or lies about the length, would fill the server's memory."""
+    """Refuses a body above the limit before it is read, whatever length it names."""
     said = {"more": "Content-Length: 99999999", "chunked": "Transfer-Encoding: chunked"}
     length = said.get(claim, f"Content-Length: {'-1' if claim == 'negative' else 'x'}")
     api_url = stack.info.api_url
@@ -208,7 +208,7 @@ async def test_too_large_is_refused_before_it_is_read(stack: Stack, callers: Cal
 
 
 async def test_pages_hold_each_transfer_once_while_new_ones_come(callers: Callers, client: TransferClient) -> None:
-    """Whoever reads page after page would miss a transfer, or count one twice."""
+    """Returns each transfer on one page exactly, while new ones begin."""
     for _ in range(3):
         await end(client, str((await client.prepare("10002/Van Dam Horeca", requested_by="test")).transfer_id))
     before = {str(record.transfer_id) for record in await client.transfers(limit=200)}
@@ -230,13 +230,13 @@ async def test_pages_hold_each_transfer_once_while_new_ones_come(callers: Caller
 
 @pytest.mark.parametrize("cursor", ["x", "é", "WzEsMl0=", "W10=", "bnVsbA==", "WyIyMDI2LTAxLTAxIiwgIngiXQ=="])
 async def test_a_made_up_cursor_is_refused(backend: httpx.AsyncClient, cursor: str) -> None:
-    """A cursor that somebody changed would end in an error of ours."""
+    """Refuses an altered cursor with 422."""
     answer = await backend.get("/v1/transfers", params={"cursor": cursor})
     assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
 
 
 async def test_a_firm_lists_its_own_transfers_only(callers: Callers) -> None:
-    """A firm would see by a filter who else moves."""
+    """Lists a firm's own transfers, whatever filter it gives."""
     async with callers.session(Role.FIRM, licence=OTHER) as session:
         mine = (await session.get("/v1/transfers")).json()
         theirs = (await session.get("/v1/transfers", params={"licence": "10002"})).json()

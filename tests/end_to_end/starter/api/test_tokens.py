@@ -139,7 +139,7 @@ def public_pem() -> bytes:
 
 
 async def test_a_good_token_says_who_it_is(checker: TokenChecker) -> None:
-    """A firm's user whose token is not understood could do nothing."""
+    """Reads subject, name, roles and licence from a good token."""
     assert await checker.caller(signed()) == Caller(
         subject="u-1", name="Anna", roles=frozenset({Role.FIRM}), licence_number="10001"
     )
@@ -192,20 +192,20 @@ BAD: dict[str, Any] = {
 
 @pytest.mark.parametrize("what", list(BAD))
 async def test_a_bad_token_is_nobodys(checker: TokenChecker, what: str) -> None:
-    """Whoever makes a token, or keeps an old one, would be somebody."""
+    """Refuses forged, expired, foreign and unsigned tokens."""
     with pytest.raises(NotAuthenticated):
         await checker.caller(BAD[what]())
 
 
 @pytest.mark.parametrize("changes", [{"exp": -10}, {"iat": 10}, {"nbf": 10}])
 async def test_clocks_may_differ_a_little(checker: TokenChecker, changes: dict[str, int]) -> None:
-    """A server whose clock is ten seconds off would shut everybody out."""
+    """Accepts a token whose moments are off by the allowed seconds."""
     times: dict[str, Any] = {name: soon(seconds) for name, seconds in changes.items()}
     assert (await checker.caller(signed(**times))).subject == "u-1"
 
 
 async def test_keys_are_fetched_once_and_again_for_a_new_key(checker: TokenChecker, provider: Provider) -> None:
-    """A rotation at the identity provider would need a restart here, or each request a call there."""
+    """Fetches the key set once, and again when a token names a new key."""
     for _ in range(3):
         await checker.caller(signed())
     assert provider.asked == 1
@@ -216,7 +216,7 @@ async def test_keys_are_fetched_once_and_again_for_a_new_key(checker: TokenCheck
 
 
 async def test_a_withdrawn_key_is_forgotten_with_the_next_fetch(checker: TokenChecker, provider: Provider) -> None:
-    """A stolen key that the provider has withdrawn would let its holder in for as long as the process lives."""
+    """Refuses a withdrawn key's tokens after the next fetch."""
     await checker.caller(signed())
     provider.keys = {"second": OTHER_KEY}
     await checker.caller(signed(OTHER_KEY, "second"))
@@ -226,7 +226,7 @@ async def test_a_withdrawn_key_is_forgotten_with_the_next_fetch(checker: TokenCh
 
 @pytest.mark.parametrize("how", ["broken", "gone"])
 async def test_a_provider_that_is_away_is_not_the_callers_fault(provider: Provider, how: str) -> None:
-    """Everybody would be told to log in again while only a server is down."""
+    """Answers 503, not 401, while the identity provider is away."""
     checker = checking(IssuerKeys(provider.url))
     if how == "broken":
         provider.broken = True
@@ -237,7 +237,7 @@ async def test_a_provider_that_is_away_is_not_the_callers_fault(provider: Provid
 
 
 async def test_made_up_key_ids_are_not_passed_on(provider: Provider) -> None:
-    """A flood of tokens with random key ids would become a flood at the identity provider."""
+    """Fetches at most once for any number of made-up key ids."""
     checker = checking(IssuerKeys(provider.url, refetch_pause_seconds=3600))
     for _ in range(5):
         with pytest.raises(NotAuthenticated):
@@ -246,7 +246,7 @@ async def test_made_up_key_ids_are_not_passed_on(provider: Provider) -> None:
 
 
 async def test_a_name_is_one_line(checker: TokenChecker) -> None:
-    """A name with line ends could write lines of its own into the audit log and into mail."""
+    """Takes line ends out of a token's name."""
     assert (await checker.caller(signed(name="Anna\r\nBcc: x@y.nl\x00"))).name == "AnnaBcc: x@y.nl"
 
 

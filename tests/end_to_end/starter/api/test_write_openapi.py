@@ -16,12 +16,12 @@ CHECKED_IN = DOCS / "openapi.json"
 
 
 def test_the_description_is_the_one_checked_in() -> None:
-    """A change of the API would reach the platform's backend without anybody having read it; run `make openapi`."""
+    """Equals the checked-in openapi.json; `make openapi` writes it anew."""
     assert CHECKED_IN.read_text() == text()
 
 
 def test_every_post_says_what_it_repeats_and_every_route_what_it_refuses() -> None:
-    """A stranger could not write a client by the description alone."""
+    """Describes for each route its refusals, and for each POST what it repeats."""
     for path, operations in description()["paths"].items():
         for method, operation in operations.items():
             assert operation["summary"]
@@ -44,7 +44,7 @@ def test_every_post_says_what_it_repeats_and_every_route_what_it_refuses() -> No
 async def test_hundreds_of_odd_requests_are_answered_as_described(
     stack: Stack, client: TransferClient, tmp_path: Path
 ) -> None:
-    """A request that nobody thought of would end in a 500, or in an answer that no client expects."""
+    """Answers generated requests with described statuses and bodies only."""
     environment = await client.environment("20003/Wolters Design")
     transfer = await client.prepare("10003/Linden Tandartsen", requested_by="fuzz")
     token = EmbeddedIssuer(stack.folder).token(*caller_of_all())

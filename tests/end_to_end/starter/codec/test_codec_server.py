@@ -82,7 +82,7 @@ async def readings(stack: Stack) -> list[dict[str, Any]]:
 async def test_only_operators_and_support_read_and_each_time_is_written_down(
     stack: Stack, server: httpx.AsyncClient, payloads: dict[str, Any], role: Role
 ) -> None:
-    """A customer with a good token must not read other customers' moves, and nobody reads them unseen."""
+    """Decodes for operators and support alone, and records each reading."""
     before = await readings(stack)
     headers = {"Authorization": f"Bearer {token(stack, role)}", "X-Namespace": "default"}
     answer = await server.post("/decode", json=payloads, headers=headers)
@@ -111,7 +111,7 @@ def plain(answer: httpx.Response) -> bytes:
 
 
 async def test_what_is_encoded_here_is_read_by_the_service(stack: Stack, server: httpx.AsyncClient) -> None:
-    """An operator who releases by the UI's form sends what this route made of the form."""
+    """Encodes what the service then decodes."""
     headers = {"Authorization": f"Bearer {token(stack, Role.OPERATOR)}"}
     typed = {"payloads": [{"metadata": {"encoding": "anNvbi9wbGFpbg=="}, "data": "e30="}]}
     encoded = (await server.post("/encode", json=typed, headers=headers)).json()
@@ -124,7 +124,7 @@ async def test_what_is_encoded_here_is_read_by_the_service(stack: Stack, server:
 async def test_a_page_of_somebody_else_gets_nothing(
     server: httpx.AsyncClient, payloads: dict[str, Any], origin: str
 ) -> None:
-    """Any page that is open in an operator's browser can send requests to this machine."""
+    """Refuses requests of a page with another origin."""
     headers = {"Origin": origin}
     asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
     preflight = await server.options("/decode", headers={**headers, **asked})
@@ -137,7 +137,7 @@ async def test_a_page_of_somebody_else_gets_nothing(
 async def test_the_embedded_ui_reads_without_a_login_and_in_its_own_name(
     stack: Stack, server: httpx.AsyncClient, payloads: dict[str, Any]
 ) -> None:
-    """Whoever tries the service out must see what moves; the record must not claim that a person was known."""
+    """Decodes for the embedded UI without a token, recorded under the UI's name."""
     for origin in (str(stack.info.ui_url), str(stack.info.ui_url).replace("127.0.0.1", "localhost")):
         asked = {
             "Access-Control-Request-Method": "POST",
@@ -156,7 +156,7 @@ async def test_the_embedded_ui_reads_without_a_login_and_in_its_own_name(
 async def test_outside_the_embedded_stack_a_token_is_needed(
     stack: Stack, payloads: dict[str, Any], tmp_path: Path
 ) -> None:
-    """In production the same request of the same page must not show anything."""
+    """Refuses the same request without a token outside the embedded stack."""
     issuer = {name: value for name, value in EmbeddedIssuer(stack.folder).settings().items() if "EMBEDDED" not in name}
     variables = {
         **stack.process_environment(),
@@ -202,7 +202,7 @@ async def test_outside_the_embedded_stack_a_token_is_needed(
 async def test_odd_requests_are_refused_in_words(
     stack: Stack, server: httpx.AsyncClient, content: bytes, kind: str, status: HTTPStatus
 ) -> None:
-    """A proxy or a browser that sends something else must be told what, and nothing may fail inside."""
+    """Refuses odd requests with a sentence, and never with a 500."""
     headers = {"Authorization": f"Bearer {token(stack, Role.OPERATOR)}", "Content-Type": kind}
     answer = await server.post("/decode", content=content, headers=headers)
     assert answer.status_code == status
@@ -256,7 +256,7 @@ async def test_others_are_answered_while_megabytes_are_decoded(stack: Stack, ser
 
 
 async def test_temporals_own_program_reads_by_it(stack: Stack, payloads: dict[str, Any]) -> None:
-    """Operators on a terminal, and scripts, use `temporal` with the same tokens."""
+    """Decodes for the `temporal` program with a token."""
     assert payloads
     command = [str(temporal_cli()), "workflow", "show", "--workflow-id", WORKFLOW, "--detailed"]
     reach = ["--address", stack.info.temporal_address, "--codec-endpoint", str(stack.info.codec_url)]
@@ -271,7 +271,7 @@ async def test_temporals_own_program_reads_by_it(stack: Stack, payloads: dict[st
 
 
 async def test_the_record_cannot_be_changed(stack: Stack) -> None:
-    """Whoever read what he should not must not be able to take it out of the record."""
+    """Refuses any change of the record of readings."""
     connection = await asyncpg.connect(stack.info.database_url)
     row = "insert into control.history_reading (at, subject, name, roles, action, payloads, namespace) values "
     try:

@@ -11,7 +11,7 @@ ANSWER = StoredResponse(202, {"location": "/v1/transfers/1"}, b'{"state": "prepa
 
 
 async def test_the_first_answer_is_given_again(seeded: Pool) -> None:
-    """A lost response must not start a second transfer."""
+    """Gives the first answer again."""
     keys = PostgresIdempotencyKeys(seeded)
     lease = await keys.begin("backend", "key", ONE)
     assert isinstance(lease, KeyLease)
@@ -21,14 +21,14 @@ async def test_the_first_answer_is_given_again(seeded: Pool) -> None:
 
 
 async def test_a_key_is_for_one_request(seeded: Pool) -> None:
-    """A key used twice by mistake must not answer the second request with the first one's answer."""
+    """Refuses a key that was used for another request."""
     keys = PostgresIdempotencyKeys(seeded)
     await keys.begin("backend", "key", ONE)
     assert await keys.begin("backend", "key", OTHER) is KeyConflict.DIFFERENT_REQUEST
 
 
 async def test_callers_do_not_meet(seeded: Pool) -> None:
-    """One firm's key must never bring up another firm's answer."""
+    """Keeps each caller's keys apart."""
     keys = PostgresIdempotencyKeys(seeded)
     lease = await keys.begin("firm a", "key", ONE)
     assert isinstance(lease, KeyLease)
@@ -37,7 +37,7 @@ async def test_callers_do_not_meet(seeded: Pool) -> None:
 
 
 async def test_what_failed_may_be_tried_again(seeded: Pool) -> None:
-    """A server error must not be kept as the answer for a day."""
+    """Keeps no server error as an answer."""
     keys = PostgresIdempotencyKeys(seeded)
     lease = await keys.begin("backend", "key", ONE)
     assert isinstance(lease, KeyLease)
@@ -46,7 +46,7 @@ async def test_what_failed_may_be_tried_again(seeded: Pool) -> None:
 
 
 async def test_the_work_of_a_killed_server_is_taken_over(seeded: Pool) -> None:
-    """A key must not be lost with the process that held it, and that process must not answer for its successor."""
+    """Hands a key over when its process died, and lets that process write nothing late."""
     keys = PostgresIdempotencyKeys(seeded)
     dead = await keys.begin("backend", "key", ONE)
     assert isinstance(dead, KeyLease)
@@ -60,7 +60,7 @@ async def test_the_work_of_a_killed_server_is_taken_over(seeded: Pool) -> None:
 
 
 async def test_of_fifty_at_once_one_works(seeded: Pool) -> None:
-    """A backend that fires the same request from many threads must still do it once."""
+    """Lets one of fifty requests with one key do the work."""
     keys = PostgresIdempotencyKeys(seeded)
     found = await asyncio.gather(*(keys.begin("backend", "key", ONE) for _ in range(50)))
     assert sum(isinstance(one, KeyLease) for one in found) == 1
@@ -68,7 +68,7 @@ async def test_of_fifty_at_once_one_works(seeded: Pool) -> None:
 
 
 async def test_old_answers_are_forgotten(seeded: Pool) -> None:
-    """The table must not grow for ever."""
+    """Deletes answers older than a day."""
     keys = PostgresIdempotencyKeys(seeded)
     await keys.begin("backend", "old", ONE)
     await seeded.execute("update control.api_request set began_at = began_at - interval '2 days'")

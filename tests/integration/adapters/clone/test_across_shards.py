@@ -34,7 +34,7 @@ async def move(request: pytest.FixtureRequest, dsn: str, elder: EmbeddedPostgres
 
 @pytest.mark.parametrize("application", ["web_shop", "crm"])
 async def test_applications_of_others_are_carried(move: Across, application: str) -> None:
-    """What a customer built must arrive on a server of another version, to the last row and definition."""
+    """Carries schemas of other applications to a server of another version, to the last row and definition."""
     await move.build((SCHEMAS / f"{application}.sql").read_text())
     async with move.old.acquire() as connection:
         assert await inspect_schema(connection, move.source) == []
@@ -49,7 +49,7 @@ TYPES = (SCHEMAS / "types.sql").read_text()
 
 
 async def test_every_type_arrives_as_it_left(move: Across) -> None:
-    """Numbers of types differ between servers: a value read by the wrong one would be garbage in somebody's books."""
+    """Carries values of every type unchanged between servers with other type numbers."""
     await move.build(TYPES)
     assert await move.rehearse() == []
     finished = await move.clone()
@@ -75,7 +75,7 @@ MUTATIONS = {
 
 
 async def test_whatever_is_changed_is_found_and_named(down: Across) -> None:
-    """A single cell that is not as it was would be certified as equal, across databases as in one."""
+    """Finds and names each mutation across databases."""
     await down.build(TYPES)
     await down.clone()
     for mutation, (table, what) in MUTATIONS.items():
@@ -87,7 +87,7 @@ async def test_whatever_is_changed_is_found_and_named(down: Across) -> None:
 
 
 async def test_what_the_other_server_cannot_hold_is_told_before_anything_is_promised(down: Across) -> None:
-    """Found out in the evening, a customer would be frozen for a day for nothing."""
+    """Refuses the upload for what the other server cannot hold."""
     await down.build("""
         create table virtual (a integer, b integer generated always as (a * 2) virtual);
         create table lax (a integer check (a > 0) not enforced);
@@ -112,7 +112,7 @@ LEDGER = """
 
 
 async def test_connections_that_are_cut_redo_one_unit_and_double_no_row(down: Across) -> None:
-    """A network between two servers breaks often: what is done stays done, and no row comes twice."""
+    """Redoes one unit after each cut connection, with no row twice."""
     await down.build(LEDGER)
     kept: set[str] = set()
     cuts = 0
@@ -145,7 +145,7 @@ async def test_connections_that_are_cut_redo_one_unit_and_double_no_row(down: Ac
 
 
 async def test_an_undo_leaves_nothing_and_bars_what_comes_late(down: Across) -> None:
-    """A worker that was thought dead goes on in another database, where the transfer's own lock cannot reach it."""
+    """Leaves nothing in the other database, and bars a late worker there."""
     await down.build(LEDGER)
     late = asyncio.create_task(down.clone())
     await down.until("select exists (select from control.clone_unit where target_schema = $1 and rows > 0)")
@@ -164,7 +164,7 @@ async def test_an_undo_leaves_nothing_and_bars_what_comes_late(down: Across) -> 
 
 
 async def test_a_connection_that_is_cut_while_it_waits_for_room_is_missed(down: Across) -> None:
-    """A server that takes no more rows and then goes away would keep a clone waiting, and beating, for ever."""
+    """Notices a lost connection while rows wait to be taken."""
     await down.new.execute(
         "create schema slow; create table slow.t (i integer, x text); "
         "create function slow.wait() returns trigger language plpgsql as "
@@ -185,7 +185,7 @@ async def test_a_connection_that_is_cut_while_it_waits_for_room_is_missed(down: 
 
 
 async def test_what_was_opened_in_a_cell_is_not_dropped_there(down: Across) -> None:
-    """An undo that begins by mistake would take books away that people work in."""
+    """Refuses to drop an environment that was opened in another database."""
     await down.build(TYPES)
     await down.clone()
     await down.new.execute("update control.transfer set state = 'released' where transfer_id = $1", down.transfer_id)
@@ -195,7 +195,7 @@ async def test_what_was_opened_in_a_cell_is_not_dropped_there(down: Across) -> N
 
 
 async def test_an_address_that_leads_elsewhere_is_found_out(down: Across, elder: EmbeddedPostgres, dsn: str) -> None:
-    """Two addresses that changed places would let a transfer be undone in the wrong database."""
+    """Refuses an address that leads to another database than it names."""
     with pytest.raises(Misconfigured, match="leads to the database of 'west'"):
         await settle(elder.dsn(), "east")
     await down.shards.home.execute("insert into control.cell values ('east', 'east')")

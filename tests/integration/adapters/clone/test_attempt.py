@@ -45,7 +45,7 @@ class KilledAtTheEnd(PostgresCloneEngine):
 
 
 async def test_units_that_a_crash_takes_away_are_not_believed(mortal: EmbeddedPostgres) -> None:
-    """A clone called finished would lack what the killed server had promised and not yet written."""
+    """Redoes units that a crash of the server took away."""
     async with scheduled_move(mortal.dsn()) as move:
         await move.build(
             "create table ledger as select i as id, md5(i::text) as text from generate_series(1, 20000) i; "

@@ -76,7 +76,7 @@ async def held(move: PendingClone) -> int:
 
 
 async def test_it_waits_for_the_application_and_goes_on_by_itself(move: PendingClone, app_dsn: str) -> None:
-    """A clone in office hours would make every click of every other customer slower, or never end."""
+    """Pauses above the limit of active sessions, and goes on below it."""
     await move.build("create table ledger as select i as id from generate_series(1, 1000) i")
     async with at_work(app_dsn) as first, at_work(app_dsn) as second:
         clone = Watched(move, Limits(active_sessions=1, look_seconds=LOOK_SECONDS))
@@ -92,7 +92,7 @@ async def test_it_waits_for_the_application_and_goes_on_by_itself(move: PendingC
 
 
 async def test_it_is_stopped_at_once_while_it_pauses(move: PendingClone, app_dsn: str) -> None:
-    """An undo that waits for a quiet server would keep the customer's books closed all day."""
+    """Stops at once while it pauses."""
     await move.build("create table ledger as select i as id from generate_series(1, 1000) i")
     async with at_work(app_dsn):
         clone = Watched(move, Limits(active_sessions=0, look_seconds=LOOK_SECONDS))
@@ -128,7 +128,7 @@ async def receiving(server: EmbeddedPostgres, folder: Path) -> AsyncIterator[sub
 async def test_it_waits_for_a_standby_that_cannot_keep_up(
     move: PendingClone, postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:
-    """A standby hours behind is no standby; what reads from it would show customers yesterday's books."""
+    """Pauses while a standby lags more than the limit."""
     await move.build("create table ledger as select i as id, repeat('x', 400) as pad from generate_series(1, 60000) i")
     async with receiving(postgres, tmp_path) as receiver:
         await move.until(
@@ -147,7 +147,7 @@ async def test_it_waits_for_a_standby_that_cannot_keep_up(
 
 
 async def test_who_waits_and_the_service_itself_do_not_count(move: PendingClone, app_dsn: str) -> None:
-    """Two clones would wait for each other, and a customer's forgotten lock would hold up the night's moves."""
+    """Counts neither idle sessions nor the service's own."""
     limits = Limits(active_sessions=0, look_seconds=LOOK_SECONDS)
     async with move.pool.acquire() as connection:
         await connection.execute("select pg_advisory_lock(1)")
@@ -174,7 +174,7 @@ async def blinded(postgres: EmbeddedPostgres) -> AsyncIterator[None]:
 
 @pytest.mark.usefixtures("blinded")
 async def test_a_limit_that_cannot_be_seen_is_no_limit_in_silence(move: PendingClone) -> None:
-    """An operator would trust a brake that does nothing; and a right taken away at night must not undo a transfer."""
+    """Refuses to start with a limit that its role cannot see."""
     await move.build("create table ledger as select i as id from generate_series(1, 1000) i")
     limits = Limits(lag_bytes=1)
     with pytest.raises(Misconfigured, match="grant pg_read_all_stats to sb_owner"):

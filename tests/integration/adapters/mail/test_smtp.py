@@ -28,7 +28,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 async def test_a_mail_arrives_as_it_was_written(tmp_path: Path) -> None:
-    """Accents, the euro sign, long lines and a lone full stop must reach the customer unchanged."""
+    """Delivers accents, long lines and a lone full stop unchanged."""
     async with MailCatcher(tmp_path) as catcher:
         await smtp_client(catcher.url).send(MAIL)
         (got,) = catcher.mails()
@@ -53,7 +53,7 @@ async def test_a_mail_arrives_as_it_was_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])
 async def test_encrypted_with_a_login(tmp_path: Path, certificates: Certificates, security: str) -> None:
-    """A real mail server wants TLS and a login; the password may hold any character."""
+    """Sends over TLS with a login, whatever characters the password holds."""
     async with MailCatcher(
         tmp_path,
         security="starttls" if security == "starttls" else "tls",
@@ -73,7 +73,7 @@ async def test_encrypted_with_a_login(tmp_path: Path, certificates: Certificates
 async def test_a_wrong_password_is_told_without_the_password(
     tmp_path: Path, certificates: Certificates, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A mistyped password must be found by the operator, and by nobody who reads logs or histories."""
+    """Names the refused login without the password."""
     caplog.set_level(logging.DEBUG)
     async with MailCatcher(
         tmp_path, security="tls", tls=certificates.server_context(), login=("sb", _PASSWORD)
@@ -87,7 +87,7 @@ async def test_a_wrong_password_is_told_without_the_password(
 
 
 async def test_starttls_is_required_when_it_is_asked_for(tmp_path: Path, certificates: Certificates) -> None:
-    """Somebody in between who hides STARTTLS must get neither the mail nor the login."""
+    """Refuses to go on in the clear when STARTTLS is not offered."""
     async with MailCatcher(tmp_path) as catcher:
         mailer = smtp_client(f"smtp+starttls://sb:geheim@localhost:{catcher.port}", certificates)
         with pytest.raises(MailDelayed, match="cannot be used now"):
@@ -109,7 +109,7 @@ async def test_starttls_is_required_when_it_is_asked_for(tmp_path: Path, certifi
 async def test_a_refusal_means_what_its_code_means(
     tmp_path: Path, moment: str, answer: str, verdict: type[Exception], *, away: bool
 ) -> None:
-    """5xx is for good and must be shown; 4xx is for now and must be tried again."""
+    """Takes 5xx as final and 4xx as temporary."""
     async with MailCatcher(tmp_path) as catcher:
         if moment == "recipient":
             catcher.answers[MAIL.recipient] = answer
@@ -135,7 +135,7 @@ async def test_a_refusal_means_what_its_code_means(
 async def test_a_refusal_of_us_is_tried_again_and_no_address_is_marked_as_bad(
     tmp_path: Path, moment: str, answer: str
 ) -> None:
-    """A policy or a server that does not know our command is about us; every customer's address would go bad."""
+    """Takes a refusal of this service as temporary and marks no address."""
     async with MailCatcher(tmp_path) as catcher:
         if moment == "recipient":
             catcher.answers[MAIL.recipient] = answer
@@ -154,7 +154,7 @@ async def test_a_refusal_of_us_is_tried_again_and_no_address_is_marked_as_bad(
     ],
 )
 async def test_a_refusal_of_an_address_is_for_good(tmp_path: Path, moment: str, answer: str) -> None:
-    """What names the address, the mailbox or its route is not mended by trying again."""
+    """Takes a refusal of address, mailbox or route as final."""
     async with MailCatcher(tmp_path) as catcher:
         if moment == "recipient":
             catcher.answers[MAIL.recipient] = answer
@@ -165,7 +165,7 @@ async def test_a_refusal_of_an_address_is_for_good(tmp_path: Path, moment: str, 
 
 
 async def test_a_server_that_is_not_there_is_tried_again() -> None:
-    """Maintenance of the mail server must read as "later", with the server's place in it."""
+    """Says that the server is away, and where it should be."""
     port = free_port()
     with pytest.raises(MailServerAway, match=f"127.0.0.1:{port}"):
         await smtp_client(f"smtp://127.0.0.1:{port}").send(MAIL)
@@ -181,7 +181,7 @@ async def test_a_server_that_is_not_there_is_tried_again() -> None:
     ],
 )
 def test_only_one_plain_address_is_written_to(address: str) -> None:
-    """What is no single address must never reach a header or an SMTP command."""
+    """Refuses whatever is not one plain address."""
     with pytest.raises(MailRejected, match="not a usable e-mail address"):
         smtp_client("smtp://localhost").compose(altered(recipient=address))
 
@@ -231,7 +231,7 @@ async def test_a_mailbox_with_other_letters_is_reached_where_the_server_offers_i
 @example("0000000¡¡¡¡¡¡ࠀ ¡")
 @given(st.text(st.characters(exclude_categories=["C", "Z"]) | st.just(" "), min_size=1, max_size=120))
 def test_any_name_survives_in_a_subject(name: str) -> None:
-    """A name in any script, however long, must come out of the folded and encoded header as it went in."""
+    """Gives a subject in any script back as it went in."""
     subject = " ".join(f"Klaar om te controleren: {name}".split())
     raw = bytes(smtp_client("smtp://localhost").compose(altered(subject=subject)))
     assert max(map(len, raw.split(b"\r\n"))) <= 78
@@ -244,7 +244,7 @@ def test_any_name_survives_in_a_subject(name: str) -> None:
 
 
 async def test_an_answer_goes_to_whom_the_settings_name(tmp_path: Path) -> None:
-    """Sends replies to people, where the sender is a mailbox that nobody reads."""
+    """Sends replies to the address of the settings."""
     async with MailCatcher(tmp_path) as catcher:
         client = SmtpClient(SecretStr(catcher.url), "SB <noreply@sb.example>", reply_to="SB support <hulp@sb.example>")
         await client.send(MAIL)
@@ -257,13 +257,13 @@ async def test_an_answer_goes_to_whom_the_settings_name(tmp_path: Path) -> None:
 
 
 def test_a_subject_with_a_line_end_is_refused() -> None:
-    """Should a name ever get here with its line ends, no header may come of it."""
+    """Refuses a subject with a line end."""
     with pytest.raises(ValueError, match="linefeed"):
         smtp_client("smtp://localhost").compose(altered(subject="x\r\nBcc: dief@example.com"))
 
 
 def test_the_message_id_follows_from_its_parts() -> None:
-    """A retry from another process must make the same id; another kind or recipient another one."""
+    """Makes one Message-ID for one transfer, kind and recipient, in any process."""
     mailer, other = smtp_client("smtp://localhost"), smtp_client("smtps://elsewhere.example")
     first = mailer.message_id("t", "ready", "a@b.example")
     assert first == other.message_id("t", "ready", "a@b.example")
@@ -292,7 +292,7 @@ def test_the_message_id_follows_from_its_parts() -> None:
     ],
 )
 def test_an_unusable_url_is_told_at_once_and_without_its_secret(url: str, why: str) -> None:
-    """The operator must hear of it at the start and not at the first mail, and the log must not hold the password."""
+    """Refuses an unusable url at the start, without its password."""
     with pytest.raises(Misconfigured, match=why) as caught:
         smtp_client(url)
     assert "geheim" not in "".join(traceback.format_exception(caught.value))
@@ -300,7 +300,7 @@ def test_an_unusable_url_is_told_at_once_and_without_its_secret(url: str, why: s
 
 @pytest.mark.parametrize("mail_from", ["", "geen adres", "SB <>", "SB <noreply@sb.example>\r\nBcc: x@y.example"])
 def test_an_unusable_sender_is_told_at_once(mail_from: str) -> None:
-    """A sender that no server accepts must stop the start, not every mail."""
+    """Refuses an unusable sender at the start."""
     with pytest.raises(Misconfigured, match="SB_TRANSFER_MAIL_FROM"):
         SmtpClient(SecretStr("smtp://localhost"), mail_from)
 
@@ -310,5 +310,5 @@ def test_an_unusable_sender_is_told_at_once(mail_from: str) -> None:
     [("smtp://127.0.0.1", 25), ("smtp+starttls://mail.example", 587), ("SMTPS://mail.example/", 465)],
 )
 def test_a_url_without_a_port_means_the_usual_one(url: str, port: int) -> None:
-    """Operators write addresses as their provider gives them."""
+    """Uses the usual port of the scheme when the url has none."""
     assert smtp_client(url)._server.port == port

@@ -41,7 +41,7 @@ async def _scripted(*answers: str | None, closes: bool = False) -> AsyncIterator
 
 
 async def test_a_silent_server_does_not_hold_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that takes the connection and says nothing must not keep an activity for ever."""
+    """Gives up on a server that says nothing within the time-out."""
     monkeypatch.setattr(mail_module, "_REPLY_TIMEOUT_SECONDS", 0.2)
     async with _scripted(None) as port:
         with pytest.raises(MailServerAway):
@@ -49,21 +49,21 @@ async def test_a_silent_server_does_not_hold_the_worker(monkeypatch: pytest.Monk
 
 
 async def test_a_server_that_turns_us_away_says_nothing_about_the_recipient() -> None:
-    """A 5xx greeting is about this service: the recipient's address must not be marked as bad."""
+    """Takes a 5xx greeting as temporary."""
     async with _scripted("554 5.7.1 Your network is not welcome") as port:
         with pytest.raises(MailServerAway, match="not welcome"):
             await smtp_client(f"smtp://127.0.0.1:{port}").send(MAIL)
 
 
 async def test_an_accepted_mail_is_accepted_although_the_goodbye_fails() -> None:
-    """A connection that breaks after the acceptance must not make the customer get the mail twice."""
+    """Counts a mail as sent once it was accepted, whatever the goodbye."""
     script = ("220 hello", "250 hello", "250 sender", "250 recipient", "354 go", "250 taken")
     async with _scripted(*script, closes=True) as port:
         await smtp_client(f"smtp://127.0.0.1:{port}").send(MAIL)
 
 
 async def test_a_connection_that_breaks_before_the_acceptance_is_tried_again() -> None:
-    """Without the server's yes nothing is known to have arrived."""
+    """Tries again when the connection breaks before the acceptance."""
     script = ("220 hello", "250 hello", "250 sender", "250 recipient", "354 go")
     async with _scripted(*script, closes=True) as port:
         with pytest.raises(MailServerAway):
@@ -81,14 +81,14 @@ async def test_a_connection_that_breaks_before_the_acceptance_is_tried_again() -
     ],
 )
 async def test_a_refused_sender_is_not_the_recipients_fault(script: tuple[str, ...], told: str) -> None:
-    """A wrong SB_TRANSFER_MAIL_FROM would mark every customer's address as bad, and nothing would be tried again."""
+    """Takes a refused sender as temporary."""
     async with _scripted(*script) as port:
         with pytest.raises(MailServerAway, match=told):
             await smtp_client(f"smtp://127.0.0.1:{port}").send(MAIL)
 
 
 async def test_starttls_that_fails_is_not_the_recipients_fault() -> None:
-    """A server whose encryption is broken for an hour would mark every customer's address as bad."""
+    """Takes a failed STARTTLS as temporary."""
     async with _scripted("220 hello", "250-hello\r\n250 STARTTLS", "554 5.3.3 TLS is broken") as port:
         with pytest.raises(MailServerAway, match="TLS is broken"):
             await smtp_client(f"smtp+starttls://127.0.0.1:{port}").send(MAIL)

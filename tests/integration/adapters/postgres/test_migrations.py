@@ -10,12 +10,12 @@ from adapters.postgres.migrations import Migration, migrate_control, migrations_
 
 
 async def test_applying_twice_changes_nothing(dsn: str) -> None:
-    """A second `setup` on a live system must be harmless."""
+    """Changes nothing the second time."""
     assert await migrate_control(dsn) == []
 
 
 async def test_two_setups_at_once_do_the_work_of_one(dsn: str) -> None:
-    """Two workers that start together must not both build the schema."""
+    """Builds the schema once when two setups run together."""
     connection = await asyncpg.connect(dsn)
     await connection.execute("drop schema control cascade")
     applied = await asyncio.gather(*(migrate_control(dsn) for _ in range(4)))
@@ -24,7 +24,7 @@ async def test_two_setups_at_once_do_the_work_of_one(dsn: str) -> None:
 
 
 async def test_it_lets_the_transfers_pass(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A migration that waits for a long report would make every step of every transfer wait behind it."""
+    """Gives way to transfers while it waits for a lock."""
     late = Migration(9999, "9999_late", "alter table control.transfer add column late integer")
     monkeypatch.setattr(migrations, "migrations_of", lambda kind: [*migrations_of(kind), late])
     report, step = await asyncpg.connect(dsn), await asyncpg.connect(dsn)

@@ -22,7 +22,7 @@ async def register(pool: Pool, *ring: str) -> None:
 
 
 async def test_before_any_setup_no_ring_is_right(pool: Pool) -> None:
-    """Nobody encrypts a history before it is known with which keys."""
+    """Refuses every ring before the first setup."""
     with pytest.raises(Misconfigured, match="sb-transfer setup"):
         await require_ring(pool, [A])
     await pool.execute("drop table control.payload_key")
@@ -34,14 +34,14 @@ async def test_before_any_setup_no_ring_is_right(pool: Pool) -> None:
     [([C], f"lacks {A}"), ([C, A], f"begins with the key {C}"), ([B], f"lacks {A}"), ([B, C], f"lacks {A}")],
 )
 async def test_another_ring_is_refused_with_what_to_do(pool: Pool, ring: list[str], words: str) -> None:
-    """A program neither reads what it cannot nor writes what others cannot."""
+    """Refuses a ring with unknown or missing keys and says what to do."""
     await register(pool, A, B)
     with pytest.raises(Misconfigured, match=words):
         await require_ring(pool, ring)
 
 
 async def test_a_setup_with_another_ring_changes_nothing(pool: Pool) -> None:
-    """One setup with the wrong file must not lock every good program out."""
+    """Leaves the known ids as they are after a setup with another ring."""
     await register(pool, A)
     with pytest.raises(Misconfigured, match=f"lacks {A}"):
         await register(pool, C)
@@ -50,7 +50,7 @@ async def test_a_setup_with_another_ring_changes_nothing(pool: Pool) -> None:
 
 
 async def test_a_rotation_in_two_steps_passes_at_every_moment(pool: Pool) -> None:
-    """Programs are restarted one after another: each step accepts the ring of the step before."""
+    """Accepts old and new ring during each step of a rotation."""
     await register(pool, A)
     await register(pool, A, B)  # announced
     for ring in ([A], [A, B]):
@@ -67,6 +67,6 @@ async def test_a_rotation_in_two_steps_passes_at_every_moment(pool: Pool) -> Non
 
 
 async def test_a_name_that_is_no_keys_is_never_stored(pool: Pool) -> None:
-    """Only names of keys stand in the database, never keys."""
+    """Stores ids of keys alone."""
     with pytest.raises(asyncpg.CheckViolationError):
         await register(pool, "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")

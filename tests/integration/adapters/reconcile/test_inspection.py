@@ -152,7 +152,7 @@ async def at(scene: Scene, state: str) -> None:
 
 
 async def test_a_move_that_goes_well_never_alarms(scene: Scene) -> None:
-    """Every evening some environment is in the middle of a move; a nightly report would cry wolf over it."""
+    """Finds nothing wrong at any step of a healthy move."""
     for step in FORWARD:
         await go(scene, step)
         # Also when it ends between the question to the database and the one to Temporal: two looks count.
@@ -161,7 +161,7 @@ async def test_a_move_that_goes_well_never_alarms(scene: Scene) -> None:
 
 
 async def test_an_undo_that_goes_well_never_alarms(scene: Scene) -> None:
-    """An undo that an operator just began would be reported as damage, and somebody would repair it by hand."""
+    """Finds nothing wrong at any step of a healthy undo."""
     await at(scene, "open")
     for step in BACKWARD:
         await go(scene, step)
@@ -175,7 +175,7 @@ async def test_an_undo_that_goes_well_never_alarms(scene: Scene) -> None:
 
 
 async def test_the_next_moves_never_alarm(scene: Scene) -> None:
-    """An environment that is moved on, or moved again after an undo, would be called half-moved for ever."""
+    """Finds nothing wrong in a second move, nor in one after an undo."""
     await at(scene, "undone")
     first = scene.move
     scene.move = Move(first.environment_id, type(first.transfer_id)(int=1), type(first.transfer_id)(int=2))
@@ -190,7 +190,7 @@ async def test_the_next_moves_never_alarm(scene: Scene) -> None:
 
 
 async def test_a_deep_inspection_of_an_equal_clone_is_silent(scene: Scene) -> None:
-    """What a move changes on purpose would be reported as a damaged copy."""
+    """Finds nothing wrong in an equal clone when every row is compared."""
     await at(scene, "open")
     findings = await scene.inspector.inspect(Inspect(deep=True))
     assert (findings.violations, findings.compared) == ((), 1)
@@ -354,7 +354,7 @@ BREAKS: dict[str, list[tuple[ViolationKind, Break]]] = {
 
 @pytest.mark.parametrize("state", BREAKS)
 async def test_what_is_broken_is_found(scene: Scene, state: str) -> None:
-    """Damage to a customer's environment would stay unseen until the customer finds it."""
+    """Finds each kind of damage."""
     await at(scene, state)
     before = {kind for kind, _ in await scene.found()}
     assert before == set()
@@ -366,12 +366,12 @@ async def test_what_is_broken_is_found(scene: Scene, state: str) -> None:
 
 
 def test_every_kind_is_provoked_on_real_tables() -> None:
-    """A kind that no table was ever made to show may be one that the statements cannot see."""
+    """Provokes every kind of violation on real tables."""
     assert {kind for breaks in BREAKS.values() for kind, _ in breaks} == set(ViolationKind)
 
 
 async def test_thousands_of_findings_are_read_in_pages_that_a_payload_may_hold(scene: Scene) -> None:
-    """After a restore every transfer may be wrong: in one answer that was refused as too large, again and again."""
+    """Pages thousands of findings below the limit of a payload."""
     many = 9_000
     await scene.services.pool.execute(
         "insert into control.transfer (transfer_id, workflow_id, environment_id, state) "

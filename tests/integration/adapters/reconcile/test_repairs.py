@@ -57,7 +57,7 @@ async def ward(dsn: str) -> AsyncIterator[Ward]:
 
 
 async def test_what_an_undone_move_left_is_put_right(ward: Ward) -> None:
-    """A customer would keep read-only books, or somebody else's ticket would open them, until support has time."""
+    """Puts flags, tickets and fences of an undone move right."""
     await at(ward, "undone")
     transfer_id = ward.move.transfer_id
     new_schema = ward.move.new_schema
@@ -92,7 +92,7 @@ async def test_what_an_undone_move_left_is_put_right(ward: Ward) -> None:
 
 
 async def test_a_freeze_that_an_undo_forgot_is_lifted(ward: Ward) -> None:
-    """A customer could not work in books that no move holds any more."""
+    """Lifts the freeze of an undone move."""
     await go(ward, "begin", "freeze", "issue", "begin_undo", "revoke")
     ward.running.ids = set()
     await ward.execute("update control.transfer set state = 'undone' where transfer_id = $1", ward.move.transfer_id)
@@ -103,7 +103,7 @@ async def test_a_freeze_that_an_undo_forgot_is_lifted(ward: Ward) -> None:
 
 
 async def test_a_reservation_that_an_undo_forgot_is_let_go(ward: Ward) -> None:
-    """A firm could never again give an environment the name that it wanted."""
+    """Frees name and url of an undone move."""
     await go(ward, "begin", "freeze", "issue", "accept", "clone", "begin_undo", "revoke", "unfreeze")
     ward.running.ids = set()
     await ward.execute("update control.transfer set state = 'undone' where transfer_id = $1", ward.move.transfer_id)
@@ -113,7 +113,7 @@ async def test_a_reservation_that_an_undo_forgot_is_let_go(ward: Ward) -> None:
 
 
 async def test_an_old_environment_that_lost_a_fence_is_shut_again(ward: Ward) -> None:
-    """Work done in the old books after the release would be lost to the customer."""
+    """Fences an old environment again after its release."""
     await at(ward, "end")
     await ward.execute("create table {old}.extra (id int)")
     await ward.execute("revoke all on schema {old} from sb_app; grant usage on schema {old} to sb_app")
@@ -126,7 +126,7 @@ async def test_an_old_environment_that_lost_a_fence_is_shut_again(ward: Ward) ->
 
 
 async def test_nobody_is_let_into_what_is_being_built(ward: Ward) -> None:
-    """The application would show half a clone to a customer."""
+    """Takes the application's way into a building environment away."""
     await at(ward, "clone")
     await ward.execute("alter schema {new} owner to sb_owner; grant usage on schema {new} to sb_app, public")
     outcome = await ward.heal()
@@ -135,7 +135,7 @@ async def test_nobody_is_let_into_what_is_being_built(ward: Ward) -> None:
 
 
 async def test_what_is_not_provably_ours_is_left_to_a_person(ward: Ward) -> None:
-    """A healing that guesses would drop somebody's books, or shut a clone over writes that it has missed."""
+    """Repairs nothing that is not provably this service's."""
     await at(ward, "open")
     await ward.execute("create schema env_0123456789abcdef0123456789abcdef")
     await ward.left_alone(ViolationKind.ORPHAN_SCHEMA)
@@ -144,7 +144,7 @@ async def test_what_is_not_provably_ours_is_left_to_a_person(ward: Ward) -> None
 
 
 async def test_a_status_that_somebody_set_by_hand_is_left_to_a_person(ward: Ward) -> None:
-    """An environment that was shut for another reason would be opened overnight."""
+    """Leaves a status that somebody set by hand."""
     await at(ward, "begin")
     await ward.execute("update control.environment set status = 'read_only'")
     await ward.left_alone(ViolationKind.FROZEN_FOR_NOTHING)
@@ -153,7 +153,7 @@ async def test_a_status_that_somebody_set_by_hand_is_left_to_a_person(ward: Ward
 
 
 async def test_a_finding_that_is_out_of_date_harms_nobody(ward: Ward) -> None:
-    """Between the look and the repair the next move may have begun: its ticket and its freeze must stay."""
+    """Changes nothing when the next move has begun since the look."""
     await at(ward, "accept")
     environment, transfer = f"environment {ward.move.environment_id}", f"transfer {ward.move.transfer_id}"
     stale = [
@@ -175,7 +175,7 @@ async def test_a_finding_that_is_out_of_date_harms_nobody(ward: Ward) -> None:
 
 
 async def test_the_standing_of_a_transfer(ward: Ward) -> None:
-    """A recovery would close the wrong address, or mail twice what people have had."""
+    """Reads what a recovery needs: who was mailed, which address is open until when."""
     await at(ward, "end")
     await ward.execute("update control.sent_mail set status = 'pending' where kind = 'invitation'")
     standing = await ward.repairer.standing(ReadStanding(transfer_id=ward.move.transfer_id))

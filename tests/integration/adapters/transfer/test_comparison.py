@@ -143,7 +143,7 @@ async def rows_behind(copy: CopiedEnvironment, check: m.Check) -> list[m.Compare
 
 
 async def test_a_faithful_copy_is_equal_on_every_check(moved: CopiedEnvironment) -> None:
-    """People would lose their trust in a report that cries wolf, or overlook a check that was never made."""
+    """Calls a faithful copy equal on every check."""
     report = await compared(moved)
     assert report.made_at == MADE_AT
     assert [check.check for check in report.checks] == list(CheckKind) * 3
@@ -260,7 +260,7 @@ async def test_an_environment_is_no_different_from_itself(moved: CopiedEnvironme
 
 @pytest.mark.parametrize(("check", "fault"), FAULTS)
 async def test_one_fault_makes_one_check_unequal(moved: CopiedEnvironment, check: CheckKind, fault: str) -> None:
-    """A difference would pass unseen, or point people at figures that are right."""
+    """Calls exactly the affected check unequal."""
     report = await compared(moved, fault)
     unequal = [made for made in report.checks if not made.equal]
     assert {made.check for made in unequal} == {check, *ALSO.get(check, ())}
@@ -268,7 +268,7 @@ async def test_one_fault_makes_one_check_unequal(moved: CopiedEnvironment, check
 
 
 async def test_a_difference_is_named_with_both_amounts(moved: CopiedEnvironment) -> None:
-    """People would have to look for the row themselves."""
+    """Names a difference with both amounts."""
     report = await compared(moved, f"update vat_return set amount = 1, vat_high = 1 + input_vat - vat_low where {ONE}")
     (check,) = [made for made in report.checks if not made.equal]
     assert check.check is CheckKind.VAT_RETURNS
@@ -279,7 +279,7 @@ async def test_a_difference_is_named_with_both_amounts(moved: CopiedEnvironment)
 
 
 async def test_a_lost_row_is_named(moved: CopiedEnvironment) -> None:
-    """A product that did not come along must be named, not only counted."""
+    """Names a missing row."""
     report = await compared(moved, f"delete from sales_product where {ONE} and id = 2")
     (check,) = [made for made in report.checks if not made.equal]
     (row,) = check.differences
@@ -290,7 +290,7 @@ async def test_a_lost_row_is_named(moved: CopiedEnvironment) -> None:
 
 
 async def test_a_lost_administration_fails_each_of_its_checks(moved: CopiedEnvironment) -> None:
-    """A whole set of books could be missing while every check that was made is equal."""
+    """Calls every check of a missing administration unequal."""
     report = await compared(moved, "delete from administration where name = 'Enyoi Webshop B.V.'")
     unequal = [made for made in report.checks if not made.equal]
     assert [made.check for made in unequal] == list(CheckKind)
@@ -298,7 +298,7 @@ async def test_a_lost_administration_fails_each_of_its_checks(moved: CopiedEnvir
 
 
 async def test_a_comparison_leaves_nothing_behind(moved: CopiedEnvironment) -> None:
-    """The connection goes back to the pool: the next user must find it as it was."""
+    """Leaves no setting on the connection."""
     async with moved.pool.acquire() as connection:
         before = await connection.fetchval("show search_path")
         for _ in range(2):

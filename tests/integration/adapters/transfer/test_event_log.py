@@ -15,7 +15,7 @@ from tests.integration.services import Move, Services
 
 
 async def test_an_event_is_told_once_for_each_key(services: Services) -> None:
-    """A retry would tell the story twice, or an event of a transfer without a row would be lost."""
+    """Writes an event once for each key."""
     transfer_id = uuid.uuid4()
     order = m.RecordEvent(
         event_key=uuid.uuid4(), transfer_id=transfer_id, actor="an", kind="release_refused", reason="not yet\x00"
@@ -30,7 +30,7 @@ async def test_an_event_is_told_once_for_each_key(services: Services) -> None:
 
 
 async def test_how_far_a_step_is_shows_while_it_runs(services: Services) -> None:
-    """Whoever looks at night would see a clone that stands still, or one of an evening that was put off."""
+    """Shows a running step's progress, and none of an evening that was put off."""
     move = await services.move()
     await services.moved(move)
     far = m.StepSeen(step=StepName.CLONE, progress=m.CloneProgress(phase="rows", rows_done=10, rows_total=40))
@@ -44,7 +44,7 @@ async def test_how_far_a_step_is_shows_while_it_runs(services: Services) -> None
 
 
 async def test_the_log_is_append_only(services: Services) -> None:
-    """Somebody could change what an auditor reads."""
+    """Refuses changes and deletions of the log."""
     move = await services.move()
     await services.freeze(move)
     for statement in ("update control.transfer_event set actor = 'x'", "delete from control.transfer_event"):
@@ -53,7 +53,7 @@ async def test_the_log_is_append_only(services: Services) -> None:
 
 
 async def test_an_undo_bars_every_step_forward(services: Services) -> None:
-    """An attempt left over from a lost worker would redo what the undo has undone."""
+    """Refuses every forward step once the undo has begun."""
     move = await services.move()
     file = await services.ticket(move)
     await services.accept(move, file)
@@ -83,7 +83,7 @@ async def test_an_undo_bars_every_step_forward(services: Services) -> None:
 
 
 async def test_an_undo_ends_when_nothing_is_left(services: Services) -> None:
-    """A workflow that was reset does not know of every step: what it left would stay for ever."""
+    """Ends an undo only when nothing of the transfer is left."""
     move = await services.move()
     await services.moved(move)
     await services.begin_undo(move)
@@ -102,7 +102,7 @@ async def test_an_undo_ends_when_nothing_is_left(services: Services) -> None:
 
 
 async def test_a_transfer_without_a_row_gets_a_tombstone(services: Services) -> None:
-    """A freeze still on its way would shut an environment after its transfer was called off."""
+    """Bars a late freeze by a row for a transfer that never had one."""
     move = Move(uuid.uuid4(), uuid.uuid4(), uuid.uuid4())
     await services.begin_undo(move)
     await services.log.finish_undo(m.FinishUndo(transfer_id=move.transfer_id))
@@ -114,7 +114,7 @@ async def test_a_transfer_without_a_row_gets_a_tombstone(services: Services) -> 
 
 
 async def test_a_freeze_and_an_undo_at_once(services: Services) -> None:
-    """An environment would stay shut with nobody to open it."""
+    """Leaves the environment active when a freeze and its undo come together."""
     for index in range(25):
         move = await services.move(f"Klant {index}")
         frozen, undone = await asyncio.gather(services.freeze(move), services.begin_undo(move), return_exceptions=True)
@@ -128,7 +128,7 @@ async def test_a_freeze_and_an_undo_at_once(services: Services) -> None:
 
 
 async def test_the_undo_of_a_second_transfer_leaves_the_first_alone(services: Services) -> None:
-    """A second transfer that was refused could not end, or would end the one that is under way."""
+    """Ends a refused second transfer without touching the first."""
     move = await services.move()
     await services.freeze(move)
     second = Move(move.environment_id, uuid.uuid4(), uuid.uuid4())
@@ -141,7 +141,7 @@ async def test_the_undo_of_a_second_transfer_leaves_the_first_alone(services: Se
 
 
 async def test_only_an_undo_that_began_can_finish(services: Services) -> None:
-    """A transfer under way would be written off."""
+    """Refuses to finish an undo that has not begun."""
     move = await services.move()
     with pytest.raises(TransferUnknown):
         await services.log.finish_undo(m.FinishUndo(transfer_id=move.transfer_id))

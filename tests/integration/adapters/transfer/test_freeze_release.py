@@ -35,7 +35,7 @@ async def app(app_dsn: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]
 async def test_a_freeze_shuts_the_environment_and_remembers_how_it_was(
     services: Services, app: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    """A customer would lose what is saved after the freeze, or not understand why nothing can be saved."""
+    """Refuses every write after the freeze, in words, and keeps how it was."""
     move = await services.move()
     frozen = await services.freeze(move)
     assert frozen.administrations == 3
@@ -56,7 +56,7 @@ async def test_a_freeze_shuts_the_environment_and_remembers_how_it_was(
 
 
 async def test_a_retried_freeze_gives_the_same_answer(services: Services) -> None:
-    """A worker that died after its commit would make the transfer fail, or tell the story twice."""
+    """Gives a retried freeze the first answer."""
     move = await services.move()
     first = await services.freeze(move)
     again = await services.freeze(move)
@@ -97,7 +97,7 @@ async def test_a_run_that_was_reset_to_before_the_release_hears_of_it(services: 
 
 
 async def test_attempts_at_once_freeze_once(services: Services) -> None:
-    """Two attempts of one activity would remember the flags of the first as how it was before."""
+    """Freezes once when two attempts run together."""
     move = await services.move()
     answers = await asyncio.gather(*(services.freeze(move) for _ in range(5)))
     assert all(answer == answers[0] for answer in answers)
@@ -105,7 +105,7 @@ async def test_attempts_at_once_freeze_once(services: Services) -> None:
 
 
 async def test_a_freeze_says_no_and_changes_nothing(services: Services) -> None:
-    """An environment that may not move would be shut all the same."""
+    """Changes nothing when the freeze is refused."""
     move = await services.move()
     with pytest.raises(EnvironmentUnknown):
         await services.freeze(Move(uuid.uuid4(), uuid.uuid4(), uuid.uuid4()))
@@ -123,7 +123,7 @@ async def test_a_freeze_says_no_and_changes_nothing(services: Services) -> None:
 
 
 async def test_a_freeze_after_the_undo_began_is_superseded(services: Services) -> None:
-    """An attempt left over from a lost worker would shut an environment that nobody opens again."""
+    """Supersedes a freeze that comes after the undo began."""
     move = await services.move()
     await services.begin_undo(move)
     with pytest.raises(Superseded):
@@ -135,7 +135,7 @@ async def test_a_freeze_after_the_undo_began_is_superseded(services: Services) -
 async def test_an_undo_gives_back_exactly_what_was(
     services: Services, app: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    """An administration that was closed before would be open after an undone move, or a right would be gone."""
+    """Gives flags and rights back as they were, no more."""
     move = await services.move()
     grants = "select relname, relacl::text from pg_class where relnamespace = $1::regnamespace order by relname"
     before = await services.pool.fetch(grants, move.schema)
@@ -159,7 +159,7 @@ async def test_an_undo_gives_back_exactly_what_was(
 
 
 async def test_another_transfers_freeze_is_not_lifted(services: Services) -> None:
-    """Undoing a transfer that never froze anything would open the environment of one that is under way."""
+    """Leaves another transfer's freeze in place."""
     move = await services.move()
     await services.freeze(move)
     other = Move(move.environment_id, uuid.uuid4(), uuid.uuid4())
@@ -171,7 +171,7 @@ async def test_another_transfers_freeze_is_not_lifted(services: Services) -> Non
 
 
 async def test_an_environment_moves_again_after_an_undo(services: Services) -> None:
-    """What is left of an undone move would keep the customer from a second try."""
+    """Freezes again after an undo."""
     move = await services.move()
     await services.freeze(move)
     await services.begin_undo(move)
@@ -184,7 +184,7 @@ async def test_an_environment_moves_again_after_an_undo(services: Services) -> N
 async def test_a_long_report_does_not_keep_an_undone_environment_shut(
     services: Services, app: "asyncpg.Connection[asyncpg.Record]", app_dsn: str
 ) -> None:
-    """A reader would decide when the customer may work again."""
+    """Opens an undone environment while a report still reads it."""
     move = await services.move()
     await services.freeze(move)
     await services.begin_undo(move)
@@ -206,7 +206,7 @@ async def test_a_long_report_does_not_keep_an_undone_environment_shut(
 async def test_the_new_environment_is_seen_and_not_written(
     services: Services, app: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    """The new side could not compare, or would work in an environment that can still be undone."""
+    """Opens the new environment for reading only."""
     move = await services.move()
     await services.moved(move)
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -225,7 +225,7 @@ async def test_the_new_environment_is_seen_and_not_written(
 
 
 async def test_a_table_that_escaped_the_fence_stops_the_move(services: Services) -> None:
-    """Rows written during the move in a table made after the freeze would be lost without a word."""
+    """Fails when a table without a fence appeared during the move."""
     move = await services.move()
     await services.moved(move)
     await services.pool.execute(f"create table {move.schema}.latecomer (id integer)")
@@ -236,7 +236,7 @@ async def test_a_table_that_escaped_the_fence_stops_the_move(services: Services)
 async def test_a_release_opens_invites_and_routes(
     services: Services, app: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    """The customer could not work, was not asked in, or lost mail that was sent to the old address."""
+    """Opens the environment, invites its users and routes the old address."""
     move = await services.move()
     await services.inspectable(move)
     at = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -274,7 +274,7 @@ async def test_a_release_opens_invites_and_routes(
 async def test_a_retried_release_changes_nothing_more(
     services: Services, app: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    """Users who came in after the release would be sent away by a retry of it."""
+    """Changes nothing when a release is retried."""
     move = await services.move()
     await services.inspectable(move)
     first = await services.gate.release(services.release_order(move))
@@ -288,7 +288,7 @@ async def test_a_retried_release_changes_nothing_more(
 
 
 async def test_nothing_is_undone_after_the_release(services: Services) -> None:
-    """A late cancel would take the environment away from a customer who works in it."""
+    """Refuses every compensation after the release."""
     move = await services.move()
     await services.inspectable(move)
     await services.gate.release(services.release_order(move))
@@ -303,7 +303,7 @@ async def test_nothing_is_undone_after_the_release(services: Services) -> None:
 
 
 async def test_a_release_and_an_undo_at_once_do_not_both_happen(services: Services) -> None:
-    """Half a release and half an undo would leave a customer with no environment that can be written."""
+    """Lets one of a release and an undo at once happen."""
     for index in range(8):
         move = await services.move(f"Klant {index}")
         await services.inspectable(move, name=f"Nieuw {index}")
@@ -322,7 +322,7 @@ async def test_a_release_and_an_undo_at_once_do_not_both_happen(services: Servic
 
 
 async def test_a_release_at_the_wrong_moment_is_refused(services: Services) -> None:
-    """An environment that was never verified would be opened."""
+    """Refuses to release what was not opened."""
     move = await services.move()
     await services.moved(move)
     with pytest.raises(WrongMoment):
@@ -333,7 +333,7 @@ async def test_a_release_at_the_wrong_moment_is_refused(services: Services) -> N
 
 @pytest.mark.parametrize(("email", "users"), [("Baas@Enyoi.example", 2), ("nieuw@enyoi.example", 3)])
 async def test_who_goes_self_managed_owns_the_environment(services: Services, email: str, users: int) -> None:
-    """An entrepreneur who leaves a firm could not log in to the books, or not manage them."""
+    """Makes the login address the owner of a self-managed environment."""
     move = await services.move()
     await services.inspectable(move, licence_number=ENTREPRENEUR, login_email=email)
     released = await services.gate.release(services.release_order(move))
@@ -345,7 +345,7 @@ async def test_who_goes_self_managed_owns_the_environment(services: Services, em
 
 
 async def test_the_old_address_is_closed_after_the_forwarding_time(services: Services) -> None:
-    """Mail for the old address would be delivered for ever, or the address given to somebody else."""
+    """Closes the old address after thirty days, for good."""
     move = await services.move()
     await services.inspectable(move)
     released = await services.gate.release(services.release_order(move))
@@ -359,7 +359,7 @@ async def test_the_old_address_is_closed_after_the_forwarding_time(services: Ser
 
 
 async def test_addresses_follow_an_environment_that_moves_twice(services: Services) -> None:
-    """Mail to the first address would end in an environment that nobody reads any more."""
+    """Routes the first address on when the environment moves again."""
     move = await services.move()
     await services.inspectable(move)
     first = await services.gate.release(services.release_order(move))
@@ -372,7 +372,7 @@ async def test_addresses_follow_an_environment_that_moves_twice(services: Servic
 
 
 async def test_triggers_of_the_customer_do_not_react_to_our_flags(services: Services) -> None:
-    """An undone move would leave rows in an audit table, and the environment would not be as it was."""
+    """Sets flags without waking a customer's triggers."""
     move = await services.move()
     await services.pool.execute(
         f"create table {move.schema}.audit (what text); "

@@ -26,7 +26,7 @@ async def released(dsn: str) -> AsyncIterator[Scene]:
 
 
 async def test_every_function_that_drops_refuses_what_is_in_use(released: Scene) -> None:
-    """A late compensation, or a tired operator, would drop books that people work in."""
+    """Refuses to drop what people work in, by every function that drops."""
     pool = released.services.pool
     droppers = await pool.fetch(
         "select proname, prosrc from pg_proc where pronamespace = 'control'::regnamespace "
@@ -54,7 +54,7 @@ async def test_every_function_that_drops_refuses_what_is_in_use(released: Scene)
 
 
 async def test_no_compensation_passes_the_release(released: Scene) -> None:
-    """A worker that comes back after the release would undo half of it."""
+    """Refuses each compensation of a released transfer."""
     services, move = released.services, released.move
     for undo in (
         services.begin_undo(move),

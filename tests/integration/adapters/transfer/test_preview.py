@@ -20,7 +20,7 @@ HOLDS_NUMBERS = "create table {0}.total (of_what regclass)"
 
 
 async def test_a_preview_tells_what_is_lost_and_what_is_to_be_done(services: Services) -> None:
-    """A firm would find out after the move that a customer's quotes are gone."""
+    """Tells by name what a move ends and what is to be done afterwards."""
     move = await services.move()
     found = await services.previews.preview(move.environment_id)
     assert found.environment.environment_id == move.environment_id
@@ -58,7 +58,7 @@ async def test_a_preview_tells_whom_no_mail_will_reach(services: Services, tmp_p
 
 
 async def test_the_estimate_knows_rows_once_they_are_counted(services: Services) -> None:
-    """The progress of a clone would have nothing to compare with."""
+    """Estimates rows from the server's statistics."""
     move = await services.move()
     await services.pool.execute(
         f"insert into {move.schema}.mailbox_message (received_at, sender, recipient, raw) "
@@ -69,7 +69,7 @@ async def test_the_estimate_knows_rows_once_they_are_counted(services: Services)
 
 
 async def test_a_preview_has_the_obstacles_and_a_freeze_refuses_them(services: Services) -> None:
-    """An environment would be shut, and only then found to be impossible to carry."""
+    """Lists obstacles, and refuses the freeze for them."""
     move = await services.move()
     await services.pool.execute(HOLDS_NUMBERS.format(move.schema))
     found = await services.previews.preview(move.environment_id)
@@ -86,7 +86,7 @@ async def test_a_preview_has_the_obstacles_and_a_freeze_refuses_them(services: S
 
 
 async def test_the_refusals_are_those_of_the_freeze(services: Services) -> None:
-    """Somebody would be told yes and then get a no."""
+    """Refuses beforehand what the freeze would refuse."""
     with pytest.raises(EnvironmentUnknown):
         await services.previews.preview(uuid.uuid4())
     move = await services.move()

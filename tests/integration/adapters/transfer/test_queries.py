@@ -18,7 +18,7 @@ from tests.integration.services import NEW_FIRM, OLD_FIRM, Move, Services
 
 
 async def test_an_environment_is_found_by_id_and_by_name(services: Services) -> None:
-    """People would have to know ids by heart."""
+    """Finds an environment by id and by name."""
     environment_id = await services.environment("Enyoi")
     for which in (str(environment_id), environment_id.hex, "Enyoi", " enyoi "):
         found = await services.register.find_environment(which)
@@ -31,7 +31,7 @@ async def test_an_environment_is_found_by_id_and_by_name(services: Services) -> 
 
 
 async def test_a_name_under_two_licences_is_asked_about(services: Services) -> None:
-    """The wrong customer would be moved."""
+    """Refuses a name that two licences have."""
     await services.environment("Enyoi", OLD_FIRM)
     other = await services.environment("Enyoi", NEW_FIRM)
     with pytest.raises(EnvironmentAmbiguous):
@@ -41,7 +41,7 @@ async def test_a_name_under_two_licences_is_asked_about(services: Services) -> N
 
 
 async def test_a_transfer_is_found_by_whatever_people_have(services: Services) -> None:
-    """An operator with a name in hand could not find the transfer."""
+    """Finds a transfer by workflow, transfer, environment or name."""
     move = await services.move()
     await services.accept(move, await services.ticket(move))
     for which in (
@@ -64,7 +64,7 @@ async def test_a_transfer_is_found_by_whatever_people_have(services: Services) -
 
 
 async def test_of_several_transfers_the_live_one_is_meant(services: Services) -> None:
-    """A cancel by name would reach a transfer that ended long ago."""
+    """Means the live one of several transfers."""
     move = await services.move()
     await services.freeze(move)
     await services.begin_undo(move)
@@ -80,7 +80,7 @@ async def test_of_several_transfers_the_live_one_is_meant(services: Services) ->
 
 
 async def test_a_name_that_fits_two_live_transfers_is_asked_about(services: Services) -> None:
-    """Somebody else's transfer would be released."""
+    """Refuses a name that two live transfers have."""
     moves = [await services.move("Enyoi", licence) for licence in (OLD_FIRM, NEW_FIRM)]
     for move in moves:
         await services.freeze(move)
@@ -94,7 +94,7 @@ async def test_a_name_that_fits_two_live_transfers_is_asked_about(services: Serv
 
 
 async def test_the_list_is_new_to_old_and_by_state(services: Services) -> None:
-    """An operator would miss the transfers that wait for something."""
+    """Lists transfers from new to old, by state."""
     moves = [await services.move(f"Klant {n}") for n in range(3)]
     for move in moves:
         await services.freeze(move)
@@ -107,7 +107,7 @@ async def test_the_list_is_new_to_old_and_by_state(services: Services) -> None:
 
 
 async def test_what_the_steps_left_behind_is_read_back(services: Services) -> None:
-    """The comparison that people must look at, and the mails that did not arrive, would not be shown."""
+    """Reads back what the steps wrote."""
     move = await services.move()
     await services.freeze(move)
     empty = await services.register.results(move.transfer_id)

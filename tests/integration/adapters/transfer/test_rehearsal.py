@@ -55,6 +55,13 @@ CASES = {
     "a check by chance": Case(
         "create table lot (id int primary key, check (random() <= 1)); insert into lot values (1)", ("lot", "random")
     ),
+    "functions that need one another": Case(
+        "create function f() returns int language sql begin atomic select 1; end;"
+        "create function g() returns int language sql begin atomic select f(); end;"
+        "create or replace function f() returns int language sql begin atomic select g(); end",
+        ("f", "g"),
+        "create or replace function f() returns int language sql begin atomic select 1; end",
+    ),
     "a check in a partition": Case(
         "create function fine(n int) returns boolean language sql immutable as 'select n > 0';"
         'create table "Odd Family" (y int, n int constraint "Is Fine" check (fine(n))) partition by list (y);'

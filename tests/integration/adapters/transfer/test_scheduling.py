@@ -82,7 +82,7 @@ async def night(dsn: str) -> AsyncIterator[Night]:
 
 
 async def test_an_evening_that_was_too_short_is_followed_by_one_that_is_not(night: Night) -> None:
-    """A large customer would be moved wrongly, or never, for one slow evening."""
+    """Moves on the next evening after one that was too short."""
     move, made = await night.scheduled()
     await night.clone(move)
     assert (await night.proven(move)).equal
@@ -112,7 +112,7 @@ async def test_an_evening_that_was_too_short_is_followed_by_one_that_is_not(nigh
 
 
 async def test_an_evening_that_nobody_began_is_planned_again(night: Night) -> None:
-    """A worker that was down all night would lose the customer's move, or start it in office hours."""
+    """Plans another evening when nobody began."""
     move, _ = await night.scheduled()
     morning = datetime(2026, 11, 25, 8, 0, tzinfo=AMSTERDAM)
     planned = await night.postpone(move, at=morning)
@@ -124,7 +124,7 @@ async def test_an_evening_that_nobody_began_is_planned_again(night: Night) -> No
 
 
 async def test_what_could_already_be_looked_at_is_built_again(night: Night) -> None:
-    """A bell that rings as the last step commits must not leave an environment open that is about to go."""
+    """Shuts and drops an opened clone whose evening is put off."""
     move, _ = await night.scheduled()
     await night.clone(move)
     await night.changed(move)
@@ -133,7 +133,7 @@ async def test_what_could_already_be_looked_at_is_built_again(night: Night) -> N
 
 
 async def test_what_is_left_of_an_evening_changes_nothing_in_the_next(night: Night) -> None:
-    """A worker that wakes up a day later would write rows into, or open, a clone that is being made."""
+    """Bars what is left of an evening that was put off."""
     move, _ = await night.scheduled()
     places = Places(Place(move.schema), Place(move.new_schema))
     lost = await CloneAttempt.begin(night.pool, move.transfer_id, places)
@@ -163,7 +163,7 @@ async def test_what_is_left_of_an_evening_changes_nothing_in_the_next(night: Nig
 
 
 async def test_a_second_try_at_the_same_evening_leaves_the_next_one_alone(night: Night) -> None:
-    """The server delivers an order twice; the second delivery must not drop the clone of the evening after."""
+    """Changes nothing when a postponement is delivered twice."""
     move, _ = await night.scheduled()
     await night.clone(move)
     first = await night.postpone(move)
@@ -179,7 +179,7 @@ async def test_a_second_try_at_the_same_evening_leaves_the_next_one_alone(night:
 
 
 async def test_a_postponement_that_is_killed_half_way_is_finished_by_the_next_try(night: Night) -> None:
-    """A worker that dies in the morning would leave half a schema in the way of the evening."""
+    """Finishes a postponement that was killed half-way."""
     move, _ = await night.scheduled()
     await night.clone(move)
     blocker = await asyncpg.connect(night._dsn)
@@ -206,7 +206,7 @@ async def test_a_postponement_that_is_killed_half_way_is_finished_by_the_next_tr
 
 
 async def test_an_undo_comes_before_a_postponement(night: Night) -> None:
-    """An operator's cancel in the morning must leave nothing, however far the postponement was."""
+    """Lets an undo win over a postponement."""
     move, _ = await night.scheduled()
     await night.clone(move)
     await night.begin_undo(move)
@@ -218,7 +218,7 @@ async def test_an_undo_comes_before_a_postponement(night: Night) -> None:
 
 
 async def test_nothing_is_put_off_that_was_never_planned_or_is_released(night: Night) -> None:
-    """A stray order would throw away books that are in use."""
+    """Refuses to put off what is not planned, or is released."""
     move = await night.move()
     await night.ticket(move)
     with pytest.raises(WrongMoment):
@@ -243,7 +243,7 @@ def chosen(move: Move, on: date, evening: int = 1) -> m.RescheduleStart:
 
 
 async def test_an_evening_that_is_chosen_is_planned_and_told_once(night: Night) -> None:
-    """A retry would tell the story twice, or the list would go on showing the old evening."""
+    """Plans a chosen evening and writes it once."""
     move, made = await night.scheduled()
     order = chosen(move, date(2026, 12, 1))
     planned = await night.planner.reschedule(order)
@@ -259,7 +259,7 @@ async def test_an_evening_that_is_chosen_is_planned_and_told_once(night: Night) 
 
 @pytest.mark.parametrize("on", [date(2026, 11, 24), date(2020, 1, 1), date(2027, 3, 1), date(9999, 12, 31), date.min])
 async def test_an_evening_in_the_past_or_far_away_is_refused(night: Night, on: date) -> None:
-    """A slip of the year would leave a customer frozen for ever, or moved at noon."""
+    """Refuses an evening in the past or beyond a quarter."""
     move, made = await night.scheduled()
     with pytest.raises(EveningInvalid):
         await night.planner.reschedule(chosen(move, on))
@@ -268,7 +268,7 @@ async def test_an_evening_in_the_past_or_far_away_is_refused(night: Night, on: d
 
 
 async def test_no_evening_is_chosen_for_what_does_not_wait(night: Night) -> None:
-    """A clone under way would be said to start next week."""
+    """Refuses another evening for a transfer that does not wait."""
     move, made = await night.scheduled()
     await night.postpone(move, at=made.closes_at)
     with pytest.raises(Superseded):

@@ -176,7 +176,7 @@ async def writable(pool: Pool, schema: str) -> bool:
 
 
 async def test_a_move_there_and_back_whatever_home_misses(firm: Firm) -> None:
-    """One commit in two databases is two: a kill in between must neither do a step twice nor leave half of it."""
+    """Does each step once in two databases, whichever commit is lost."""
     there = await firm.services.move()
     await firm.move(there, NEW_FIRM, (HOME, WEST))
     west = firm.shards.pool(WEST)
@@ -194,7 +194,7 @@ async def test_a_move_there_and_back_whatever_home_misses(firm: Firm) -> None:
 
 
 async def test_an_undo_in_a_cell_gives_back_what_was_there(firm: Firm) -> None:
-    """A customer whose move failed would find books in another database read-only, or numbers that cannot be drawn."""
+    """Gives flags and rights in another database back as they were."""
     there = await firm.services.move()
     await firm.move(there, NEW_FIRM, (HOME, WEST))
     west = firm.shards.pool(WEST)
@@ -225,7 +225,7 @@ async def test_an_undo_in_a_cell_gives_back_what_was_there(firm: Firm) -> None:
 
 
 async def test_an_evening_is_put_off_and_an_undo_follows(firm: Firm) -> None:
-    """What an evening has made in another database would be taken for the next one's, or stay for ever."""
+    """Leaves nothing in another database after a postponement and an undo."""
     move = await firm.services.move()
     place = {"source_schema": move.schema, "target_schema": move.new_schema, "target_cell": WEST}
     one = {"transfer_id": move.transfer_id}

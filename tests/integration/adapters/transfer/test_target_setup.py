@@ -54,7 +54,7 @@ def successor(switch: CopiedEnvironment) -> Successor:
 
 
 async def test_rabobank_comes_along_and_the_other_banks_wait(successor: Successor) -> None:
-    """A customer would miss payments, or a bank would be read without consent."""
+    """Activates Rabobank and flags the other banks."""
     before = await successor.rows(successor.old_schema, "bank_connection")
     outcome = await successor.banks()
     assert [(bank.bank, bank.old, bank.new, bank.count) for bank in outcome.banks] == [
@@ -74,7 +74,7 @@ async def test_rabobank_comes_along_and_the_other_banks_wait(successor: Successo
 
 
 async def test_a_rabobank_connection_without_consent_does_not_become_active(successor: Successor) -> None:
-    """The new side would wait for a feed that no consent allows."""
+    """Leaves a Rabobank connection without consent inactive."""
     for schema in (successor.old_schema, successor.new_schema):
         await successor.pool.execute(
             f"update {schema}.bank_connection set status = 'needs_reactivation', consent_reference = null "
@@ -86,7 +86,7 @@ async def test_a_rabobank_connection_without_consent_does_not_become_active(succ
 
 
 async def test_the_consequences_are_the_manuals_and_are_told(successor: Successor) -> None:
-    """The new side would find quotes it cannot honour, or the log would not say what was changed."""
+    """Applies the manual's consequences and writes each."""
     applied = await successor.consequences()
     counts = {one.kind: one.count for one in applied.consequences}
     assert counts == {
@@ -114,7 +114,7 @@ async def test_the_consequences_are_the_manuals_and_are_told(successor: Successo
 
 
 async def test_going_independent_clears_the_becon_number(insource: CopiedEnvironment) -> None:
-    """The tax authority would go on writing to a firm that no longer works for the entrepreneur."""
+    """Clears becon number and contact kind on a move to self-managed."""
     successor = Successor(insource)
     applied = await successor.consequences()
     counts = {one.kind: one.count for one in applied.consequences}
@@ -125,7 +125,7 @@ async def test_going_independent_clears_the_becon_number(insource: CopiedEnviron
 
 
 async def test_nothing_else_changes(successor: Successor) -> None:
-    """A move that changes one figure more than the manual says is worth nothing."""
+    """Changes no other row."""
     before = {table: await successor.rows(successor.old_schema, table) for table in await _tables(successor)}
     await successor.banks()
     await successor.consequences()
@@ -140,7 +140,7 @@ async def test_nothing_else_changes(successor: Successor) -> None:
 
 
 async def test_a_customers_own_trigger_does_not_react(successor: Successor) -> None:
-    """A customer's audit trail would hold changes that nobody there made."""
+    """Wakes no trigger of the customer."""
     await successor.pool.execute(
         f"""
         create table {successor.new_schema}.audit (what text);
@@ -155,7 +155,7 @@ async def test_a_customers_own_trigger_does_not_react(successor: Successor) -> N
 
 
 async def test_a_second_attempt_returns_the_first_ones_results(successor: Successor) -> None:
-    """A worker that was killed after the commit would report that there was nothing to expire."""
+    """Returns the first attempt's result to the second."""
     first = (await successor.banks(), await successor.consequences(), await successor.compare())
     told = await successor.events()
     await successor.pool.execute(f"update {successor.new_schema}.sales_product set unit_price = unit_price + 1")
@@ -168,7 +168,7 @@ async def test_a_second_attempt_returns_the_first_ones_results(successor: Succes
 async def test_an_attempt_left_over_from_before_an_undo_does_nothing(
     successor: Successor, step: str, state: str
 ) -> None:
-    """A lost worker that wakes up would write in an environment that is being taken away."""
+    """Does nothing once the undo has begun."""
     await successor.pool.execute("update control.transfer set state = $1, undo_reason = 'cancelled'", state)
     with pytest.raises(Superseded):
         await getattr(successor, step)()
@@ -177,7 +177,7 @@ async def test_an_attempt_left_over_from_before_an_undo_does_nothing(
 
 
 async def test_a_step_before_its_time_is_refused(successor: Successor) -> None:
-    """An operator who calls a step by hand must get a reason, not a crash."""
+    """Refuses a step before its time."""
     with pytest.raises(TransferUnknown):
         await successor.setup.compare(m.CompareEnvironments(transfer_id=uuid.uuid4()))
     await successor.pool.execute("update control.transfer set new_environment_id = null")
@@ -186,7 +186,7 @@ async def test_a_step_before_its_time_is_refused(successor: Successor) -> None:
 
 
 async def test_a_finished_move_compares_equal_and_the_report_is_kept(successor: Successor) -> None:
-    """The new side would be told to compare by hand, or shown differences that the move made on purpose."""
+    """Compares a finished move as equal and keeps the report."""
     await successor.banks()
     await successor.consequences()
     started = datetime.now(UTC)

@@ -19,7 +19,7 @@ from tests.integration.services import TTL, Services
 
 
 async def test_a_ticket_is_issued_once(services: Services) -> None:
-    """A retry would make a second ticket, and the first file would stop working."""
+    """Issues one ticket however often it is asked."""
     move = await services.move()
     await services.freeze(move)
     at = datetime(2026, 5, 12, 9, tzinfo=UTC)
@@ -32,7 +32,7 @@ async def test_a_ticket_is_issued_once(services: Services) -> None:
 
 
 async def test_only_the_digest_of_the_file_is_kept(services: Services) -> None:
-    """Who reads the database could upload the ticket."""
+    """Keeps the digest of the file, not the file."""
     move = await services.move()
     file = await services.ticket(move)
     row = await services.row("select * from control.ticket where transfer_id = $1", move.transfer_id)
@@ -47,7 +47,7 @@ async def test_only_the_digest_of_the_file_is_kept(services: Services) -> None:
 
 
 async def test_a_second_download_replaces_the_first(services: Services) -> None:
-    """A file that was sent to the wrong person could not be made worthless."""
+    """Makes the first file worthless by a second download."""
     move = await services.move()
     first = await services.ticket(move)
     name, second = await services.office.download(move.transfer_id, actor="an@noord.example")
@@ -59,7 +59,7 @@ async def test_a_second_download_replaces_the_first(services: Services) -> None:
 
 
 async def test_there_is_nothing_to_download_at_the_wrong_moment(services: Services) -> None:
-    """Somebody would get a file that cannot be used, and find out at the other side."""
+    """Refuses a download outside the wait for the upload."""
     move = await services.move()
     with pytest.raises(TransferUnknown):
         await services.office.download(move.transfer_id)
@@ -78,7 +78,7 @@ async def test_there_is_nothing_to_download_at_the_wrong_moment(services: Servic
 
 
 async def test_an_undo_revokes_the_ticket(services: Services) -> None:
-    """Somebody could take over an environment whose move was called off."""
+    """Revokes the ticket."""
     move = await services.move()
     file = await services.ticket(move)
     order = m.RevokeTicket(transfer_id=move.transfer_id)
@@ -97,7 +97,7 @@ async def test_an_undo_revokes_the_ticket(services: Services) -> None:
 
 
 async def test_revoking_what_was_never_issued_is_nothing(services: Services) -> None:
-    """An undo of a move that never got as far as a ticket would not end."""
+    """Does nothing when no ticket was issued."""
     move = await services.move()
     order = m.RevokeTicket(transfer_id=move.transfer_id)
     await services.office.revoke(order)

@@ -47,7 +47,7 @@ async def _environments(services: Services) -> int:
 
 
 async def test_an_upload_reserves_name_and_url_and_plans_the_evening(services: Services) -> None:
-    """The new side would be told a url or an evening that is not kept."""
+    """Reserves name and url and plans the evening that it answers."""
     move = await services.move()
     file = await services.ticket(move)
     at = datetime(2099, 3, 28, 22, 30, tzinfo=AMSTERDAM)
@@ -80,7 +80,7 @@ async def test_an_upload_reserves_name_and_url_and_plans_the_evening(services: S
 
 
 async def test_a_retried_upload_gets_the_same_answer(services: Services) -> None:
-    """A worker that died after its commit would refuse the very upload that it had accepted."""
+    """Gives a retried upload the first answer."""
     move = await services.move()
     order = services.upload(move, await services.ticket(move))
     answers = await asyncio.gather(*(services.reservations.accept(order) for _ in range(4)))
@@ -89,7 +89,7 @@ async def test_a_retried_upload_gets_the_same_answer(services: Services) -> None
 
 
 async def test_of_twenty_uploads_of_one_ticket_one_wins(services: Services) -> None:
-    """One customer would come to live under two licences."""
+    """Accepts one of twenty uploads of a ticket at once."""
     move = await services.move()
     file = await services.ticket(move)
     before = await _environments(services)
@@ -111,7 +111,7 @@ async def test_of_twenty_uploads_of_one_ticket_one_wins(services: Services) -> N
 async def test_of_twenty_transfers_that_want_one_thing_one_gets_it(
     services: Services, same: dict[str, str], loses: type[UploadRefused]
 ) -> None:
-    """Two customers would share one url, or one name under one licence."""
+    """Gives a name or url to one of twenty transfers at once."""
     moves = [await services.move(f"Klant {n}") for n in range(20)]
     files = [await services.ticket(move) for move in moves]
     # In the second case everybody also asks for the same url: the name is what has to be changed.
@@ -158,7 +158,7 @@ async def test_of_twenty_transfers_that_want_one_thing_one_gets_it(
 async def test_a_refusal_says_why_and_leaves_the_transfer_waiting(
     services: Services, changes: dict[str, Any], refusal: type[UploadRefused]
 ) -> None:
-    """A typing error would cost the customer the ticket, or the support services would not see what was tried."""
+    """Refuses with the reason, writes it, and goes on waiting."""
     await services.environment("Bestaat", NEW_FIRM)
     move = await services.move()
     file = await services.ticket(move)
@@ -178,7 +178,7 @@ async def test_a_refusal_says_why_and_leaves_the_transfer_waiting(
 
 
 async def test_self_managed_to_self_managed_is_refused(services: Services) -> None:
-    """A move would be made that the manual does not offer."""
+    """Refuses a move between two self-managed licences."""
     move = await services.move("Winkel", ENTREPRENEUR)
     file = await services.ticket(move)
     with pytest.raises(ScenarioNotOffered):
@@ -188,7 +188,7 @@ async def test_self_managed_to_self_managed_is_refused(services: Services) -> No
 
 
 async def test_insource_keeps_the_login_address(services: Services) -> None:
-    """The entrepreneur could not log in."""
+    """Keeps the login address of a move to self-managed."""
     move = await services.move()
     made = await services.accept(
         move, await services.ticket(move), licence_number=f" {ENTREPRENEUR} ", login_email=" baas@enyoi.example "
@@ -200,7 +200,7 @@ async def test_insource_keeps_the_login_address(services: Services) -> None:
 
 
 async def test_tickets_that_do_not_count(services: Services) -> None:
-    """Somebody could take over an environment with a forged, foreign, old, expired or future-dated ticket."""
+    """Refuses forged, foreign, old, expired and future-dated tickets."""
     move = await services.move()
     file = await services.ticket(move)
     other = await services.move("Ander")
@@ -224,7 +224,7 @@ async def test_tickets_that_do_not_count(services: Services) -> None:
 
 
 async def test_a_ticket_of_an_undone_move_of_the_same_environment_is_old(services: Services) -> None:
-    """The new side would read that the file is forged, where it only has to ask for the newest one."""
+    """Calls the ticket of an earlier move revoked, not forged."""
     move = await services.move()
     file = await services.ticket(move)
     await services.begin_undo(move)
@@ -237,7 +237,7 @@ async def test_a_ticket_of_an_undone_move_of_the_same_environment_is_old(service
 
 
 async def test_an_upload_at_the_wrong_moment(services: Services) -> None:
-    """An upload could overtake the freeze, or come after the undo."""
+    """Refuses an upload before the ticket and after the undo."""
     move = await services.move()
     file = await services.ticket(move)
     await services.pool.execute("update control.transfer set state = 'preparing'")
@@ -249,7 +249,7 @@ async def test_an_upload_at_the_wrong_moment(services: Services) -> None:
 
 
 async def test_an_address_that_was_somebodys_is_never_given_again(services: Services) -> None:
-    """A stranger would get the mail that is still sent to the old address."""
+    """Refuses a url whose address was somebody's."""
     move = await services.move()
     await services.pool.execute(
         "insert into control.mailbox_route (address, closed_at) values ('weg@zuid.mailbox.sb.example', now())"
@@ -259,7 +259,7 @@ async def test_an_address_that_was_somebodys_is_never_given_again(services: Serv
 
 
 async def test_a_released_reservation_frees_name_and_url(services: Services) -> None:
-    """A move that was called off would keep its name and url from everybody for ever."""
+    """Frees name and url."""
     move = await services.move()
     await services.accept(move, await services.ticket(move))
     order = m.ReleaseReservation(transfer_id=move.transfer_id)
@@ -277,7 +277,7 @@ async def test_a_released_reservation_frees_name_and_url(services: Services) -> 
 
 
 async def test_releasing_what_was_never_reserved_is_nothing(services: Services) -> None:
-    """An undo of a move that never got an upload would not end."""
+    """Does nothing when nothing was reserved."""
     move = await services.move()
     order = m.ReleaseReservation(transfer_id=move.transfer_id)
     await services.reservations.release(order)
@@ -287,7 +287,7 @@ async def test_releasing_what_was_never_reserved_is_nothing(services: Services) 
 
 
 async def test_a_released_environment_is_not_let_go(services: Services) -> None:
-    """A compensation left over from a lost worker would delete a customer who works."""
+    """Refuses to delete a released environment."""
     move = await services.move()
     await services.inspectable(move)
     await services.gate.release(services.release_order(move))
@@ -297,7 +297,7 @@ async def test_a_released_environment_is_not_let_go(services: Services) -> None:
 
 
 async def test_an_undo_and_an_upload_at_once_leave_no_reservation_behind(services: Services) -> None:
-    """An upload on its way while the move is called off would leave a name and url taken by nobody."""
+    """Leaves no reservation when an upload and an undo come together."""
     for index in range(8):
         move = await services.move(f"Klant {index}")
         order = services.upload(move, await services.ticket(move), name=f"Nieuw {index}")
@@ -313,7 +313,7 @@ async def test_an_undo_and_an_upload_at_once_leave_no_reservation_behind(service
 
 
 async def test_a_broken_constraint_of_another_kind_is_not_called_a_refusal(services: Services) -> None:
-    """A fault of ours would be shown to a customer as a name that is taken."""
+    """Raises any other broken constraint as a fault."""
     move = await services.move()
     file = await services.ticket(move)
     with pytest.raises(asyncpg.UniqueViolationError):

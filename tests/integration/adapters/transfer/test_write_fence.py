@@ -130,7 +130,7 @@ def _prepared_statements(app: Connection) -> Callable[[Writer], Awaitable[None]]
 async def test_every_acknowledged_write_is_in_the_frozen_environment_and_none_after(
     services: Services, connect: Connect, move: Move
 ) -> None:
-    """A customer would lose an invoice that the application had confirmed, or see one that it had refused."""
+    """Keeps every acknowledged write, and takes none after the freeze."""
     kinds = [
         _autocommit(await connect()),
         _autocommit(await connect()),
@@ -154,7 +154,7 @@ async def test_every_acknowledged_write_is_in_the_frozen_environment_and_none_af
 
 
 async def test_a_long_transaction_does_not_make_others_queue(services: Services, connect: Connect, move: Move) -> None:
-    """One forgotten transaction would stand the whole office still while the freeze waits for it."""
+    """Holds no writer up while it waits for a long transaction."""
     slow, quick = await connect(), await connect()
     transaction = slow.transaction()
     await transaction.start()
@@ -178,7 +178,7 @@ async def test_a_long_transaction_does_not_make_others_queue(services: Services,
 
 
 async def test_a_prepared_transaction_is_waited_out(services: Services, connect: Connect, move: Move) -> None:
-    """A transaction prepared before the freeze could be committed after it, and be missing in the copy."""
+    """Waits for a transaction that was prepared before."""
     app = await connect()
     await app.execute("begin")
     await app.execute(f"insert into {move.schema}.tally values (1, 1)")
@@ -193,7 +193,7 @@ async def test_a_prepared_transaction_is_waited_out(services: Services, connect:
 
 
 async def test_a_row_that_somebody_holds_is_waited_out(services: Services, connect: Connect, move: Move) -> None:
-    """An application that holds an administration's row would hang the freeze, and every writer behind it."""
+    """Waits for a held row without holding up writers."""
     app = await connect()
     async with app.transaction():
         await app.fetch(f"select * from {move.schema}.administration for update")
@@ -206,7 +206,7 @@ async def test_a_row_that_somebody_holds_is_waited_out(services: Services, conne
 async def test_a_transaction_that_began_before_the_freeze_writes_nothing_after_it(
     services: Services, connect: Connect, move: Move, isolation: str
 ) -> None:
-    """A transaction that looks at an older snapshot would slip past the fence."""
+    """Refuses a write of a transaction that began before."""
     app = await connect()
     transaction = app.transaction(isolation=isolation)  # type: ignore[arg-type] # any of the literals
     await transaction.start()
@@ -242,7 +242,7 @@ WRITES = {
 
 @pytest.mark.parametrize("how", WRITES)
 async def test_every_way_to_write_is_refused(services: Services, connect: Connect, move: Move, how: str) -> None:
-    """There would be a way around the fence."""
+    """Refuses every kind of write with 25006."""
     await services.pool.execute(f"insert into {move.schema}.tally values (1, 1)")
     app = await connect()
     await app.execute(f"set search_path to {move.schema}")
@@ -253,7 +253,7 @@ async def test_every_way_to_write_is_refused(services: Services, connect: Connec
 
 
 async def test_copy_is_refused_before_a_row_is_read(services: Services, connect: Connect, move: Move) -> None:
-    """A bulk import would get past the fence."""
+    """Refuses COPY before a row is read."""
     app = await connect()
     await services.freeze(move)
     with pytest.raises(REFUSED):
@@ -261,7 +261,7 @@ async def test_copy_is_refused_before_a_row_is_read(services: Services, connect:
 
 
 async def test_a_replication_role_does_not_get_past(services: Services, move: Move) -> None:
-    """Who may set session_replication_role skips ordinary triggers, and would write in a frozen environment."""
+    """Refuses writes under session_replication_role as well."""
     await services.freeze(move)
     async with services.pool.acquire() as connection:
         await connection.execute("set session_replication_role to replica")
@@ -273,7 +273,7 @@ async def test_a_replication_role_does_not_get_past(services: Services, move: Mo
 async def test_numbers_are_not_drawn_from_a_frozen_environment(
     services: Services, connect: Connect, move: Move
 ) -> None:
-    """An invoice number drawn after the freeze would be drawn again in the new environment."""
+    """Refuses nextval on every sequence."""
     app = await connect()
     assert await app.fetchval(f"select nextval('{move.schema}.invoice_number')") == 1
     await services.pool.execute(
@@ -296,7 +296,7 @@ async def test_numbers_are_not_drawn_from_a_frozen_environment(
 
 
 async def test_a_refused_insert_draws_no_number(services: Services, connect: Connect, move: Move) -> None:
-    """Every refused write would move a sequence on, and the new environment would not be equal."""
+    """Leaves sequences where they were after refused inserts."""
     app = await connect()
     await services.freeze(move)
     before = await services.pool.fetchval(f"select last_value from {move.schema}.app_user_id_seq")
@@ -309,7 +309,7 @@ async def test_a_refused_insert_draws_no_number(services: Services, connect: Con
 
 
 async def test_readers_never_wait(services: Services, connect: Connect, move: Move) -> None:
-    """A report that runs would be stopped, or the freeze would wait for it."""
+    """Lets readers pass, before and during the freeze."""
     reader = await connect()
     async with reader.transaction(isolation="repeatable_read", readonly=True):
         await reader.fetch(f"select * from {move.schema}.tally")
@@ -320,7 +320,7 @@ async def test_readers_never_wait(services: Services, connect: Connect, move: Mo
 async def test_a_worker_that_stops_halfway_holds_nobody_for_long(
     services: Services, connect: Connect, move: Move
 ) -> None:
-    """A worker that is frozen between two statements would keep every writer of the environment waiting."""
+    """Lets writers go on when the freezing worker stops half-way."""
     app = await connect()
     held, go_on = asyncio.Event(), asyncio.Event()
 
@@ -346,7 +346,7 @@ async def test_a_worker_that_stops_halfway_holds_nobody_for_long(
 async def test_a_vacuum_under_way_is_waited_out_without_holding_writers(
     services: Services, connect: Connect, move: Move
 ) -> None:
-    """An automatic vacuum of a large table would make every freeze fail for minutes, or hold writers meanwhile."""
+    """Waits for a vacuum without holding writers."""
     app = await connect()
     async with services.pool.acquire() as other, other.transaction():
         # The lock that a vacuum takes.
@@ -364,7 +364,7 @@ async def test_a_vacuum_under_way_is_waited_out_without_holding_writers(
 
 
 async def test_two_environments_freeze_beside_each_other(services: Services, connect: Connect, move: Move) -> None:
-    """One customer's move would shut, or wait for, another customer's environment."""
+    """Freezes two environments at once."""
     other = await services.move("Buurman")
     await asyncio.gather(services.freeze(move), services.freeze(other))
     third = await services.move("Derde")

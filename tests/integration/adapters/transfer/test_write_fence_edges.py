@@ -64,7 +64,7 @@ async def move(services: Services) -> Move:
 async def test_a_transaction_that_has_drawn_a_number_is_waited_out(
     services: Services, connect: Connect, move: Move, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A prepared statement in it never looks at its rights again, and would draw invoice numbers after the freeze."""
+    """Waits for a transaction that has drawn a number."""
     monkeypatch.setattr(fence, "PATIENT_TIMEOUT", timedelta(milliseconds=300))
     app = await connect()
     transaction = app.transaction()
@@ -85,7 +85,7 @@ async def test_a_transaction_that_has_drawn_a_number_is_waited_out(
 async def test_an_administration_that_is_being_added_is_flagged_too(
     services: Services, connect: Connect, move: Move
 ) -> None:
-    """It would look writable in a frozen environment, and every attempt to work in it would be refused."""
+    """Flags an administration whose insert was under way."""
     await services.pool.execute(f"grant insert on {move.schema}.administration to sb_app")
     app = await connect()
     transaction = app.transaction()
@@ -104,7 +104,7 @@ async def test_an_administration_that_is_being_added_is_flagged_too(
 async def test_a_transaction_prepared_before_the_freeze_is_named_and_waited_out(
     services: Services, connect: Connect, move: Move
 ) -> None:
-    """It belongs to no session and may wait for ever: an operator who is not told its name cannot find it."""
+    """Names a prepared transaction that it waits for."""
     app = await connect()
     gid = "order 4711'\n(from the till)"
     await app.execute("begin")
@@ -128,7 +128,7 @@ async def test_a_transaction_prepared_before_the_freeze_is_named_and_waited_out(
 async def test_a_transaction_that_writes_nothing_can_be_prepared_and_committed_across_a_freeze(
     services: Services, connect: Connect, move: Move
 ) -> None:
-    """One that only read holds up nobody's move, and its commit afterwards must bring nothing in."""
+    """Lets a reading transaction commit across the freeze."""
     app = await connect()
     await app.execute("begin")
     await app.fetch(f"select * from {move.schema}.tally for update")
@@ -155,7 +155,7 @@ async def test_a_transaction_that_writes_nothing_can_be_prepared_and_committed_a
 async def test_no_detour_reaches_a_frozen_table(
     services: Services, superuser: Connection, connect: Connect, move: Move, how: str
 ) -> None:
-    """Functions, cascades and bulk loads would write in the old environment while it is copied."""
+    """Refuses writes through functions, cascades and bulk loads."""
     rows = f"select (select count(*) from {move.schema}.child where id = 1), (select count(*) from {move.schema}.tally)"
     await services.freeze(move)
     app = superuser if "program" in how else await connect()
@@ -166,7 +166,7 @@ async def test_no_detour_reaches_a_frozen_table(
 
 
 async def test_a_cascade_from_a_table_outside_is_refused(services: Services, connect: Connect, move: Move) -> None:
-    """A key of the platform's own tables would delete rows of a frozen environment from afar."""
+    """Refuses a cascade that begins outside the environment."""
     await services.pool.execute(
         "create schema platform; create table platform.customer (id integer primary key); "
         "insert into platform.customer values (1); "
@@ -187,7 +187,7 @@ async def test_a_cascade_from_a_table_outside_is_refused(services: Services, con
 async def test_an_application_that_may_set_the_replication_role_is_refused_too(
     services: Services, superuser: Connection, connect: Connect, database_name: str, move: Move
 ) -> None:
-    """A role that replicates skips ordinary triggers; a superuser's grant must not make the fence one of them."""
+    """Refuses an application that may set the replication role."""
     try:
         await superuser.execute("grant set on parameter session_replication_role to sb_app")
         await superuser.execute(
@@ -209,7 +209,7 @@ async def test_an_application_that_may_set_the_replication_role_is_refused_too(
 async def test_a_table_that_is_locked_is_not_waited_for_while_writers_queue(
     services: Services, connect: Connect, move: Move
 ) -> None:
-    """An application that locks a table and goes to lunch would stand still everybody else behind the freeze."""
+    """Gives way when a locked table would make writers queue."""
     holder, other = await connect(), await connect()
     async with holder.transaction():
         await holder.execute(f"lock table {move.schema}.tally in row exclusive mode")
@@ -229,7 +229,7 @@ async def test_a_table_that_is_locked_is_not_waited_for_while_writers_queue(
 async def test_overlapping_transactions_do_not_starve_a_freeze(
     services: Services, connect: Connect, move: Move
 ) -> None:
-    """Where somebody is always busy for a fraction of a second, nobody could ever hand over the books."""
+    """Freezes under writers that never pause together."""
 
     async def keep_busy(number: int) -> int:
         app = await connect()
@@ -259,7 +259,7 @@ async def test_overlapping_transactions_do_not_starve_a_freeze(
 async def test_an_undo_that_tidies_up_late_leaves_the_next_fence_alone(
     services: Services, connect: Connect, move: Move, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker that was stopped while it dropped lifted fences would open an environment that is being moved again."""
+    """Leaves the next fence when an undo tidies up late."""
     await services.freeze(move)
     await services.begin_undo(move)
     drop, again = fence._dropped, Move(move.environment_id, move.new_environment_id, move.transfer_id)

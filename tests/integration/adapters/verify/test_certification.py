@@ -127,7 +127,7 @@ async def bench(postgres: EmbeddedPostgres, dsn: str, database_name: str) -> Asy
 
 
 async def test_a_move_in_which_nothing_happens_passes_and_is_certified(bench: Bench) -> None:
-    """The usual night: every look sees the same, and the certificate says in figures what was proved."""
+    """Certifies an unchanged move with its figures."""
     await bench.to_inspection()
     checked = await bench.check()
     assert (checked.old_changes, checked.new_changes, checked.drift) == ([], [], "")
@@ -190,7 +190,7 @@ HARMS = (
 
 
 async def test_drift_is_named_and_its_repair_is_seen(bench: Bench) -> None:
-    """A superuser's slip between the clone and the release must stop it, by name, until it has been repaired."""
+    """Names a change before the release, and passes once it is repaired."""
     await bench.to_inspection()
     for harm, repair, side, table in HARMS:
         await bench.behind_our_back(harm)
@@ -210,7 +210,7 @@ async def test_drift_is_named_and_its_repair_is_seen(bench: Bench) -> None:
 
 
 async def test_what_got_past_the_fence_before_the_clone_is_found_by_it(bench: Bench) -> None:
-    """What a superuser writes between the freeze and the clone is alike on both sides: only the freeze can tell."""
+    """Finds a change that stands on both sides by the hash of the freeze."""
     await bench.behind_our_back(CELL_OLD)
     await bench.clone()
     found = await bench.verify()
@@ -227,7 +227,7 @@ async def test_what_got_past_the_fence_before_the_clone_is_found_by_it(bench: Be
     ],
 )
 async def test_more_than_what_is_changed_on_purpose_is_never_opened(bench: Bench, harm: str, table: str) -> None:
-    """What is changed between the proof and the opening would become the reference; it must end the move instead."""
+    """Refuses to certify more changes than a move makes."""
     await bench.clone()
     assert (await bench.verify()).equal
     await bench.change_on_purpose()
@@ -240,7 +240,7 @@ async def test_more_than_what_is_changed_on_purpose_is_never_opened(bench: Bench
 
 
 async def test_an_attempt_that_comes_again_reads_nothing_twice(bench: Bench) -> None:
-    """A worker that died after its last commit must not cost another scan, nor another certificate."""
+    """Returns the kept certificate without reading again."""
     before = await bench.hash_frozen()
     await bench.to_inspection()
     assert await bench.hash_frozen() == before
@@ -252,7 +252,7 @@ async def test_an_attempt_that_comes_again_reads_nothing_twice(bench: Bench) -> 
 
 
 async def test_nothing_is_proved_of_a_transfer_that_is_undone(bench: Bench) -> None:
-    """A look left over from a lost worker must not write into a story that has ended, nor vouch for what is gone."""
+    """Writes nothing once the undo has begun."""
     await bench.to_inspection()
     await bench.services.begin_undo(bench.move)
     for look in (bench.hash_frozen, bench.certify, bench.check):
@@ -263,7 +263,7 @@ async def test_nothing_is_proved_of_a_transfer_that_is_undone(bench: Bench) -> N
 
 
 async def test_a_certificate_is_held_against_the_databases(bench: Bench) -> None:
-    """Whoever doubts can look again at any time: the old side for ever, the new one until people work in it."""
+    """Holds a certificate against both environments at any time."""
     await bench.to_inspection()
     _, certificate = await bench.certificate()
     register = PostgresTransferQueries(bench.services.pool)
@@ -289,7 +289,7 @@ async def test_a_certificate_is_held_against_the_databases(bench: Bench) -> None
 
 
 async def test_a_fingerprint_does_not_depend_on_ids_of_types_or_the_order_of_columns(bench: Bench) -> None:
-    """Another server gives types other ids, and inheritance other orders: equal content must be equal there too."""
+    """Hashes equal content equally, whatever ids and order of columns."""
     pool = bench.superuser
     for schema, columns in (("one", "feeling, home, feelings"), ("two", "feelings, home, feeling")):
         types = {"feeling": "mood", "home": "address", "feelings": "mood[]"}

@@ -61,7 +61,7 @@ async def clone_and_read_beside(move: PendingClone) -> None:
 
 
 async def test_the_proof_takes_over_what_was_read_beside_the_clone(move: PendingClone) -> None:
-    """A second reading of the same rows would only take time; the hashes are those that it would have found."""
+    """Takes over prefetched hashes equal to its own."""
     await cloned(move)
     [table] = await readings(move)
     assert table["table"] == "ledger"
@@ -87,7 +87,7 @@ async def test_the_proof_takes_over_what_was_read_beside_the_clone(move: Pending
 
 
 async def test_a_difference_is_found_and_named_all_the_same(move: PendingClone) -> None:
-    """One amount in the clone is not what was read of the old environment."""
+    """Finds a difference from prefetched hashes."""
     await cloned(move)
     await move.pool.execute(f"update {move.target}.ledger set amount = amount + 0.01 where id = 4711")
     [difference] = (await verified(move))[0].differences
@@ -95,7 +95,7 @@ async def test_a_difference_is_found_and_named_all_the_same(move: PendingClone) 
 
 
 async def test_a_table_that_was_rewritten_since_is_read_again(move: PendingClone) -> None:
-    """VACUUM FULL lays the same rows on other pages: sums of the old ones would count some twice and others never."""
+    """Reads a table again that was rewritten since."""
     await cloned(move, "delete from ledger where id % 3 = 0")
     await move.pool.execute(f"vacuum full {move.source}.ledger")
     left = ROWS - ROWS // 3 + 1
@@ -105,7 +105,7 @@ async def test_a_table_that_was_rewritten_since_is_read_again(move: PendingClone
 
 
 async def test_what_was_read_is_doubted_before_the_clone_is(move: PendingClone) -> None:
-    """Where it does not agree with the clone the rows themselves are looked at, which then decide."""
+    """Reads rows again before it calls a clone different."""
     await cloned(move)
     await move.pool.execute("update control.read_ahead set readings = jsonb_set(readings, '{0,pieces,0,2}', '1')")
     found, looked_at = await verified(move)
@@ -115,7 +115,7 @@ async def test_what_was_read_is_doubted_before_the_clone_is(move: PendingClone) 
 
 
 async def test_a_change_behind_the_fence_after_the_read_is_a_change_since_the_freeze(move: PendingClone) -> None:
-    """Somebody changes both sides alike after the old one was read: equal, and yet not what was frozen."""
+    """Finds a change on both sides after the prefetch."""
     await move.build(LEDGER)
     frozen = await PostgresVerifier(move.pool, parallelism=2).hashes(move.source)
     async with move.pool.acquire() as connection:
@@ -129,7 +129,7 @@ async def test_a_change_behind_the_fence_after_the_read_is_a_change_since_the_fr
 
 
 async def test_another_evening_reads_for_itself(move: PendingClone) -> None:
-    """What was read on an evening that was put off says nothing of the next one."""
+    """Takes nothing over from another evening."""
     await cloned(move)
     await move.pool.execute("update control.transfer set evening = 2")
     await move.pool.execute("update control.read_ahead set readings = jsonb_set(readings, '{0,pieces,0,2}', '1')")
@@ -139,7 +139,7 @@ async def test_another_evening_reads_for_itself(move: PendingClone) -> None:
 
 
 async def test_nothing_is_read_beside_small_tables(move: PendingClone) -> None:
-    """Their proof is shorter than asking what they are."""
+    """Prefetches no small table."""
     await move.build("create table t as select generate_series(1, 1000) as x")
     await move.clone()
     assert await readings(move) == []
@@ -166,7 +166,7 @@ class Watched:
 
 
 async def test_other_work_ends_with_the_clone_and_with_the_worker(move: PendingClone) -> None:
-    """Work without an end beside the clone must not keep it from ending, nor a worker from stopping."""
+    """Ends the prefetch with the clone, and with the worker."""
     await move.build(LEDGER)
     engine = PostgresCloneEngine(move.pool, parallelism=2, meanwhile=Watched)
     with pytest.raises(WorkerStopping):
@@ -177,7 +177,7 @@ async def test_other_work_ends_with_the_clone_and_with_the_worker(move: PendingC
 
 
 async def test_one_connection_does_nothing_but_copy(move: PendingClone) -> None:
-    """It has always something to copy."""
+    """Prefetches nothing with one connection."""
     await move.build(LEDGER)
     engine = PostgresCloneEngine(move.pool, parallelism=1, meanwhile=Watched)
     await engine.clone(move.order, lambda _: None)

@@ -169,7 +169,7 @@ _CELLS = {
 
 @pytest.mark.parametrize(("damage", "table", "keys"), _CELLS.values(), ids=_CELLS)
 async def test_damage_to_rows_is_found_and_named(twin: Pool, damage: str, table: str, keys: list[str]) -> None:
-    """A customer's books would differ from the old ones without anybody knowing."""
+    """Finds and names each damage to rows."""
     by_table = {one.table: one for one in await damaged(twin, damage)}
     assert table in by_table
     named = by_table[table].keys
@@ -178,7 +178,7 @@ async def test_damage_to_rows_is_found_and_named(twin: Pool, damage: str, table:
 
 
 async def test_ranges_of_pages_cover_every_row(twin: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page between two ranges would be a page that nobody compared."""
+    """Reads every row by ranges of pages."""
     monkeypatch.setattr(chunks, "CHUNK_BYTES", 3 * 8192)
     for schema in ("env_old", "env_new"):
         await twin.execute(f"create table {schema}.many (id integer primary key, filler text)")
@@ -237,7 +237,7 @@ async def cells(pool: Pool) -> Pool:
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cell=_CELL, row=st.integers(1, 5))
 async def test_any_single_cell_counts(cells: Pool, cell: tuple[str, str | None, str | None], row: int) -> None:
-    """The server's own text of a cell says whether two are the same; the verifier must agree on every one."""
+    """Agrees with the server on every changed cell."""
     column, before, after = cell
     shown: list[Any] = []
     async with cells.acquire() as connection, connection.transaction():
@@ -276,7 +276,7 @@ async def loose(cells: Pool) -> Pool:
 async def test_any_two_sets_of_rows_are_equal_or_told_apart(
     loose: Pool, old: list[tuple[str | None, ...]], new: list[tuple[str | None, ...]] | None, order: Random
 ) -> None:
-    """Rows swapped, missing or doubled by a bad copy must show; the same rows in another order must not."""
+    """Tells any two sets of rows apart, whatever their order."""
     if new is None:
         new = order.sample(old, len(old))
     async with loose.acquire() as connection, connection.transaction():

@@ -206,13 +206,13 @@ _STRUCTURE = {
 
 @pytest.mark.parametrize(("damage", "name", "problem"), _STRUCTURE.values(), ids=_STRUCTURE)
 async def test_damage_to_the_structure_is_found(twin: Pool, damage: str, name: str, problem: str) -> None:
-    """The bookkeeping application would find an environment that behaves otherwise than the old one."""
+    """Finds each damage to the structure."""
     found = await damaged(twin, damage)
     assert [one for one in found if one.table == name and problem in one.problem], found
 
 
 async def test_the_write_fence_is_not_part_of_an_environment(twin: Pool) -> None:
-    """The old side is fenced during every move; a difference there would undo them all."""
+    """Leaves the fence out of the comparison."""
     assert await twin.fetchval("select control.raise_fence('env_old', 'transferred')") == 11
     try:
         assert await damaged(twin, "select 1") == []
@@ -224,7 +224,7 @@ async def test_the_write_fence_is_not_part_of_an_environment(twin: Pool) -> None
 
 
 async def test_a_trigger_with_a_fence_like_name_counts(twin: Pool) -> None:
-    """Only the fence itself is left out: a trigger of the customer's must not hide behind its name."""
+    """Compares a trigger whose name is like the fence's."""
     found = await damaged(
         twin, "create trigger sb_transfer_fences before insert on journal for each row execute function stamp()"
     )
@@ -232,7 +232,7 @@ async def test_a_trigger_with_a_fence_like_name_counts(twin: Pool) -> None:
 
 
 async def test_a_table_that_cannot_be_read_hides_no_other(twin: Pool) -> None:
-    """Small tables are read together: one that refuses would take the damage in its neighbours out of sight."""
+    """Finds damage beside a table that cannot be read."""
     hidden = "alter table {}.customer enable row level security, force row level security"
     try:
         await twin.execute(hidden.format("env_old"))
@@ -249,7 +249,7 @@ async def test_a_table_that_cannot_be_read_hides_no_other(twin: Pool) -> None:
 
 
 async def test_many_differences_stay_a_small_message(twin: Pool) -> None:
-    """A thoroughly damaged clone must not make a message that the workflow's history refuses."""
+    """Caps the differences of one answer."""
     found = await damaged(twin, "update ledger set amount = amount + 1 where nr <= 25; drop table nothing")
     rows = next(one for one in found if one.problem.startswith("rows differ"))
     assert len(rows.keys) == MAX_KEYS

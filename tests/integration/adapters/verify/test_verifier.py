@@ -21,7 +21,7 @@ from tests.integration.services import Move, Services
 
 
 async def test_equal_environments_are_equal(twin: Pool) -> None:
-    """A false alarm would undo a good transfer: other ids, other places on disk and dropped columns are equal."""
+    """Calls copies with other ids, places and dropped columns equal."""
     found = await PostgresVerifier(twin, parallelism=2).compare_schemas("env_old", "env_new")
     assert found.differences == []
     assert found.equal
@@ -31,7 +31,7 @@ async def test_equal_environments_are_equal(twin: Pool) -> None:
 
 
 async def test_settings_of_the_server_change_nothing(twin: Pool, postgres: EmbeddedPostgres) -> None:
-    """The result must not hang on how a connection happens to be set, nor leave settings behind in the pool."""
+    """Gives the same result under any session settings."""
     name = await twin.fetchval("select current_database()")
     odd = await asyncpg.create_pool(
         postgres.dsn("sb_owner", name),
@@ -55,12 +55,12 @@ async def test_settings_of_the_server_change_nothing(twin: Pool, postgres: Embed
 
 
 async def test_an_environment_equals_itself(twin: Pool) -> None:
-    """Whoever compares an environment with itself gets an answer, not a fault."""
+    """Calls an environment equal to itself."""
     assert (await PostgresVerifier(twin, parallelism=1).compare_schemas("env_old", "env_old")).equal
 
 
 async def test_an_unknown_schema_is_refused(twin: Pool) -> None:
-    """A mistyped name must not compare as an empty environment."""
+    """Refuses an unknown schema."""
     with pytest.raises(EnvironmentUnknown):
         await PostgresVerifier(twin, parallelism=1).compare_schemas("env_old", "env_never")
 
@@ -75,7 +75,7 @@ async def _busy(pool: Pool) -> int:
 
 
 async def test_it_reports_while_it_waits_and_stops_when_it_is_cancelled(twin: Pool, postgres: EmbeddedPostgres) -> None:
-    """An undo would wait for queries that nobody wants any more, or the worker would run out of connections."""
+    """Reports while it waits, and ends its queries on a cancel."""
     reports: list[m.CloneProgress] = []
     holder = await asyncpg.connect(postgres.dsn("sb_owner", await twin.fetchval("select current_database()")))
     try:
@@ -101,7 +101,7 @@ async def test_it_reports_while_it_waits_and_stops_when_it_is_cancelled(twin: Po
 
 
 async def test_a_cancelled_hash_ends_on_the_server_too(twin: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A statement that reads a large table for nobody would keep a core busy for minutes."""
+    """Ends a cancelled hash on the server."""
     monkeypatch.setattr(progress, "_REPORT_SECONDS", 0.01)
     for schema in ("env_old", "env_new"):
         await twin.execute(
@@ -132,7 +132,7 @@ async def test_a_cancelled_hash_ends_on_the_server_too(twin: Pool, monkeypatch: 
 
 
 async def test_progress_adds_up(twin: Pool) -> None:
-    """People who watch would see a bar that never fills."""
+    """Reports progress that adds up to the whole."""
     reports: list[m.CloneProgress] = []
     await PostgresVerifier(twin, parallelism=2).compare_schemas("env_old", "env_new", report=reports.append)
     last = reports[-1]
@@ -145,7 +145,7 @@ async def test_progress_adds_up(twin: Pool) -> None:
 
 
 async def test_a_lost_connection_is_worth_another_try(twin: Pool, postgres: EmbeddedPostgres) -> None:
-    """A database that restarts at night must not undo a transfer."""
+    """Raises a lost connection as retryable."""
     name = await twin.fetchval("select current_database()")
     lonely = await connect_pool(postgres.dsn("sb_owner", name), max_size=2, application_name="lonely")
     holder = await asyncpg.connect(postgres.dsn("sb_owner", name))
@@ -206,7 +206,7 @@ async def _like_the_old(connection: Any, move: Move) -> None:
 
 
 async def test_the_result_is_kept_and_told_once(services: Services) -> None:
-    """A retried attempt must not tell the story twice, and reports read the result from the transfer."""
+    """Keeps the result, and writes it once."""
     move, order = await _cloned(services)
     verifier = PostgresVerifier(services.pool, parallelism=2)
     first = await verifier.verify(order, lambda _: None)
@@ -228,7 +228,7 @@ async def test_the_result_is_kept_and_told_once(services: Services) -> None:
 
 
 async def test_an_attempt_that_was_left_over_stops(services: Services) -> None:
-    """While a transfer is being undone its clone disappears; that is no difference and nothing to retry."""
+    """Stops once the undo has begun."""
     move, order = await _cloned(services)
     await services.begin_undo(move, UndoReason.CANCELLED)
     with pytest.raises(Superseded):
@@ -237,7 +237,7 @@ async def test_an_attempt_that_was_left_over_stops(services: Services) -> None:
 
 
 async def test_a_clone_that_disappears_meanwhile_is_superseded(services: Services) -> None:
-    """An undo that drops the clone under a running verification ends it as overtaken, not as a fault."""
+    """Ends as superseded when the clone is dropped meanwhile."""
     move, order = await _cloned(services)
     holder = await services.pool.acquire()
     transaction = holder.transaction()
@@ -253,7 +253,7 @@ async def test_a_clone_that_disappears_meanwhile_is_superseded(services: Service
 
 
 async def test_what_a_move_changes_on_purpose_can_be_left_out(services: Services) -> None:
-    """`sb-transfer compare` after a move would drown a real fault among the changes that the manual announces."""
+    """Leaves out what a move changes on purpose when asked."""
     move, _ = await _cloned(services)
     compare = PostgresVerifier(services.pool, parallelism=2).compare_schemas
     await services.pool.execute(

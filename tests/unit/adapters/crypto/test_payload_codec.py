@@ -39,7 +39,7 @@ async def decrypted(payload: Payload, *keys: SecretStr) -> Payload:
 
 @given(data=st.binary(max_size=5_000), metadata=st.dictionaries(st.text(max_size=20), st.binary(max_size=20)))
 async def test_whatever_goes_in_comes_out(data: bytes, metadata: dict[str, bytes]) -> None:
-    """A message that comes back changed would move a transfer in a way that nobody ordered."""
+    """Decodes whatever it encoded."""
     payload = Payload(metadata=metadata, data=data)
     made = await encrypted(NEW, payload=payload)
     assert is_encrypted(made)
@@ -47,7 +47,7 @@ async def test_whatever_goes_in_comes_out(data: bytes, metadata: dict[str, bytes
 
 
 async def test_nothing_of_it_can_be_read_and_no_two_are_alike() -> None:
-    """Equal ciphertexts would tell which transfers are of one customer."""
+    """Encrypts equal messages to different bytes."""
     first, second = await encrypted(NEW), await encrypted(NEW)
     assert first.data != second.data
     assert first.data[:12] != second.data[:12]
@@ -58,7 +58,7 @@ async def test_nothing_of_it_can_be_read_and_no_two_are_alike() -> None:
 
 
 async def test_old_histories_are_read_during_and_after_a_rotation() -> None:
-    """Transfers wait for weeks: a key that comes must not lock out what an older one encrypted."""
+    """Decodes what an older key on the ring encrypted."""
     before, after = await encrypted(OLD), await encrypted(NEW, OLD)
     assert key_id_of(before) != key_id_of(after)
     for ring in ((OLD, NEW), (NEW, OLD)):
@@ -66,12 +66,12 @@ async def test_old_histories_are_read_during_and_after_a_rotation() -> None:
 
 
 async def test_histories_from_before_encryption_are_read() -> None:
-    """Transfers that were under way when encryption came must go on."""
+    """Passes payloads from before encryption through."""
     assert await decrypted(PLAIN, NEW) == PLAIN
 
 
 async def test_a_missing_key_is_named() -> None:
-    """An operator who dropped a key too early must read which one to put back, and that nothing is lost."""
+    """Names the missing key."""
     made = await encrypted(OLD)
     with pytest.raises(PayloadKeyUnknown) as raised:
         await decrypted(made, NEW)
@@ -83,7 +83,7 @@ async def test_a_missing_key_is_named() -> None:
 
 @pytest.mark.parametrize("name", ["data", "nonce", "encryption-cipher", "short"])
 async def test_what_was_changed_is_refused(name: str) -> None:
-    """Somebody who can write in Temporal's database must not be able to write messages in our name."""
+    """Refuses altered ciphertext."""
     made = await encrypted(NEW)
     if name == "short":
         made.data = made.data[:10]
@@ -99,7 +99,7 @@ async def test_what_was_changed_is_refused(name: str) -> None:
 
 
 async def test_a_payload_under_another_keys_name_is_refused() -> None:
-    """The name of the key is authenticated too, also between two keys that both are on the ring."""
+    """Refuses a payload under the name of another key."""
     made, other = await encrypted(OLD), await encrypted(NEW)
     made.metadata["encryption-key-id"] = other.metadata["encryption-key-id"]
     with pytest.raises(PayloadDamaged):
@@ -107,7 +107,7 @@ async def test_a_payload_under_another_keys_name_is_refused() -> None:
 
 
 async def test_failures_are_encrypted_with_their_words_and_traces() -> None:
-    """A codec alone leaves the message of a failure readable, which is where a database quotes rows."""
+    """Encrypts a failure's message and trace."""
     converter = encrypting([NEW])
     failure = Failure()
     try:
@@ -126,7 +126,7 @@ async def test_failures_are_encrypted_with_their_words_and_traces() -> None:
 
 
 async def test_messages_are_still_what_pydantic_makes_of_them() -> None:
-    """With another converter underneath, money would become a float and old histories unreadable."""
+    """Keeps pydantic's types through the codec."""
     order = m.Release(released_by=WORDS, note="1.10")
     [payload] = await encrypting([NEW]).encode([order])
     assert (await encrypting([NEW]).decode([payload], [m.Release])) == [order]
@@ -136,14 +136,14 @@ async def test_messages_are_still_what_pydantic_makes_of_them() -> None:
 
 @pytest.mark.parametrize("ring", [[], ["short"], [base64.b64encode(bytes(16)).decode()], ["§" * 44]])
 def test_an_unusable_ring_is_refused_without_being_shown(ring: list[str]) -> None:
-    """A worker with half a key would leave histories that nobody can read; a log must not hold the half it has."""
+    """Refuses an unusable ring without showing it."""
     with pytest.raises(Misconfigured, match="SB_TRANSFER_PAYLOAD_KEYS holds no key") as refused:
         EncryptingCodec([SecretStr(key) for key in ring])
     assert not any(key in str(refused.value) for key in ring if key)
 
 
 def test_a_keys_name_says_nothing_and_never_changes() -> None:
-    """Histories hold the name for years; the literal is what HKDF-SHA256 makes of 32 zero bytes."""
+    """Derives a key's id as it always was."""
     zeros = base64.b64encode(bytes(32)).decode()
     assert EncryptingCodec([SecretStr(zeros)]).key_ids == ["6c7da7115d700a88"]
     assert EncryptingCodec([SecretStr(zeros.replace("+", "-").replace("/", "_"))]).key_ids == ["6c7da7115d700a88"]

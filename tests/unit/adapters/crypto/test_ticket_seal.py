@@ -31,20 +31,20 @@ SEAL = TicketSeal([KEY])
 
 
 def test_a_ticket_comes_back_as_it_was_sealed() -> None:
-    """A genuine ticket would be refused, or mean another transfer."""
+    """Opens what it sealed."""
     file = SEAL.seal(CLAIMS)
     assert SEAL.open(file) == CLAIMS
     assert len(file) < MAX_TICKET_BYTES / 2
 
 
 def test_two_files_of_one_ticket_differ() -> None:
-    """A file that was downloaded again could not be told from the one it replaces."""
+    """Seals one ticket into two different files."""
     assert digest_of(SEAL.seal(CLAIMS)) != digest_of(SEAL.seal(CLAIMS))
     assert len(digest_of(b"")) == 32
 
 
 def test_a_ticket_can_be_read_by_nobody_else() -> None:
-    """Who finds a ticket would learn whose it is."""
+    """Shows nothing of a ticket without the key."""
     file = SEAL.seal(CLAIMS)
     for form in (file, urlsafe_b64decode(file)):
         assert str(CLAIMS.environment_id).encode() not in form
@@ -52,7 +52,7 @@ def test_a_ticket_can_be_read_by_nobody_else() -> None:
 
 
 def test_older_keys_on_the_ring_still_open() -> None:
-    """Every ticket under way would die when a key is replaced."""
+    """Opens tickets of older keys on the ring."""
     file = TicketSeal([OTHER_KEY]).seal(CLAIMS)
     rotated = TicketSeal([KEY, OTHER_KEY])
     assert rotated.open(file) == CLAIMS
@@ -63,7 +63,7 @@ def test_older_keys_on_the_ring_still_open() -> None:
 
 @given(st.binary(max_size=300))
 def test_what_is_no_ticket_is_refused(file: bytes) -> None:
-    """Some file would crash the upload or be taken for a ticket."""
+    """Refuses whatever is no ticket."""
     with pytest.raises(TicketNotGenuine):
         SEAL.open(file)
     with pytest.raises(TicketNotGenuine):
@@ -72,7 +72,7 @@ def test_what_is_no_ticket_is_refused(file: bytes) -> None:
 
 @given(st.integers(min_value=0), st.integers(min_value=1, max_value=255))
 def test_one_changed_byte_is_noticed(position: int, change: int) -> None:
-    """A ticket could be made to mean another transfer."""
+    """Refuses a ticket with one changed byte."""
     token = bytearray(urlsafe_b64decode(SEAL.seal(CLAIMS)))
     token[position % len(token)] ^= change
     with pytest.raises(TicketNotGenuine):
@@ -81,7 +81,7 @@ def test_one_changed_byte_is_noticed(position: int, change: int) -> None:
 
 @given(st.integers(min_value=0), st.binary(min_size=1, max_size=8), st.integers(min_value=0, max_value=8))
 def test_a_damaged_file_is_refused_even_where_base64_would_overlook_it(at: int, put: bytes, cut: int) -> None:
-    """A changed file would count as the ticket that was issued."""
+    """Refuses damage that a lenient decoder overlooks."""
     file = SEAL.seal(CLAIMS)
     at %= len(file) + 1
     damaged = file[:at] + put + file[at + cut :]
@@ -93,7 +93,7 @@ def test_a_damaged_file_is_refused_even_where_base64_would_overlook_it(at: int, 
 
 @pytest.mark.parametrize("more", [b"\n", b"=", b"AAAA", b"!", b" "])
 def test_nothing_may_follow_a_ticket(more: bytes) -> None:
-    """A file of which the decoder drops the end would count as the ticket that was issued."""
+    """Refuses bytes behind a ticket."""
     with pytest.raises(TicketNotGenuine):
         SEAL.open(SEAL.seal(CLAIMS) + more)
 
@@ -115,14 +115,14 @@ def test_nothing_may_follow_a_ticket(more: bytes) -> None:
     ids=["empty", "no fields", "list", "text", "pickle", "newer format", "a field more", "a field less"],
 )
 def test_other_things_under_the_same_key_are_no_tickets(content: bytes) -> None:
-    """Something sealed for another purpose would pass for a ticket."""
+    """Refuses what was sealed for another purpose."""
     with pytest.raises(TicketNotGenuine) as refused:
         SEAL.open(Fernet(KEY.get_secret_value()).encrypt(content))
     assert refused.value.__cause__ is None
 
 
 def test_the_transport_seal_is_no_ticket_and_a_ticket_is_no_transport_seal() -> None:
-    """What a workflow's history holds could be uploaded as a ticket by whoever reads it."""
+    """Tells ticket and transport seal apart."""
     file = SEAL.seal(CLAIMS)
     wrapped = SEAL.wrap(file)
     assert SEAL.unwrap(wrapped) == file
@@ -134,7 +134,7 @@ def test_the_transport_seal_is_no_ticket_and_a_ticket_is_no_transport_seal() -> 
 
 
 def test_a_long_file_is_refused_before_it_is_decrypted() -> None:
-    """Somebody could keep a worker busy with a gigabyte."""
+    """Refuses a long file before it decrypts anything."""
     long = Fernet(KEY.get_secret_value()).encrypt(CLAIMS.model_dump_json().encode() + b" " * MAX_TICKET_BYTES)
     with pytest.raises(TicketNotGenuine):
         SEAL.open(long)
@@ -148,7 +148,7 @@ def test_a_long_file_is_refused_before_it_is_decrypted() -> None:
 
 @pytest.mark.parametrize("text", ["\ud800", "é", "\x00"])
 def test_text_that_is_no_transport_seal_is_refused(text: str) -> None:
-    """A character that does not fit would crash the upload."""
+    """Refuses text that is no transport seal."""
     with pytest.raises(TicketNotGenuine):
         SEAL.unwrap(text)
 
@@ -159,7 +159,7 @@ def test_text_that_is_no_transport_seal_is_refused(text: str) -> None:
     ids=["empty", "short", "long", "cut off", "not ASCII"],
 )
 def test_an_unusable_key_is_told_without_showing_it(key: str) -> None:
-    """An operator would not know what to do, or the key would end in a log."""
+    """Refuses an unusable key without showing it."""
     with pytest.raises(Misconfigured) as told:
         TicketSeal([KEY, SecretStr(key)])
     assert "Fernet.generate_key()" in str(told.value)
@@ -171,6 +171,6 @@ def test_an_unusable_key_is_told_without_showing_it(key: str) -> None:
 
 
 def test_a_seal_does_not_show_its_keys() -> None:
-    """A key would end in a log line or a traceback."""
+    """Shows no key in its representation."""
     assert KEY.get_secret_value() not in repr(SEAL)
     assert KEY.get_secret_value() not in repr(vars(SEAL))

@@ -35,7 +35,7 @@ def fail() -> None:
 
 @pytest.mark.parametrize("how", [LogFormat.JSON, LogFormat.TEXT])
 def test_an_error_is_told_without_its_words(out: io.StringIO, how: LogFormat) -> None:
-    """What a customer wrote would stand in a log that anybody may read."""
+    """Logs an error's class and place without its message."""
     configure_logs(how, out)
     try:
         fail()
@@ -58,7 +58,7 @@ def _raised() -> tuple[type[BaseException], BaseException, None]:
 
 
 def test_a_line_is_json_unless_somebody_watches(out: io.StringIO) -> None:
-    """A collector that gets colours instead of JSON loses the night's lines."""
+    """Writes JSON unless a terminal watches."""
     configure_logs(LogFormat.AUTO, out)
     with bound_contextvars(transfer_id="t", step="freeze"):
         logging.getLogger("sb_transfer.activity").info("done", extra={"seconds": 1.5, "name_of_customer": SECRET})

@@ -44,7 +44,7 @@ def test_what_only_one_version_says(old: dict[str, str], new: dict[str, str]) ->
     ],
 )
 def test_what_means_something_else(old: dict[str, str], new: dict[str, str]) -> None:
-    """A definition that arrived otherwise would be certified as equal because the servers differ anyway."""
+    """Calls definitions different that mean something else."""
     assert len(differences({"t": old}, {"t": new})) == 1
 
 

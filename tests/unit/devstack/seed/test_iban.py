@@ -12,19 +12,19 @@ from devstack.seed.iban import BANK_CODES, dutch_iban, is_valid_iban
     ["NL91ABNA0417164300", "NL20INGB0001234567", "NL02ABNA0123456789", "BE68539007547034", "DE89370400440532013000"],
 )
 def test_published_examples_are_valid(iban: str) -> None:
-    """A check that refuses real accounts proves nothing about ours."""
+    """Accepts published IBANs."""
     assert is_valid_iban(iban)
 
 
 @pytest.mark.parametrize("iban", ["NL92ABNA0417164300", "NL91ABNA0417164301", "NL91 ABNA 0417 1643 00", "", "NL91"])
 def test_a_wrong_digit_or_form_is_seen(iban: str) -> None:
-    """A mistyped account would be paid."""
+    """Refuses an IBAN with a wrong digit or form."""
     assert not is_valid_iban(iban)
 
 
 @given(code=st.sampled_from([bank.code for bank in BANK_CODES]), number=st.integers(0, 9_999_999_000))
 def test_every_made_iban_is_valid_and_passes_the_eleven_test(code: str, number: int) -> None:
-    """Seeded payments would be refused by any program that checks."""
+    """Makes IBANs that are valid and pass the eleven test."""
     iban = dutch_iban(code, number)
     assert is_valid_iban(iban)
     assert len(iban) == 18
@@ -35,6 +35,6 @@ def test_every_made_iban_is_valid_and_passes_the_eleven_test(code: str, number: 
 
 
 def test_a_number_that_does_not_fit_is_refused() -> None:
-    """An account of eleven digits would be cut off or shift the bank's letters."""
+    """Refuses a number of more than ten digits."""
     with pytest.raises(ValueError, match="10 digits"):
         dutch_iban("RABO", 10**10)

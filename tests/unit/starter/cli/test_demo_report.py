@@ -65,7 +65,7 @@ def report(**changes: object) -> DemoReport:
 
 
 def test_the_report_has_exactly_the_promised_fields() -> None:
-    """Other programs read these names from `demo --json`."""
+    """Has exactly the documented fields."""
     document = json.loads(to_json([report()]))[0]
     assert list(document) == [
         "scenario",
@@ -94,7 +94,7 @@ def test_the_report_has_exactly_the_promised_fields() -> None:
 
 
 def test_a_good_move_has_no_problems() -> None:
-    """A demo that cries wolf is not believed when it matters."""
+    """Reports no problem of a good move."""
     assert problems_of(report()) == []
 
 
@@ -115,12 +115,12 @@ def test_a_good_move_has_no_problems() -> None:
     ],
 )
 def test_whatever_is_not_as_it_should_be_is_a_problem(changes: dict[str, object], words: str) -> None:
-    """The demo's exit code is what a pipeline believes: a silent failure would let a broken move through."""
+    """Reports each deviation as a problem."""
     assert any(words in problem for problem in problems_of(report(**changes)))
 
 
 def test_only_mails_that_arrived_count(tmp_path: Path) -> None:
-    """A mail that the database calls sent and no server has seen must not be reported as caught."""
+    """Counts only mails that the server has."""
     for name, message_id in (("1.eml", "<ours@sb>"), ("2.eml", "<another@sb>")):
         mail = EmailMessage()
         mail["To"] = "büro@b.example" if name == "2.eml" else "a@b.example"

@@ -63,7 +63,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_each_kind_of_error_has_its_exit_code_and_one_line(
     error: Exception, code: ExitCode, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A script that retries on 3 and gives up on 2 must be able to tell them apart; nobody reads tracebacks."""
+    """Ends each kind of error with its exit code and one line."""
     assert report(error, as_json=False) is code
     told = capsys.readouterr()
     assert told.out == ""
@@ -73,7 +73,7 @@ def test_each_kind_of_error_has_its_exit_code_and_one_line(
 
 @pytest.mark.parametrize("kind", all_errors().values(), ids=lambda kind: kind.__name__)
 def test_every_error_can_be_reported_both_ways(kind: type[TransferError], capsys: pytest.CaptureFixture[str]) -> None:
-    """A new class of error must not come out of the command line as an empty line or broken JSON."""
+    """Reports every error as a line and as JSON."""
     by_line = report(kind(), as_json=False)
     assert capsys.readouterr().err.strip()
     assert report(kind(), as_json=True) is by_line
@@ -86,14 +86,14 @@ def test_every_error_can_be_reported_both_ways(kind: type[TransferError], capsys
 
 
 def test_a_refusal_is_in_dutch_with_the_english_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
-    """A support colleague reads the line out to a Dutch customer."""
+    """Prints a refusal in Dutch with the English beside it."""
     report(UrlTaken(), as_json=False)
     line = capsys.readouterr().err
     assert line.startswith("Deze url is al in gebruik. Kies een andere url. (This url is already in use.")
 
 
 def test_a_refusal_with_details_keeps_them(capsys: pytest.CaptureFixture[str]) -> None:
-    """Whoever may not move an environment must read which object stands in the way."""
+    """Prints each obstacle of a refusal."""
     report(CannotBeCarried("It holds [x]. Remove it.", dutch="Er staat [x] in. Verwijder het."), as_json=False)
     assert capsys.readouterr().err == "Er staat [x] in. Verwijder het. (It holds [x]. Remove it.)\n"
 
@@ -102,7 +102,7 @@ def test_a_refusal_with_details_keeps_them(capsys: pytest.CaptureFixture[str]) -
 def test_without_settings_one_line_says_what_to_do(
     nowhere: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A newcomer who forgets `up` must be told so, not shown a stack trace."""
+    """Says in one line to run `up` or to set the variables."""
     assert nowhere == Path.cwd()
     assert execute(arguments) == ExitCode.MISCONFIGURED
     told = capsys.readouterr()
@@ -142,7 +142,7 @@ def test_shells_complete_the_commands(monkeypatch: pytest.MonkeyPatch, capsys: p
 def test_a_half_configured_process_does_not_use_the_stack(
     nowhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One system's database with another's Temporal would lose transfers, so the missing settings are named."""
+    """Names missing settings instead of taking the stack's."""
     assert nowhere == Path.cwd()
     monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
     assert execute(["list"]) == ExitCode.MISCONFIGURED
@@ -153,7 +153,7 @@ def test_a_half_configured_process_does_not_use_the_stack(
 def test_a_database_that_is_away_is_named_without_its_password(
     nowhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flags: list[str]
 ) -> None:
-    """The line ends up in a ticket system, where a password must not be."""
+    """Names the database without its password."""
     assert nowhere == Path.cwd()
     monkeypatch.setenv("SB_TRANSFER_DATABASE_URL", "postgresql://sb_owner:geheim@127.0.0.1:1/sb")
     monkeypatch.setenv("SB_TRANSFER_SMTP_URL", "smtp://127.0.0.1:1")
@@ -169,7 +169,7 @@ def test_a_database_that_is_away_is_named_without_its_password(
     "arguments", [["nonsense"], ["upload"], ["reject", "x"], ["list", "--state", "asleep"], ["watch"]]
 )
 def test_a_wrong_command_line_is_refused_both_ways(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """A script with a typing error must get exit code 2, and valid JSON if it asked for that."""
+    """Ends a wrong command line with 2, as a line or as JSON."""
     assert execute(arguments) == ExitCode.REFUSED
     told = capsys.readouterr()
     assert told.out == ""
@@ -179,7 +179,7 @@ def test_a_wrong_command_line_is_refused_both_ways(arguments: list[str], capsys:
 
 
 def test_every_command_of_the_contract_is_there_with_json(capsys: pytest.CaptureFixture[str]) -> None:
-    """Operators' scripts call these names; losing one breaks them."""
+    """Has every command of the contract, each with `--json`."""
     commands = [
         "demo",
         "up",
@@ -209,7 +209,7 @@ def test_every_command_of_the_contract_is_there_with_json(capsys: pytest.Capture
 
 
 def test_no_arguments_show_the_commands_and_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
-    """Somebody who types only the name wants to know what there is."""
+    """Shows commands and exit codes without arguments."""
     assert execute([]) == ExitCode.OK
     shown = capsys.readouterr().out
     assert "prepare" in shown
@@ -218,7 +218,7 @@ def test_no_arguments_show_the_commands_and_the_exit_codes(capsys: pytest.Captur
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_cancels_a_command_so_that_it_can_clean_up(number: signal.Signals) -> None:
-    """A demo in a terminal that is closed must stop its servers, not leave them behind."""
+    """Cancels a command on a signal and lets it clean up."""
     cleaned = []
 
     async def work() -> ExitCode:
@@ -234,7 +234,7 @@ def test_a_signal_cancels_a_command_so_that_it_can_clean_up(number: signal.Signa
 
 
 def test_with_json_people_hear_nothing_and_programs_one_document(capsys: pytest.CaptureFixture[str]) -> None:
-    """A progress line in front of the document would break every parser."""
+    """Prints one JSON document and nothing else with `--json`."""
     output = Output(as_json=True)
     output.say("progress")
     output.answer({"done": True}, "Done.")

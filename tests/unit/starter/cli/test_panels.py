@@ -75,7 +75,7 @@ def status(state: TransferState = TransferState.CLONING, **changes: object) -> m
 
 
 def test_a_transfer_shows_its_route_steps_and_times() -> None:
-    """An operator who watches must see from where to where, what is done, and how long the running step takes."""
+    """Shows from where to where, what is done, and since when."""
     text = shown(display.transfer(status(), now=NOW, zone=AMSTERDAM))
     assert "switch" in text
     assert "cloning" in text
@@ -89,7 +89,7 @@ def test_a_transfer_shows_its_route_steps_and_times() -> None:
 
 
 def test_the_clone_line_shows_rows_rate_and_tables() -> None:
-    """Without the rate nobody can tell at 23:00 whether a large clone will be done by morning."""
+    """Shows rows, rate and tables of a clone."""
     clone = m.CloneProgress(
         phase="load", rows_done=50_000, rows_total=200_000, tables_done=3, tables_total=22, elapsed_seconds=0.5
     )
@@ -101,7 +101,7 @@ def test_the_clone_line_shows_rows_rate_and_tables() -> None:
 
 
 def test_the_clone_line_says_how_long_the_rows_still_take() -> None:
-    """Whoever decides at 23:00 whether to wait would have to work it out; without a rate nothing is promised."""
+    """Shows the time left once there is a rate."""
     clone = m.CloneProgress(
         phase="rows", rows_done=1, rows_total=4, bytes_done=50_000_000, bytes_total=200_000_000, elapsed_seconds=25
     )
@@ -113,14 +113,14 @@ def test_the_clone_line_says_how_long_the_rows_still_take() -> None:
 
 
 def test_more_rows_than_were_estimated_do_not_break_the_bar() -> None:
-    """The total is an estimate; a bar beyond its end would crash the display in the middle of a move."""
+    """Shows more rows than estimated as a full bar."""
     clone = m.CloneProgress(phase="load", rows_done=12, rows_total=10, elapsed_seconds=1)
     assert "12 of 12 rows" in shown(display.clone_line(clone))
     assert shown(display.clone_line(m.CloneProgress(phase="starting"))).strip() == "starting …"
 
 
 def test_a_scheduled_transfer_shows_the_start_on_the_amsterdam_clock() -> None:
-    """Planners read the wall clock of the manual's 22:00, not UTC."""
+    """Shows the start on the clock of Amsterdam."""
     scheduled = status(TransferState.SCHEDULED, starts_at=NOW + timedelta(hours=1, minutes=30), waiting_for="evening")
     text = shown(display.transfer(scheduled, now=NOW, zone=AMSTERDAM))
     assert "2026-07-01 23:30:00 CEST" in text
@@ -129,7 +129,7 @@ def test_a_scheduled_transfer_shows_the_start_on_the_amsterdam_clock() -> None:
 
 
 def test_an_undone_transfer_says_why_and_a_lost_mail_shows() -> None:
-    """Whoever reads the status of an undone transfer needs the reason, and whom no mail reached."""
+    """Shows the reason of an undo, and mail that did not arrive."""
     undone = status(
         TransferState.UNDONE,
         undo_reason=UndoReason.REJECTED,
@@ -142,7 +142,7 @@ def test_an_undone_transfer_says_why_and_a_lost_mail_shows() -> None:
 
 
 def test_what_is_tried_again_and_a_silent_worker_show() -> None:
-    """An operator who watches a transfer that does not move must read why, without opening a log."""
+    """Shows what is tried again and that no worker answers."""
     trouble = RetriedActivity(activity="send_mail", attempt=4, problem="[421] closing")
     seen = TransferSnapshot(status=status(), troubles=[trouble], told_by=Source.DATABASE, unanswered=NoWorker.code())
     text = shown(display.snapshot(seen, now=NOW, zone=AMSTERDAM))
@@ -153,14 +153,14 @@ def test_what_is_tried_again_and_a_silent_worker_show() -> None:
 
 @pytest.mark.parametrize("hostile", ["[red]Enyoi[/red]", "[/]", "[link=https://evil.example]klik[/link]", "[blink"])
 def test_customers_text_is_never_markup(hostile: str) -> None:
-    """A customer who calls the environment `[/]` must not crash the display, and no link may hide behind a name."""
+    """Shows customers' text as text."""
     text = shown(display.transfer(status(old=environment(hostile)), now=NOW, zone=AMSTERDAM))
     assert hostile in text
 
 
 @pytest.mark.parametrize("hostile", ["\x1b[2J\x1b[31mroot", "a\rb", "a\nb", "\x9b31m", "abc\u202etxt", "\x07"])
 def test_customers_text_cannot_steer_the_terminal(hostile: str) -> None:
-    """A name with an escape sequence must not clear an operator's screen or turn the text around."""
+    """Takes control characters out of customers' text."""
     made = display.plain(hostile).plain
     assert not any(ord(character) < 32 or 0x7F <= ord(character) < 0xA0 or character == "\u202e" for character in made)
     assert len(made) == len(hostile)
@@ -181,12 +181,12 @@ def test_customers_text_cannot_steer_the_terminal(hostile: str) -> None:
     ],
 )
 def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
-    """A wait of 29 days must not be shown in seconds."""
+    """Shows durations in days, hours or minutes as people say them."""
     assert display.duration(seconds) == text
 
 
 def test_the_preview_tells_what_is_lost() -> None:
-    """The old side decides on this page: a quote that is lost without being named would be a broken promise."""
+    """Names what is lost."""
     found = m.Preview(
         environment=environment(),
         holder_name="Jansen [& Zn]",
@@ -228,7 +228,7 @@ def test_the_preview_tells_what_is_lost() -> None:
 
 
 def test_a_comparison_spells_out_every_difference() -> None:
-    """A person who compares must see which check differs and where, not only that something does."""
+    """Shows each difference with both figures."""
     checks = [
         m.Check(
             administration_id=TRANSFER_ID,
@@ -299,7 +299,7 @@ def test_environments_are_listed_with_what_other_commands_take() -> None:
 
 
 def test_a_verification_names_tables_and_keys() -> None:
-    """Support must know which row to look at."""
+    """Names tables and keys of differing rows."""
     found = m.Verification(
         tables=2,
         rows=10,
@@ -314,7 +314,7 @@ def test_a_verification_names_tables_and_keys() -> None:
 
 
 def test_the_timeline_puts_steps_on_one_scale() -> None:
-    """In the demo's report the step that took longest must have the longest bar."""
+    """Draws all steps on one scale."""
     text = shown(display.timeline(status(), AMSTERDAM))
     freeze, clone = (line for line in text.splitlines() if "━" in line)
     assert freeze.startswith("21:58:30.000")
@@ -323,7 +323,7 @@ def test_the_timeline_puts_steps_on_one_scale() -> None:
 
 
 def test_the_list_shows_one_line_for_each_transfer() -> None:
-    """An operator who lists must find the workflow id to act on, and see why a transfer was undone."""
+    """Shows one line for each transfer."""
     record = m.TransferRecord(
         transfer_id=TRANSFER_ID,
         workflow_id=f"transfer-{TRANSFER_ID}",

@@ -10,7 +10,7 @@ from starter.cli.ticket_file import TicketFile
 
 
 def test_a_ticket_is_written_for_its_owner_only(tmp_path: Path) -> None:
-    """Whoever can read the file can take the environment over."""
+    """Writes a ticket with mode 0600."""
     file = TicketFile(tmp_path, "enyoi-overdracht-ticket.avr")
     file.write(b"sealed")
     assert file.path.read_bytes() == b"sealed"
@@ -19,7 +19,7 @@ def test_a_ticket_is_written_for_its_owner_only(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_there_is_refused_before_anything_happens(tmp_path: Path) -> None:
-    """Finding out after the freeze would leave a frozen environment and no ticket."""
+    """Refuses an existing file before the freeze."""
     (tmp_path / "a.avr").write_bytes(b"older")
     with pytest.raises(Misconfigured, match="--overwrite"):
         TicketFile(tmp_path, "a.avr")
@@ -27,7 +27,7 @@ def test_a_file_that_is_there_is_refused_before_anything_happens(tmp_path: Path)
 
 
 def test_a_file_that_came_meanwhile_is_not_written_over(tmp_path: Path) -> None:
-    """Two prepares at once in one folder must not destroy each other's ticket."""
+    """Leaves a file that came meanwhile."""
     file = TicketFile(tmp_path, "a.avr")
     (tmp_path / "a.avr").write_bytes(b"the other's")
     with pytest.raises(Misconfigured):
@@ -37,7 +37,7 @@ def test_a_file_that_came_meanwhile_is_not_written_over(tmp_path: Path) -> None:
 
 
 def test_overwrite_replaces_the_file_and_its_mode(tmp_path: Path) -> None:
-    """A newer ticket replaces an older one that everybody could read."""
+    """Replaces a file and its mode when asked."""
     old = tmp_path / "a.avr"
     old.write_bytes(b"older")
     old.chmod(0o644)
@@ -47,6 +47,6 @@ def test_overwrite_replaces_the_file_and_its_mode(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_one_clear_refusal(tmp_path: Path) -> None:
-    """A typing error in -o must not cost a freeze."""
+    """Refuses a missing folder before the freeze."""
     with pytest.raises(Misconfigured, match="no folder"):
         TicketFile(tmp_path / "nowhere", "a.avr")

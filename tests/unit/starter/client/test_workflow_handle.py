@@ -22,7 +22,7 @@ from starter.client.errors import NoWorker, as_domain_error, domain_errors
 
 @pytest.mark.parametrize("kind", all_errors().values(), ids=lambda kind: kind.__name__)
 def test_every_error_survives_the_journey_through_a_history(kind: type[TransferError]) -> None:
-    """A refusal that came back as another class would send the customer to the wrong remedy."""
+    """Makes every error of its code again."""
     sent = kind("English.", dutch="Nederlands.")
     arrived = as_domain_error(ApplicationError(str(sent), sent.english, sent.dutch_text, type=kind.code()))
     assert type(arrived) is kind
@@ -30,14 +30,14 @@ def test_every_error_survives_the_journey_through_a_history(kind: type[TransferE
 
 
 def test_an_unknown_error_is_still_one_of_ours() -> None:
-    """A newer worker may know refusals that this client does not."""
+    """Makes a plain error of an unknown code."""
     arrived = as_domain_error(ApplicationError("No room. Try later.", type="NoRoom"))
     assert type(arrived) is TransferError
     assert arrived.english == "No room. Try later."
 
 
 def test_a_failed_update_is_the_refusal_it_carries() -> None:
-    """The new side must read that the url is taken, not that an update failed."""
+    """Raises the refusal that an update carries."""
     cause = ApplicationError("x", "Taken.", "Bezet.", type="UrlTaken")
     with pytest.raises(UrlTaken, match="Taken"), domain_errors():
         raise WorkflowUpdateFailedError(cause)
@@ -54,7 +54,7 @@ def test_a_failed_update_is_the_refusal_it_carries() -> None:
     ],
 )
 def test_the_servers_words_become_the_domains(error: Exception, kind: type[TransferError]) -> None:
-    """The platform's backend catches the domain's errors only; a raw RPC error would become its error 500."""
+    """Raises the domain's errors for the server's."""
     with pytest.raises(kind) as caught, domain_errors():
         raise error
     assert caught.value.__cause__ is error
@@ -67,7 +67,7 @@ def given_up(cause: BaseException) -> WorkflowUpdateRPCTimeoutOrCancelledError:
 
 
 async def test_an_update_that_the_server_gives_up_goes_out_again_as_the_same() -> None:
-    """An upload in the rush of the evening would be refused for want of a worker, or count twice."""
+    """Sends a dropped update again under the same id."""
     ids: list[str] = []
 
     async def send(update_id: str) -> str:
@@ -82,7 +82,7 @@ async def test_an_update_that_the_server_gives_up_goes_out_again_as_the_same() -
 
 
 async def test_without_a_worker_an_update_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever uploads while nobody works would wait for ever."""
+    """Ends an update that no worker takes."""
     monkeypatch.setattr(remote, "_UPDATE_TIMEOUT_SECONDS", 0.1)
 
     async def silent(_: str) -> None:
@@ -100,7 +100,7 @@ async def test_without_a_worker_an_update_ends(monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_a_caller_who_goes_away_is_cancelled() -> None:
-    """A request that was broken off would be told of a worker that is missing, and go on."""
+    """Cancels with its caller."""
     begun = asyncio.Event()
 
     async def send(_: str) -> None:

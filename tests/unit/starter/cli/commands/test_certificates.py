@@ -25,7 +25,7 @@ VERIFY = ["verify-certificate", "certificate.json", "--public-key", "keys.pem"]
 
 
 def test_a_receiver_checks_a_certificate_offline(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """An accountant without our servers must be able to check what he got, and read what it says."""
+    """Checks a certificate without any server, and says what it proves."""
     assert folder
     assert execute(VERIFY) == ExitCode.OK
     told = capsys.readouterr().out
@@ -39,7 +39,7 @@ def test_a_receiver_checks_a_certificate_offline(folder: Path, capsys: pytest.Ca
 
 
 def test_an_altered_certificate_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One figure changed in an editor must end in an exit code that a script notices, and in plain words."""
+    """Refuses an altered certificate with an exit code of its own."""
     (folder / "certificate.json").write_bytes(FILE.replace(b'"rows": 3', b'"rows": 4'))
     assert execute(VERIFY) == ExitCode.REFUSED
     assert "Dit bestand is geen ongewijzigd certificaat." in capsys.readouterr().err
@@ -50,7 +50,7 @@ def test_an_altered_certificate_is_refused(folder: Path, capsys: pytest.CaptureF
 def test_a_strangers_certificate_is_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Keys of another issuer prove nothing, and the message names the key that would be needed."""
+    """Refuses a strange signature and names the key it needs."""
     for name in ("SB_TRANSFER_DATABASE_URL", "SB_TRANSFER_SMTP_URL"):
         monkeypatch.setenv(name, "smtp://nowhere:25" if "SMTP" in name else "postgresql://nobody@nowhere/none")
     for name in ("SB_TRANSFER_TICKET_KEYS", "SB_TRANSFER_CERTIFICATE_KEYS", "SB_TRANSFER_PAYLOAD_KEYS"):
@@ -63,7 +63,7 @@ def test_a_strangers_certificate_is_refused(
 
 
 def test_without_keys_nothing_is_believed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A certificate names its own key; taking its word for it would make every forgery genuine."""
+    """Refuses to check without trusted keys."""
     assert folder
     assert execute(["verify-certificate", "certificate.json"]) == ExitCode.MISCONFIGURED
     assert "--public-key FILE" in capsys.readouterr().err

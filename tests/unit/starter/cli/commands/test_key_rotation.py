@@ -30,7 +30,7 @@ def seal_of(keys: list[str]) -> TicketSeal:
 
 
 def test_a_file_gets_a_new_key_in_front(old_key: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Tickets that are on their way would be worth nothing, or the new key would seal nothing."""
+    """Puts a new key in front of those of a file."""
     file = Path("ring")
     file.write_text(old_key + "\n")
     before = seal_of([old_key]).seal(CLAIMS)
@@ -49,7 +49,7 @@ def test_a_file_gets_a_new_key_in_front(old_key: str, capsys: pytest.CaptureFixt
 def test_the_ring_of_the_environment_is_printed_to_be_set(
     old_key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A command that says it has rotated what it cannot change would leave the old key at work."""
+    """Prints the new ring where it cannot be written."""
     monkeypatch.setenv("SB_TRANSFER_TICKET_KEYS", old_key)
     assert execute(["keys", "rotate", "ticket", "--json"]) == ExitCode.OK
     told = json.loads(capsys.readouterr().out)
@@ -62,7 +62,7 @@ def test_the_ring_of_the_environment_is_printed_to_be_set(
 
 @pytest.mark.parametrize("ring", sorted(rings()))
 def test_every_ring_of_a_stack_that_stands_still_can_be_rotated(old_key: str, ring: str) -> None:
-    """A ring that is added later would have no way to change its key."""
+    """Rotates each ring of a stack that does not run."""
     folder = Path("stack")
     folder.mkdir()
     (folder / f"{ring}-keys").write_text(old_key)
@@ -71,7 +71,7 @@ def test_every_ring_of_a_stack_that_stands_still_can_be_rotated(old_key: str, ri
 
 
 def test_a_key_can_be_announced_before_it_is_used(old_key: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Of two processes that are restarted one after the other, one could not read what the other one writes."""
+    """Adds a key behind the newest, to be read before it is used."""
     file = Path("ring")
     file.write_text(old_key)
     assert execute(["keys", "rotate", "payload", "--file", "ring", "--how", "promote"]) == ExitCode.MISCONFIGURED
@@ -84,7 +84,7 @@ def test_a_key_can_be_announced_before_it_is_used(old_key: str, capsys: pytest.C
 
 
 def test_a_running_stack_keeps_its_keys(old_key: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its worker would call genuine what it cannot open a forgery."""
+    """Refuses to rotate the keys of a running stack."""
     folder = Path(".sb-transfer")
     folder.mkdir()
     (folder / "ticket-keys").write_text(old_key)
@@ -100,7 +100,7 @@ def test_a_running_stack_keeps_its_keys(old_key: str, capsys: pytest.CaptureFixt
 
 @pytest.mark.parametrize("held", ["", "no key", "c2hvcnQ=", "\udcff"])
 def test_what_is_no_ring_stays_as_it_is(old_key: str, held: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A mistyped file name would be written over with a key."""
+    """Leaves a file that is no ring as it is."""
     Path("file").write_bytes(held.encode("utf-8", "surrogateescape"))
     assert execute(["keys", "rotate", "ticket", "--file", "file"]) == ExitCode.MISCONFIGURED
     assert Path("file").read_bytes() == held.encode("utf-8", "surrogateescape")
