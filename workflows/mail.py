@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -47,9 +48,20 @@ class MailDispatcher:
             self._sent[kind] += 1
             self._start(m.PendingMail(kind=kind, occurrence=self._sent[kind], settles=True))
 
-    async def _settle(self, kind: MailKind) -> None:
+    async def _settles(self, kind: MailKind) -> bool:
+        """Wait until it has not changed for a while; tell whether it is still news: the plan of a start that comes."""
+
+        def is_past() -> bool:
+            return self._progress.state is not TransferState.SCHEDULED
+
         while (left := (self._settled_at.pop(kind, workflow.now()) - workflow.now()).total_seconds()) > 0:
-            await workflow.sleep(left, summary=f"before {kind.value} is sent: it may change again")
+            with suppress(TimeoutError):
+                await workflow.wait_condition(
+                    is_past, timeout=left, timeout_summary=f"before {kind.value} is sent: it may change again"
+                )
+            if is_past():
+                break
+        return not is_past()
 
     def _start(self, mail: m.PendingMail) -> None:
         self._runs = [(one, run) for one, run in self._runs if not run.done()]
@@ -109,8 +121,8 @@ class MailDispatcher:
 
     async def _deliver(self, mail: m.PendingMail) -> None:
         kind, step = mail.kind, mail.step
-        if mail.settles:
-            await self._settle(kind)
+        if mail.settles and not await self._settles(kind):
+            return
         if step:
             self._progress.mark(step, StepState.RUNNING)
         order = m.SendMail(

@@ -35,7 +35,8 @@ _ROWS_OF_A_CHECK = 100
 _ROWS_OF_A_PAGE = 3_000
 _ROOM_OF_A_CHECK = 10
 _CHUNK = 1 << 16
-_XML = "application/xml"
+# XML, called a file: code generators read no answer of the type application/xml.
+_XAF = "application/octet-stream"
 _OF_COMPARISON = refusals(e.TransferUnknown, e.WrongMoment)
 _After = Annotated[int, Query(ge=0, lt=2**31, description="`next_after` of the page before")]
 
@@ -170,7 +171,7 @@ async def list_auditfiles(transfer_id: TransferId, caller: CurrentCaller, contex
     responses={
         **refusals(e.TransferUnknown, e.WrongMoment, e.YearUnknown),
         200: {
-            "content": {_XML: {"schema": {"type": "string", "format": "binary", "title": "Auditfile"}}},
+            "content": {_XAF: {"schema": {"type": "string", "format": "binary", "title": "Auditfile"}}},
             "description": "The file; both sides give the same bytes but for the header.",
         },
     },
@@ -191,7 +192,7 @@ async def get_auditfile(  # noqa: PLR0917 - FastAPI names them
     async with context.renderings:
         await context.client.write_auditfile(order)
     headers = {**NO_STORE, "Content-Disposition": f'attachment; filename="{administration}-{year}-{side}.xaf"'}
-    return StreamingResponse(context.queries.auditfile(order), media_type=_XML, headers=headers)
+    return StreamingResponse(context.queries.auditfile(order), media_type=_XAF, headers=headers)
 
 
 async def _sent(file: IO[bytes]) -> AsyncIterator[bytes]:

@@ -124,7 +124,7 @@ async def test_every_question_is_answered_by_the_commands_of_the_page(stack: tup
         assert "1 sent" in await operator.asks(8, T=moving, ADDRESS="other@kantoor.example")
         assert "incident 4711" in await operator.asks(9, T=waiting)
         await temporal.get_workflow_handle(lost).terminate("what must not be done")
-        assert "recovery_started" in await operator.asks(10, T=lost)
+        assert "recovery started" in await operator.asks(10, T=lost)
         await reach(client, lost, TransferState.UNDONE)
         await client.release(moving, by="new side")
         assert (await client.result(moving)).state is TransferState.RELEASED

@@ -170,7 +170,7 @@ async def test_real_servers_take_the_place_of_ours(folder: Path, tmp_path: Path)
             assert await connection.fetchval("select count(*) from control.migration") > 0
             await connection.close()
         for variable in given:
-            async with Stack(folder, worker=False, environment={variable: given[variable]}) as stack:
+            async with Stack(folder, worker=False, environment={variable: given[variable], **own}) as stack:
                 assert stack.environment[variable] == given[variable]
                 assert len(alive(folder)) == 2
 

@@ -103,8 +103,9 @@ async def move(stack: Stack, environment_id: uuid.UUID) -> str:
         path = f"/v1/transfers/{transfer_id}"
         await until(old, path, "awaiting_upload")
         ticket = await old.post(f"{path}/ticket", json={})
-        form = {"name": NAMES[2], "url_part": "nieuw"}
-        await new.post("/v1/uploads", data=form, files={"ticket": ("t.avr", ticket.content)})
+        for url_part in ("www", "nieuw"):  # the first is the platform's own: an activity that fails is measured too
+            form = {"name": NAMES[2], "url_part": url_part}
+            await new.post("/v1/uploads", data=form, files={"ticket": ("t.avr", ticket.content)})
         await operator.post(f"{path}/start-now", json={"reason": "test"})
         await until(new, path, "awaiting_release")
         assert (await new.get(f"/v1/transfers/{NAMES[0]}")).status_code == HTTPStatus.UNPROCESSABLE_ENTITY

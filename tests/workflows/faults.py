@@ -41,6 +41,7 @@ class Story(StrEnum):
     RESCHEDULED = "somebody chooses another evening, and then starts it early"
     POSTPONED = "the window closes on the clone, and it is released the next evening"
     FORWARDED = "released, and the old address is closed"
+    LOOKED = "somebody starts it before there is an upload, and it is released later"
 
 
 _STORIES: dict[str, Story] = {
@@ -50,6 +51,7 @@ _STORIES: dict[str, Story] = {
     ActivityName.ISSUE_TICKET: Story.RELEASED,
     ActivityName.REVOKE_TICKET: Story.REJECTED,
     ActivityName.ACCEPT_UPLOAD: Story.RELEASED,
+    ActivityName.READ_RESERVATION: Story.LOOKED,
     ActivityName.RELEASE_RESERVATION: Story.REJECTED,
     ActivityName.POSTPONE_START: Story.POSTPONED,
     ActivityName.RESCHEDULE_START: Story.RESCHEDULED,

@@ -102,6 +102,8 @@ class Performance:
 
     async def _act(self) -> None:
         if await self._asked(MailKind.TICKET_ISSUED):
+            if self.story is Story.LOOKED:
+                await self._quietly(self.handle.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support")))
             await self._upload()
         if self.story is Story.RESCHEDULED and await self._asked(MailKind.UPLOAD_ACCEPTED):
             await self._reschedule()

@@ -361,7 +361,7 @@ class FakeHttp:
             f'<?xml version="1.0" encoding="UTF-8"?><auditfile><header><fiscalYear>{_YEAR}</fiscalYear></header>'
             "<company><transactions/></company></auditfile>"
         )
-        return httpx.Response(200, headers={"Content-Type": "application/xml"}, content=content)
+        return httpx.Response(200, headers={"Content-Type": "application/octet-stream"}, content=content)
 
     def _certificate(self, request: Request) -> httpx.Response:
         if request.of.state not in (TransferState.AWAITING_RELEASE, TransferState.RELEASED):

@@ -20,7 +20,7 @@ from domain.authority import Caller, Role
 from starter.client.connect import connect, settings_of
 
 # A stream has no end while its transfer lives; `test_progress` reads one.
-_LEFT_OUT = "progress"
+_LEFT_OUT = "follow_transfer"
 # What refuses a request that the schema allows is a business rule (an unknown licence), so it may be answered 4xx.
 _CHECKS = (
     "not_a_server_error",

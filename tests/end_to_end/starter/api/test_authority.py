@@ -34,6 +34,15 @@ MAY: dict[tuple[str, str], set[str]] = {
     ("GET", "/v1/transfers/{transfer_id}/ticket"): {"backend", "support", "old side"},
     ("POST", "/v1/transfers/{transfer_id}/ticket"): {"backend", "support", "old side"},
     ("GET", "/v1/transfers/{transfer_id}/comparison"): {"backend", "support", "operator", "new side"},
+    ("GET", "/v1/transfers/{transfer_id}/comparison/rows"): {"backend", "support", "operator", "new side"},
+    ("GET", "/v1/transfers/{transfer_id}/comparison/file"): {"backend", "support", "operator", "new side"},
+    ("GET", "/v1/transfers/{transfer_id}/auditfiles"): {"backend", "support", "operator", "new side"},
+    ("GET", "/v1/transfers/{transfer_id}/auditfiles/{administration}/{year}"): {
+        "backend",
+        "support",
+        "operator",
+        "new side",
+    },
     ("POST", "/v1/transfers/{transfer_id}/release"): {"backend", "support", "new side"},
     ("POST", "/v1/transfers/{transfer_id}/reject"): {"backend", "support", "new side"},
     ("POST", "/v1/transfers/{transfer_id}/start-now"): {"support", "operator"},
@@ -67,7 +76,15 @@ async def moved(client: TransferClient) -> dict[str, str]:
     async for _ in snapshots(client, ready.workflow_id, lambda s: s.state is TransferState.AWAITING_RELEASE):
         continue
     await client.release(ready.workflow_id, by="new side")
-    return {"transfer_id": str(ready.transfer_id), "environment_id": str(old)}
+    report = (await client.results(ready.workflow_id)).report
+    assert report is not None
+    booked = report.years[0]
+    return {
+        "transfer_id": str(ready.transfer_id),
+        "environment_id": str(old),
+        "administration": str(booked.administration_id),
+        "year": str(booked.year),
+    }
 
 
 async def ask(session: httpx.AsyncClient, method: str, path: str, ids: dict[str, str]) -> httpx.Response:
@@ -79,7 +96,8 @@ async def ask(session: httpx.AsyncClient, method: str, path: str, ids: dict[str,
             del form["login_email"], form["licence"]
         return await session.post(url, data=form, files={"ticket": ("t.avr", b"no ticket")})
     if method == "GET":
-        return await session.get(url)
+        asked = {"administration": ids["administration"], "check": "trial_balance"} if path.endswith("/rows") else {}
+        return await session.get(url, params=asked)
     body = BODIES.get(path, {"reason": "test"})
     if path == "/v1/transfers":
         body = {**body, "environment_id": ids["environment_id"]}
@@ -101,7 +119,7 @@ def test_every_route_is_judged(app: FastAPI) -> None:
 async def test_who_may_do_what(callers: Callers, moved: dict[str, str], method: str, path: str, who: str) -> None:
     """Answers each role as the matrix says, and a stranger's transfer like none at all."""
     roles, licence = WHO[who]
-    unknown = {"transfer_id": str(uuid.uuid4()), "environment_id": str(uuid.uuid4())}
+    unknown = {**moved, "transfer_id": str(uuid.uuid4()), "environment_id": str(uuid.uuid4())}
     async with callers.session(*roles, licence=licence) as session:
         answer = await ask(session, method, path, moved)
         stranger = await ask(session, method, path, unknown)

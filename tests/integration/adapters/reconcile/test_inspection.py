@@ -345,6 +345,7 @@ BREAKS: dict[str, list[tuple[ViolationKind, Break]]] = {
         (ViolationKind.WORKFLOW_BEHIND, reset_to_before_the_end),
         (ViolationKind.WORKFLOW_STUCK, runs(attempts=3, failure="non_deterministic_error")),
         (ViolationKind.WORKFLOW_UNATTENDED, runs(waiting_since=datetime(2026, 1, 1, tzinfo=UTC))),
+        (ViolationKind.KEY_MISSING, runs(awaits_key=True)),
         (ViolationKind.FOREIGN_WORKFLOW, runs(type="Nonsense")),
         (ViolationKind.TWO_WRITABLE, sql("drop trigger sb_transfer_fence on {old}.quote")),
         (ViolationKind.NOT_FROZEN, control(f"update control.environment set status = 'active' {_OLD_ROW}")),

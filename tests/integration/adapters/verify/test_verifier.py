@@ -202,7 +202,7 @@ async def _like_the_old(connection: Any, move: Move) -> None:
         await connection.execute(
             f"select setval('{move.new_schema}.{name}', last_value, is_called) from {move.schema}.{name}"
         )
-        await connection.execute(f"revoke usage, update on sequence {move.new_schema}.{name} from sb_app")
+        await connection.execute(f"revoke usage, update on sequence {move.new_schema}.{name} from sb_app, sb_owner")
 
 
 async def test_the_result_is_kept_and_told_once(services: Services) -> None:
