@@ -33,7 +33,7 @@ Keep = Callable[[UUID, CheckKind, bool, int, list[ComparedRow]], Awaitable[None]
 
 
 @dataclass(frozen=True, slots=True)
-class Sides:
+class EnvironmentPair:
     """Two environments to compare.
 
     Attributes:
@@ -64,7 +64,7 @@ class Sides:
             yield
 
 
-async def comparison_report(sides: Sides, *, made_at: datetime, keep: Keep | None = None) -> ComparisonReport:
+async def comparison_report(sides: EnvironmentPair, *, made_at: datetime, keep: Keep | None = None) -> ComparisonReport:
     """Compare two environments: every check of `CheckKind` for every administration of either.
 
     A check is equal when all the rows behind it are, not only its totals. Bank connections are compared by the rule of
@@ -89,7 +89,7 @@ async def comparison_report(sides: Sides, *, made_at: datetime, keep: Keep | Non
 
 
 async def compared_rows(
-    sides: Sides, check: CheckKind, administration: UUID, *, as_of: date
+    sides: EnvironmentPair, check: CheckKind, administration: UUID, *, as_of: date
 ) -> AsyncGenerator[ComparedRow, None]:
     """Give every row behind one check of one administration, in an order that stays; so many are held at a time.
 
@@ -179,7 +179,7 @@ class _Made:
 
 
 async def _made(
-    sides: Sides, check: CheckKind, administrations: Sequence[UUID], keep: Keep | None
+    sides: EnvironmentPair, check: CheckKind, administrations: Sequence[UUID], keep: Keep | None
 ) -> dict[UUID, _Made]:
     """Make one check for every administration, in one reading of both sides."""
     made = {administration: _Made(check) for administration in administrations}
@@ -226,7 +226,7 @@ def _detail(check: CheckKind) -> str:
 
 
 async def _rows(
-    sides: Sides, check: CheckKind, administrations: Sequence[UUID]
+    sides: EnvironmentPair, check: CheckKind, administrations: Sequence[UUID]
 ) -> AsyncIterator[tuple[UUID, ComparedRow]]:
     """Put the rows of both sides beside each other, by administration and id, in the caller's transactions."""
     statement = _SQL["rows"].replace("{detail}", _detail(check))
@@ -248,7 +248,9 @@ def _place(row: asyncpg.Record) -> tuple[UUID, str]:
     return row["administration_id"], row["id"]
 
 
-def _compared(old: asyncpg.Record | None, new: asyncpg.Record | None, sides: Sides, check: CheckKind) -> ComparedRow:
+def _compared(
+    old: asyncpg.Record | None, new: asyncpg.Record | None, sides: EnvironmentPair, check: CheckKind
+) -> ComparedRow:
     # Amounts stay the text that the server gave: a float would lose cents.
     before, after = [None if row is None else json.loads(row["facts"], parse_float=str) for row in (old, new)]
     equal = old is not None and new is not None and old["figures"] == new["figures"]

@@ -13,7 +13,7 @@ from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load, within
 from adapters.postgres.transfer_rows import enter_schema, leave_schema, lock_for_step, one, record_event
 from adapters.transfer.auditfile import booked_years
-from adapters.transfer.comparison import Sides, comparison_report, rows_kept
+from adapters.transfer.comparison import EnvironmentPair, comparison_report, rows_kept
 from domain import messages as m
 from domain.errors import WrongMoment
 from domain.events import EventKind
@@ -120,7 +120,7 @@ class PostgresTargetSetup:
                 named_waits(self._shards, Place(sides["old_schema"], sides["old_cell"]), _new(sides)),
                 self._shards.together(connection, sides["old_cell"], sides["new_cell"]) as (old, new),
             ):
-                both = Sides(old, sides["old_schema"], new, sides["new_schema"])
+                both = EnvironmentPair(old, sides["old_schema"], new, sides["new_schema"])
                 report = await comparison_report(
                     both, made_at=datetime.now(UTC), keep=await rows_kept(connection, order.transfer_id)
                 )

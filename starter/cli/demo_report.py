@@ -18,7 +18,7 @@ from starter.client.client import TransferClient
 _WORDS = Formatter(Language.ENGLISH, ZoneInfo("Europe/Amsterdam"))
 
 
-class Side(m.Message):
+class MovedEnvironment(m.Message):
     """One of the two environments, as it is now."""
 
     environment_id: UUID
@@ -68,8 +68,8 @@ class DemoReport(m.Message):
     workflow_id: str
     state: TransferState
     starts_at: AwareDatetime = Field(description="the evening for which it was planned; the demo did not wait for it")
-    old: Side
-    new: Side
+    old: MovedEnvironment
+    new: MovedEnvironment
     tables: int
     rows: int
     mismatches: int
@@ -165,8 +165,8 @@ def mails_caught(records: Sequence[MailRecord], folder: Path) -> list[MailLine]:
     return caught
 
 
-def _side(environment: EnvironmentRecord) -> Side:
-    return Side(
+def _side(environment: EnvironmentRecord) -> MovedEnvironment:
+    return MovedEnvironment(
         environment_id=environment.environment_id,
         schema_name=environment.schema_name,
         status=environment.status,

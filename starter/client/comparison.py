@@ -9,7 +9,7 @@ from uuid import UUID
 from adapters.postgres.place import Place
 from adapters.postgres.shards import Shards
 from adapters.transfer.auditfile import booked_years, write_auditfile
-from adapters.transfer.comparison import Sides, compared_rows, comparison_report
+from adapters.transfer.comparison import EnvironmentPair, compared_rows, comparison_report
 from adapters.transfer.queries import EnvironmentRecord
 from adapters.verify.verifier import PostgresVerifier
 from domain import messages as m
@@ -43,7 +43,7 @@ class Comparer:
         verification = await self._verifier.compare_schemas(
             _place(old), _place(new), CHANGED_ON_PURPOSE, on_progress or (lambda _: None)
         )
-        async with self._sides(old, new) as sides:
+        async with self._pair(old, new) as sides:
             report = await comparison_report(sides, made_at=datetime.now(UTC))
         return Compared(
             old=m.EnvironmentSummary.model_validate(old.model_dump()),
@@ -65,7 +65,7 @@ class Comparer:
         """
         for equal in (False, True):
             async with (
-                self._sides(old, new) as sides,
+                self._pair(old, new) as sides,
                 aclosing(compared_rows(sides, check, administration, as_of=as_of)) as found,
             ):
                 async for row in found:
@@ -91,11 +91,11 @@ class Comparer:
             await write_auditfile(file, there, environment.schema_name, administration, year, made_on=today)
 
     @asynccontextmanager
-    async def _sides(self, old: m.EnvironmentSummary, new: m.EnvironmentSummary) -> AsyncIterator[Sides]:
+    async def _pair(self, old: m.EnvironmentSummary, new: m.EnvironmentSummary) -> AsyncIterator[EnvironmentPair]:
         async with self._shards.together(None, old.cell, new.cell) as (here, there):
             # An environment that is held against itself has not moved.
             moved = old.environment_id != new.environment_id
-            yield Sides(here, old.schema_name, there, new.schema_name, moved=moved)
+            yield EnvironmentPair(here, old.schema_name, there, new.schema_name, moved=moved)
 
     async def hold_against(
         self,

@@ -45,7 +45,7 @@ def test_events_are_whole_whatever_the_pieces(end: str) -> None:
         assert decoder.retry_seconds == 0.25
 
 
-class Pieces(httpx.SyncByteStream):
+class CutStream(httpx.SyncByteStream):
     """A body that comes in pieces and may break off."""
 
     def __init__(self, *pieces: bytes | Exception) -> None:
@@ -78,13 +78,13 @@ def test_a_broken_connection_is_mended_from_the_last_event() -> None:
     status(service, transfer_id)
     last = status(service, transfer_id)
     heard: list[str | None] = []
-    answers: Iterator[Pieces | httpx.Response | Exception] = iter(
+    answers: Iterator[CutStream | httpx.Response | Exception] = iter(
         [
-            Pieces(b"event: status\nid: one\ndata: " + first + b"\n\nevent: sta", httpx.ReadError("cut")),
+            CutStream(b"event: status\nid: one\ndata: " + first + b"\n\nevent: sta", httpx.ReadError("cut")),
             httpx.ConnectError("gone"),
             problem(errors.Unavailable),
-            Pieces(b"retry: 1\n\n"),
-            Pieces(b"event: status\nid: two\ndata: " + last + b"\n\n"),
+            CutStream(b"retry: 1\n\n"),
+            CutStream(b"event: status\nid: two\ndata: " + last + b"\n\n"),
         ]
     )
 

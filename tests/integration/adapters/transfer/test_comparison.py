@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from adapters.transfer.comparison import MAX_DIFFERENCES, Sides, compared_rows, comparison_report
+from adapters.transfer.comparison import MAX_DIFFERENCES, EnvironmentPair, compared_rows, comparison_report
 from adapters.transfer.target_setup import PostgresTargetSetup
 from devstack.postgres import EmbeddedPostgres
 from domain import messages as m
@@ -128,7 +128,7 @@ async def compared(copy: CopiedEnvironment, fault: str | None = None) -> m.Compa
                 await connection.execute(f"set local search_path to {copy.new_schema}")
                 assert not (await connection.execute(fault)).endswith(" 0"), "the fault hits no row"
             return await comparison_report(
-                Sides(connection, copy.old_schema, connection, copy.new_schema), made_at=MADE_AT
+                EnvironmentPair(connection, copy.old_schema, connection, copy.new_schema), made_at=MADE_AT
             )
         finally:
             await attempt.rollback()
@@ -137,7 +137,7 @@ async def compared(copy: CopiedEnvironment, fault: str | None = None) -> m.Compa
 async def rows_behind(copy: CopiedEnvironment, check: m.Check) -> list[m.ComparedRow]:
     """Return every row behind one check."""
     async with copy.pool.acquire() as connection:
-        sides = Sides(connection, copy.old_schema, connection, copy.new_schema)
+        sides = EnvironmentPair(connection, copy.old_schema, connection, copy.new_schema)
         rows = compared_rows(sides, check.check, check.administration_id, as_of=MADE_AT.date())
         return [row async for row in rows]
 
@@ -242,7 +242,7 @@ async def test_two_administrations_of_one_name_are_two(moved: CopiedEnvironment)
         await connection.execute("set local session_replication_role = replica")
         for schema in (moved.old_schema, moved.new_schema):
             await connection.execute(f"update {schema}.administration set name = 'Enyoi B.V.'")
-        sides = Sides(connection, moved.old_schema, connection, moved.new_schema)
+        sides = EnvironmentPair(connection, moved.old_schema, connection, moved.new_schema)
         report = await comparison_report(sides, made_at=MADE_AT)
         await attempt.rollback()
     names = {check.administration_id: check.administration for check in report.checks}
@@ -253,7 +253,7 @@ async def test_two_administrations_of_one_name_are_two(moved: CopiedEnvironment)
 async def test_an_environment_is_no_different_from_itself(moved: CopiedEnvironment) -> None:
     """`compare A A` would tell of connections to be activated again where nothing has moved."""
     async with moved.pool.acquire() as connection:
-        sides = Sides(connection, moved.old_schema, connection, moved.old_schema, moved=False)
+        sides = EnvironmentPair(connection, moved.old_schema, connection, moved.old_schema, moved=False)
         report = await comparison_report(sides, made_at=MADE_AT)
     assert all(check.equal for check in report.checks)
 
@@ -303,7 +303,7 @@ async def test_a_comparison_leaves_nothing_behind(moved: CopiedEnvironment) -> N
         before = await connection.fetchval("show search_path")
         for _ in range(2):
             report = await comparison_report(
-                Sides(connection, moved.old_schema, connection, moved.new_schema), made_at=MADE_AT
+                EnvironmentPair(connection, moved.old_schema, connection, moved.new_schema), made_at=MADE_AT
             )
             assert sum(not check.equal for check in report.checks) == 0
         assert await connection.fetchval("show search_path") == before

@@ -17,7 +17,7 @@ from starter.cli.demo_report import (
     ConsequenceLine,
     DemoReport,
     MailLine,
-    Side,
+    MovedEnvironment,
     mails_caught,
     problems_of,
 )
@@ -33,9 +33,9 @@ MAILS = (
 )
 
 
-def side(status: EnvironmentStatus) -> Side:
+def side(status: EnvironmentStatus) -> MovedEnvironment:
     """Return one side of a move."""
-    return Side(environment_id=ID, schema_name="env_1", status=status, url="https://a.sb.example/b")
+    return MovedEnvironment(environment_id=ID, schema_name="env_1", status=status, url="https://a.sb.example/b")
 
 
 def report(**changes: object) -> DemoReport:
