@@ -289,6 +289,15 @@ class TransferClient(TransferReader):
             raise WrongMoment
         return await remote.reschedule(m.Reschedule(evening=evening, requested_by=by, reason=reason))
 
+    async def hurry(self, which: str, *, by: str, reason: str) -> None:
+        """Let a transfer go before all others that wait for a place; what waits already keeps its own.
+
+        Raises:
+            WrongMoment: It has been released or is being undone.
+        """
+        remote, _ = await self._lookup.live(which)
+        await remote.hurry(m.Hurry(requested_by=by, reason=reason))
+
     async def cancel(self, which: str, *, by: str, reason: str = "") -> TransferSnapshot:
         """Undo a transfer at any moment before its release; raises as `release` does."""
         why = m.ExplainCancel(requested_by=by, reason=reason)

@@ -225,6 +225,10 @@ class RemoteTransfer:
         planned: m.StartPlanned = await self._update(TransferWorkflow.reschedule, order)
         return planned
 
+    async def hurry(self, order: m.Hurry) -> None:
+        """Let the transfer go before all others that wait for a place, or raise the refusal."""
+        await self._update(TransferWorkflow.hurry, order)
+
     async def _update(self, update: Any, order: m.Message) -> Any:
         # Any: the decorator with a description loses the await in the type of an update.
         return await self._answer(lambda update_id: self._handle.execute_update(update, order, id=update_id))

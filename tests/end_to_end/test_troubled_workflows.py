@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from temporalio.api.workflowservice.v1 import PauseWorkflowExecutionRequest, UnpauseWorkflowExecutionRequest
 
+from domain.events import EventKind
 from domain.naming import workflow_id_of
 from domain.vocabulary import TransferState
 from starter.client.errors import NotATransfer, WorkflowPaused
@@ -41,7 +42,7 @@ async def unpause(night: Night, move: PreparedTransfer) -> None:
 
 
 async def test_a_paused_transfer_says_so_and_goes_on_when_it_is_unpaused(night: Night) -> None:
-    """A status that the SDK does not know would end every command with a trace, and reconcile for all transfers."""
+    """Tells the state of a paused transfer, and refuses its release until it goes on."""
     move = await night.way_to((await movable(night))[0], TransferState.AWAITING_RELEASE)
     await pause(night, move)
     code, output = await night.run(COMMAND, "status", move.workflow_id, "--json")
@@ -59,8 +60,20 @@ async def test_a_paused_transfer_says_so_and_goes_on_when_it_is_unpaused(night: 
     await until(released)
 
 
+async def test_support_hurries_a_transfer_by_the_command_line(night: Night) -> None:
+    """Takes `hurry` of a transfer that waits, writes it, and refuses it once the transfer is undone."""
+    move = await night.way_to((await movable(night))[0], TransferState.SCHEDULED)
+    code, output = await night.run(COMMAND, "hurry", move.workflow_id, "--reason", "year-end", "--by", "support")
+    assert code == 0, output
+    told = [one for one in await night.client.events(str(move.transfer_id)) if one.kind == EventKind.HURRIED]
+    assert [(one.actor, one.reason) for one in told] == [("support", "year-end")]
+    await night.client.cancel(move.workflow_id, by="support", reason="test")
+    code, output = await night.run(COMMAND, "hurry", move.workflow_id, "--reason", "too late", "--by", "support")
+    assert code == 2, output
+
+
 async def test_what_is_no_transfer_is_named_and_ended(night: Night) -> None:
-    """Whoever starts anything under a transfer's id would keep its environment where it is, and nobody knew why."""
+    """Names what runs under a transfer's id, and ends it."""
     name = (await movable(night))[0]
     environment = await night.client.environment(name)
     foreign = await night.temporal.start_workflow(

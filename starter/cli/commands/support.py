@@ -47,6 +47,22 @@ def reschedule(
 
 
 @commands.command()
+def hurry(
+    which: Which,
+    reason: Annotated[str, typer.Option(help="Why, for the event log.")],
+    by: By = "",
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Let a transfer go before all others that wait for a place."""
+
+    async def work(client: TransferClient, output: Output) -> ExitCode:
+        await client.hurry(which, by=acting_user(by), reason=reason)
+        return answer_with(output, await client.status(which))
+
+    return with_client(work, as_json=as_json)
+
+
+@commands.command()
 def cancel(
     which: Which,
     reason: Reason = "",
