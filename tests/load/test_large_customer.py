@@ -8,7 +8,7 @@ from tests.load.large_customer import PAYLOAD_MAY_HOLD, Size, move_a_large_custo
 
 async def test_a_customer_of_many_users_quotes_and_administrations_moves(tmp_path: Path) -> None:
     """A list that grows with a customer would stop its workflow for ever, and hold everybody else up."""
-    size = Size(users=700, quotes=3_000, administrations=200)
+    size = Size(users=300, quotes=1_500, administrations=100)
     outcome = await move_a_large_customer(tmp_path, size)
     assert outcome.state is TransferState.RELEASED
     assert outcome.mails >= size.users
