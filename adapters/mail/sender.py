@@ -134,9 +134,12 @@ class PostgresMailer:
         attachments: tuple[Attachment, ...],
     ) -> AsyncIterator[OutgoingMail]:
         """Write and note the mails, some at a time: all of 20,000 would hold up everybody else's work for minutes."""
+
+        def written(some: list[Recipient]) -> list[OutgoingMail]:
+            return [self._outgoing(facts, order, one, attachments) for one in some]
+
         for first in range(0, len(due), _BATCH):
-            some = due[first : first + _BATCH]
-            mails = await asyncio.to_thread(lambda: [self._outgoing(facts, order, one, attachments) for one in some])  # noqa: B023 - awaited before the next
+            mails = await asyncio.to_thread(written, due[first : first + _BATCH])
             columns = [
                 [getattr(mail, name) for mail in mails] for name in ("recipient", "message_id", "language", "subject")
             ]

@@ -108,7 +108,7 @@ async def rows_kept(connection: Connection, transfer_id: UUID) -> Keep:
     """Return what keeps the rows of a transfer's comparison, in the caller's transaction in the home database."""
     await connection.execute(_SQL["forget_rows"], transfer_id)
 
-    async def keep(administration: UUID, check: CheckKind, equal: bool, part: int, rows: list[ComparedRow]) -> None:  # noqa: FBT001
+    async def keep(administration: UUID, check: CheckKind, equal: bool, part: int, rows: list[ComparedRow]) -> None:  # noqa: FBT001 - `Keep`
         told = to_json(rows).decode()
         await connection.execute(_SQL["keep_rows"], transfer_id, administration, check, equal, part, told)
 
@@ -257,7 +257,8 @@ def _compared(
     if check is CheckKind.BANK_CONNECTIONS:
         equal = _connected(before, after, moved=sides.moved) and equal
     present = old if old is not None else new
-    assert present is not None  # noqa: S101 - the place came from one of the two sides
+    if present is None:
+        raise AssertionError("the place came from one of the two sides")
     return ComparedRow(item=present["item"], old=before, new=after, equal=equal)
 
 

@@ -89,7 +89,9 @@ class PreviewView(m.Preview):
     """What a move will do, told before anything happens; of each list the first hundred."""
 
     environment: EnvironmentView  # type: ignore[assignment] # where its rows are kept is nobody's but operators'
-    obstacles: list[m.Finding] = Field(description="in the language of Accept-Language, Dutch unless it says otherwise")  # type: ignore[assignment]
+    obstacles: list[m.Finding] = Field(  # type: ignore[assignment] # in one language, where the preview has both
+        description="in the language of Accept-Language, Dutch unless it says otherwise"
+    )
 
 
 class ComparisonView(_View):

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from email.message import Message as EmailPart
 from email.parser import BytesParser
 from hashlib import sha256
 from typing import Any
@@ -477,16 +478,23 @@ def _uuid(value: object, where: str) -> UUID:
         raise refusal(e.RequestInvalid, (f"body.{where}", "Input should be a valid UUID")) from None
 
 
+def _bytes_of(part: EmailPart) -> bytes:
+    content = part.get_payload(decode=True)
+    if not isinstance(content, bytes):
+        raise TypeError("a part of a form holds bytes")
+    return content
+
+
 def _body(request: httpx.Request) -> dict[str, Any]:
     """Return the fields of a JSON body or of a form."""
     kind = request.headers.get("content-type", "")
     if kind.startswith("multipart/form-data"):
         parsed = BytesParser().parsebytes(f"Content-Type: {kind}\r\n\r\n".encode() + request.content)
         fields: dict[str, Any] = {}
-        for part in parsed.get_payload():
-            name = part.get_param("name", header="content-disposition")  # type: ignore[union-attr]
-            content = part.get_payload(decode=True)  # type: ignore[union-attr]
-            fields[str(name)] = content if part.get_filename() else content.decode()  # type: ignore[union-attr]
+        for part in parsed.walk():
+            if not part.is_multipart():
+                name, content = part.get_param("name", header="content-disposition"), _bytes_of(part)
+                fields[str(name)] = content if part.get_filename() else content.decode()
         return fields
     try:
         body = json.loads(request.content)

@@ -40,6 +40,7 @@ account admin afas api app apps assets auth beheer billing blog cdn dashboard de
 help imap incident info login logout mail mailbox mx ns ns1 ns2 oauth pop portal postmaster public root sb scanbox
 security sftp smtp sso static status support system test ticket transfer upload webmail www
 """
+_LONGEST_NAME = 100
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _EMAIL = re.compile(r"[^@\s]{1,64}@([a-z0-9-]+\.)+[a-z]{2,63}", re.IGNORECASE)
 
@@ -150,7 +151,7 @@ def scenario_of(old: tuple[str, LicenceKind], new: tuple[str, LicenceKind]) -> S
 def checked_name(name: str) -> str:
     """Return a name without needless spaces."""
     cleaned = " ".join(unicodedata.normalize("NFC", name).split())
-    if not cleaned or len(cleaned) > 100 or any(unicodedata.category(one)[0] == "C" for one in cleaned):  # noqa: PLR2004
+    if not cleaned or len(cleaned) > _LONGEST_NAME or any(unicodedata.category(one)[0] == "C" for one in cleaned):
         raise refusal(e.NameInvalid)
     return cleaned
 
