@@ -43,6 +43,7 @@ from adapters.observability.program import run_program
 from adapters.observability.runtime import start_runtime
 from adapters.observability.tracing import traced
 from adapters.postgres.connection import connect_pool
+from adapters.postgres.guards import unguarded_definitions
 from adapters.postgres.payload_keys import require_ring
 from adapters.postgres.shards import Shards, open_shards
 from adapters.reconcile.inspection import NotedInspector, PostgresInspector
@@ -260,6 +261,8 @@ async def serve(settings: Settings, *, plugins: Sequence[Plugin] = ()) -> None:
         await require_sight(quick.home, _limits(settings))
         key_ids = EncryptingCodec(settings.payload_keys).key_ids
         await require_ring(quick.home, key_ids)
+        if unguarded := await unguarded_definitions(quick):
+            _log.warning(unguarded)
         post = await _shards(resources, settings, "sb-transfer mail", settings.slots_mail, ready=1)
         client = await connect_temporal(
             data_converter=encrypting(settings.payload_keys),
@@ -270,7 +273,7 @@ async def serve(settings: Settings, *, plugins: Sequence[Plugin] = ()) -> None:
             gauges = DatabaseGauges(quick.home, runtime.metric_meter)
             reading = asyncio.create_task(gauges.keep_reading(), name="gauges")
             resources.callback(reading.cancel)
-        health = WorkerHealth(quick.home, client, queues.TRANSFERS, key_ids)
+        health = WorkerHealth(quick, client, queues.TRANSFERS, key_ids)
         if settings.health_port is not None:
             await resources.enter_async_context(
                 HealthServer(settings.health_host, settings.health_port, health.readiness)

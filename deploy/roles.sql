@@ -21,17 +21,12 @@ grant set on parameter session_replication_role to sb_owner;
 -- A clone can pause while others need the server: it has to see how busy their sessions are, and how far standbys lag.
 grant pg_read_all_stats to sb_owner;
 create database sb owner sb_owner;
--- Only a superuser can have definitions guarded: in the home database, and in that of every cell. `sb-transfer setup` puts
--- the rule into the function: in an environment that is frozen nothing is created, altered, refreshed or dropped.
 \connect sb
-create schema control authorization sb_owner;
-create function control.refuse_definition() returns event_trigger language plpgsql as 'begin end';
-alter function control.refuse_definition() owner to sb_owner;
-create event trigger sb_transfer_definitions on ddl_command_end execute function control.refuse_definition();
-create event trigger sb_transfer_drops on sql_drop execute function control.refuse_definition();
--- Also for who passes triggers over, as a replica does.
-alter event trigger sb_transfer_definitions enable always;
-alter event trigger sb_transfer_drops enable always;
+-- As PostgreSQL does itself since 15: what anybody puts there could be found by others' functions.
+revoke create on schema public from public;
+-- Event triggers, which guard definitions; the same in the database of every cell.
+\set superuser `echo ${SUPERUSER_SQL:-/deploy/superuser.sql}`
+\i :superuser
 \connect postgres
 
 create role temporal login password :'temporal_password';

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import asyncpg
 import psutil
 
+from adapters.postgres.guards import SUPERUSER_SQL, is_guarded
 from adapters.private_files import make_private_folder, write_private
 from devstack import processes
 from devstack.binaries import Postgres, embedded_postgres, unprivileged
@@ -25,16 +26,6 @@ from domain.errors import Unavailable
 _DATABASE = "sb"
 _ROLES = {"sb_owner": "createdb createrole", "sb_app": "", "sb_api": "", "sb_codec": ""}
 _CONNECT_SECONDS = 5.0
-# As in deploy/roles.sql.
-_GUARDS = """
-create schema control authorization sb_owner;
-create function control.refuse_definition() returns event_trigger language plpgsql as 'begin end';
-alter function control.refuse_definition() owner to sb_owner;
-create event trigger sb_transfer_definitions on ddl_command_end execute function control.refuse_definition();
-create event trigger sb_transfer_drops on sql_drop execute function control.refuse_definition();
-alter event trigger sb_transfer_definitions enable always;
-alter event trigger sb_transfer_drops enable always;
-"""
 _BUILTIN = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")
 # The PostgreSQL since which there is such a provider, a role is granted with several options, and the right to set a
 # parameter can be granted.
@@ -212,8 +203,10 @@ class EmbeddedPostgres(ServerProcess):
     async def _guard_definitions(self) -> None:
         connection = await asyncpg.connect(self.dsn("postgres"), timeout=10)
         try:
-            if not await connection.fetchval("select 1 from pg_event_trigger where evtname = 'sb_transfer_drops'"):
-                await connection.execute(_GUARDS)
+            if not await is_guarded(connection):
+                await connection.execute(SUPERUSER_SQL.read_text(encoding="utf-8"))
+                # As PostgreSQL does itself since 15.
+                await connection.execute("revoke create on schema public from public")
         finally:
             await connection.close()
 

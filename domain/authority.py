@@ -85,8 +85,9 @@ _READING = frozenset(
 )
 
 
-# The new environment is open for its comparison, or for good.
-_OPENED = frozenset({TransferState.AWAITING_RELEASE, TransferState.RELEASED})
+OPENED = frozenset({TransferState.AWAITING_RELEASE, TransferState.RELEASED})
+"""The new environment is open for its comparison, or for good; control/0008_roles.sql shows books in no other state."""
+
 _ONLY_WHEN_OPENED = frozenset({Action.COMPARE, Action.CERTIFICATE})
 # An environment under its licence is its holder's to ask about, unless it is a clone that has not been released.
 _HOLDERS_OWN = frozenset(EnvironmentStatus) - {EnvironmentStatus.BUILDING, EnvironmentStatus.AWAITING_RELEASE}
@@ -163,7 +164,7 @@ class Caller(Message):
 
     def may_now(self, action: Action, state: TransferState) -> bool:
         """Tell whether the state lets the caller read what it may read at some moment."""
-        return self._may_everywhere(action) or action not in _ONLY_WHEN_OPENED or state in _OPENED
+        return self._may_everywhere(action) or action not in _ONLY_WHEN_OPENED or state in OPENED
 
     def may_with_environment(self, action: Action, *, licence: str, status: EnvironmentStatus) -> bool:
         """Tell whether the caller may do this with an environment as its holder."""
@@ -175,7 +176,7 @@ class Caller(Message):
         """Tell whether a part of a transfer's description is shown to the caller."""
         if self.sees_everything():
             return True
-        if part is Part.COMPARISON and state not in _OPENED:
+        if part is Part.COMPARISON and state not in OPENED:
             return False
         return any(part in _PARTS[side] for side in self.sides(old_licence=old_licence, new_licence=new_licence))
 

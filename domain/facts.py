@@ -128,6 +128,8 @@ class Observations(Observation):
     orphan_schemas: tuple[str, ...] = ()
     """Schemas named like an environment's that no environment has."""
     unequal: tuple[Inequality, ...] = ()
+    unguarded: tuple[str, ...] = ()
+    """Cells in whose database no event trigger guards definitions."""
 
 
 def mail_told(kind: MailKind) -> str:

@@ -358,6 +358,13 @@ def _each_stands_alone(view: _View) -> Iterator[Violation]:
             yield _of(one, ViolationKind.TIED, "; ".join(one.ties[:5]))
 
 
+def _definitions_are_guarded(view: _View) -> Iterator[Violation]:
+    kind = ViolationKind.DEFINITIONS_UNGUARDED
+    for cell in view.facts.unguarded:
+        what = f"nothing keeps the definitions of frozen environments in {cell} as they are"
+        yield Violation(kind=kind, subject=f"cell {cell}", what=what, remedy=REMEDY[kind])
+
+
 def _copies_are_equal(view: _View) -> Iterator[Violation]:
     by_id = {transfer.transfer_id: transfer for transfer in view.facts.transfers}
     for unequal in view.facts.unequal:
@@ -390,5 +397,6 @@ _RULES: tuple[Callable[[_View], Iterator[Violation]], ...] = (
     _the_log_tells_the_story,
     _people_are_told_how_it_ended,
     _each_stands_alone,
+    _definitions_are_guarded,
     _copies_are_equal,
 )

@@ -40,6 +40,7 @@ class ViolationKind(StrEnum):
     STORY_INCOMPLETE = "story_incomplete"
     NOBODY_TOLD = "nobody_told"
     TIED = "tied"
+    DEFINITIONS_UNGUARDED = "definitions_unguarded"
     UNEQUAL = "unequal"
 
 
@@ -81,6 +82,7 @@ MEANING: Mapping[ViolationKind, str] = MappingProxyType(
         ViolationKind.STORY_INCOMPLETE: "The event log does not tell how a transfer came to where it is.",
         ViolationKind.NOBODY_TOLD: "A transfer has ended and the mail that says so was never tried.",
         ViolationKind.TIED: "Something in an environment depends on another customer's environment.",
+        ViolationKind.DEFINITIONS_UNGUARDED: "No event trigger keeps the definitions of frozen environments.",
         ViolationKind.UNEQUAL: "A finished clone is not equal to its source.",
     }
 )
@@ -134,6 +136,7 @@ REMEDY: Mapping[ViolationKind, str] = MappingProxyType(
         "database past this service, or removed events.",
         ViolationKind.NOBODY_TOLD: _HEAL + "it sends the mail.",
         ViolationKind.TIED: "Have a database administrator make it anew with what its own environment has.",
+        ViolationKind.DEFINITIONS_UNGUARDED: "Have a superuser run adapters/postgres/superuser.sql in that cell.",
         ViolationKind.UNEQUAL: "Do not release it. Reject the transfer (`sb-transfer reject T`) and start it again.",
     }
 )
@@ -144,7 +147,7 @@ class Violation(Observation):
 
     kind: ViolationKind
     subject: str
-    """`environment <id>`, `transfer <id>`, `workflow <id>`, `schema <name>` or `route <address>`."""
+    """`environment <id>`, `transfer <id>`, `workflow <id>`, `schema <name>`, `route <address>` or `cell <name>`."""
     what: str
     remedy: str
     run_id: str = ""

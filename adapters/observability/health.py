@@ -15,7 +15,8 @@ from typing import Any, Self
 from temporalio.client import Client
 
 from adapters.observability.readiness import OK, PATIENCE_SECONDS, Readiness, readiness
-from adapters.postgres.connection import Pool
+from adapters.postgres.guards import unguarded_definitions
+from adapters.postgres.shards import Shards
 from adapters.temporal.client import pollers
 from domain.errors import Misconfigured
 
@@ -27,13 +28,15 @@ class WorkerReadiness(Readiness):
     """What a worker stands on."""
 
     stopping: bool
+    definitions: str
+    """Whether a superuser has had them guarded in every database; a worker without it works, and says what to run."""
 
 
 @dataclass
 class WorkerHealth:
     """Whether this process can do its work. `stopping` is set by whoever stops it."""
 
-    pool: Pool
+    shards: Shards
     client: Client
     task_queue: str
     key_ids: Sequence[str]
@@ -41,9 +44,13 @@ class WorkerHealth:
 
     async def readiness(self) -> WorkerReadiness:
         """Ask the database, and ask Temporal whether it has seen this worker ask for work."""
-        found = await readiness(self.pool, self._heard(), self.key_ids)
+        found, unguarded = await asyncio.gather(
+            readiness(self.shards.home, self._heard(), self.key_ids), unguarded_definitions(self.shards)
+        )
         return WorkerReadiness(
-            **{**found.model_dump(), "ready": found.ready and not self.stopping}, stopping=self.stopping
+            **{**found.model_dump(), "ready": found.ready and not self.stopping},
+            stopping=self.stopping,
+            definitions=unguarded or OK,
         )
 
     async def _heard(self) -> str:

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from adapters.postgres.connection import Connection, Pool, transaction, translated_errors
+from adapters.postgres.guards import is_guarded
 from adapters.postgres.place import Place
 from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
@@ -170,6 +171,7 @@ class PostgresInspector:
             transfers=transfers,
             routes=routes,
             orphan_schemas=seen.orphans,
+            unguarded=seen.unguarded,
         )
 
     async def _seen(
@@ -195,6 +197,7 @@ class PostgresInspector:
                 for row in schemas
             ),
             tuple(row["nspname"] for row in orphans),
+            () if await is_guarded(connection) else (cell,),
         )
 
     async def _flags_left(
@@ -300,9 +303,14 @@ class _Contents:
 
     environments: tuple[EnvironmentFacts, ...]
     orphans: tuple[str, ...]
+    unguarded: tuple[str, ...]
 
     def with_more(self, other: "_Contents") -> "_Contents":
-        return _Contents((*self.environments, *other.environments), (*self.orphans, *other.orphans))
+        return _Contents(
+            (*self.environments, *other.environments),
+            (*self.orphans, *other.orphans),
+            (*self.unguarded, *other.unguarded),
+        )
 
 
 def _environment(

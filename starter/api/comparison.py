@@ -15,7 +15,7 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from adapters.transfer.queries import RecordedTransfer
 from domain import errors as e
 from domain import messages as m
-from domain.authority import Action
+from domain.authority import OPENED, Action
 from domain.comparison import CONTENTS
 from domain.vocabulary import CheckKind
 from starter.api.dependencies import ApiContext, Context, CurrentCaller
@@ -185,7 +185,8 @@ async def get_auditfile(  # noqa: PLR0917 - FastAPI names them
     side: Annotated[Literal["old", "new"], Query(description="of which environment")] = "new",
 ) -> Response:
     """Return the books of one year, as they are now on one side."""
-    await context.transfer(caller, Action.COMPARE, transfer_id)
+    if (await context.transfer(caller, Action.COMPARE, transfer_id)).state not in OPENED:
+        raise e.WrongMoment
     order = m.WriteAuditfile(
         transfer_id=transfer_id, old_side=side == "old", administration_id=administration, year=year
     )
@@ -220,7 +221,7 @@ class _ComparedTransfer:
 async def _compared(transfer_id: UUID, context: ApiContext) -> _ComparedTransfer:
     standing = await context.queries.standing(transfer_id)
     results = await context.queries.results(transfer_id)
-    if results.report is None or standing.old is None or standing.new is None:
+    if standing.state not in OPENED or results.report is None or standing.old is None or standing.new is None:
         raise e.WrongMoment
     return _ComparedTransfer(standing, standing.old, standing.new, results.report, results.verification)
 

@@ -93,5 +93,9 @@ def run_roles(server: EmbeddedPostgres, made: Path) -> None:
     command = [str(postgres_bin() / "psql"), "--no-psqlrc", server.dsn("postgres", "postgres")]
     with (ROOT / "deploy" / "roles.sql").open() as statements:
         subprocess.run(
-            command, stdin=statements, env={**os.environ, "SECRETS": str(made)}, check=True, capture_output=True
+            command,
+            stdin=statements,
+            env={**os.environ, "SECRETS": str(made), "SUPERUSER_SQL": str(ROOT / "adapters/postgres/superuser.sql")},
+            check=True,
+            capture_output=True,
         )

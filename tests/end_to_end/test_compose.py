@@ -253,7 +253,7 @@ def test_mounted_and_copied_files_are_there() -> None:
         for volume in service.get("volumes", [])
         if volume.startswith("./")
     ]
-    assert len(mounted) == 11
+    assert len(mounted) == 12
     copied = [
         word for line in re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILE, re.MULTILINE) for word in line.split()
     ]

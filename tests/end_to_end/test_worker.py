@@ -1,6 +1,7 @@
 """Workers as they are run in production: stopped in the middle of a clone, and replaced by another version."""
 
 import asyncio
+import json
 import re
 import signal
 import sys
@@ -241,8 +242,21 @@ async def test_a_worker_tells_what_it_misses(stack: Stack, tmp_path: Path) -> No
             assert (status, said["database"], said["temporal"]) == (503, "ok", "ok")
             assert "sb-transfer setup" in said["migrations"]
             assert (await worker.asked("/livez"))[0] == 200
-        finally:
+            assert said["definitions"] == "ok"
             await owner.execute("alter table control.migration_away rename to migration")
+            await owner.execute("alter function control.refuse_definition() rename to refuses_nothing")
+            status, said = await worker.asked("/readyz")
+            assert status == 200
+            setup = await asyncio.create_subprocess_exec(
+                *(str(Path(sys.executable).with_name("sb-transfer")), "setup", "--json"),
+                env=environment,
+                stdout=asyncio.subprocess.PIPE,
+            )
+            answer = json.loads((await setup.communicate())[0])
+            assert "superuser.sql" in said["definitions"] == answer["definitions"]
+        finally:
+            await owner.execute("alter table if exists control.migration_away rename to migration")
+            await owner.execute("alter function control.refuses_nothing() rename to refuse_definition")
             await owner.close()
         environment |= {"SB_TRANSFER_HEALTH_PORT": str(worker.port)}
         second = await asyncio.create_subprocess_exec(*COMMAND, env=environment, stderr=asyncio.subprocess.PIPE)

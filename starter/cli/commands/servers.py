@@ -8,7 +8,10 @@ import typer
 from rich.text import Text
 
 from adapters.crypto.payload_codec import EncryptingCodec, encrypting
+from adapters.observability.readiness import OK
 from adapters.postgres.database import database
+from adapters.postgres.guards import unguarded_definitions
+from adapters.postgres.shards import open_shards
 from adapters.postgres.shards import set_up as set_up_databases
 from adapters.temporal.client import connect_temporal, register_search_attributes
 from adapters.temporal.schedule import ensure_nightly
@@ -55,12 +58,14 @@ def _become(module: str) -> NoReturn:
 
 async def _set_up(here: Surroundings, output: Output) -> ExitCode:
     """Migrate the database, register the search attributes, and keep the nightly look; all may be repeated."""
-    async with database(here.settings.database_url):  # says where the database should be when it is not there
+    async with database(here.settings.database_url) as home:  # says where the database should be when it is not there
         migrations = await set_up_databases(
             here.settings.database_url.get_secret_value(),
             here.settings.cells,
             EncryptingCodec(here.settings.payload_keys).key_ids,
         )
+        async with open_shards(home, here.settings.cells, max_size=1, application_name="sb-transfer setup") as shards:
+            unguarded = await unguarded_definitions(shards)
     client = await connect_temporal(environment=here.environment, data_converter=encrypting(here.settings.payload_keys))
     attributes = await register_search_attributes(client, search_attributes.ALL)
     heals = here.settings.reconcile_heals
@@ -71,6 +76,7 @@ async def _set_up(here: Surroundings, output: Output) -> ExitCode:
             "search_attributes": attributes,
             "schedule": RECONCILE_SCHEDULE,
             "cells": [HOME, *here.settings.cells],
+            "definitions": unguarded or OK,
         },
         Text(f"Migrations applied: {', '.join(migrations) or 'none, the database is up to date'}"),
         Text(f"Cells up to date: {', '.join([HOME, *here.settings.cells])}"),
@@ -79,5 +85,6 @@ async def _set_up(here: Surroundings, output: Output) -> ExitCode:
             f"Schedule {'made' if scheduled else 'kept'}: {RECONCILE_SCHEDULE}, every morning at seven, "
             f"{'heals' if heals else 'reports'}"
         ),
+        *([Text(f"Attention. {unguarded}", style="bold yellow")] if unguarded else []),
     )
     return ExitCode.OK

@@ -348,6 +348,7 @@ BROKEN: dict[ViolationKind, list[Observations]] = {
         with_move("undone", told=UNDONE_STORY[:-1]),
     ],
     ViolationKind.TIED: [with_environment("released", 1, ties=("function f() needs function g()",))],
+    ViolationKind.DEFINITIONS_UNGUARDED: [world(ACTIVE, unguarded=("home",))],
     ViolationKind.UNEQUAL: [
         HEALTHY["to be inspected"].model_copy(
             update={"unequal": (Inequality(transfer_id=MOVE, differences=("journal_line: rows differ",)),)}

@@ -100,7 +100,7 @@ begin
 end
 $$;
 
--- Definitions are writes too. Event triggers call this, which only a superuser can make (deploy/roles.sql). Who connects as
+-- Definitions are writes too. Event triggers call this, which only a superuser can make (superuser.sql). Who connects as
 -- its owner is this service; a function that belongs to this service and is called by somebody else is not.
 create or replace function control.refuse_definition() returns event_trigger language plpgsql security definer
 set search_path = pg_catalog, pg_temp as $$

@@ -11,6 +11,16 @@ grant insert on control.history_reading to sb_codec;
 -- What the API answers from. Not the hashes, the copy's units, the fence, the findings, and not who read histories.
 grant select on control.migration, control.licence, control.environment, control.transfer, control.transfer_record,
     control.transfer_event, control.transfer_sight, control.compared_rows, control.auditfile, control.ticket, control.sent_mail, control.certificate to sb_api;
+-- Books only while they are open to the new side: who takes the API over reads no others. The state decides, as in
+-- domain/authority.py.
+alter table control.compared_rows enable row level security;
+alter table control.auditfile enable row level security;
+create policy read_by_api on control.compared_rows for select to sb_api using (
+    exists (select from control.transfer t
+            where t.transfer_id = compared_rows.transfer_id and t.state in ('awaiting_release', 'released')));
+create policy read_by_api on control.auditfile for select to sb_api using (
+    exists (select from control.transfer t
+            where t.transfer_id = auditfile.transfer_id and t.state in ('awaiting_release', 'released')));
 grant select, insert, update, delete on control.api_request, control.api_attempt to sb_api;
 -- A ticket is sealed when it is downloaded: which file is good is said then. Issuing, using and revoking are the worker's.
 grant update (digest, sealed_at) on control.ticket to sb_api;

@@ -6,6 +6,8 @@ import asyncpg
 import pytest
 
 from devstack.postgres import EmbeddedPostgres
+from domain.authority import OPENED
+from domain.vocabulary import TransferState
 from tests.integration.services import Services
 
 READ_BY_API = {
@@ -105,3 +107,27 @@ async def test_the_api_tells_only_what_people_do_through_it(
         await connection.execute(write, uuid.uuid4(), allowed)
     assert await connection.fetchval("select count(*) from control.transfer_event") == 2
     await connection.close()
+
+
+@pytest.mark.parametrize("state", TransferState)
+async def test_the_api_reads_books_only_while_they_are_open(
+    postgres: EmbeddedPostgres, database_name: str, services: Services, state: TransferState
+) -> None:
+    """Shows who has taken the API over no row of a comparison, and no auditfile, in a state in which nobody may."""
+    move = await services.move()
+    await services.pool.execute(
+        "insert into control.transfer (transfer_id, workflow_id, environment_id, state, undo_reason) "
+        "values ($1, 'transfer-x', $2, $3, case when $3 in ('undoing', 'undone') then 'failed' end)",
+        *(move.transfer_id, move.environment_id, state.value),
+    )
+    await services.pool.execute(
+        "insert into control.compared_rows values ($1, $1, 'trial_balance', true, 0, '[]')", move.transfer_id
+    )
+    await services.pool.execute("insert into control.auditfile values ($1, true, $1, 2026, 0, '')", move.transfer_id)
+    connection = await connected(postgres, database_name, "sb_api")
+    found = [
+        await connection.fetchval(f"select count(*) from control.{name}") for name in ("compared_rows", "auditfile")
+    ]
+    await connection.close()
+    assert found == [int(state in OPENED)] * 2
+    assert await services.pool.fetchval("select count(*) from control.compared_rows") == 1

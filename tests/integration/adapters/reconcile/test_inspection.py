@@ -312,6 +312,10 @@ BREAKS: dict[str, list[tuple[ViolationKind, Break]]] = {
         (ViolationKind.STRANDED, nothing_runs),
         (ViolationKind.NOT_FROZEN, control(f"update control.environment set status = 'active' {_OLD_ROW}")),
         (ViolationKind.TWO_MOVES, second_move),
+        (
+            ViolationKind.DEFINITIONS_UNGUARDED,
+            sql("drop function control.refuse_definition() cascade -- {old}"),
+        ),
     ],
     "clone": [
         (ViolationKind.GRANT_TOO_EARLY, sql("grant usage on schema {new} to sb_app")),
