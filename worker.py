@@ -32,6 +32,7 @@ from activities.tickets import TicketActivities, UploadActivities
 from adapters.clone import Limits, PostgresCloneEngine, require_sight
 from adapters.crypto.certificate_signer import CertificateSigner
 from adapters.crypto.payload_codec import EncryptingCodec, KeyringPayloadOpener, encrypting
+from adapters.inbox.delivering import HeldItemDelivery
 from adapters.mail.sender import PostgresMailer
 from adapters.mail.smtp import SmtpClient
 from adapters.observability.activity_interceptor import ActivityInterceptor
@@ -273,6 +274,8 @@ async def serve(settings: Settings, *, plugins: Sequence[Plugin] = ()) -> None:
             gauges = DatabaseGauges(quick.home, runtime.metric_meter)
             reading = asyncio.create_task(gauges.keep_reading(), name="gauges")
             resources.callback(reading.cancel)
+        delivering = asyncio.create_task(HeldItemDelivery(quick).keep_delivering(), name="held items")
+        resources.callback(delivering.cancel)
         health = WorkerHealth(quick, client, queues.TRANSFERS, key_ids)
         if settings.health_port is not None:
             await resources.enter_async_context(

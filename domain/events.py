@@ -36,6 +36,7 @@ class EventKind(StrEnum):
     ENVIRONMENTS_COMPARED = "environments_compared"
     RELEASE_CHECKED = "release_checked"
     MAILBOX_FORWARDING_CLOSED = "mailbox_forwarding_closed"
+    HELD_ITEMS_DELIVERED = "held_items_delivered"
     # Mail.
     MAIL_SENT = "mail_sent"
     MAIL_FAILED = "mail_failed"

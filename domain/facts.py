@@ -110,6 +110,23 @@ class RouteFacts(Observation):
     closed: bool = False
 
 
+class HeldFacts(Observation):
+    """What waits of one customer's mail and scans, and what the books of it say."""
+
+    inbox_id: UUID
+    environment_id: UUID | None = None
+    """Where it is to go: the active environment, or the one that moves. None when there is none."""
+    status: EnvironmentStatus | None = None
+    waiting: int = 0
+    set_aside: int = 0
+    """Of those: refused by the environment."""
+    oldest: AwareDatetime | None = None
+    twice: int = 0
+    """Of those: delivered already, by the books."""
+    lost: int = 0
+    """Taken in and not delivered by the books, and not in the queue."""
+
+
 class Inequality(Observation):
     """A clone that is finished, not released, and not equal to its source."""
 
@@ -130,6 +147,7 @@ class Observations(Observation):
     unequal: tuple[Inequality, ...] = ()
     unguarded: tuple[str, ...] = ()
     """Cells in whose database no event trigger guards definitions."""
+    held: tuple[HeldFacts, ...] = ()
 
 
 def mail_told(kind: MailKind) -> str:

@@ -16,6 +16,7 @@ from uuid import UUID
 from domain.events import EventKind
 from domain.facts import (
     EnvironmentFacts,
+    HeldFacts,
     Inequality,
     Observations,
     RouteFacts,
@@ -35,6 +36,7 @@ __all__ = [
     "STORY",
     "STORY_UNDONE",
     "EnvironmentFacts",
+    "HeldFacts",
     "Inequality",
     "Observations",
     "RouteFacts",
@@ -96,6 +98,8 @@ _READ = (EnvironmentStatus.ACTIVE, EnvironmentStatus.READ_ONLY, EnvironmentStatu
 _LONGEST = 300  # characters
 # The workflow closes an address when its time has come; with a server away that takes as long as it takes.
 _GRACE = timedelta(hours=1)
+# A worker delivers within seconds what a release had no time for.
+_DELIVERED_WITHIN = timedelta(minutes=10)
 
 
 class _View:
@@ -323,6 +327,33 @@ def _mail_goes_where_people_work(view: _View) -> Iterator[Violation]:
             yield Violation(kind=kind, subject=f"route {route.address}", what=what, remedy=REMEDY[kind])
 
 
+def _what_came_in_is_somewhere_once(view: _View) -> Iterator[Violation]:
+    for held in view.facts.held:
+        subject = f"environment {held.environment_id}" if held.environment_id else f"inbox {held.inbox_id}"
+        found = []
+        if held.lost:
+            found.append((ViolationKind.HELD_LOST, f"{held.lost} items were taken in and are nowhere"))
+        if held.twice:
+            found.append((ViolationKind.HELD_TWICE, f"{held.twice} items wait that were delivered"))
+        if held.waiting and (why := _waits_for_nothing(view, held)):
+            found.append((ViolationKind.HELD_LEFT, f"{held.waiting} items wait: {why}"))
+        for kind, what in found:
+            yield Violation(kind=kind, subject=subject, what=what, remedy=REMEDY[kind])
+
+
+def _waits_for_nothing(view: _View, held: HeldFacts) -> str:
+    """Return why what waits would wait for ever; nothing when it waits for the end of a move, or only just came."""
+    if held.environment_id is None:
+        return "it has no environment"
+    if held.status is EnvironmentStatus.ACTIVE:
+        if held.set_aside:
+            return f"its environment refuses {held.set_aside} of them"
+        late = held.oldest is not None and held.oldest + _DELIVERED_WITHIN < view.facts.at
+        return "its environment is active and nobody delivers them" if late else ""
+    moves = view.moves_from.get(held.environment_id, ())
+    return "" if any(not move.state.is_final for move in moves) else "its environment is in no move"
+
+
 def _the_log_tells_the_story(view: _View) -> Iterator[Violation]:
     for transfer in view.facts.transfers:
         told = set(transfer.told)
@@ -394,6 +425,7 @@ _RULES: tuple[Callable[[_View], Iterator[Violation]], ...] = (
     _nobody_enters_what_is_being_built,
     _somebody_closes_the_old_address,
     _mail_goes_where_people_work,
+    _what_came_in_is_somewhere_once,
     _the_log_tells_the_story,
     _people_are_told_how_it_ended,
     _each_stands_alone,

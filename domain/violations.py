@@ -37,6 +37,9 @@ class ViolationKind(StrEnum):
     GRANT_TOO_EARLY = "grant_too_early"
     FORWARDING_UNATTENDED = "forwarding_unattended"
     ROUTE_ASTRAY = "route_astray"
+    HELD_LOST = "held_lost"
+    HELD_TWICE = "held_twice"
+    HELD_LEFT = "held_left"
     STORY_INCOMPLETE = "story_incomplete"
     NOBODY_TOLD = "nobody_told"
     TIED = "tied"
@@ -79,6 +82,9 @@ MEANING: Mapping[ViolationKind, str] = MappingProxyType(
         ViolationKind.GRANT_TOO_EARLY: "The application may enter an environment that is still being built.",
         ViolationKind.FORWARDING_UNATTENDED: "An old mailbox address is forwarded and no workflow will close it.",
         ViolationKind.ROUTE_ASTRAY: "Mail is routed to an environment that nobody works in.",
+        ViolationKind.HELD_LOST: "Mail or a scan was taken in, and is neither in an environment nor in the queue.",
+        ViolationKind.HELD_TWICE: "Mail or a scan waits that has been delivered.",
+        ViolationKind.HELD_LEFT: "Mail or a scan waits, and no move is the reason.",
         ViolationKind.STORY_INCOMPLETE: "The event log does not tell how a transfer came to where it is.",
         ViolationKind.NOBODY_TOLD: "A transfer has ended and the mail that says so was never tried.",
         ViolationKind.TIED: "Something in an environment depends on another customer's environment.",
@@ -132,6 +138,12 @@ REMEDY: Mapping[ViolationKind, str] = MappingProxyType(
         ViolationKind.FORWARDING_UNATTENDED: _HEAL + "it starts the mailbox workflow again with the time that is left.",
         ViolationKind.ROUTE_ASTRAY: "Route the address to where its customer works now, or close it "
         "(control.mailbox_route).",
+        ViolationKind.HELD_LOST: "Somebody changed control.held_item by hand: take the item from a backup, or ask "
+        "its sender to send it again.",
+        ViolationKind.HELD_TWICE: "Look for it in its environment's mailbox or scanbox; if it is there, delete it from "
+        "control.held_item.",
+        ViolationKind.HELD_LEFT: "Look at control.held_item.problem and mend the environment's mailbox_message or "
+        "scanbox_document, or start a worker: it is tried again every ten minutes.",
         ViolationKind.STORY_INCOMPLETE: "Look in the workflow's history for what happened; somebody changed the "
         "database past this service, or removed events.",
         ViolationKind.NOBODY_TOLD: _HEAL + "it sends the mail.",
@@ -147,7 +159,7 @@ class Violation(Observation):
 
     kind: ViolationKind
     subject: str
-    """`environment <id>`, `transfer <id>`, `workflow <id>`, `schema <name>`, `route <address>` or `cell <name>`."""
+    """`environment`, `transfer`, `workflow` or `inbox` and its id, `schema`, `route` or `cell` and its name."""
     what: str
     remedy: str
     run_id: str = ""

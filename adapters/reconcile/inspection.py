@@ -23,6 +23,7 @@ from domain.consequences import CHANGED_ON_PURPOSE
 from domain.errors import EnvironmentUnknown
 from domain.invariant import (
     EnvironmentFacts,
+    HeldFacts,
     Inequality,
     Observations,
     RouteFacts,
@@ -153,6 +154,7 @@ class PostgresInspector:
                 raise AssertionError("a snapshot can always be exported")
             known = await connection.fetch(_SQL["environments"])
             transfers = tuple(_transfer(row) for row in await connection.fetch(_SQL["transfers"]))
+            held = tuple(HeldFacts(**dict(row)) for row in await connection.fetch(_SQL["held"]))
             routes = tuple(RouteFacts(**dict(row)) for row in await connection.fetch(_SQL["routes"]))
             openings = await connection.fetch(_SQL["openings"])
             enter = await connection.fetchval(_SQL["import_snapshot"], instant["snapshot"])
@@ -172,6 +174,7 @@ class PostgresInspector:
             routes=routes,
             orphan_schemas=seen.orphans,
             unguarded=seen.unguarded,
+            held=held,
         )
 
     async def _seen(
@@ -265,6 +268,7 @@ class NotedInspector:
         counted = {kind.value: number for kind, number in findings.by_kind.items()}
         async with transaction(self._pool) as connection:
             await connection.execute(_SQL["forget_old_findings"])
+            await connection.execute(_SQL["forget_old_deliveries"])
             await connection.execute(_SQL["keep_findings"], inspection_id, *columns)
             await connection.execute(_GAUGES["note_inspection"], findings.at, json.dumps(counted))
         return findings.model_copy(update={"inspection_id": inspection_id})

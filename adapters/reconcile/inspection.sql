@@ -146,6 +146,33 @@ left join mail m using (transfer_id)
 select address, environment_id, valid_until, closed_at is not null as closed from control.mailbox_route
 where closed_at is null
 
+-- name: held
+-- What waits of each customer's mail and scans, what was taken in and is nowhere, and where it is to go.
+with queue as (
+    select h.inbox_id, count(*) as waiting, count(*) filter (where h.problem is not null) as set_aside,
+           min(h.arrived_at) as oldest, count(*) filter (where d.delivered_at is not null) as twice
+    from control.held_item h join control.delivery d using (inbox_id, kind, item_digest)
+    group by h.inbox_id
+), gone as (
+    select d.inbox_id, count(*) as lost from control.delivery d
+    where d.delivered_at is null and not exists (
+        select from control.held_item h
+        where h.inbox_id = d.inbox_id and h.kind = d.kind and h.item_digest = d.item_digest)
+    group by d.inbox_id
+)
+select inbox_id, e.environment_id, e.status, coalesce(q.waiting, 0) as waiting, coalesce(q.set_aside, 0) as set_aside, q.oldest,
+       coalesce(q.twice, 0) as twice, coalesce(g.lost, 0) as lost
+from queue q full join gone g using (inbox_id)
+left join lateral (
+    select e.environment_id, e.status from control.environment e
+    where e.inbox_id = coalesce(q.inbox_id, g.inbox_id) and e.status in ('active', 'read_only')
+      and not exists (select from control.transfer t where t.environment_id = e.environment_id and t.state = 'released')
+    order by e.status limit 1) e on true
+
+-- name: forget_old_deliveries
+-- Nobody sends again what arrived half a year ago.
+delete from control.delivery where arrived_at < now() - interval '180 days' and delivered_at is not null
+
 -- name: orphan_schemas
 -- Schemas named like an environment's that none of this database's environments ($1) has.
 select n.nspname from pg_namespace n

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
+from adapters.inbox.held_items import Target, forget_drained, hand_on_inbox
 from adapters.observability.metrics import UNMEASURED, Metrics
 from adapters.postgres.connection import Connection, Pool, transaction
 from adapters.postgres.lock_waits import busy, in_the_way, named_waits
@@ -24,7 +25,7 @@ from adapters.postgres.transfer_rows import (
 )
 from adapters.schema.catalog import inspect_schema
 from adapters.schema.rights import apply_schema_grants
-from adapters.transfer.opening import open_up, owner_of, restore_access
+from adapters.transfer.opening import open_up, owner_of, put_in_held_items, restore_access
 from adapters.transfer.rehearsal import refusal_of
 from adapters.transfer.write_fence import (
     PATIENCE,
@@ -234,6 +235,8 @@ class PostgresEnvironmentAccess:
                     async with named_waits(self._shards, where), bounded_waits(there):
                         await environment_row(connection, fence["environment_id"], hold=True)
                         await restore_access(there, cell, order.transfer_id, fence)
+                        target = Target(fence["environment_id"], fence["schema_name"], cell)
+                        await put_in_held_items(connection, there, order.transfer_id, target)
             # Home does not know of a freeze that it has missed, and then nobody was told of it.
             if known is not None and known["lifted_at"] is None:
                 await connection.execute(_SQL["set_status"], known["environment_id"], EnvironmentStatus.ACTIVE)
@@ -329,14 +332,20 @@ class PostgresEnvironmentAccess:
         new: asyncpg.Record,
     ) -> int:
         new_id = new["environment_id"]
+        # From here to the commit nothing comes in for either: whoever delivers holds the route first.
         await connection.execute(_SQL["forward_moved_addresses"], old["environment_id"], new_id)
         await connection.execute(_SQL["route_mailbox"], new["mailbox_address"], new_id, None)
         await connection.execute(
             _SQL["route_mailbox"], old["mailbox_address"], new_id, order.released_at + FORWARDING_TIME
         )
+        async with self._shards.together(connection, old["cell"], old["cell"]) as (there, _):
+            await forget_drained(connection, old["cell"], there, old["environment_id"])
+        await hand_on_inbox(connection, old["environment_id"], new_id)
         async with named_waits(self._shards, Place(new["schema_name"], new["cell"])), bounded_waits(connection):
             if new["cell"] == HOME:
                 invited = await open_up(connection, transfer, new, await self._fence(connection, order))
+                target = Target(new_id, new["schema_name"], HOME)
+                await put_in_held_items(connection, connection, order.transfer_id, target)
             else:
                 # Home says first that there is no way back, then the cell opens: an undo cannot come in between. Nobody
                 # writes there meanwhile, so that whoever is going to be invited can be counted now.
@@ -368,6 +377,8 @@ class PostgresEnvironmentAccess:
                     return
                 async with named_waits(self._shards, Place(new["schema_name"], new["cell"])), bounded_waits(there):
                     await open_up(there, transfer, new, fence)
+                    target = Target(new["environment_id"], new["schema_name"], new["cell"])
+                    await put_in_held_items(connection, there, order.transfer_id, target)
                     status = EnvironmentStatus.ACTIVE
                     guest = Guest(new["environment_id"], new["schema_name"], order.transfer_id, status)
                     await release_here(there, guest, fence)

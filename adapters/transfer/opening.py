@@ -4,10 +4,12 @@ from uuid import UUID
 
 import asyncpg
 
+from adapters.inbox.held_items import Target, drain
 from adapters.postgres.connection import Connection
 from adapters.postgres.shards import Guest, note
 from adapters.postgres.statements import load, within
-from adapters.postgres.transfer_rows import enter_schema, leave_schema
+from adapters.postgres.transfer_rows import enter_schema, leave_schema, record_event
+from domain.events import EventKind
 from domain.vocabulary import HOME, EnvironmentStatus, Scenario
 
 _SQL = load("adapters.transfer.freeze_release")
@@ -39,6 +41,13 @@ async def restore_access(there: Connection, cell: str, transfer_id: UUID, fence:
         await there.execute(_SQL["mark_lifted"], transfer_id)
         active = EnvironmentStatus.ACTIVE
         await note(there, cell, Guest(fence["environment_id"], fence["schema_name"], transfer_id, active))
+
+
+async def put_in_held_items(home: Connection, there: Connection, transfer_id: UUID, target: Target) -> None:
+    """Put mail and scans that came in meanwhile into an environment that is being opened, before anybody may write."""
+    drained = await drain(home, there, target)
+    if drained.happened:
+        await record_event(home, transfer_id, EventKind.HELD_ITEMS_DELIVERED, detail=drained.detail())
 
 
 def owner_of(transfer: asyncpg.Record, new: asyncpg.Record) -> str | None:

@@ -20,6 +20,7 @@ from tests.chaos.blows import Ring
 from tests.chaos.faults import PASSING, Boundary, Ending, Fault
 from tests.chaos.hooks import Hooks, Plan
 from tests.chaos.reckoning import Reckoner, Score
+from tests.chaos.supplier import Supplier
 
 # Everything that goes wrong while a server is away; the next try is the answer to each.
 AWAY = (TransferError, RPCError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, WorkflowFailureError)
@@ -27,6 +28,8 @@ _PATIENCE_SECONDS = 420.0
 _LOOK_SECONDS = 0.1
 _FAR = timedelta(minutes=30)
 _CHOSEN = timedelta(days=3)
+# Mail comes in all the while: it is counted by itself.
+_MAILBOX = "mailbox_message"
 
 
 class TurnedBack(Exception):
@@ -67,7 +70,9 @@ class Journey:
         """
         await self._ring.calm()
         record = await self._client.environment(str(environment_id))
-        before = await self._reckoner.rows(record.schema_name)
+        before = await self._reckoner.rows(record.schema_name, but=_MAILBOX)
+        supplier = Supplier(self._reckoner.pool, environment_id)
+        await supplier.start()
         clone, half_way = ActivityName.CLONE_ADMINISTRATIONS, Boundary.HALF_WAY
         await self._reckoner.brake(on=any((one.activity, one.boundary) == (clone, half_way) for one in faults))
         self._workflow_id = workflow_id_of(environment_id)
@@ -90,18 +95,21 @@ class Journey:
                 await self._hooks.settled()
                 await self._ring.calm()
         finally:
+            await supplier.stop()
             self._hooks.plan = None
             self._score.faults += [str(fault) for fault in plan.done]
             for fault, seen in plan.done.items():
                 print(f"{self._label} {fault} ({seen})", flush=True)  # noqa: T201
-        old_rows = await self._reckoner.rows(record.schema_name)
+        old_rows = await self._reckoner.rows(record.schema_name, but=_MAILBOX)
         if ending is Ending.REJECTED:
             self._score.compare_counts(before, old_rows)
             for table in before:
                 if before[table] != old_rows.get(table):
                     self._score.violations.append(f"{self._label}: {table} is not as it was before the undone transfer")
         else:
-            self._score.compare_counts(before, await self._reckoner.rows(new.schema_name))
+            self._score.compare_counts(before, await self._reckoner.rows(new.schema_name, but=_MAILBOX))
+        books = record.schema_name if ending is Ending.REJECTED else new.schema_name
+        self._score.violations += [f"{self._label}: {one}" for one in await supplier.wrong(books)]
         await self._reckoner.mail(order.transfer_id, plan, self._label)
         await self._reckoner.invariant(self._label)
         return environment_id if ending is Ending.REJECTED else new.environment_id

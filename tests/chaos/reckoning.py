@@ -70,10 +70,17 @@ class Reckoner:
         self._told: set[tuple[str, str]] = set()
         self._read: set[str] = set()
 
-    async def rows(self, schema: str) -> Rows:
-        """Return the rows of a schema; no table when there is no such schema."""
+    @property
+    def pool(self) -> Pool:
+        """Return the connections to the home database."""
+        return self._pool
+
+    async def rows(self, schema: str, *, but: str = "") -> Rows:
+        """Return the rows of a schema, but for one table; no table when there is no such schema."""
         found: Rows = {}
-        for (table,) in await self._pool.fetch("select tablename from pg_tables where schemaname = $1", schema):
+        for (table,) in await self._pool.fetch(
+            "select tablename from pg_tables where schemaname = $1 and tablename <> $2", schema, but
+        ):
             row = await self._pool.fetchrow(
                 f'select count(*), coalesce(sum(hashtextextended(t::text, 0)), 0)::text from "{schema}"."{table}" t'
             )

@@ -10,6 +10,7 @@ from domain.invariant import (
     MEANING,
     REMEDY,
     EnvironmentFacts,
+    HeldFacts,
     Inequality,
     Observations,
     RouteFacts,
@@ -198,6 +199,17 @@ def with_move(name: str, **changes: Any) -> Observations:
     return facts.model_copy(update={"transfers": (first.model_copy(update=changes), *others)})
 
 
+def with_held(name: str, **facts: Any) -> Observations:
+    """Return a healthy world in which something came in for OLD, whose status is what the world says."""
+    status = HEALTHY[name].environments[0].status
+    held = HeldFacts(**{"inbox_id": OLD, "environment_id": OLD, "status": status, **facts})
+    return HEALTHY[name].model_copy(update={"held": (held,)})
+
+
+HEALTHY["frozen, and mail waits"] = with_held("frozen", waiting=9, set_aside=1, oldest=EARLIER)
+HEALTHY["undone, and mail is about to be delivered"] = with_held("undone", waiting=1, oldest=AT - timedelta(minutes=9))
+
+
 def claiming(state: TransferState | None, **facts: Any) -> WorkflowFacts:
     """Return the workflow of OLD's transfer, as it sees itself."""
     known = {"run_id": "a run", "type": "TransferWorkflow", "began_at": AT, "run_began_at": AT, "state": state}
@@ -334,6 +346,14 @@ BROKEN: dict[ViolationKind, list[Observations]] = {
         world(FROZEN, SUCCESSOR, ENDED, OWN),
         world(FROZEN, RESERVED, move(TransferState.SCHEDULED, TO_UPLOAD, new_environment_id=NEW), OWN, NEW_OWN),
         world(ACTIVE, RouteFacts(address="lost@x")),
+    ],
+    ViolationKind.HELD_LOST: [with_held("released", lost=1)],
+    ViolationKind.HELD_TWICE: [with_held("frozen", waiting=1, twice=1)],
+    ViolationKind.HELD_LEFT: [
+        with_held("undone", waiting=1, oldest=AT - timedelta(minutes=11)),
+        with_held("undone", waiting=2, set_aside=1, oldest=AT),
+        with_held("undone", environment_id=None, status=None, waiting=1),
+        with_held("undone", status=EnvironmentStatus.READ_ONLY, waiting=1),
     ],
     ViolationKind.STORY_INCOMPLETE: [
         *(with_move(name, told=()) for name in ("frozen", "ticket out", "reserved", "cloning", "released")),

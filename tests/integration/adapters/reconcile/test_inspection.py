@@ -295,6 +295,12 @@ async def tell_somebody(scene: Scene) -> None:
 
 _OLD_ID = "select 'x@y', environment_id from control.transfer where transfer_id = $1"
 _NEW_ID = "select 'x@y', new_environment_id from control.transfer where transfer_id = $1"
+_DIGEST = "sha256('a')"
+_TAKEN_IN = f"insert into control.delivery select inbox_id, 'mail', {_DIGEST}, now() - interval '1 hour', null, null"
+_WAITS = (
+    "insert into control.held_item (inbox_id, kind, item_digest, item_key, address, content, received_at, arrived_at) "
+    f"select inbox_id, 'mail', {_DIGEST}, 'a', 'a@b', 'a', now(), now() - interval '1 hour'"
+)
 _OLD_ROW = "where environment_id = (select environment_id from control.transfer where transfer_id = $1)"
 _NEW_ROW = "where environment_id = (select new_environment_id from control.transfer where transfer_id = $1)"
 
@@ -333,6 +339,9 @@ BREAKS: dict[str, list[tuple[ViolationKind, Break]]] = {
         (ViolationKind.NOBODY_TOLD, sql("update control.sent_mail set status = 'pending' where kind = 'invitation'")),
         (ViolationKind.FORWARDING_UNATTENDED, nothing_runs),
         (ViolationKind.GRANTS_WITHHELD, sql("revoke usage on all sequences in schema {new} from sb_app")),
+        (ViolationKind.HELD_LOST, control(f"{_TAKEN_IN} from control.environment {_NEW_ROW}")),
+        (ViolationKind.HELD_LEFT, control(f"{_WAITS} from control.environment {_NEW_ROW}")),
+        (ViolationKind.HELD_TWICE, sql("update control.delivery set delivered_at = now()")),
         (ViolationKind.ROUTE_ASTRAY, control(f"insert into control.mailbox_route {_OLD_ID}")),
         (ViolationKind.SHUT_OUT, sql("revoke usage on schema {old} from sb_app")),
         (ViolationKind.ACTIVE_BUT_FENCED, sql("select control.raise_fence('{new}', 'transferred')")),

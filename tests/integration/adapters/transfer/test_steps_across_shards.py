@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from adapters.clone import PostgresCloneEngine
 from adapters.crypto.certificate_signer import CertificateSigner
+from adapters.inbox.delivering import HeldItemDelivery
 from adapters.mail.messages import read_facts
 from adapters.postgres.connection import Pool, connect_pool
 from adapters.postgres.shards import Shards
@@ -41,7 +42,10 @@ _MISSING = """
 create function public.miss() returns trigger language plpgsql as $$ begin raise exception 'home is gone'; end $$;
 create constraint trigger miss after insert on control.transfer_event deferrable initially deferred
     for each row execute function public.miss();
-alter table control.transfer_event disable trigger miss"""
+alter table control.transfer_event disable trigger miss;
+create constraint trigger miss after update on control.delivery deferrable initially deferred
+    for each row execute function public.miss();
+alter table control.delivery disable trigger miss"""
 
 
 class Runs:
@@ -116,6 +120,7 @@ class Firm:
         frozen = await self.missed(lambda: self.services.freeze(move))
         assert (frozen.environment.cell, frozen.administrations) == (cells[0], 3)
         await self.certifier.hash_frozen(m.HashFrozen(**one, schema_name=move.schema, cell=cells[0]), lambda _: None)
+        assert await self.deliver(move, f"held {cells[0]}") == "held"
         await self.services.issue(move)
         file = (await self.services.office.download(move.transfer_id))[1]
         made = await self.services.accept(move, file, licence_number=licence, name=f"Naar {cells[1]}")
@@ -127,6 +132,7 @@ class Firm:
         assert {done.kind: done.count for done in applied.consequences}[
             ConsequenceKind.TAX_CONTACT_KINDS_TO_REVIEW
         ] == 3
+        before = await self.mailbox(cells[1], move.new_schema)
         compared = await self.successor.compare(m.CompareEnvironments(**one))
         assert (compared.unequal, compared.administrations) == (0, 3)
         await self.missed(lambda: self.services.gate.open_for_inspection(m.OpenForInspection(**one)))
@@ -137,11 +143,27 @@ class Firm:
         assert checked.drift == ""
         released = await self.missed(lambda: self.services.gate.release(self.services.release_order(move)))
         assert released.users_invited == 2
+        assert await self.mailbox(cells[1], move.new_schema) == [*before, f"held {cells[0]}"]
         assert await self.wrong() == []
         async with self.services.pool.acquire() as connection, connection.transaction():
             facts = await read_facts(connection, move.transfer_id, MailKind.INVITATION, shards=self.shards)
         assert len(facts.contents.users) == 2
         return banks
+
+    async def deliver(self, move: Move, mail: str) -> str:
+        """Send a mail to the address of the environment that moves."""
+        return str(
+            await self.services.pool.fetchval(
+                "select control.deliver_mail(mailbox_address, $2, convert_to($2, 'UTF8'), now()) "
+                "from control.environment where environment_id = $1",
+                move.environment_id,
+                mail,
+            )
+        )
+
+    async def mailbox(self, cell: str, schema: str) -> list[str]:
+        rows = await self.shards.pool(cell).fetch(f"select raw from {schema}.mailbox_message order by id")
+        return [row["raw"].decode() for row in rows]
 
 
 @pytest.fixture
@@ -160,7 +182,7 @@ async def _clear(west: Pool) -> None:
     """Leave nothing of a test in the database that the tests share."""
     for (schema,) in await west.fetch("select nspname from pg_namespace where nspname like 'env\\_%'"):
         await west.execute(f"drop schema {schema} cascade")
-    await west.execute("truncate control.guest, control.transfer cascade")
+    await west.execute("truncate control.guest, control.transfer, control.drained_item cascade")
 
 
 async def writable(pool: Pool, schema: str) -> bool:
@@ -184,7 +206,18 @@ async def test_a_move_there_and_back_whatever_home_misses(firm: Firm) -> None:
     assert await writable(west, there.new_schema)
     await firm.services.pool.execute("update control.mailbox_route set valid_until = null where valid_until is null")
     back = Move(there.new_environment_id, uuid.uuid4(), uuid.uuid4())
+    # Home takes in the mail of an environment elsewhere, and misses that it was delivered just before the next move.
+    delivery = HeldItemDelivery(firm.shards)
+    assert [await firm.deliver(back, "far"), await firm.deliver(back, "far")] == ["held", "duplicate"]
+    assert (await delivery.deliver()).mails == 1
+    assert await firm.deliver(back, "missed") == "held"
+    await firm.services.pool.execute("alter table control.delivery enable always trigger miss")
+    with pytest.raises(asyncpg.RaiseError, match="home is gone"):
+        await delivery.deliver()
+    await firm.services.pool.execute("alter table control.delivery disable trigger miss")
+    assert await firm.mailbox(WEST, back.schema) == ["held home", "far", "missed"]
     banks = await firm.move(back, OLD_FIRM, (WEST, HOME))
+    assert await firm.services.pool.fetchval("select count(*) from control.held_item") == 0
     assert [(bank.bank, bank.old, bank.new) for bank in banks.banks] == [
         ("rabobank", "active", "active"),
         ("knab", "needs_reactivation", "needs_reactivation"),
