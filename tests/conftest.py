@@ -3,6 +3,8 @@
 import asyncio
 import functools
 import inspect
+import os
+import shutil
 import signal
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import psutil
 import pytest
 
 from adapters.postgres.migrations import migrate_control
@@ -20,6 +23,36 @@ from tests.tools.paths import TOOLS
 # The longest test takes a minute alone, and some times that beside others. pytest-timeout, a minute later
 # (pyproject.toml), is for what no cancel reaches; this one shows which line was waiting, and lets the test clean up.
 _LONGEST_TEST_SECONDS = 240
+
+# A database is some hundred files. To make, force to disk and remove them costs more than what most tests do with it;
+# in memory it costs nearly nothing. A whole run keeps up to 3 GB there until it ends.
+_IN_MEMORY = Path("/dev/shm")  # noqa: S108 - pytest makes a folder of its own in it, for nobody else
+_ENOUGH_BYTES = 6 * 1024**3
+_ROOT = "PYTEST_DEBUG_TEMPROOT"
+
+# For servers that nobody kills: what they have written need not outlive them, nor take room for long.
+QUICK = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "min_wal_size": "80MB",
+    "max_wal_size": "512MB",
+}
+
+
+def pytest_configure() -> None:
+    """Let the tests' folders be in memory, unless this machine has little or somebody chose another place."""
+    if _has_room_in_memory():
+        os.environ.setdefault(_ROOT, str(_IN_MEMORY))
+
+
+def _has_room_in_memory() -> bool:
+    try:
+        may_run_programs = not os.statvfs(_IN_MEMORY).f_flag & os.ST_NOEXEC
+        free = min(shutil.disk_usage(_IN_MEMORY).free, psutil.virtual_memory().available)
+    except (OSError, AttributeError):  # a system without either
+        return False
+    return may_run_programs and free > _ENOUGH_BYTES and os.access(_IN_MEMORY, os.W_OK)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -50,8 +83,7 @@ def hear_interrupts() -> Iterator[None]:
 async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedPostgres]:
     """A PostgreSQL server whose database `sb` is migrated; tests use copies of it (`dsn`)."""
     folder: Path = tmp_path_factory.mktemp("postgres")
-    quick = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-    server = EmbeddedPostgres(folder, settings=quick, programs=postgres_of(POSTGRES_MAJOR, TOOLS))
+    server = EmbeddedPostgres(folder, settings=QUICK, programs=postgres_of(POSTGRES_MAJOR, TOOLS))
     await server.start()
     try:
         await migrate_control(server.dsn())

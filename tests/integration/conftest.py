@@ -15,6 +15,7 @@ from adapters.postgres.shards import settle
 from devstack.postgres import EmbeddedPostgres
 from devstack.seed import seed
 from domain.naming import schema_name_of
+from tests.conftest import QUICK
 from tests.integration.across_shards import WEST
 from tests.integration.pending_clone import PendingClone, scheduled_move
 from tests.integration.services import Services
@@ -50,8 +51,7 @@ async def seeded_template(postgres: EmbeddedPostgres) -> str:
 @pytest.fixture(scope="session")
 async def elder(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedPostgres]:
     """A PostgreSQL 15 that is the cell in the west."""
-    quick = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("elder"), settings=quick, programs=older_postgres(TOOLS))
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("elder"), settings=QUICK, programs=older_postgres(TOOLS))
     await server.start()
     try:
         await migrate_control(server.dsn())
