@@ -32,7 +32,8 @@ _AWAY = (
 # run as this service.
 # No lock is waited for long: see `adapters.postgres.lock_waits`. Longer than deadlock_timeout (1 s), after which the
 # server ends an automatic vacuum that is in our way.
-_SETTINGS = {"search_path": "pg_catalog, pg_temp", "lock_timeout": "5s"}
+# Questions about a catalog are short, and translating one into machine code takes longer than its answer.
+_SETTINGS = {"search_path": "pg_catalog, pg_temp", "lock_timeout": "5s", "jit": "off"}
 # Worth another try as it is: the transaction was rolled back whole.
 _TRANSIENT = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 LOCKED = "Somebody keeps locked what this needs. It is tried again by itself."

@@ -7,7 +7,7 @@ only within a limit; what is not answered by then is unasked, and asked again wh
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import groupby
@@ -35,6 +35,8 @@ _MOVABLE = frozenset(
     {"now", "clock_timestamp", "statement_timestamp", "transaction_timestamp"}
     | {"CURRENT_TIMESTAMP", "LOCALTIMESTAMP", "CURRENT_DATE"}
 )
+# Of keys that are asked at once: the tables of each, and how many.
+_SMALL_BYTES, _AT_ONCE = 4 * 1024 * 1024, 100
 _NO_ANSWER = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError)
 
 
@@ -50,6 +52,7 @@ class RowQuestions:
         self._copy = copy
         self._rename = rename
         self._ends = None if limit is None else time.monotonic() + limit.total_seconds()
+        self._stored: dict[str, StoredTable] = {}
         self.obstacles: list[Obstacle] = []
         self.unasked: list[str] = []
 
@@ -58,24 +61,25 @@ class RowQuestions:
         connection = self._connection
         async with catalog.by_index(connection):
             await connection.execute(_SQL["prepare"])
-            rules = await connection.fetch(_SQL["rules"])
-            computed = await connection.fetch(_SQL["computed"])
-            keys = await connection.fetch(_SQL["keys"])
-            views = await connection.fetch(_SQL["views"])
+            rules, computed, keys, views = [
+                await connection.fetch(_SQL[name]) for name in ("rules", "computed", "keys", "views")
+            ]
         zones = await catalog.time_zones(connection)
-        stored = {table.name: table for table in tables}
+        self._stored |= {table.name: table for table in tables}
         by_table = [[*rows] for _, rows in groupby(rules, lambda row: str(row["name"]))]
         broken: list[Obstacle] = []
-        questions = [(rows[0], partial(self._ask_rules, rows, zones[0], broken)) for rows in by_table]
-        questions += [(row, partial(self._ask_computed, stored[row["name"]], row, zones)) for row in computed]
-        questions += [(row, partial(self._ask_key, row)) for row in keys]
-        questions += [(row, partial(self._ask_view, row)) for row in views]
-        for row, question in sorted(questions, key=lambda pair: int(pair[0]["bytes"])):
-            await self._within(row["name"], question)
+        questions: list[tuple[Sequence[asyncpg.Record], Callable[[], Awaitable[None]]]] = [
+            *((rows, partial(self._ask_rules, rows, zones[0], broken)) for rows in by_table),
+            *(([row], partial(self._ask_computed, row)) for row in computed),
+            *((rows, partial(self._ask_keys, rows)) for rows in _together(keys)),
+            *(([row], partial(self._ask_view, row)) for row in views),
+        ]
+        for rows, question in sorted(questions, key=lambda pair: int(pair[0][-1]["bytes"])):
+            await self._within(rows, question)
         if broken:
             asked = [rows for rows in by_table if rows[0]["name"] not in self.unasked]
             if not await self._hold_in_another_zone(asked, zones[1:]):
-                self.obstacles += broken
+                self.obstacles += [one for place, one in enumerate(broken) if one not in broken[:place]]
         self.unasked = sorted(set(self.unasked))
 
     # --- rules --------------------------------------------------------------------------------------------------------
@@ -85,7 +89,7 @@ class RowQuestions:
         for zone in zones:
             broken: list[Obstacle] = []
             for rows in by_table:
-                await self._within(rows[0]["name"], partial(self._ask_rules, rows, zone, broken))
+                await self._within(rows, partial(self._ask_rules, rows, zone, broken))
             if not broken:
                 return True
         return False
@@ -96,41 +100,45 @@ class RowQuestions:
             moments = [_at(row["expression"], moment) for moment in _MOMENTS] if clocks else [row["expression"]]
             # Nothing can be told of a rule whose clock is inside a function, or which draws lots.
             hidden = row["hangs"] or not _MOVABLE.issuperset(row["clocks"])
-            test = "true" if hidden else " or ".join(f"not ({one})" for one in moments)
             try:
-                found = await self._value(_SQL["breaks"].format(table=row["quoted"], test=test), zone=zone)
+                if row["domain"] and not hidden:
+                    found = await self._breaks_domain(row, zone, moments if clocks else [])
+                else:
+                    test = "true" if hidden else " or ".join(f"not ({one})" for one in moments)
+                    found = bool(await self._value(_SQL["breaks"].format(table=row["quoted"], test=test), zone=zone))
             except asyncpg.PostgresError as error:
                 broken.append(_raised(row["what"], error))
-            else:
-                if found:
-                    broken.append(obstacle("clock", row["what"], clocks) if clocks else obstacle("broken", row["what"]))
+                continue
+            if found and (clocks or hidden):
+                broken.append(obstacle("clock" if clocks else "hidden_clock", row["what"], clocks))
+            elif found:
+                table = [self._stored[row["name"]].table] if row["domain"] else []
+                broken.append(obstacle("broken_domain" if table else "broken", row["what"], *table))
+
+    async def _breaks_domain(self, row: asyncpg.Record, zone: str, moments: list[str]) -> bool:
+        """Tell whether a table has values that the copy's domain does not take, now or with its rule of some moment."""
+        connection, statement = self._connection, _SQL["domain_values"].format(**self._as_carried(row))
+        domain, rules = self._rename(row["domain"]), [self._rename(moment) for moment in moments]
+        firsts = [await connection.fetchval(_SQL["at_moment"], domain, row["rule"], rule) for rule in rules] or [""]
+        for first in firsts:
+            try:
+                await self._value(statement, zone=zone, there=self._copy, first=first)
+            except asyncpg.CheckViolationError:
+                return True
+        return False
 
     # --- what is computed ---------------------------------------------------------------------------------------------
 
-    async def _ask_computed(self, table: StoredTable, row: asyncpg.Record, zones: list[str]) -> None:
+    async def _ask_computed(self, row: asyncpg.Record) -> None:
         """Compute what the copy will, with its own functions, while its tables are empty as they are then."""
-        if row["hangs"] and row["kind"] != "index":
+        if row["hangs"] and row["kind"] == "column":
             if await self._value(_SQL["breaks"].format(table=row["quoted"], test="true")):
                 self.obstacles.append(obstacle("hidden_clock", row["what"]))
-        elif row["kind"] == "domain":
-            await self._ask_domain(table, row, zones)
         else:
-            await self._ask_value(table, row)
+            await self._ask_value(row)
 
-    async def _ask_domain(self, table: StoredTable, row: asyncpg.Record, zones: list[str]) -> None:
-        statement = _SQL["domain_values"].format(**_as_carried(table, row))
-        for zone in zones:
-            try:
-                await self._value(statement, zone=zone, there=self._copy)
-            except asyncpg.CheckViolationError:
-                continue
-            except asyncpg.PostgresError as error:
-                self.obstacles.append(_raised(row["what"], error))
-            return
-        self.obstacles.append(obstacle("broken_domain", row["what"], table.table))
-
-    async def _ask_value(self, table: StoredTable, row: asyncpg.Record) -> None:
-        names = _as_carried(table, row)
+    async def _ask_value(self, row: asyncpg.Record) -> None:
+        names = self._as_carried(row)
         here = names | {"expression": row["expression"], "predicate": row["predicate"] or "true"}
         there, path = names | {name: self._rename(here[name]) for name in ("expression", "predicate")}, self._copy
         if row["every"]:
@@ -148,9 +156,20 @@ class RowQuestions:
 
     # --- keys and views -----------------------------------------------------------------------------------------------
 
-    async def _ask_key(self, row: asyncpg.Record) -> None:
-        if await self._value(row["statement"]):
-            self.obstacles.append(obstacle("orphans", row["what"]))
+    async def _ask_keys(self, rows: Sequence[asyncpg.Record]) -> None:
+        """Ask for orphans of several keys at once, and one key after another where that fails."""
+        statements = ", ".join(f"({row['statement']})" for row in rows)
+        try:
+            answers = await self._value(_SQL["together"].format(statements=statements))
+        except asyncpg.PostgresError as error:
+            if len(rows) == 1:
+                self.obstacles.append(_raised(rows[0]["what"], error))
+            else:
+                for row in rows:
+                    await self._within([row], partial(self._ask_keys, [row]))
+            return
+        assert isinstance(answers, list)  # noqa: S101 - tells the type checker
+        self.obstacles += [obstacle("orphans", row["what"]) for row, found in zip(rows, answers, strict=True) if found]
 
     async def _ask_view(self, row: asyncpg.Record) -> None:
         safe = self._connection.get_server_version().major >= _SAFE_REFRESH
@@ -161,44 +180,56 @@ class RowQuestions:
 
     # --- how ----------------------------------------------------------------------------------------------------------
 
-    async def _within(self, table: str, question: Callable[[], Awaitable[None]]) -> None:
-        """Ask within what is left of the time, or remember that it was not asked."""
+    async def _within(self, rows: Sequence[asyncpg.Record], question: Callable[[], Awaitable[None]]) -> None:
+        """Ask within what is left of the time, or remember of which tables it was not asked."""
         try:
             await question()
         except _NO_ANSWER:
-            self.unasked.append(table)
+            self.unasked += [row["name"] for row in rows]
 
-    async def _value(self, statement: str, *, zone: str | None = None, there: str | None = None) -> object:
-        """Return one value of a statement that cannot write, and whose locks are let go of at once."""
+    async def _value(
+        self, statement: str, *, zone: str | None = None, there: str | None = None, first: str = ""
+    ) -> object:
+        """Return one value of a statement that cannot write, and whose locks are let go of at once.
+
+        Args:
+            statement: The question.
+            zone: The time zone that it is asked in.
+            there: The schema whose names are found; the environment's, if left out.
+            first: What is run before, and taken back with everything else.
+        """
         left = 0 if self._ends is None else round(1000 * (self._ends - time.monotonic()))
         if self._ends is not None and left <= 0:
             raise asyncpg.QueryCanceledError("the time is up")
         connection = self._connection
+        view = f"sb_question_{uuid.uuid4().hex}"  # a name of its own: what is known of one is taken for the next
+        script = await connection.fetchval(_SQL["question"], str(left), view, statement, zone, there or self._schema)
         asking = connection.transaction()
         await asking.start()
         try:
-            await connection.execute(_SQL["limits"], str(left))
-            # A view's names are bound when it is made: to the server's own, whatever rows' functions then find.
-            view = f"sb_question_{uuid.uuid4().hex}"  # a name of its own: what is known of one is taken for the next
-            await connection.execute(f"create temporary view {view} as {statement}")
-            await connection.execute("set transaction read only")
-            if zone is not None:
-                await connection.execute(_SQL["zone"], zone)
-            await catalog.enter_rows(connection, there or self._schema)
+            await connection.execute(f"{first};\n{script}" if first else script)
             return await connection.fetchval(f"table pg_temp.{view}")
         finally:
             await asking.rollback()
 
+    def _as_carried(self, row: asyncpg.Record) -> dict[str, str]:
+        """Return what a statement says of a table whose rows are read as the copy gets them."""
+        table = self._stored[row["name"]]
+        return {
+            "table": row["quoted"],
+            "name": table.table,
+            "columns": table.columns or "nothing",
+            "expressions": table.expressions or "null",
+            "stored": row.get("stored") or "null",
+        }
 
-def _as_carried(table: StoredTable, row: asyncpg.Record) -> dict[str, str]:
-    """Return what a statement says of a table whose rows are read as the copy gets them."""
-    return {
-        "table": row["quoted"],
-        "name": table.table,
-        "columns": table.columns or "nothing",
-        "expressions": table.expressions or "null",
-        "stored": row["stored"] or "null",
-    }
+
+def _together(keys: Sequence[asyncpg.Record]) -> Iterator[Sequence[asyncpg.Record]]:
+    """Divide keys, smallest tables first, into groups that are asked at once: those of large tables are alone."""
+    small = [row for row in keys if row["bytes"] < _SMALL_BYTES]
+    for first in range(0, len(small), _AT_ONCE):
+        yield small[first : first + _AT_ONCE]
+    yield from ([row] for row in keys[len(small) :])
 
 
 def _at(expression: str, later: str) -> str:

@@ -11,9 +11,7 @@ with recursive part (class, id) as materialized (
     where d.refclassid = 'pg_class'::regclass and d.refobjid = any((select current_setting('sb_transfer.relations')::oid[])::oid[])
       and d.classid in ('pg_class'::regclass, 'pg_constraint'::regclass, 'pg_attrdef'::regclass)
     union
-    select d.classid, d.objid from pg_depend d
-    where d.refclassid = 'pg_type'::regclass and d.refobjid = any((select current_setting('sb_transfer.types')::oid[])::oid[])
-      and d.classid = 'pg_constraint'::regclass
+    select 'pg_constraint'::regclass, oid from pg_constraint where contypid = any((select current_setting('sb_transfer.types')::oid[])::oid[])
     union
     select 'pg_class'::regclass, unnest(current_setting('sb_transfer.relations')::oid[])
 ),
@@ -21,10 +19,12 @@ body as materialized (
     select p.oid, regexp_replace(p.proname, '\W', '\\\&', 'g') as name,
            regexp_replace(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc), '--[^\n]*|/\*.*?\*/', ' ', 'g') as text
     from pg_proc p join pg_language l on l.oid = p.prolang
-    where l.lanname not in ('c', 'internal') and (
-        p.oid = any((select current_setting('sb_transfer.functions')::oid[])::oid[]) and p.prokind <> 'a'
-        or p.oid in (select d.refobjid from part join pg_depend d on d.classid = part.class and d.objid = part.id
-                     where d.refclassid = 'pg_proc'::regclass))
+    where l.lanname not in ('c', 'internal') and p.prokind <> 'a'
+      -- One list of numbers, so that the functions of other environments are not read.
+      and p.oid = any(array(
+          select unnest(current_setting('sb_transfer.functions')::oid[])
+          union
+          select d.refobjid from part join pg_depend d on d.classid = part.class and d.objid = part.id where d.refclassid = 'pg_proc'::regclass))
 ),
 hanging (oid) as (
     select oid from body
@@ -41,15 +41,42 @@ select set_config('sb_transfer.hanging', array(select oid from hanging)::text, t
            )::text, true)
 
 -- name: rules
--- Checks of tables, and the bounds of partitions whose place is computed, that rows may break without a write.
-with doubt (class, id, hangs) as materialized (
+-- Checks of tables, the bounds of partitions whose place is computed, and, of each table, the checks of the domains that its
+-- values are made of, to any depth: those that rows may break without a write. `domain` and `rule` are names, quoted.
+with recursive doubt (class, id, hangs) as materialized (
     select d.classid, d.objid, bool_or(d.refobjid = any((select current_setting('sb_transfer.hanging')::oid[])::oid[]) and d.refclassid = 'pg_proc'::regclass)
     from pg_depend d
     where d.refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass) and d.refobjid = any((select current_setting('sb_transfer.doubtful')::oid[])::oid[])
     group by 1, 2
+),
+rule as materialized (
+    select k.oid, k.conrelid, k.contypid, k.conname, k.conbin, u.hangs
+    from (select * from pg_constraint where conrelid = any((select current_setting('sb_transfer.relations')::oid[])::oid[])
+          union all
+          select * from pg_constraint where contypid = any((select current_setting('sb_transfer.types')::oid[])::oid[])) k
+    left join doubt u on u.class = 'pg_constraint'::regclass and u.id = k.oid
+    where k.contype = 'c' and k.convalidated and coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
+      and (u.id is not null or k.conbin::text ~ 'SQLVALUEFUNCTION|COERCEVIAIO' or exists (
+          select from regexp_matches(k.conbin::text, ':(?:funcid|opfuncid) (\d+)', 'g') m join pg_proc p on p.oid = m[1]::oid
+          where p.provolatile <> 'i'))
+),
+made_of (relation, type) as (
+    select a.attrelid, a.atttypid from pg_class c join pg_attribute a on a.attrelid = c.oid
+    where c.oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and c.relkind = 'r' and a.attnum > 0 and not a.attisdropped
+      and exists (select from rule where contypid <> 0)
+    union
+    select m.relation, p.part from made_of m cross join lateral (
+        select typbasetype from pg_type where oid = m.type and typbasetype <> 0
+        union all
+        select typelem from pg_type where oid = m.type and typelem <> 0
+        union all
+        select rngsubtype from pg_range where rngtypid = m.type or rngmultitypid = m.type
+        union all
+        select a.atttypid from pg_type y join pg_attribute a on a.attrelid = y.typrelid and a.attnum > 0 and not a.attisdropped
+        where y.oid = m.type and y.typtype = 'c') p (part)
 )
 select c.relname::text as name, format('%I.%I', n.nspname, c.relname) as quoted, pg_table_size(c.oid) as bytes,
-    r.what, r.expression, coalesce(r.hangs, false) as hangs,
+    r.what, r.expression, coalesce(r.hangs, false) as hangs, r.domain, r.rule,
     array(
         select m[1] from regexp_matches(r.tree, 'SQLVALUEFUNCTION') s,
             regexp_matches(r.expression, '\m(CURRENT_DATE|CURRENT_TIMESTAMP|CURRENT_TIME|LOCALTIMESTAMP|LOCALTIME)\M', 'g') m
@@ -63,14 +90,15 @@ select c.relname::text as name, format('%I.%I', n.nspname, c.relname) as quoted,
     ) as clocks
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 cross join lateral (
-    select k.oid as id, format('check %I of %I', k.conname, c.relname) as what, pg_get_expr(k.conbin, k.conrelid) as expression, k.conbin::text as tree, u.hangs
-    from pg_constraint k left join doubt u on u.class = 'pg_constraint'::regclass and u.id = k.oid
-    where k.conrelid = c.oid and k.contype = 'c' and k.convalidated and coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
-      and (u.id is not null or k.conbin::text ~ 'SQLVALUEFUNCTION|COERCEVIAIO' or exists (
-          select from regexp_matches(k.conbin::text, ':(?:funcid|opfuncid) (\d+)', 'g') m join pg_proc p on p.oid = m[1]::oid
-          where p.provolatile <> 'i'))
+    select format('check %I of %I', k.conname, c.relname) as what, pg_get_expr(k.conbin, k.conrelid) as expression,
+        k.conbin::text as tree, k.hangs, null::text as domain, null::text as rule
+    from rule k where k.conrelid = c.oid
     union all
-    select null, format('partition %I', c.relname), pg_get_partition_constraintdef(c.oid), null, null
+    select format('check %I of domain %I', k.conname, t.typname), pg_get_constraintdef(k.oid), k.conbin::text, k.hangs, t.oid::regtype::text,
+        quote_ident(k.conname)
+    from rule k join pg_type t on t.oid = k.contypid where k.contypid in (select type from made_of where relation = c.oid)
+    union all
+    select format('partition %I', c.relname), pg_get_partition_constraintdef(c.oid), null, null, null, null
     where c.relispartition and exists (
         select from pg_partition_ancestors(c.oid) a join doubt u on u.class = 'pg_class'::regclass and u.id = a.relid
         join pg_partitioned_table p on p.partrelid = a.relid and p.partexprs is not null and p.partstrat <> 'h')
@@ -79,38 +107,12 @@ where c.oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[
 order by bytes, c.oid
 
 -- name: computed
--- Of tables: columns that are computed, indexes over computed values, and whether the values of some domain are held
--- against a rule of it, wherever those are made with somebody's functions.
-with recursive doubt (class, id, hangs) as materialized (
+-- Of tables: columns that are computed, and indexes over computed values, wherever those are made with somebody's functions.
+with doubt (class, id, hangs) as materialized (
     select d.classid, d.objid, bool_or(d.refobjid = any((select current_setting('sb_transfer.hanging')::oid[])::oid[]) and d.refclassid = 'pg_proc'::regclass)
     from pg_depend d
     where d.refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass) and d.refobjid = any((select current_setting('sb_transfer.doubtful')::oid[])::oid[])
     group by 1, 2
-),
-ruled (id, rule, hangs) as materialized (
-    select k.contypid, format('check %I of domain %I', k.conname, t.typname), coalesce(u.hangs, false)
-           or pg_get_constraintdef(k.oid) ~ '\m(now|clock_timestamp|random)\(\)|\m(CURRENT_(DATE|TIME|TIMESTAMP)|LOCALTIME(STAMP)?)\M'
-    from pg_type t join pg_constraint k on k.contypid = t.oid and k.contype = 'c' and k.convalidated
-    left join doubt u on u.class = 'pg_constraint'::regclass and u.id = k.oid
-    where t.oid = any((select current_setting('sb_transfer.types')::oid[])::oid[])
-      and (u.id is not null or k.conbin::text ~ 'SQLVALUEFUNCTION|COERCEVIAIO' or exists (
-          select from regexp_matches(k.conbin::text, ':(?:funcid|opfuncid) (\d+)', 'g') m join pg_proc p on p.oid = m[1]::oid
-          where p.provolatile <> 'i'))
-),
-made_of (relation, type) as (
-    select a.attrelid, a.atttypid from pg_class c join pg_attribute a on a.attrelid = c.oid
-    where c.oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and c.relkind = 'r' and a.attnum > 0 and not a.attisdropped
-      and exists (select from ruled)
-    union
-    select m.relation, p.part from made_of m cross join lateral (
-        select typbasetype from pg_type where oid = m.type and typbasetype <> 0
-        union all
-        select typelem from pg_type where oid = m.type and typelem <> 0
-        union all
-        select rngsubtype from pg_range where rngtypid = m.type or rngmultitypid = m.type
-        union all
-        select a.atttypid from pg_type y join pg_attribute a on a.attrelid = y.typrelid and a.attnum > 0 and not a.attisdropped
-        where y.oid = m.type and y.typtype = 'c') p (part)
 ),
 own as materialized (select * from pg_class where oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and relkind = 'r')
 select c.relname::text as name, format('%I.%I', n.nspname, c.relname) as quoted, pg_table_size(c.oid) as bytes, q.kind, q.what,
@@ -135,9 +137,6 @@ cross join lateral (
                 and d.refobjid = c.oid and g.attgenerated <> ''))
     from pg_index x join pg_class i on i.oid = x.indexrelid join doubt u on u.class = 'pg_class'::regclass and u.id = i.oid
     where x.indrelid = c.oid
-    union all
-    select 'domain', r.rule, null, null, null, r.hangs, null
-    from ruled r where r.id in (select type from made_of where relation = c.oid)
 ) q
 order by bytes, c.oid
 
@@ -168,15 +167,24 @@ select format('materialized view %I', c.relname) as what, c.relname::text as nam
 from pg_class c where c.oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and c.relkind = 'm' and c.relispopulated
 order by bytes, c.oid
 
--- name: limits
--- How long a question may take, in milliseconds; none may write.
-select set_config('statement_timeout', $1::text, true)
+-- name: question
+-- What puts a question ($3) into a view ($2) that is read within so many milliseconds ($1; 0 is for ever), in a time zone ($4,
+-- or this one) and with a schema's names ($5), and that writes nothing. A view's names are bound when it is made: to the
+-- server's own, whatever the functions that its rows pass through find then.
+select format('set local statement_timeout = %s; create temporary view %I as %s; set transaction read only; '
+              'set local timezone to %L; set local search_path to %I, public',
+              $1::text, $2::text, $3::text, coalesce($4::text, current_setting('timezone')), $5::text)
 
--- name: zone
--- Read and write times as in a zone.
-select set_config('timezone', $1, true)
+-- name: at_moment
+-- Give the copy of a domain ($1) its rule ($2) as it will be at some moment ($3); not held against rows, of which there are none.
+select format('alter domain %1$s drop constraint %2$s; alter domain %1$s add constraint %2$s %3$s not valid',
+              $1::text, $2::text, $3::text)
 
 -- Braces below are filled with names and expressions that the server has written.
+
+-- name: together
+-- The answers to several questions.
+select array[{statements}]
 
 -- name: breaks
 -- Whether there are rows for which something holds.

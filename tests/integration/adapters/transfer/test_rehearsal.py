@@ -97,9 +97,9 @@ CASES = {
         ("known_code", "uses"),
     ),
     "a domain's check by the clock": Case(
-        "create domain past as date check (value <= current_date);"
-        "create table births (d past); insert into births values ('2000-01-01')",
-        ("past",),
+        "create domain soon as date check (value >= current_date);"
+        "create table plans (d soon[]); insert into plans values (array[current_date + 3])",
+        ("soon", "CURRENT_DATE"),
     ),
     "a column that is computed by a function of a function": Case(
         "create function rate() returns numeric language sql immutable as 'select 19';"

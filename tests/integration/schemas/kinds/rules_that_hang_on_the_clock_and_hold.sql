@@ -14,3 +14,8 @@ create domain even as int check (half(value) = floor(half(value)));
 create type pair as (a even, b even[]);
 create table even_numbers (id int primary key, n even, p pair);
 insert into even_numbers values (1, 2, row(4, array[6, 8])::pair);
+create domain past as date check (value <= current_date) check (value > '1900-01-01');
+create domain "Moment" as timestamptz constraint "not later" check (value < now() + interval '1 day');
+create type visit as (day past, moments "Moment"[]);
+create table visits (born past, visit visit, "All" visit[]);
+insert into visits values ('1980-01-01', row('2020-01-01', array['2021-01-01'::"Moment"])::visit, null);
