@@ -167,6 +167,10 @@ class TransferProgress:
             updates.append(search_attributes.TRANSFER_SCENARIO.value_set(self.scenario.value))
         if self.starts_at is not None:
             updates.append(search_attributes.STARTS_AT.value_set(self.starts_at))
+        if state is TransferState.RELEASED:
+            updates.append(search_attributes.OUTCOME.value_set(state.value))
+        elif state is TransferState.UNDONE and self.undo_reason is not None:
+            updates.append(search_attributes.OUTCOME.value_set(self.undo_reason.value))
         workflow.upsert_search_attributes(updates)
         self.show()
 

@@ -24,6 +24,7 @@ from workflows import policies
 from workflows.activity_calls import perform, perform_step
 from workflows.environment_workflow import EnvironmentWorkflow
 from workflows.mailbox import MailboxForwardingWorkflow
+from workflows.outcome import closed_with
 from workflows.progress import TransferProgress
 from workflows.refusals import refusal
 from workflows.renewal import HistoryLong
@@ -51,7 +52,7 @@ class RecoveryWorkflow(EnvironmentWorkflow):
             await self._saga.run_uncancellable(self._finish_open_ends())
         except HistoryLong:
             workflow.continue_as_new(order)  # it looks anew where the transfer stands
-        return self._progress.result()
+        return closed_with(self._progress.result())
 
     async def _recover(self) -> None:
         standing = await self._look()

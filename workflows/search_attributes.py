@@ -7,5 +7,7 @@ TRANSFER_SCENARIO = SearchAttributeKey.for_keyword("TransferScenario")
 SOURCE_LICENCE = SearchAttributeKey.for_keyword("SourceLicence")
 TARGET_LICENCE = SearchAttributeKey.for_keyword("TargetLicence")
 STARTS_AT = SearchAttributeKey.for_datetime("StartsAt")
+# How it ended: `released`, or why it was undone.
+OUTCOME = SearchAttributeKey.for_keyword("Outcome")
 
-ALL = (TRANSFER_STATE, TRANSFER_SCENARIO, SOURCE_LICENCE, TARGET_LICENCE, STARTS_AT)
+ALL = (TRANSFER_STATE, TRANSFER_SCENARIO, SOURCE_LICENCE, TARGET_LICENCE, STARTS_AT, OUTCOME)

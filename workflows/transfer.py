@@ -27,6 +27,7 @@ from workflows.decision import ReleaseDecision
 from workflows.environment_workflow import EnvironmentWorkflow
 from workflows.evening import EveningMove
 from workflows.evening_steps import EveningSteps
+from workflows.outcome import closed_with
 from workflows.progress import TransferProgress
 from workflows.recovery import go_on_as_a_recovery, watch_mailbox
 from workflows.refusals import answer_for, asked, refusal
@@ -89,7 +90,7 @@ class TransferWorkflow(EnvironmentWorkflow):
             self._go_on_in_a_new_run()
         if self._lost:
             go_on_as_a_recovery(self._progress, self._order.requested_by)
-        return self._progress.result(self._evening_steps.cloned, self._evening_steps.verified)
+        return closed_with(self._progress.result(self._evening_steps.cloned, self._evening_steps.verified))
 
     # --- the steps ---------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from temporalio.api.workflowservice.v1 import (
     DescribeWorkflowExecutionResponse,
     GetWorkflowExecutionHistoryRequest,
 )
-from temporalio.client import Client, WorkflowHandle, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.common import (
     SearchAttributePair,
     TypedSearchAttributes,
@@ -42,6 +42,7 @@ from starter.client.errors import (
 from starter.client.models import RetriedActivity
 from workflows import search_attributes
 from workflows.markdown import fenced
+from workflows.outcome import result_in
 from workflows.recovery import RecoveryWorkflow
 from workflows.search_attributes import SOURCE_LICENCE, TRANSFER_STATE
 from workflows.task_queues import TRANSFERS
@@ -208,7 +209,12 @@ class RemoteTransfer:
             TransferError: The workflow itself failed or was terminated: an operator has to look.
         """
         with domain_errors():
-            return await self._handle.result()
+            try:
+                return await self._handle.result()
+            except WorkflowFailureError as error:
+                if (result := result_in(error.cause)) is not None:
+                    return result
+                raise
 
     async def upload(self, upload: m.Upload) -> m.UploadAccepted:
         """Send an upload and return the answer, or raise the refusal."""

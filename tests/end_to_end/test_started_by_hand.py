@@ -18,6 +18,7 @@ from domain.naming import schema_name_of
 from domain.vocabulary import TransferState
 from starter.client.connect import settings_of
 from tests.end_to_end.test_kills import clean_environment
+from tests.workflows.story import ended
 
 SWITCH = next(move for move in SHOW_MOVES if move.scenario == "switch")
 
@@ -96,7 +97,7 @@ async def refused(stack: Stack, environment_id: uuid.UUID) -> None:
     keys = settings_of(variables).payload_keys
     temporal = await connect_temporal(environment=variables, data_converter=encrypting(keys))
     handle = temporal.get_workflow_handle(f"transfer-{environment_id}", result_type=m.TransferResult)
-    assert (await asyncio.wait_for(handle.result(), 90)).state is TransferState.UNDONE
+    assert (await ended(handle, patience_seconds=90)).state is TransferState.UNDONE
     application = await asyncpg.connect(str(stack.info.app_database_url))
     await application.execute(f"update {schema_name_of(environment_id)}.administration set name = name")
     await application.close()

@@ -28,7 +28,7 @@ from domain.violations import REMEDY, Violation, ViolationKind
 from domain.vocabulary import MailKind, Scenario, TransferState
 from tests.replay.converting import CONVERTER
 from tests.workflows.evenings import SHORT, Evenings, asked, away, back, put_off
-from tests.workflows.story import Transfer, reach, skip, to_inspection, upload
+from tests.workflows.story import Transfer, ended, reach, skip, to_inspection, upload
 from tests.workflows.world import TTL, Gate, Ward, workers
 from workflows import policies, search_attributes
 from workflows import task_queues as queues
@@ -176,7 +176,7 @@ async def undone_after_an_operator_helped(environment: WorkflowEnvironment, tran
 
 async def undone_before_the_ticket(_: WorkflowEnvironment, transfer: Transfer, __: Gate) -> None:
     """An environment that holds what cannot be carried (see `_world_of`): there is no ticket."""
-    await transfer.result()
+    await ended(transfer)
 
 
 async def undone_cancelled_while_cloning(_: WorkflowEnvironment, transfer: Transfer, world: Gate) -> None:
@@ -328,7 +328,7 @@ async def record(environment: WorkflowEnvironment, story: Story) -> tuple[str, s
     async with transfers, heavy, mail:
         transfer = await _start(environment, client, world.old_id)
         await story(environment, transfer, world)
-        result = await transfer.result()
+        result = await ended(transfer)
         mailbox = None
         if result.state is TransferState.RELEASED:
             handle = client.get_workflow_handle(mailbox_workflow_id_of(result.transfer_id))

@@ -53,9 +53,13 @@ async def test_every_scenario_and_ending_has_a_history() -> None:
     """Has a recorded history for every scenario and reason to undo."""
     results = []
     for path in NEWEST:
-        last = history_of(path.stem).events[-1].workflow_execution_completed_event_attributes
+        last = history_of(path.stem).events[-1]
+        payloads = last.workflow_execution_completed_event_attributes.result.payloads
         if path.stem not in OTHERS:
-            results += await CONVERTER.decode(last.result.payloads, [m.TransferResult])
+            if last.HasField("workflow_execution_failed_event_attributes"):
+                failure = last.workflow_execution_failed_event_attributes.failure
+                payloads = failure.application_failure_info.details.payloads
+            results += await CONVERTER.decode(payloads, [m.TransferResult])
     assert {result.scenario for result in results} >= set(Scenario)
     assert {result.undo_reason for result in results} == {None, *UndoReason}
 

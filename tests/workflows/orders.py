@@ -37,7 +37,7 @@ from domain.steps import ActivityName
 from domain.vocabulary import MailKind, TransferState
 from tests.workflows.modelled import Moment
 from tests.workflows.stage import Stage, time_skipping
-from tests.workflows.story import Transfer
+from tests.workflows.story import Transfer, ended
 from workflows import policies
 from workflows import task_queues as queues
 from workflows.transfer import TransferWorkflow
@@ -295,7 +295,7 @@ class Orders(RuleBasedStateMachine):
             await self._settle()
             if await self._open():
                 await self._skip(policies.PAUSE_BETWEEN_ROUNDS)
-        state = (await self.handle.result()).state
+        state = (await ended(self.handle, patience_seconds=600)).state
         told = {kind: len(self.database.told(self.transfer_id, f"{kind}_refused")) for kind in SIGNALS}
         took = {
             "release": int(state is TransferState.RELEASED),

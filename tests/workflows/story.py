@@ -2,13 +2,15 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
-from temporalio.client import WorkflowHandle
+from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 from domain import messages as m
 from domain.vocabulary import TransferState
+from workflows.outcome import result_in
 from workflows.transfer import TransferWorkflow
 
 Transfer = WorkflowHandle[TransferWorkflow, m.TransferResult]
@@ -42,6 +44,16 @@ async def to_inspection(transfer: Transfer) -> m.TransferStatus:
     await upload(transfer)
     await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
     return await reach(transfer, TransferState.AWAITING_RELEASE)
+
+
+async def ended(transfer: WorkflowHandle[Any, m.TransferResult], *, patience_seconds: float = 60.0) -> m.TransferResult:
+    """Return how a transfer, or its recovery, ended: that of one that failed is in the failure of its workflow."""
+    try:
+        return await asyncio.wait_for(transfer.result(), patience_seconds)
+    except WorkflowFailureError as error:
+        if (result := result_in(error.cause)) is None:
+            raise
+        return result
 
 
 async def skip(environment: WorkflowEnvironment, transfer: Transfer, duration: timedelta) -> None:

@@ -8,7 +8,7 @@ from domain import messages as m
 from domain.errors import CannotBeCarried, CloneDiffers, TransferError
 from domain.steps import StepName, StepState
 from domain.vocabulary import MailKind, TransferState, UndoReason
-from tests.workflows.story import Transfer, reach, to_inspection, upload
+from tests.workflows.story import Transfer, ended, reach, to_inspection, upload
 from tests.workflows.world import Gate
 from workflows.transfer import TransferWorkflow
 
@@ -72,7 +72,7 @@ async def test_a_cancel_does_not_wait_for_the_hashing(transfer: Transfer, world:
 async def test_what_cannot_be_moved_is_given_back_at_once(transfer: Transfer, world: Gate) -> None:
     """Nobody stays frozen until the evening, or until a ticket expires, for a move that cannot succeed."""
     world.failures["hash_frozen"] = [CannotBeCarried("check positive of line: there are rows that do not meet it.")]
-    result = await asyncio.wait_for(transfer.result(), 15)
+    result = await ended(transfer)
     assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.FAILED)
     assert "check positive of line" in result.undo_detail
     assert "unfreeze" in world.calls
@@ -86,7 +86,7 @@ async def test_what_cannot_be_moved_does_not_wait_for_its_evening(transfer: Tran
     await upload(transfer)
     await asyncio.wait_for(reached.wait(), 10)
     go_on.set()
-    result = await asyncio.wait_for(transfer.result(), 15)
+    result = await ended(transfer)
     assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.FAILED)
     assert "secret_table" in result.undo_detail
     assert "clone" not in world.calls
@@ -111,7 +111,7 @@ async def test_an_environment_that_cannot_be_certified_is_undone(transfer: Trans
     world.failures["certify"] = [CloneDiffers("journal_line: the content of its rows has changed.")]
     await upload(transfer)
     await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
-    result = await transfer.result()
+    result = await ended(transfer)
     assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.FAILED)
     assert "drop" in world.calls
     assert MailKind.READY not in world.mails()

@@ -12,7 +12,7 @@ from temporalio.testing import WorkflowEnvironment
 from adapters.crypto.payload_codec import encrypting
 from domain.errors import CannotBeCarried, EnvironmentBusy
 from domain.vocabulary import TransferState, UndoReason
-from tests.workflows.story import reach, upload
+from tests.workflows.story import ended, reach, upload
 from tests.workflows.test_inbox import at_work, client_with, failed_tasks, new_key, started
 from tests.workflows.world import Gate, workers
 from workflows.transfer import TransferWorkflow
@@ -78,7 +78,7 @@ async def test_a_failure_under_an_unknown_key_is_a_failure_all_the_same(skipping
     async with transfers, heavy, mail:
         transfer = await started(skipping, client, world)
         async with asyncio.timeout(30):
-            result = await transfer.result()
+            result = await ended(transfer)
     assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.FAILED)
     assert "encrypted with the key" in result.undo_detail
     assert await failed_tasks(transfer) == 0

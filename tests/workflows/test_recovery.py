@@ -16,6 +16,7 @@ from domain.naming import mailbox_workflow_id_of, workflow_id_of
 from domain.reconciliation import LISTED, Reconcile, Reconciled, RecoverTransfer
 from domain.violations import REMEDY, Violation, ViolationKind
 from domain.vocabulary import MailKind, TransferState, UndoReason
+from tests.workflows.story import ended
 from tests.workflows.world import Ward, workers
 from workflows import task_queues as queues
 from workflows.reconcile import VIOLATED, ReconcileWorkflow
@@ -49,7 +50,7 @@ async def end_mailbox(skipping: WorkflowEnvironment, transfer_id: UUID) -> None:
 async def test_before_its_release_everything_is_undone_in_order(skipping: WorkflowEnvironment, ward: Ward) -> None:
     """Undoes everything in order before the release."""
     ward.failures["drop"] = [EnvironmentBusy()]
-    result = await (await recover(skipping, ward)).result()
+    result = await ended(await recover(skipping, ward))
     assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.FAILED)
     steps = ward.steps()
     steps.remove("drop")  # the attempt that failed
@@ -61,7 +62,7 @@ async def test_before_its_release_everything_is_undone_in_order(skipping: Workfl
 async def test_an_undo_that_had_begun_keeps_its_reason(skipping: WorkflowEnvironment, ward: Ward) -> None:
     """Keeps the reason of an undo that had begun."""
     ward.states = [TransferState.UNDOING]
-    result = await (await recover(skipping, ward)).result()
+    result = await ended(await recover(skipping, ward))
     assert (result.undo_reason, result.undo_detail) == (UndoReason.REJECTED, "not ours")
 
 
@@ -72,7 +73,7 @@ async def test_a_release_that_came_through_at_the_last_moment_is_finished(
     ward.states = [TransferState.AWAITING_RELEASE, TransferState.RELEASED]
     ward.failures["begin_undo"] = [AlreadyReleased()]
     ward.mails_answered = [MailKind.INVITATION]
-    result = await (await recover(skipping, ward)).result()
+    result = await ended(await recover(skipping, ward))
     assert result.state is TransferState.RELEASED
     assert ward.steps() == ["begin_undo", "release", "send released"]
     await end_mailbox(skipping, ward.transfer_id)
@@ -96,7 +97,7 @@ async def test_what_is_sent_to_a_recovery_is_refused_and_recorded(skipping: Work
     assert refused.value.cause.type == "WrongMoment"
     await recovery.cancel()
     go_on.set()
-    assert (await recovery.result()).state is TransferState.UNDONE
+    assert (await ended(recovery)).state is TransferState.UNDONE
     assert {event.kind for event in ward.events} >= {"release_refused", "resend_mail_refused", "cancel_refused"}
 
 

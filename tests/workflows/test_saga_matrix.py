@@ -23,7 +23,7 @@ from tests.workflows.database import Event, Plan
 from tests.workflows.faults import REFUSALS, Case, Fault, Kind, Story, cases
 from tests.workflows.modelled import Moment
 from tests.workflows.stage import Stage
-from tests.workflows.story import Transfer
+from tests.workflows.story import Transfer, ended
 from workflows import policies
 from workflows import task_queues as queues
 from workflows.transfer import TransferWorkflow
@@ -82,7 +82,7 @@ class Performance:
                 id=self._workflow_id,
                 task_queue=queues.TRANSFERS,
             )
-        self.ended = asyncio.create_task(self.handle.result())
+        self.ended = asyncio.create_task(ended(self.handle, patience_seconds=600))
         troubles = [asyncio.create_task(self._cause_trouble(fault)) for fault in self.faults]
         try:
             await self._act()

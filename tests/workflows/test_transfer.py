@@ -4,7 +4,7 @@ import asyncio
 from datetime import datetime, timedelta
 
 import pytest
-from temporalio.client import WorkflowUpdateFailedError
+from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
@@ -13,8 +13,9 @@ from domain.errors import CannotBeCarried, NameTaken, Superseded, Unavailable
 from domain.naming import mailbox_workflow_id_of
 from domain.steps import StepName, StepState
 from domain.vocabulary import MailKind, TransferState, UndoReason
-from tests.workflows.story import UPLOAD, Transfer, reach, skip, to_inspection, upload
+from tests.workflows.story import UPLOAD, Transfer, ended, reach, skip, to_inspection, upload
 from tests.workflows.world import AMSTERDAM, COMPENSATIONS, TTL, Gate, undone_in_order
+from workflows import search_attributes
 from workflows.transfer import TransferWorkflow
 
 
@@ -98,6 +99,9 @@ async def test_reject_undoes_everything(transfer: Transfer, world: Gate) -> None
         UndoReason.REJECTED,
         "balance looks wrong",
     )
+    described = await transfer.describe()
+    assert described.status is WorkflowExecutionStatus.COMPLETED
+    assert described.typed_search_attributes[search_attributes.OUTCOME] == UndoReason.REJECTED
     assert undone_in_order(world) == COMPENSATIONS
     assert world.mails()[-1] is MailKind.UNDONE
 
@@ -107,7 +111,7 @@ async def test_differences_undo_the_transfer(transfer: Transfer, world: Gate) ->
     world.differences = [m.TableDifference(table="journal_line", problem="1 row differs", keys=["(1,2)"])]
     await upload(transfer)
     await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
-    result = await transfer.result()
+    result = await ended(transfer)
     assert (result.state, result.undo_reason, result.mismatches) == (TransferState.UNDONE, UndoReason.FAILED, 1)
     assert "journal_line" in result.undo_detail
     assert undone_in_order(world) == COMPENSATIONS
@@ -119,15 +123,26 @@ async def test_an_unequal_comparison_undoes_the_transfer(transfer: Transfer, wor
     world.unequal = 2
     await upload(transfer)
     await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
-    result = await transfer.result()
+    result = await ended(transfer)
     assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.FAILED)
     assert "open_for_inspection" not in world.calls
+
+
+async def test_lists_tell_how_a_transfer_ended(transfer: Transfer, world: Gate) -> None:
+    """Is red in the list of those who look at it when it could not move, and only then; `Outcome` says why."""
+    world.unequal = 2
+    await upload(transfer)
+    await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
+    await ended(transfer)
+    described = await transfer.describe()
+    assert described.status is WorkflowExecutionStatus.FAILED
+    assert described.typed_search_attributes[search_attributes.OUTCOME] == UndoReason.FAILED
 
 
 async def test_a_refused_freeze_changes_nothing_and_tells_why(transfer: Transfer, world: Gate) -> None:
     """Ends with the reason of a refused freeze."""
     world.failures["freeze"] = [CannotBeCarried()]
-    result = await transfer.result()
+    result = await ended(transfer)
     assert result.undo_reason is UndoReason.FAILED
     assert result.undo_detail == CannotBeCarried.default_english()
     assert undone_in_order(world) == ["begin_undo", "unfreeze", "finish_undo"]

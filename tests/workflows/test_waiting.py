@@ -10,7 +10,7 @@ from domain.errors import CannotBeCarried
 from domain.steps import StepName, StepState
 from domain.vocabulary import MailKind, TransferState, UndoReason
 from tests.workflows.evenings import A_MOMENT, SHORT, Evenings, asked, away, back, put_off
-from tests.workflows.story import Transfer, reach, skip, to_inspection, upload
+from tests.workflows.story import Transfer, ended, reach, skip, to_inspection, upload
 from tests.workflows.world import TTL, WINDOW, Gate
 from workflows.transfer import TransferWorkflow
 
@@ -117,7 +117,7 @@ async def test_three_evenings_that_do_not_suffice_undo_the_transfer(
         assert f"evening {evening} of 3 did not suffice" in why_it_waits(status)
         assert "Clone the administrations" in why_it_waits(status)
         await evenings.begin()
-    result = await transfer.result()
+    result = await ended(transfer)
     assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.FAILED)
     assert "3 evenings did not suffice" in result.undo_detail
     assert [order.evening for order in postponements(world)] == [1, 2, 3]
@@ -255,7 +255,7 @@ async def test_a_postponement_that_cannot_be_undoes_all(
     evenings = Evenings(skipping, transfer)
     await upload(transfer)
     await evenings.begin()
-    result = await transfer.result()
+    result = await ended(transfer)
     assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.FAILED)
     assert [call for call in world.calls if call in COMPENSATIONS] == COMPENSATIONS
 
