@@ -126,6 +126,12 @@ class Settings(BaseSettings):
     window_closes: time = Field(
         default=time(6, 0), description="a move that is not done by then is dropped and planned for the next evening"
     )
+    window_grace: Duration = Field(
+        default=timedelta(minutes=15),
+        ge=timedelta(0),
+        le=timedelta(hours=1),
+        description="how much longer a move may take that is nearly done when the window closes",
+    )
     timezone: str = "Europe/Amsterdam"
     ticket_ttl: Duration = Field(default=timedelta(days=30), gt=timedelta(0))
     ticket_reminders: Annotated[tuple[timedelta, ...], NoDecode, BeforeValidator(_durations)] = Field(
@@ -310,7 +316,7 @@ class Settings(BaseSettings):
     @property
     def window(self) -> Window:
         """Return the evening window."""
-        return Window(self.window_opens, self.window_closes, self.zone)
+        return Window(self.window_opens, self.window_closes, self.zone, self.window_grace)
 
     @property
     def zone(self) -> ZoneInfo:

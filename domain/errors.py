@@ -54,6 +54,12 @@ class Superseded(TransferError):
     """This attempt has been overtaken: the transfer is being undone, or a newer attempt does its work."""
 
 
+class WindowTooShort(TransferError):
+    """What was left of the evening window is too short for this move. It is planned for the next evening."""
+
+    dutch = "Wat er van de avond over was, is te kort voor deze verhuizing. Zij is gepland voor de volgende avond."
+
+
 class Misconfigured(TransferError):
     """A setting is missing or unusable. Correct it and start again."""
 

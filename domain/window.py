@@ -89,6 +89,8 @@ class Window:
     opens: time
     closes: time
     zone: ZoneInfo
+    grace: timedelta = timedelta(0)
+    """How much longer what is nearly done may take."""
 
     def start_after(self, accepted_at: datetime) -> datetime:
         """Return when a move starts whose upload was accepted at a moment: the next opening."""
@@ -106,6 +108,10 @@ class Window:
     def closing_of(self, start: datetime) -> datetime:
         """Return by when a move must be done that starts at a moment."""
         return closing_after(start, self.closes, self.zone)
+
+    def end_of_grace(self, start: datetime) -> datetime:
+        """Return by when a move must be done that starts at a moment and is nearly done when the window closes."""
+        return (self.closing_of(start).astimezone(UTC) + self.grace).astimezone(self.zone)
 
 
 def reminders_before(expires_at: datetime, leads: tuple[timedelta, ...], *, issued_at: datetime) -> list[datetime]:

@@ -13,11 +13,11 @@ from temporalio.exceptions import ActivityError
 from activities.scheduling import SchedulingActivities
 from activities.tickets import UploadActivities
 from domain import messages as m
-from domain.errors import BegunAgain, Superseded
+from domain.errors import BegunAgain, Superseded, WindowTooShort
 from domain.steps import StepName, StepState
 from domain.vocabulary import MailKind, TransferState, UndoReason
 from workflows import policies
-from workflows.activity_calls import failed_with, perform
+from workflows.activity_calls import failed_with, perform, root_cause
 from workflows.certification import Certification
 from workflows.evening_steps import EveningSteps
 from workflows.mail import MailDispatcher
@@ -48,17 +48,19 @@ class EveningMove:
         self._looks = 0
         self._hurried = False
         self._asked_for: m.StartNow | None = None
+        self._grace_until: datetime | None = None
 
-    def _plan(self, starts_at: datetime, closes_at: datetime) -> None:
+    def _plan(self, starts_at: datetime, planned: m.StartPlanned | m.ReservationMade) -> None:
         """Wait for an evening from now on."""
         self._progress.starts_at = starts_at
-        self._progress.closes_at = closes_at
+        self._progress.closes_at = planned.closes_at
+        self._grace_until = planned.grace_until
         self._progress.enter(TransferState.SCHEDULED)
 
     def go_on_with(self, planned: m.ReservationMade) -> None:
         """Wait for the evening of a reservation; after a reset it may have begun, or be over with all done in time."""
         self._number, self._begun, self._all_is_done = planned.evening, planned.begun, planned.certified
-        self._plan(planned.accepted.starts_at, planned.closes_at)
+        self._plan(planned.accepted.starts_at, planned)
         if planned.begun:
             self._progress.mark(StepName.WAIT_FOR_EVENING, StepState.DONE, "it had begun before the reset")
 
@@ -76,12 +78,13 @@ class EveningMove:
             "evening": self._number,
             "all_is_done": self._all_is_done,
             "hurried": self._hurried,
+            "grace_until": self._grace_until,
         }
 
     def resume(self, memory: m.TransferMemory) -> None:
         """Go on where an earlier run stopped."""
         self._number, self._all_is_done = memory.evening, memory.all_is_done
-        self._hurried = memory.hurried
+        self._hurried, self._grace_until = memory.hurried, memory.grace_until
 
     async def _begins(self) -> bool:
         """Sleep until the planned start, or until somebody asks for another; tell whether the evening begins."""
@@ -141,7 +144,7 @@ class EveningMove:
             if self._progress.state is not TransferState.SCHEDULED:  # it was cancelled meanwhile
                 return None
             self._progress.detail(StepName.WAIT_FOR_EVENING, f"{order.evening} was chosen by {order.requested_by}")
-            self._plan(planned.starts_at, planned.closes_at)
+            self._plan(planned.starts_at, planned)
             self._mail.send_once_settled(MailKind.UPLOAD_ACCEPTED)  # it tells both sides when the move starts
             return planned
 
@@ -172,9 +175,12 @@ class EveningMove:
         self._progress.evenings_tried += 1
         self._tried = True
         try:
-            if await done_before(closes_at, self._steps.take_all(self._number, self._ahead)):
+            work = self._steps.take_all(self._number, self._ahead, closes_at)
+            if await done_before(closes_at, work, self._grace):
                 return ""
         except ActivityError as error:
+            if failed_with(error, WindowTooShort):
+                return root_cause(error)
             if not failed_with(error, Superseded):
                 raise
             await self._catch_up(error)
@@ -182,6 +188,11 @@ class EveningMove:
             return await self.move_before_the_window_closes()
         tried, reached = self._progress.evenings_tried, self._progress.step_that_failed() or "Hash what was frozen"
         return f"evening {tried} of {policies.EVENINGS} did not suffice: the window closed during '{reached}'"
+
+    def _grace(self) -> datetime | None:
+        """Return until when this evening may go on when its window closes: a proof that is nearly done is let end."""
+        end = self._steps.likely_end()
+        return self._grace_until if end and self._grace_until and end <= self._grace_until else None
 
     async def plan_another(self, why: str) -> None:
         """Drop what there is of the clone and go back to waiting; the reservation and the freeze stay.
@@ -216,7 +227,8 @@ class EveningMove:
             self._count(planned, why)
             self._begin_anew()
             self._progress.detail(StepName.WAIT_FOR_EVENING, why)
-            self._plan(planned.starts_at, planned.closes_at)
+            self._plan(planned.starts_at, planned)
+            self._mail.send_once_settled(MailKind.UPLOAD_ACCEPTED)
 
     def _count(self, planned: m.StartPlanned, why: str) -> None:
         tried = self._progress.evenings_tried

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+
+from temporalio import workflow
 
 from activities.clone import CloneActivities
 from activities.freeze_release import FreezeReleaseActivities
@@ -27,6 +29,7 @@ class EveningSteps:
         self._certification = certification
         self._number = 1
         self._ahead = 0
+        self._closes_at: datetime | None = None
         self.cloned: m.CloneFinished | None = None
         self.verified: m.Verification | None = None
         self._opened: m.OpenedForInspection | None = None
@@ -60,9 +63,22 @@ class EveningSteps:
             raise AssertionError("the inspection comes before the wait")
         return timedelta(seconds=self._opened.remind_every_seconds)
 
-    async def take_all(self, evening: int, ahead: int) -> None:
-        """Clone, verify, banks, consequences, compare, certify; `ahead` is as in `perform_step`."""
-        self._number, self._ahead = evening, ahead
+    def likely_end(self) -> datetime | None:
+        """Return when all of it is over: a proof takes about as long as its clone did; None while that goes on."""
+        if self.cloned is None:
+            return None
+        proving_since = self._progress.runs_since(StepName.VERIFY)
+        return proving_since + timedelta(seconds=self.cloned.seconds) if proving_since else workflow.now()
+
+    async def take_all(self, evening: int, ahead: int, closes_at: datetime | None) -> None:
+        """Clone, verify, banks, consequences, compare, certify.
+
+        Args:
+            evening: Which one it is.
+            ahead: As in `perform_step`.
+            closes_at: A clone that cannot be ready by then does not begin.
+        """
+        self._number, self._ahead, self._closes_at = evening, ahead, closes_at
         await self._certification.wait_until_hashed()
         for step in evening_steps():
             if step.work:
@@ -103,6 +119,7 @@ class EveningSteps:
                     source_cell=old.cell,
                     target_cell=new.cell,
                     evening=self._number,
+                    closes_at=self._closes_at,
                 ),
                 of=new,
                 ahead=self._ahead,

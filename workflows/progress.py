@@ -200,6 +200,11 @@ class TransferProgress:
         )
         self.show()
 
+    def runs_since(self, name: StepName) -> datetime | None:
+        """Return since when a step runs; None when it does not."""
+        step = self._steps[name]
+        return step.started_at if step.state is StepState.RUNNING else None
+
     def step_that_failed(self) -> str:
         """Return the title of the step that did not come to its end, nothing when there is none."""
         return next((step.title for step in STEPS if self._steps[step.name].state is StepState.FAILED), "")

@@ -67,8 +67,14 @@ async def wait_until(until: Callable[[], bool], *, timeout_seconds: float | None
         raise renewal.HistoryLong
 
 
-async def done_before(closes_at: datetime | None, work: Coroutine[Any, Any, None]) -> bool:
+async def done_before(
+    closes_at: datetime | None,
+    work: Coroutine[Any, Any, None],
+    grace_until: Callable[[], datetime | None] = lambda: None,
+) -> bool:
     """Do work and return whether it was done before the window closed; what was not done by then has been stopped.
+
+    At the closing `grace_until` is asked until when it may go on, if so.
 
     Work that failed by then raises what it raises. A cancel of the workflow stops it too, and is raised also when the
     work was done before it heard of the cancel: an activity that ends before its next heartbeat never hears.
@@ -76,7 +82,13 @@ async def done_before(closes_at: datetime | None, work: Coroutine[Any, Any, None
     running = asyncio.create_task(work)
     seconds = None if closes_at is None else max(_seconds_until(closes_at), _AT_ONCE_SECONDS)
     try:
-        await workflow.wait_condition(running.done, timeout=seconds, timeout_summary="the window closes")
+        try:
+            await workflow.wait_condition(running.done, timeout=seconds, timeout_summary="the window closes")
+        except TimeoutError:
+            if (until := grace_until()) is None:
+                raise
+            seconds = max(_seconds_until(until), _AT_ONCE_SECONDS)
+            await workflow.wait_condition(running.done, timeout=seconds, timeout_summary="the grace of the window ends")
     except TimeoutError:
         await _stop(running)
         if _was_stopped(running):

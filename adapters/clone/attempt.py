@@ -4,7 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import ceil
 from uuid import UUID, uuid5
+
+import asyncpg
 
 from adapters.observability.metrics import UNMEASURED, Metrics
 from adapters.postgres.connection import Connection, Pool, translated_errors
@@ -12,11 +15,16 @@ from adapters.postgres.place import Move
 from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import lock_for_step, record_event
-from domain.errors import Superseded
+from domain.errors import Superseded, WindowTooShort
 from domain.events import EventKind
 from domain.vocabulary import TransferState
 
 _SQL = load("adapters.clone.clone")
+# From the clone to the certificate everything is read some six times: to copy it, by the proof on both sides, by the
+# comparison, and once more when it is opened; indexes are built on the way.
+_READINGS = 6.0
+# A move that is too large for what is left now is no better off on another evening, of which no more would be left.
+_NEARLY_ALL = 0.9
 
 
 @dataclass(slots=True)
@@ -50,12 +58,14 @@ class CloneAttempt:
         move: Move,
         *,
         evening: int = 1,
+        closes_at: datetime | None = None,
         metrics: Metrics = UNMEASURED,
         shards: Shards | None = None,
     ) -> "CloneAttempt":
         """Bar every older attempt and read what they have finished; `result` is set when that is everything.
 
         Raises:
+            WindowTooShort: It would not be ready by `closes_at`; nothing has begun.
             Superseded: The transfer is being undone, this evening was put off, or the clone has been dropped.
         """
         shards = shards or Shards(pool)
@@ -70,6 +80,8 @@ class CloneAttempt:
                 if result is not None:
                     return cls(there, transfer_id, move, 0, metrics, evening, result, source_pool=from_elsewhere)
                 if transfer["state"] == TransferState.SCHEDULED:
+                    if closes_at is not None:
+                        await _require_time(connection, transfer, closes_at)
                     await connection.execute(_SQL["begin_cloning"], transfer_id)
                     key = uuid5(transfer_id, f"clone_started {evening}")
                     await record_event(
@@ -139,6 +151,27 @@ class CloneAttempt:
             await connection.execute(_SQL["finish_unit"], self.target, name, finished.rows, finished.bytes)
         self.done[name] = finished
         self.metrics.clone_rows.add(finished.rows)
+
+
+async def _require_time(connection: Connection, transfer: asyncpg.Record, closes_at: datetime) -> None:
+    """Make sure that a move can be ready before the window closes, or that no other evening would give it more time.
+
+    Raises:
+        WindowTooShort: It cannot.
+    """
+    starts_at = transfer["starts_at"]
+    left = (closes_at - datetime.now(UTC)).total_seconds()
+    if left >= _NEARLY_ALL * (closes_at - starts_at).total_seconds():
+        return
+    needed = await connection.fetchval(_SQL["seconds_needed"], transfer["transfer_id"], starts_at, _READINGS)
+    if needed is not None and needed > left:
+        raise WindowTooShort(
+            f"{WindowTooShort.default_english()} It needs some {_minutes(needed)} min, and {_minutes(left)} were left."
+        )
+
+
+def _minutes(seconds: float) -> int:
+    return max(ceil(seconds / 60), 0)
 
 
 def session_name(transfer_id: UUID) -> str:

@@ -26,7 +26,27 @@ where r.target_schema = $1 and r.attempt = $2 and not r.closed and t.state = 'cl
 
 -- name: begin_cloning
 -- The transfer is being cloned from now on.
-update control.transfer set state = 'cloning' where transfer_id = $1 and state = 'scheduled'
+update control.transfer set state = 'cloning', begun_at = clock_timestamp() where transfer_id = $1 and state = 'scheduled'
+
+-- name: seconds_needed
+-- How long this transfer ($1) may need from the beginning of its clone until everything is proved: by its bytes, after what
+-- the last moves took (those of this evening, since $2, as soon as there are five), with room for how much they vary; before
+-- there are any, $3 times what it took to read it once. Null when nothing is known.
+with moved as materialized (
+    select size_bytes::double precision as bytes, extract(epoch from ready_at - begun_at)::double precision as seconds,
+           begun_at >= $2 as tonight
+    from control.transfer where ready_at is not null and begun_at is not null and size_bytes is not null
+    order by ready_at desc limit 100
+), known as (
+    select count(*) as moves, max(seconds) as longest, max(bytes) as largest, regr_slope(seconds, bytes) as slope,
+           regr_intercept(seconds, bytes) as anyhow,
+           coalesce(stddev_samp(seconds) * sqrt(1 - regr_r2(seconds, bytes)), 0) as varies
+    from moved where tonight or (select count(*) from moved where tonight) < 5
+)
+select case when k.moves = 0 then t.hash_seconds * $3::double precision
+            when k.slope > 0 then greatest(k.anyhow + k.slope * t.size_bytes, 0) + 2 * k.varies
+            else k.longest * greatest(1, t.size_bytes / greatest(k.largest, 1)) end
+from control.transfer t, known k where t.transfer_id = $1
 
 -- name: done_units
 -- What earlier attempts have finished.

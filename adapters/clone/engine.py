@@ -84,6 +84,7 @@ class PostgresCloneEngine:
 
         Raises:
             WorkerStopping: `must_stop` said so; what had begun is finished, and the next attempt goes on after it.
+            WindowTooShort: It would not be ready before the window closes; nothing has begun.
             NotCarried: A definition cannot be made again in the target.
             Superseded: The transfer is being undone, or a newer attempt has begun.
             EnvironmentBusy: Somebody keeps a table locked; another attempt goes on.
@@ -95,6 +96,7 @@ class PostgresCloneEngine:
             order.transfer_id,
             Move.of(order),
             evening=order.evening,
+            closes_at=order.closes_at,
             metrics=self._metrics,
             shards=self._shards,
         )

@@ -105,6 +105,7 @@ class TransferFacts(_Fact):
     undo_reason: UndoReason | None = None
     undo_detail: Cause = ""
     starts_at: AwareDatetime | None = None
+    evening: int = 1
     released_at: AwareDatetime | None = None
 
 

@@ -93,7 +93,12 @@ class PostgresEveningPlanner:
 
     def _planned(self, evening: int, starts_at: datetime) -> m.StartPlanned:
         starts_at = starts_at.astimezone(self._window.zone)
-        return m.StartPlanned(evening=evening, starts_at=starts_at, closes_at=self._window.closing_of(starts_at))
+        return m.StartPlanned(
+            evening=evening,
+            starts_at=starts_at,
+            closes_at=self._window.closing_of(starts_at),
+            grace_until=self._window.end_of_grace(starts_at),
+        )
 
     async def _put_off(self, connection: Connection, order: m.PostponeStart, transfer: asyncpg.Record) -> None:
         if transfer["state"] not in _BEFORE_THE_RELEASE:
@@ -113,7 +118,11 @@ class PostgresEveningPlanner:
             order.transfer_id,
             EventKind.START_POSTPONED,
             reason=order.why,
-            detail={"evening": order.evening, "starts_at": starts_at.isoformat()},
+            detail={
+                "evening": order.evening,
+                "from": transfer["starts_at"].isoformat(),
+                "starts_at": starts_at.isoformat(),
+            },
         )
 
     async def _drop_some(self, order: m.PostponeStart) -> bool:

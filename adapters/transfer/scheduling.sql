@@ -4,7 +4,7 @@
 -- From its commit on whatever belongs to this evening is refused, and the next start counts. What the evening has found
 -- is forgotten with the clone that it was found in.
 update control.transfer
-set evening = evening + 1, state = 'scheduled', starts_at = $3, clone_result = null, verification = null, banks = null,
+set evening = evening + 1, state = 'scheduled', starts_at = $3, begun_at = null, ready_at = null, clone_result = null, verification = null, banks = null,
     consequences = null, report = null
 where transfer_id = $1 and evening = $2
 

@@ -130,6 +130,7 @@ class PostgresReservations:
             ),
             new=m.EnvironmentSummary.model_validate(new),
             closes_at=self._window.closing_of(starts_at),
+            grace_until=self._window.end_of_grace(starts_at),
             evening=transfer["evening"],
             begun=transfer["state"] != TransferState.SCHEDULED,
             certified=await connection.fetchval(_SQL["is_certified"], transfer["transfer_id"], transfer["evening"]),

@@ -1,5 +1,6 @@
 """Watches over what is proved, from the freeze to the release, and issues the certificate."""
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from importlib.metadata import version
@@ -77,9 +78,14 @@ class PostgresCertifier:
             place = Place(order.schema_name, order.cell)
             if self._look is not None:
                 await self._look(place)
+            began = time.monotonic()
             frozen = await self._verifier.hashes(place, report)
+            seconds = time.monotonic() - began
+            async with transaction(self._shards.pool(order.cell)) as there:
+                size = await there.fetchval(_SQL["size"], order.schema_name)
             async with transaction(self._pool) as connection:
                 await lock_for_step(connection, order.transfer_id)
+                await connection.execute(_SQL["note_size"], order.transfer_id, size, seconds)
                 await keep_fingerprint(connection, order.transfer_id, Moment.FROZEN, MoveSide.OLD, frozen)
                 await record_event(
                     connection,
@@ -108,6 +114,7 @@ class PostgresCertifier:
                 await lock_for_step(connection, order.transfer_id, evening=order.evening)
                 await keep_fingerprint(connection, order.transfer_id, Moment.OPENED, MoveSide.NEW, opened)
                 await self._issue(connection, order, opened)
+                await connection.execute(_SQL["note_ready"], order.transfer_id)
                 issued = await one(connection, _SQL["kept_certificate"], order.transfer_id, order.evening)
         return m.CertificateIssued(key_id=issued["key_id"], issued_at=issued["issued_at"])
 

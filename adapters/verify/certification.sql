@@ -20,6 +20,19 @@ select current_setting('session_replication_role') = 'replica'
 -- End the silence.
 select control.unmute_triggers()
 
+-- name: size
+-- What a schema ($1) takes on disk, with its indexes.
+select coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint
+from pg_class c where c.relnamespace = $1::text::regnamespace and c.relkind in ('r', 'm')
+
+-- name: note_size
+-- What a transfer ($1) has to carry ($2 bytes), and how long it took to read it once.
+update control.transfer set size_bytes = $2, hash_seconds = $3 where transfer_id = $1
+
+-- name: note_ready
+-- Everything of this evening is proved.
+update control.transfer set ready_at = clock_timestamp() where transfer_id = $1
+
 -- name: kept_certificate
 -- The certificate of this evening.
 select key_id, issued_at, document from control.certificate where transfer_id = $1 and evening = $2

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from domain.messages.base import Message
 from domain.messages.scheduling import EVENING
@@ -14,6 +14,9 @@ class CloneAdministrations(Message):
     source_schema: str
     target_schema: str
     evening: int = Field(default=1, description=EVENING)
+    closes_at: AwareDatetime | None = Field(
+        default=None, description="it does not begin when it could not be ready by then, with all that follows it"
+    )
     source_cell: str = HOME
     target_cell: str = HOME
 

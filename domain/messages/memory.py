@@ -34,6 +34,7 @@ class TransferMemory(Message):
     opened: OpenedForInspection | None = None
     all_is_done: bool = Field(default=False, description="a run from before a reset did all that an evening has to do")
     hurried: bool = False
+    grace_until: AwareDatetime | None = None
     reminding_since: AwareDatetime | None = Field(default=None, description="the wait for the release began")
     mails: dict[MailKind, int] = Field(default={}, description="how many of each kind were sent")
     pending_mails: list[PendingMail] = Field(default=[])

@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, Field
 
 from domain.messages.base import Message
 
+GRACE = "until when what is nearly done at the closing may go on"
 EVENING = "which planned start this belongs to; what is left of an earlier one is refused"
 
 
@@ -37,4 +38,5 @@ class StartPlanned(Message):
     evening: int
     starts_at: AwareDatetime
     closes_at: AwareDatetime
+    grace_until: AwareDatetime | None = Field(default=None, description=GRACE)
     had_begun: bool = Field(default=True, description="the evening that is over had begun to clone")

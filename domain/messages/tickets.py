@@ -6,6 +6,7 @@ from pydantic import AwareDatetime, Field
 
 from domain.messages.base import Message
 from domain.messages.environment import EnvironmentSummary
+from domain.messages.scheduling import GRACE
 from domain.messages.transfer import Upload, UploadAccepted
 
 
@@ -44,6 +45,7 @@ class ReservationMade(Message):
     accepted: UploadAccepted
     new: EnvironmentSummary
     closes_at: AwareDatetime = Field(description="when the window of `accepted.starts_at` closes")
+    grace_until: AwareDatetime | None = Field(default=None, description=GRACE)
     evening: int = Field(default=1, description="which planned start `accepted.starts_at` is")
     begun: bool = Field(default=False, description="that evening has begun")
     certified: bool = Field(default=False, description="everything that has to be done in it is done")

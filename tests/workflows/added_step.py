@@ -20,7 +20,7 @@ from domain.steps import StepName, StepState
 from domain.story import LogLine, kinds_read, steps_from_log, waits_for
 from domain.vocabulary import TransferState
 from domain.window import zone_named
-from tests.workflows.story import reach, to_inspection
+from tests.workflows.story import ended, reach, to_inspection
 from tests.workflows.world import Gate, Ward, workers
 from workflows import search_attributes
 from workflows import task_queues as queues
@@ -91,9 +91,10 @@ async def recover(client: Client, addresses: Addresses) -> None:
     order = RecoverTransfer(transfer_id=world.transfer_id, environment_id=world.old_id, requested_by="operator")
     transfers, heavy, mail = workers(client, world, more=[addresses.forget_addresses])
     async with transfers, heavy, mail:
-        await client.execute_workflow(
+        recovery = await client.start_workflow(
             RecoveryWorkflow.run, order, id=workflow_id_of(world.old_id), task_queue=queues.TRANSFERS
         )
+        await ended(recovery)
     assert addresses.calls == ["checked", "forgotten", "forgotten"]
 
 

@@ -13,7 +13,7 @@ from domain.invariant import violations
 from domain.naming import mailbox_workflow_id_of, workflow_id_of
 from domain.vocabulary import MailKind, TransferState
 from tests.workflows.stage import Stage
-from tests.workflows.story import Transfer, reach, skip, to_inspection
+from tests.workflows.story import Transfer, ended, reach, skip, to_inspection
 from workflows import task_queues as queues
 from workflows.transfer import TransferWorkflow
 
@@ -140,7 +140,7 @@ async def test_a_cancel_after_a_reset_leaves_nothing_of_steps_that_the_run_does_
     await moved.reset(after="issue_ticket", again=False)
     await reach(moved.transfer, TransferState.AWAITING_UPLOAD)
     await moved.transfer.cancel()
-    result = await asyncio.wait_for(moved.transfer.result(), 30)
+    result = await ended(moved.transfer)
     assert result.state is TransferState.UNDONE
     assert moved.wrong() == []
     assert moved.database.told(moved.transfer_id, "clone_dropped")

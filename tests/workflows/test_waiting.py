@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from temporalio.testing import WorkflowEnvironment
 
 from domain import messages as m
-from domain.errors import CannotBeCarried
+from domain.errors import CannotBeCarried, WindowTooShort
 from domain.steps import StepName, StepState
 from domain.vocabulary import MailKind, TransferState, UndoReason
 from tests.workflows.evenings import A_MOMENT, SHORT, Evenings, asked, away, back, put_off
@@ -141,6 +141,41 @@ async def test_evenings_on_which_no_clone_could_begin_are_not_counted(
     back(world, "clone")
     await evenings.begin()
     await reach(transfer, TransferState.AWAITING_RELEASE, patience_seconds=60)
+
+
+async def test_what_does_not_fit_in_the_rest_of_an_evening_is_planned_again_untouched(
+    skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
+) -> None:
+    """Of an overloaded evening nothing is dropped that took its time: what comes too late waits, and is told once."""
+    world.clones_begin = False
+    world.failures["clone"] = [WindowTooShort()]
+    evenings = Evenings(skipping, transfer)
+    await upload(transfer)
+    await evenings.begin()
+    status = await put_off(world, transfer, 1)
+    assert status.evenings_tried == 0
+    assert why_it_waits(status) == WindowTooShort.default_english()
+    assert "drop" not in world.calls
+    await evenings.begin()
+    await reach(transfer, TransferState.AWAITING_RELEASE, patience_seconds=60)
+    assert world.count()[f"send {MailKind.UPLOAD_ACCEPTED.value}"] == 2
+
+
+async def test_a_proof_that_is_nearly_done_may_end(
+    skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
+) -> None:
+    """A window that closes during a short proof does not cost its clone."""
+    world.open_for, world.grace = SHORT, timedelta(seconds=30)
+
+    async def past_the_closing() -> None:
+        await asyncio.sleep(SHORT.total_seconds() + 1)
+
+    world.hooks["verify"] = past_the_closing
+    evenings = Evenings(skipping, transfer)
+    await upload(transfer)
+    await evenings.begin()
+    await reach(transfer, TransferState.AWAITING_RELEASE, patience_seconds=60)
+    assert "postpone" not in world.calls
 
 
 async def test_a_second_evening_that_suffices_leads_to_the_release(

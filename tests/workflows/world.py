@@ -60,6 +60,7 @@ class World:
         self.unequal = 0
         # Time is not skipped while an activity runs: an evening that is to be too short is so in earnest.
         self.open_for: timedelta | None = None
+        self.grace = timedelta(0)
         self.clones_begin = True
         """Whether there is a place for a clone in the evening."""
         self.drift: list[m.TableDifference] = []
@@ -136,6 +137,7 @@ class World:
             ),
             new=new,
             closes_at=self._closing_of(starts_at),
+            grace_until=self._closing_of(starts_at) + self.grace,
         )
 
     async def read_reservation(self, order: m.ReadReservation) -> m.ReservationMade | None:

@@ -32,6 +32,10 @@ create table control.transfer (
     report             jsonb,
     evening            integer not null default 1 check (evening >= 1),
     state_since        timestamptz not null default clock_timestamp(),
+    size_bytes         bigint,
+    hash_seconds       double precision,
+    begun_at           timestamptz,
+    ready_at           timestamptz,
     check ((state in ('undoing', 'undone')) = (undo_reason is not null))
 );
 comment on column control.transfer.new_environment is
@@ -39,10 +43,16 @@ comment on column control.transfer.new_environment is
 comment on column control.transfer.evening is
     'which planned start counts, 1 for the first. Everything between a start and the inspection carries its number, so that what a lost worker left of an earlier evening changes nothing in a later one.';
 comment on column control.transfer.state_since is 'when it entered its state, whoever moved it there';
+comment on column control.transfer.size_bytes is 'what the frozen environment takes on disk with its indexes';
+comment on column control.transfer.hash_seconds is 'how long it took to read all of it once, after its freeze';
+comment on column control.transfer.begun_at is 'when its clone began, on the evening that counts';
+comment on column control.transfer.ready_at is 'when everything was proved and certified, on that evening';
 -- One live move per environment, also for whoever writes past Temporal.
 create unique index transfer_live_per_environment on control.transfer (environment_id)
     where state not in ('released', 'undone');
 create index transfer_by_new_environment on control.transfer (new_environment_id);
+create index transfer_by_readiness on control.transfer (ready_at desc) where ready_at is not null;
+create index transfer_by_start on control.transfer (starts_at) where starts_at is not null;
 create index transfer_by_creation on control.transfer (created_at desc, transfer_id);
 
 create view control.transfer_record as

@@ -15,7 +15,7 @@ from adapters.postgres.place import Place
 from adapters.transfer.target_setup import PostgresTargetSetup
 from adapters.verify.verifier import PostgresVerifier
 from domain import messages as m
-from domain.errors import AlreadyReleased, EveningInvalid, Superseded, WrongMoment
+from domain.errors import AlreadyReleased, EveningInvalid, Superseded, WindowTooShort, WrongMoment
 from domain.vocabulary import TransferState
 from tests.integration.services import AMSTERDAM, WINDOW, Move, Services
 
@@ -53,6 +53,27 @@ class Night(Services):
     async def postpone(self, move: Move, evening: int = 1, at: datetime | None = None) -> m.StartPlanned:
         return await self.planner.postpone(
             m.PostponeStart(transfer_id=move.transfer_id, evening=evening, decided_at=at or datetime.now(UTC), why=WHY)
+        )
+
+    async def plan(self, move: Move, *, starts_at: datetime, size: int, hash_seconds: float) -> None:
+        """Let a scheduled move have begun to wait, and be of a size."""
+        await self.pool.execute(
+            "update control.transfer set starts_at = $2, size_bytes = $3, hash_seconds = $4 where transfer_id = $1",
+            move.transfer_id,
+            starts_at,
+            size,
+            hash_seconds,
+        )
+
+    async def moved_before(self, begun_at: datetime, *, size: int, seconds: float) -> None:
+        """Let somebody else have moved."""
+        await self.pool.execute(
+            "insert into control.transfer (transfer_id, workflow_id, environment_id, state, size_bytes, begun_at, "
+            "ready_at) values ($1, 'x', $1, 'released', $2, $3, $4)",
+            uuid.uuid4(),
+            size,
+            begun_at,
+            begun_at + timedelta(seconds=seconds),
         )
 
     async def schema_exists(self, move: Move) -> bool:
@@ -109,6 +130,41 @@ async def test_an_evening_that_was_too_short_is_followed_by_one_that_is_not(nigh
         "clone_finished",
         "clone_verified",
     ]
+
+
+async def test_a_clone_begins_only_when_all_that_follows_fits_in_what_is_left(night: Night) -> None:
+    """Before others have moved it goes by its hash, then by what others took for their bytes."""
+    move, _ = await night.scheduled()
+    opened = datetime.now(UTC) - timedelta(hours=4)
+
+    async def begins(left: timedelta) -> bool:
+        closes_at = datetime.now(UTC) + left
+        order = night.order(move).model_copy(update={"closes_at": closes_at})
+        places = Places.of(order)
+        try:
+            async with asyncio.timeout(10):
+                await CloneAttempt.begin(night.pool, move.transfer_id, places, closes_at=order.closes_at)
+        except WindowTooShort:
+            return False
+        await night.pool.execute(
+            "update control.transfer set state = 'scheduled' where transfer_id = $1", move.transfer_id
+        )
+        return True
+
+    await night.plan(move, starts_at=opened, size=1_000_000, hash_seconds=100)
+    assert not await begins(timedelta(seconds=500))
+    assert "clone_started" not in await night.kinds(move)
+    assert await begins(timedelta(seconds=700))
+    # Last week everything went quickly; this evening it does not, and that is what counts.
+    for number in range(8):
+        await night.moved_before(opened - timedelta(days=7), size=500_000 * (number + 1), seconds=1 + number)
+    assert await begins(timedelta(seconds=30))
+    for number in range(5):
+        await night.moved_before(opened, size=500_000 * (number + 1), seconds=60 * (number + 1))
+    assert not await begins(timedelta(seconds=90))
+    assert await begins(timedelta(seconds=180))
+    await night.plan(move, starts_at=datetime.now(UTC), size=1_000_000_000, hash_seconds=100)
+    assert await begins(timedelta(hours=1))  # no other evening gives it more time
 
 
 async def test_an_evening_that_nobody_began_is_planned_again(night: Night) -> None:
