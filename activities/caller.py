@@ -1,11 +1,22 @@
-"""Who started a workflow, as Temporal knows it: whatever the input says of that, anybody can write."""
+"""Who started a workflow or signalled it, as Temporal knows it: whatever the input says of that, anybody can write."""
+
+from collections.abc import Iterable
 
 from temporalio import activity
 from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryRequest
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.workflowservice.v1 import (
+    GetWorkflowExecutionHistoryRequest,
+    GetWorkflowExecutionHistoryReverseRequest,
+)
 from temporalio.service import RPCError
 
+CANCEL = "cancel"
+"""What `sent_by` calls a request to cancel, which has no name of its own."""
 _LONGEST = 200
+_SENDERS = 3
+# The newest events of a run, among which a signal is that something is just being done for.
+_EVENTS = 500
 
 
 async def started_by() -> str:
@@ -13,17 +24,51 @@ async def started_by() -> str:
 
     Where Temporal asks for a login, that is whose token it was. Else what that program calls itself.
     """
-    info = activity.info()
-    request = GetWorkflowExecutionHistoryRequest(
-        namespace=activity.client().namespace,
-        execution=WorkflowExecution(workflow_id=info.workflow_id or "", run_id=info.workflow_run_id or ""),
-        maximum_page_size=1,
-    )
+    client = activity.client()
+    request = GetWorkflowExecutionHistoryRequest(namespace=client.namespace, execution=_run(), maximum_page_size=1)
     try:
-        answer = await activity.client().workflow_service.get_workflow_execution_history(request)
+        answer = await client.workflow_service.get_workflow_execution_history(request)
     except RPCError:
         return ""
-    begun = answer.history.events[0]
-    if begun.principal.name:
-        return f"{begun.principal.type} {begun.principal.name}".strip()[:_LONGEST]
-    return begun.workflow_execution_started_event_attributes.identity[:_LONGEST]
+    return sender_of(answer.history.events[0])
+
+
+async def sent_by(name: str) -> str:
+    """Return who sent the signals of this name, or asked for a cancel, that came last, as `started_by` does.
+
+    Temporal does not say which of several signals something is done for: then all who sent one are named, newest first.
+    """
+    client = activity.client()
+    request = GetWorkflowExecutionHistoryReverseRequest(
+        namespace=client.namespace, execution=_run(), maximum_page_size=_EVENTS
+    )
+    try:
+        answer = await client.workflow_service.get_workflow_execution_history_reverse(request)
+    except RPCError:
+        return ""
+    return senders(name, answer.history.events)
+
+
+def senders(name: str, events: Iterable[HistoryEvent]) -> str:
+    """Return who sent the signals of a name, or asked for a cancel: at most three, in the order of the events."""
+    found = dict.fromkeys(sender for event in events if _is_called(event, name) and (sender := sender_of(event)))
+    return ", ".join([*found][:_SENDERS])[:_LONGEST]
+
+
+def sender_of(event: HistoryEvent) -> str:
+    """Return who caused an event: whose token it was where the server asks for one, else what the program says."""
+    if event.principal.name:
+        return f"{event.principal.type} {event.principal.name}".strip()[:_LONGEST]
+    attributes = getattr(event, event.WhichOneof("attributes") or "", None)
+    return str(getattr(attributes, "identity", ""))[:_LONGEST]
+
+
+def _is_called(event: HistoryEvent, name: str) -> bool:
+    if event.HasField("workflow_execution_signaled_event_attributes"):
+        return event.workflow_execution_signaled_event_attributes.signal_name == name
+    return name == CANCEL and event.HasField("workflow_execution_cancel_requested_event_attributes")
+
+
+def _run() -> WorkflowExecution:
+    info = activity.info()
+    return WorkflowExecution(workflow_id=info.workflow_id or "", run_id=info.workflow_run_id or "")

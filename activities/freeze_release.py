@@ -2,7 +2,7 @@
 
 from temporalio import activity
 
-from activities.caller import started_by
+from activities.caller import sent_by, started_by
 from domain import messages as m
 from domain.ports import EnvironmentAccess
 from domain.steps import ActivityName
@@ -28,7 +28,7 @@ class FreezeReleaseActivities:
 
     @activity.defn(name=ActivityName.RELEASE_ENVIRONMENT)
     async def release_environment(self, order: m.ReleaseEnvironment) -> m.EnvironmentReleased:
-        return await self._gate.release(order)
+        return await self._gate.release(order.model_copy(update={"sent_by": await sent_by("release")}))
 
     @activity.defn(name=ActivityName.CLOSE_MAILBOX_FORWARDING)
     async def close_mailbox_forwarding(self, order: m.CloseMailboxForwarding) -> None:

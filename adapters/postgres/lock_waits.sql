@@ -1,7 +1,9 @@
 -- name: in_the_way
 -- Who holds a lock on what a schema ($1) holds: prepared transactions first, for they never end by themselves. Those who only
--- read ($2) are in the way of a drop.
-select format('%s (%s)%s', who, string_agg(distinct what, ', ' order by what), since) as blocker
+-- read ($2) are in the way of a drop. Who waits for a table of his own (LOCK TABLE, ALTER TABLE) lets nobody pass either, and is
+-- named with those whom he waits for.
+select format('%s (%s)%s%s', who, string_agg(distinct what, ', ' order by what), since,
+              ', which waits for ' || string_agg(distinct behind, ', ')) as blocker
 from (
     select coalesce(c.relname, 'definitions') as what, p.gid is null as has_session,
            case when p.gid is null
@@ -13,7 +15,11 @@ from (
            case when a.query_start is not null
                 then format(', application %L, its last statement begun at %s',
                             regexp_replace(left(a.application_name, 100), '[^[:print:]]', '?', 'g'),
-                            to_char(a.query_start at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"')) end as since
+                            to_char(a.query_start at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"')) end as since,
+           case when not l.granted then (
+               select string_agg(case when b.pid = 0 then 'a prepared transaction'
+                                      else format('session %s of %s', b.pid, coalesce(h.usename, 'another role')) end, ', ')
+               from unnest(pg_blocking_pids(l.pid)) as b (pid) left join pg_stat_activity h on h.pid = b.pid) end as behind
     from pg_namespace n
     cross join pg_locks l
     left join pg_class c on l.locktype = 'relation' and c.oid = l.relation and c.relkind in ('r', 'p', 'm', 'S')
@@ -23,7 +29,9 @@ from (
         and own.locktype = 'transactionid' and own.granted and own.mode = 'ExclusiveLock'
     left join pg_prepared_xacts p on p.transaction = own.transactionid
     left join pg_stat_activity a on a.pid = l.pid
-    where n.nspname = $1 and l.granted and l.pid is distinct from pg_backend_pid()
+    where n.nspname = $1 and l.pid is distinct from pg_backend_pid()
+      and (l.granted or l.locktype = 'relation' and l.mode in ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock',
+                                                               'AccessExclusiveLock'))
       and l.database = (select oid from pg_database where datname = current_database())
       and coalesce(a.application_name, '') not like 'sb-transfer %'
       -- What holds a row of the administrations is in the way of their flag.

@@ -82,6 +82,11 @@ async def record_event(
     return command_tag.endswith(" 1")
 
 
+def sent_by(sender: str) -> dict[str, str]:
+    """Return what the detail of an event says of who sent the signal that it tells of."""
+    return {"sent_by": plain(sender)} if sender else {}
+
+
 async def one(connection: Connection, statement: str, *arguments: object) -> asyncpg.Record:
     """Return the row of a statement that always has one."""
     row = await connection.fetchrow(statement, *arguments)

@@ -7,7 +7,15 @@ import asyncpg
 from adapters.observability.metrics import UNMEASURED, Metrics
 from adapters.postgres.connection import Connection, Pool, transaction
 from adapters.postgres.statements import load
-from adapters.postgres.transfer_rows import SERVICE, await_no_disk, live_transfer_of, lock_for_undo, plain, record_event
+from adapters.postgres.transfer_rows import (
+    SERVICE,
+    await_no_disk,
+    live_transfer_of,
+    lock_for_undo,
+    plain,
+    record_event,
+    sent_by,
+)
 from domain import messages as m
 from domain.errors import SomethingLeft, TransferUnknown
 from domain.events import EventKind
@@ -43,7 +51,7 @@ class PostgresTransferEventLog:
                 order.kind,
                 actor=order.actor,
                 reason=order.reason,
-                detail={"code": order.code} if order.code else None,
+                detail={**({"code": order.code} if order.code else {}), **sent_by(order.sent_by)},
                 event_key=order.event_key,
             )
 
@@ -69,7 +77,7 @@ class PostgresTransferEventLog:
                     EventKind.UNDO_BEGUN,
                     actor=order.requested_by or SERVICE,
                     reason=order.detail,
-                    detail={"reason": order.reason},
+                    detail={"reason": order.reason, **sent_by(order.sent_by)},
                 )
         if begun:
             self._metrics.undos.add(1, {"reason": order.reason})

@@ -21,6 +21,7 @@ from adapters.postgres.transfer_rows import (
     one,
     plain,
     record_event,
+    sent_by,
     summary_of,
 )
 from adapters.schema.catalog import inspect_schema
@@ -360,7 +361,7 @@ class PostgresEnvironmentAccess:
                 EventKind.ENVIRONMENT_RELEASED,
                 actor=order.released_by,
                 reason=order.note,
-                detail={"users_invited": invited},
+                detail={"users_invited": invited, **sent_by(order.sent_by)},
             )
         return invited
 

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from domain.messages.base import Message
+from domain.messages.base import SENT_BY, Message
 from domain.vocabulary import UndoReason
 
 
@@ -15,6 +15,7 @@ class RecordEvent(Message):
     kind: str
     reason: str = ""
     code: str = Field(default="", description="of a refusal: the code of the error that it is")
+    sent_by: str = Field(default="", description=SENT_BY)
 
 
 class BeginUndo(Message):
@@ -24,6 +25,7 @@ class BeginUndo(Message):
     reason: UndoReason
     detail: str = ""
     requested_by: str = ""
+    sent_by: str = Field(default="", description=SENT_BY)
 
 
 class FinishUndo(Message):

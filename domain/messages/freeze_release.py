@@ -4,7 +4,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
-from domain.messages.base import Message
+from domain.messages.base import SENT_BY, Message
 from domain.messages.environment import EnvironmentSummary
 from domain.messages.scheduling import EVENING
 
@@ -46,6 +46,7 @@ class ReleaseEnvironment(Message):
     released_by: str
     note: str
     released_at: AwareDatetime
+    sent_by: str = Field(default="", description=SENT_BY)
 
 
 class EnvironmentReleased(Message):

@@ -126,3 +126,22 @@ async def status_of(owner: asyncpg.Connection, environment_id: uuid.UUID) -> str
         "select status from control.environment where environment_id = $1", environment_id
     )
     return found
+
+
+async def test_it_stands_in_the_log_who_sent_a_signal(stack: Stack, owner: asyncpg.Connection) -> None:
+    """What a signal says of its sender anybody can write; what Temporal knows stands beside it."""
+    environment_id = await environment_named(owner, SWITCH.old_licence, SWITCH.environment)
+    words = ("workflow", "signal", "--name", "release", "--identity", "bob@terminal")
+    process = await asyncio.create_subprocess_exec(
+        *(str(temporal_cli()), *words, "--workflow-id", f"transfer-{environment_id}"),
+        *("--input", json.dumps({"released_by": "the director"})),
+        env=stack.process_environment(),
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    assert await process.wait() == 0
+    told = "select actor, detail from control.transfer_event where kind = 'release_refused'"
+    async with asyncio.timeout(60):
+        while (event := await owner.fetchrow(told)) is None:  # noqa: ASYNC110 - the server has no event for it
+            await asyncio.sleep(0.1)
+    assert event["actor"] == "the director"
+    assert json.loads(event["detail"])["sent_by"] == "bob@terminal"

@@ -81,6 +81,29 @@ async def test_each_step_gives_its_slot_up_and_says_who_is_in_the_way(
     )
 
 
+async def test_who_waits_in_front_is_named_with_whom_he_waits_for(
+    services: Services, app: Connection, app_dsn: str, move: Move
+) -> None:
+    """A report that only reads is in nobody's way, until somebody wants the table for himself behind it."""
+    table = f"{move.schema}.relation"
+    report = await asyncpg.connect(app_dsn)
+    async with report.transaction():
+        await report.fetch(f"select from {table}")
+        reader, waiter = [await one.fetchval("select pg_backend_pid()") for one in (report, app)]
+        wanting = asyncio.ensure_future(app.execute(f"begin; lock table {table} in access exclusive mode"))
+        async with asyncio.timeout(SOON):
+            while not await services.pool.fetchval(  # noqa: ASYNC110 - the server has no event for it
+                "select wait_event_type = 'Lock' from pg_stat_activity where pid = $1", waiter
+            ):
+                await asyncio.sleep(0.05)
+            told = rf"session {waiter} of sb_app \(relation\), .*, which waits for session {reader} of sb_app\."
+            with pytest.raises(EnvironmentBusy, match=told):
+                await _steps(services, move)["hash"]()
+    await wanting
+    await app.execute("rollback")
+    await report.close()
+
+
 async def test_a_lock_that_is_let_go_in_time_costs_no_attempt(services: Services, app: Connection, move: Move) -> None:
     """A migration of the application that takes a second would set a clone back."""
     steps = _steps(services, move)
