@@ -1,7 +1,8 @@
 """`python -m tests.load.large_customer`: one customer of a size that nobody expects moves; what others notice of it.
 
 20,000 users, 60,000 open quotes and 3,000 administrations, on the real stack. The last line says how large the largest
-payload of the move was, and how many times longer others waited for an answer meanwhile than at rest.
+payload of the move was, how often the deadlock detector struck, how often a mail was tried at most, and how many times
+longer others waited for an answer meanwhile than at rest.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from tests.integration.services import NEW_FIRM, Services
 PAYLOAD_MAY_HOLD = 256_000  # bytes
 _OTHERS = ("SB_TRANSFER_", "TEMPORAL_")
 _AT_REST = 60
+_DEADLOCK = "[TMPRL1101]"  # the SDK's name for it
 _PATIENCE_SECONDS = 3_600.0
 _FILL = """
 insert into administration (id, name, read_only)
@@ -61,6 +63,10 @@ class Outcome:
     events: int
     largest_payload: int
     """Bytes."""
+    deadlocks: int
+    """How often a workflow's own code took longer than two seconds: its task fails then, and is tried again."""
+    attempts: int
+    """How often a mail was tried, at most."""
     p95_at_rest: float
     """Seconds until somebody else's question was answered."""
     p95_meanwhile: float
@@ -72,7 +78,8 @@ class Outcome:
     def __str__(self) -> str:
         return (
             f"{self.state.value} after {self.seconds:.0f} s with {self.mails:,} mails and {self.events} events; "
-            f"largest payload {self.largest_payload:,} bytes; others' p95 {self.p95_at_rest * 1000:.0f} ms at rest, "
+            f"largest payload {self.largest_payload:,} bytes; deadlock detector {self.deadlocks} times; a mail tried "
+            f"{self.attempts} times at most; others' p95 {self.p95_at_rest * 1000:.0f} ms at rest, "
             f"{self.p95_meanwhile * 1000:.0f} ms meanwhile: {self.ratio:.1f} times"
         )
 
@@ -104,7 +111,14 @@ async def move_a_large_customer(folder: Path, size: Size) -> Outcome:
             await asyncio.wait([watching])
             events, largest = await _history(temporal, workflow_id)
             mails = await services.pool.fetchval("select count(*) from control.sent_mail where status = 'sent'")
-            return Outcome(state, seconds, mails, events, largest, _p95(rest), _p95(meanwhile))
+            attempts = await services.pool.fetchval("select max(attempts) from control.sent_mail")
+            deadlocks = await asyncio.to_thread(_deadlocks, folder)
+            return Outcome(state, seconds, mails, events, largest, deadlocks, attempts, _p95(rest), _p95(meanwhile))
+
+
+def _deadlocks(folder: Path) -> int:
+    """Return how often the logs tell of the deadlock detector."""
+    return sum(log.read_text(errors="replace").count(_DEADLOCK) for log in folder.rglob("log*"))
 
 
 async def _other(services: Services, client: TransferClient) -> Callable[[], Awaitable[object]]:
@@ -192,7 +206,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         outcome = asyncio.run(move_a_large_customer(Path(folder), size))
     sys.stdout.write(f"{outcome}\n")
-    return int(outcome.state is not TransferState.RELEASED or outcome.largest_payload > PAYLOAD_MAY_HOLD)
+    too_large = outcome.largest_payload > PAYLOAD_MAY_HOLD
+    return int(outcome.state is not TransferState.RELEASED or too_large or outcome.deadlocks > 0)
 
 
 if __name__ == "__main__":

@@ -13,3 +13,4 @@ async def test_a_customer_of_many_users_quotes_and_administrations_moves(tmp_pat
     assert outcome.state is TransferState.RELEASED
     assert outcome.mails >= size.users
     assert outcome.largest_payload <= PAYLOAD_MAY_HOLD
+    assert (outcome.deadlocks, outcome.attempts) == (0, 1)
