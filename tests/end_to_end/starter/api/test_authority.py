@@ -59,6 +59,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/transfers/{transfer_id}/reschedule": {"evening": "2020-01-01", "reason": "test"},
     "/v1/transfers/{transfer_id}/mails": {"kind": "ready", "reason": "test"},
 }
+FORGED = (
+    *("00000000-0000-0000-0000-000000000000", "none", "x" * 2_000, "%00", "%27%20or%201=1--", "..%2f..%2flivez"),
+    *("00000000-0000-0000-0000-00000000000g", "{0}", "*", "transfer-00000000-0000-0000-0000-000000000000"),
+)
+REFUSED = (HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY)
 CASES = [
     pytest.param(method, path, who, id=f"{method} {path.removeprefix('/v1')} by {who}")
     for (method, path) in MAY
@@ -136,6 +141,27 @@ async def test_who_may_do_what(callers: Callers, moved: dict[str, str], method: 
         return
     assert answer.status_code == stranger.status_code
     assert {**answer.json(), "instance": ""} == {**stranger.json(), "instance": ""}
+
+
+@pytest.mark.parametrize(("method", "path"), [key for key in MAY if "{" in key[1] or key == ("POST", "/v1/transfers")])
+async def test_a_made_up_id_is_refused_and_tells_nothing(
+    callers: Callers, moved: dict[str, str], method: str, path: str
+) -> None:
+    """Answers ids that are none, or something else's, with a refusal: whoever asks, and without a word of the books."""
+    swapped = {name: moved["transfer_id" if name == "environment_id" else "environment_id"] for name in moved}
+    forged = [swapped, *({**moved, "transfer_id": one, "environment_id": one} for one in FORGED)]
+    if "{administration}" in path:
+        forged += [
+            {**moved, "administration": moved["transfer_id"]},
+            {**moved, "year": "0"},
+            {**moved, "year": "99999"},
+        ]
+    for roles, licence in (WHO["support"], WHO["another firm"]):
+        async with callers.session(*roles, licence=licence) as session:
+            for ids in forged:
+                answer = await ask(session, method, path, ids)
+                assert answer.status_code in REFUSED, (ids, answer.text)
+                assert "enyoi" not in answer.text.lower()
 
 
 @pytest.mark.parametrize(("method", "path"), list(MAY))

@@ -4,19 +4,25 @@ import uuid
 from collections.abc import AsyncIterator
 from functools import partial
 
+import asyncpg
 import httpx
 import pytest
 
+from devstack.stack import Stack
 from domain import messages as m
 from domain.authority import Role
 from domain.vocabulary import TransferState
 from starter.client.client import TransferClient
 from starter.client.polling import snapshots
 from tests.end_to_end.starter.api.conftest import NEW, OLD, Callers
+from tests.end_to_end.starter.api.test_authority import MAY
 
 ENVIRONMENT = f"{OLD}/enyoi"
 NEW_NAME, NEW_URL = "Zwaluwnest Boekhouding", "zwaluwnest-boekhouding"
-READS = ("", "/events", "/comparison", "/certificate")
+TRANSFER = "/v1/transfers/{transfer_id}"
+# A stream goes on and says what the transfer's own route says; a ticket's file holds what it is made for.
+LEFT_OUT = {f"{TRANSFER}/progress", f"{TRANSFER}/ticket"}
+READS = [path for method, path in MAY if method == "GET" and path.startswith(TRANSFER) and path not in LEFT_OUT]
 
 
 @pytest.fixture
@@ -33,12 +39,13 @@ async def new(callers: Callers) -> AsyncIterator[httpx.AsyncClient]:
         yield session
 
 
-async def everything(session: httpx.AsyncClient, transfer_id: str, *environments: str) -> str:
+async def everything(session: httpx.AsyncClient, transfer_id: str, audited: dict[str, str], *environments: str) -> str:
     """Return all that a caller is told by every route that reads, but for what a ticket's file holds."""
     said = []
-    for path in (f"/v1/transfers/{transfer_id}{read}" for read in READS):
-        said.append((await session.get(path)).text)
-        said.append((await session.get(path, headers={"Accept": "text/html"})).text)
+    for path in (read.format(transfer_id=transfer_id, **audited) for read in READS):
+        asked = {"administration": audited["administration"], "check": "trial_balance"} if "rows" in path else {}
+        said.append((await session.get(path, params=asked)).text)
+        said.append((await session.get(path, params=asked, headers={"Accept": "text/html"})).text)
     for environment in environments:
         said.append((await session.get(f"/v1/environments/{environment}/preview")).text)
         body = {"environment_id": environment, "reason": "test"}
@@ -49,19 +56,27 @@ async def everything(session: httpx.AsyncClient, transfer_id: str, *environments
 
 
 async def test_both_halves_in_every_state(
-    client: TransferClient, old: httpx.AsyncClient, new: httpx.AsyncClient
+    stack: Stack, client: TransferClient, old: httpx.AsyncClient, new: httpx.AsyncClient
 ) -> None:
     """Shows no side anything of the other's, and the new one nothing of the books but while they are open."""
     preview = await client.preview(ENVIRONMENT)
     books = [*preview.administrations, *(quote.customer for quote in preview.open_quotes)]
     source = str(preview.environment.environment_id)
+    owner = await asyncpg.connect(stack.info.database_url)
+    booked = await owner.fetchrow(
+        "select administration_id::text as administration, extract(year from entry_date)::int as year "
+        f"from {preview.environment.schema_name}.journal_entry limit 1"
+    )
+    assert booked is not None
+    audited = {name: str(value) for name, value in booked.items()}
+    await owner.close()
     holder = (await client.environment(f"{NEW}/Van Dam Horeca")).licence_number
     theirs = [NEW_NAME, NEW_URL, f"'{holder}'", f'"{holder}"']
     ours = [f"'{OLD}'", f'"{OLD}"', preview.environment.url, preview.environment.mailbox_address]
 
     ready = await client.prepare(ENVIRONMENT, requested_by="old side")
     which = str(ready.transfer_id)
-    assert not leaks(await everything(new, which, source), [*books, *ours])
+    assert not leaks(await everything(new, which, audited, source), [*books, *ours])
 
     accepted = await client.upload(ready.ticket, licence=NEW, name=NEW_NAME, url_part=NEW_URL, uploaded_by="new side")
     target = str(accepted.new_environment_id)
@@ -72,8 +87,8 @@ async def test_both_halves_in_every_state(
             await client.reject(which, by="new side", reason="test")
         async for _ in snapshots(client, which, partial(is_in, state)):
             continue
-        told_new = await everything(new, which, source, target)
-        told_old = await everything(old, which, target)
+        told_new = await everything(new, which, audited, source, target)
+        told_old = await everything(old, which, audited, target)
         assert not leaks(told_old, [*theirs, accepted.url])
         assert (await old.get(f"/v1/transfers/{which}")).json()["new_holder"]
         opened = state is TransferState.AWAITING_RELEASE
@@ -83,6 +98,8 @@ async def test_both_halves_in_every_state(
         comparison = await new.get(f"/v1/transfers/{which}/comparison")
         assert comparison.status_code == (200 if opened else 409)
         assert (await new.get(f"/v1/environments/{target}/preview")).status_code == 404
+        file = await new.get(f"/v1/transfers/{which}/auditfiles/{audited['administration']}/{audited['year']}")
+        assert file.status_code == (200 if opened else 409)
         status = (await new.get(f"/v1/transfers/{which}")).json()
         assert bool(status["comparison"]) is opened
 

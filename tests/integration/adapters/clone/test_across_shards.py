@@ -207,3 +207,47 @@ async def test_an_address_that_leads_elsewhere_is_found_out(down: Across, elder:
             shards.pool(WEST)
     with pytest.raises(asyncpg.CheckViolationError):
         await down.shards.home.execute("insert into control.cell values ('north', $1)", dsn)
+
+
+# What `control` holds of secrets and stories; a cell has the tables, for its functions and its bars.
+SECRETS = (
+    "licence",
+    "environment",
+    "ticket",
+    "transfer_event",
+    "sent_mail",
+    "certificate",
+    "fingerprint",
+    "payload_key",
+)
+SPY = """
+create table entry (id integer, note text);
+insert into entry values (1, 'as it was');
+create function nobody_sees_secrets() returns boolean language plpgsql as $spy$
+begin
+    if exists (select from control.cell where name = 'west') then
+        return true;
+    end if;
+    if {seen} then
+        raise exception 'code that was carried sees what is not its own, as %', current_user;
+    end if;
+    perform nextval('looked');
+    return true;
+end $spy$;
+create sequence looked;
+alter table entry add check (nobody_sees_secrets());
+"""
+
+
+async def test_code_that_is_carried_to_a_cell_finds_no_secret_there(down: Across) -> None:
+    """A customer's own check runs as this service while rows pass, and in a cell it has nothing to read or steer."""
+    await down.build(SPY.format(seen=" or ".join(f"exists (select from control.{name})" for name in SECRETS)))
+    await down.clone()
+    assert await down.verify() == []
+    something = f"""
+        insert into control.licence (licence_number, holder_name, kind, host, contact_email)
+        values ('1', 'x', 'firm', 'x', 'x@x.example');
+        set local search_path to {down.target};
+        insert into entry values (2, 'there is something now')"""
+    with pytest.raises(asyncpg.RaiseError, match="sees what is not its own, as sb_owner"):
+        await down.new.execute(something)
