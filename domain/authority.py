@@ -53,6 +53,9 @@ class Action(StrEnum):
     RESCHEDULE = "reschedule"
     RESEND_MAIL = "resend_mail"
     CANCEL = "cancel"
+    DELIVER = "deliver"
+    """Hand in mail and scans: what the platform's mail server does."""
+
     READ_HISTORY = "read_history"
     """Of every transfer, in plain text: what the codec server does."""
 
@@ -70,8 +73,8 @@ _HALVES: dict[Side, frozenset[Action]] = {
 _BOTH_HALVES = _HALVES[Side.OLD] | _HALVES[Side.NEW]
 _EVERYWHERE: dict[Role, frozenset[Action]] = {
     # An incident is support's own work, and a start before the evening needs a person who answers for it.
-    Role.BACKEND: _BOTH_HALVES | {Action.AUDIT, Action.RESEND_MAIL},
-    Role.SUPPORT: frozenset(Action),
+    Role.BACKEND: _BOTH_HALVES | {Action.AUDIT, Action.RESEND_MAIL, Action.DELIVER},
+    Role.SUPPORT: frozenset(Action) - {Action.DELIVER},
     Role.OPERATOR: frozenset(
         {
             *(Action.SEE, Action.AUDIT, Action.COMPARE, Action.CERTIFICATE, Action.READ_HISTORY),

@@ -107,6 +107,16 @@ class MailKind(StrEnum):
     MAILBOX_CLOSED = "mailbox_closed"
 
 
+class DeliveryOutcome(StrEnum):
+    """What became of a mail or a scan that came in; the values are what `control.deliver_mail` returns."""
+
+    DELIVERED = "delivered"
+    HELD = "held"
+    DUPLICATE = "duplicate"
+    CLOSED = "closed"
+    UNKNOWN = "unknown"
+
+
 class ConsequenceKind(StrEnum):
     """What a move changes in the new environment: the manual's "Let op" and "Wijzigingen na vrijgeven"."""
 

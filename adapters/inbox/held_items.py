@@ -59,6 +59,12 @@ class Drained:
         return {"mails": self.mails, "scans": self.scans, "set_aside": self.set_aside, "left": self.left}
 
 
+async def count_waiting(home: Connection, environment_id: UUID) -> tuple[int, int]:
+    """Return how many mails and scans wait for an environment, or for the one that it becomes."""
+    waiting = await home.fetchrow(_SQL["waiting"], await home.fetchval(_SQL["inbox_of"], environment_id))
+    return (waiting["mails"], waiting["scans"]) if waiting is not None else (0, 0)
+
+
 async def hand_on_inbox(home: Connection, old: UUID, new: UUID) -> None:
     """Let what came for the old environment be the new one's; the routes to the old one are held."""
     await home.execute(_SQL["hand_on_inbox"], old, new)

@@ -60,6 +60,15 @@ class Formatter:
         """Return a whole number: `1.234` or `1,234`."""
         return format_decimal(number, locale=self._locale)
 
+    def inbox(self, mails: int, scans: int) -> str:
+        """Return how many mails and scans came in: `3 mails en 1 scan`."""
+        told = [
+            f"{self.number(count)} {word if count == 1 else f'{word}s'}"
+            for count, word in ((mails, "mail"), (scans, "scan"))
+            if count
+        ]
+        return (" and " if self._english else " en ").join(told)
+
     def item(self, name: str) -> str:
         """Return what a row behind a comparison is called."""
         return self.word(VALUES.get(name, (name, name)))

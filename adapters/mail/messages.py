@@ -155,6 +155,13 @@ class Contents(_Fact):
     connections: list[BankLine] = []
 
 
+class HeldFacts(_Fact):
+    """What came in while the environment moved."""
+
+    mails: int = 0
+    scans: int = 0
+
+
 class ReportFacts(_Fact):
     checks: list[Check]
 
@@ -171,11 +178,16 @@ class MailFacts(_Fact):
     banks: list[BankOutcome] | None = None
     consequences: list[Consequence] | None = None
     contents: Contents = Contents()
+    held: HeldFacts = HeldFacts()
     certificate_key: str = ""
 
     def for_reader(self, *, new_side: bool) -> "MailFacts":
         """Return what one reader may know: of the new environment the old side learns who holds it, and no more."""
         return self if new_side else self.model_copy(update={"new": EnvironmentFacts(holder_name=self.new.holder_name)})
+
+    def open_of(self, kind: str) -> int:
+        """Return how many of the mails or scans that came along are still open."""
+        return sum(found.open or 0 for found in self.consequences or () if found.kind is ConsequenceKind(kind))
 
     def count_of(self, kind: str) -> int:
         """Return how many things a consequence touched, 0 when it is not known."""

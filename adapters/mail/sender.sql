@@ -25,6 +25,13 @@ select jsonb_build_object(
     'forward_until', (select route.valid_until from control.mailbox_route route
                       where route.address = place.old ->> 'mailbox_address'
                       and route.environment_id = t.new_environment_id),
+    -- Put in by the release or the undo, or waiting for it.
+    'held', coalesce(
+        (select e.detail from control.transfer_event e
+         where e.transfer_id = $1 and e.kind = 'held_items_delivered' order by e.event_id limit 1),
+        (select jsonb_build_object('mails', count(*) filter (where h.kind = 'mail'), 'scans', count(*) filter (where h.kind = 'scan'))
+         from control.held_item h
+         where h.inbox_id = (select e.inbox_id from control.environment e where e.environment_id = t.environment_id))),
     'report', t.report,
     'banks', t.banks -> 'banks',
     'consequences', t.consequences -> 'consequences',

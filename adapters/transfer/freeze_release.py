@@ -36,6 +36,7 @@ from adapters.transfer.write_fence import (
     bounded_waits,
     busy_when_late,
     freeze_schema,
+    settle_sequences,
     sweep,
     wait_for_drawn_numbers,
 )
@@ -93,6 +94,7 @@ class PostgresEnvironmentAccess:
                 frozen = await self._try_to_freeze(order, patience, in_the_way_before)
                 pool = self._shards.pool(frozen.environment.cell)
                 await wait_for_drawn_numbers(pool, frozen.environment.schema_name)
+                await settle_sequences(pool, frozen.environment.schema_name)
             except EnvironmentBusy as error:
                 if isinstance(error, TableBusy):
                     in_the_way_before.insert(0, error.table)

@@ -20,6 +20,10 @@ join pg_namespace n on n.oid = c.relnamespace and n.nspname = $1
 where l.locktype = 'relation' and l.granted and l.pid <> pg_backend_pid()
   and l.database = (select oid from pg_database where datname = current_database())
 
+-- name: settle_sequences
+-- Let every sequence of a schema stand where it stands, whatever happens to the server.
+select control.settle_sequences($1)
+
 -- name: make_transfer
 -- The transfer's row, unless it is there (an earlier attempt, or the tombstone of an undo) or another one is live.
 insert into control.transfer (transfer_id, workflow_id, environment_id, environment_name, state, source_licence,

@@ -103,6 +103,7 @@ class ComparisonPage(m.Message):
     made_at: AwareDatetime
     total: int
     unequal: int
+    inbox: Json[m.InboxCounts | None]
     checks: Json[list[m.Check]]
 
 

@@ -74,6 +74,7 @@ from control.transfer t left join control.ticket k using (transfer_id) where t.t
 -- So many checks of a comparison that was made, those behind a place in it, and how many there are and differ.
 select t.report ->> 'made_at' as made_at, jsonb_array_length(t.report -> 'checks') as total,
        (select count(*) from jsonb_array_elements(t.report -> 'checks') as c where not (c ->> 'equal')::boolean) as unequal,
+       coalesce(t.report -> 'inbox', 'null') as inbox,
        (select coalesce(jsonb_agg(c.value order by c.ordinality), '[]')
         from jsonb_array_elements(t.report -> 'checks') with ordinality as c
         where c.ordinality > $2 and c.ordinality <= $2 + $3) as checks

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
+from adapters.inbox.held_items import count_waiting
 from adapters.postgres.connection import Connection, Pool, transaction
 from adapters.postgres.lock_waits import named_waits
 from adapters.postgres.place import Place
@@ -88,7 +89,10 @@ class PostgresTargetSetup:
                 if sides["new_cell"] != HOME:
                     await there.execute(_SQL["keep_consequences"], order.transfer_id, changed.model_dump_json())
             applied = m.ConsequencesApplied(
-                consequences=[m.Consequence(kind=kind, count=detail["count"]) for kind, detail in changed.told]
+                consequences=[
+                    m.Consequence(kind=kind, count=detail["count"], open=detail.get("open"))
+                    for kind, detail in changed.told
+                ]
             )
             await connection.execute(_SQL["keep_consequences"], order.transfer_id, applied.model_dump_json())
             for kind, detail in changed.told:
@@ -111,7 +115,7 @@ class PostgresTargetSetup:
             Superseded: The transfer is being undone.
         """
         async with transaction(self._pool) as connection:
-            await lock_for_step(connection, order.transfer_id, evening=order.evening)
+            transfer = await lock_for_step(connection, order.transfer_id, evening=order.evening)
             earlier = await _result(connection, order.transfer_id, "report")
             if earlier is not None:
                 return m.ComparisonReport.model_validate_json(earlier).summary()
@@ -125,11 +129,15 @@ class PostgresTargetSetup:
                     both, made_at=datetime.now(UTC), keep=await rows_kept(connection, order.transfer_id)
                 )
                 years = await booked_years(old, sides["old_schema"])
-                report = report.model_copy(update={"years": years})
+                inbox = await _inbox(connection, transfer)
+                report = report.model_copy(update={"years": years, "inbox": inbox})
             summary = report.summary()
             await connection.execute(_SQL["keep_report"], order.transfer_id, report.model_dump_json())
             await record_event(
-                connection, order.transfer_id, EventKind.ENVIRONMENTS_COMPARED, detail=summary.model_dump()
+                connection,
+                order.transfer_id,
+                EventKind.ENVIRONMENTS_COMPARED,
+                detail={**summary.model_dump(), **(inbox.model_dump() if inbox else {})},
             )
             return summary
 
@@ -179,6 +187,22 @@ async def _change(connection: Connection, sides: asyncpg.Record) -> _Changed:
 async def _result(connection: Connection, transfer_id: UUID, column: str) -> str | None:
     found: str | None = (await one(connection, _SQL["results"], transfer_id))[column]
     return found
+
+
+async def _inbox(connection: Connection, transfer: asyncpg.Record) -> m.InboxCounts | None:
+    """Return what came along of mail and scans, and what waits; None when nothing is known of what came along."""
+    told = await _result(connection, transfer["transfer_id"], "consequences")
+    if told is None:
+        return None
+    consequences = m.ConsequencesApplied.model_validate_json(told).consequences
+    came = {one.kind: one.open or 0 for one in consequences}
+    mails, scans = await count_waiting(connection, transfer["environment_id"])
+    return m.InboxCounts(
+        mails_open=came.get(ConsequenceKind.MAILBOX_MESSAGES_CARRIED, 0),
+        scans_open=came.get(ConsequenceKind.SCANBOX_DOCUMENTS_CARRIED, 0),
+        mails_held=mails,
+        scans_held=scans,
+    )
 
 
 async def _sides(connection: Connection, transfer_id: UUID) -> asyncpg.Record:

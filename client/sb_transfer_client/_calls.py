@@ -1,9 +1,10 @@
 """Each route as a description of one call: what is sent and how its answer is read, without sending anything."""
 
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from os import PathLike
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
@@ -21,6 +22,7 @@ from sb_transfer_client.models import (
     ComparedRow,
     ComparedRowsView,
     ComparisonView,
+    DeliveryView,
     EventView,
     Liveness,
     MailKind,
@@ -263,6 +265,32 @@ def resend_mail(
 ) -> Call[MailView]:
     """Send one kind of mail again, to those it did not reach or to one other address."""
     return _post(f"{_one(transfer_id)}/mails", _read(MailView), key, kind=kind, to=to, reason=reason)
+
+
+def deliver(item: Mapping[str, Any]) -> Call[DeliveryView]:
+    """Hand in a mail or a scan as the description has it; `deliver_mail` and `deliver_scan` make the item."""
+    return _post("/v1/deliveries", _read(DeliveryView), None, **item)
+
+
+def deliver_mail(address: str, raw: bytes, *, message_id: str = "", received_at: datetime) -> Call[DeliveryView]:
+    """Put a mail where its address leads, or have it held while that environment moves; once by its Message-ID.
+
+    Args:
+        address: Whom it came for: the envelope's recipient.
+        raw: The message, byte for byte; 25 MiB at most.
+        message_id: Its Message-ID; its bytes tell it apart when it has none.
+        received_at: When it came in; aware.
+    """
+    told = {"message_id": message_id, "raw": b64encode(raw).decode()}
+    return deliver({"kind": "mail", "address": address, "received_at": received_at.isoformat(), **told})
+
+
+def deliver_scan(
+    address: str, content: bytes, *, document_id: str, name: str = "", received_at: datetime
+) -> Call[DeliveryView]:
+    """Put a scanned document into the environment that an address leads to; the rest as for `deliver_mail`."""
+    told = {"document_id": document_id, "name": name, "content": b64encode(content).decode()}
+    return deliver({"kind": "scan", "address": address, "received_at": received_at.isoformat(), **told})
 
 
 def get_liveness() -> Call[Liveness]:

@@ -212,6 +212,13 @@ class BodyTooLarge(Problem):
     status_code = 413
 
 
+class ItemTooLarge(Problem):
+    """A mail or a scan has at most 25 MiB. Refuse it to its sender (552 5.3.4)."""
+
+    type_uri = f"{PREFIX}item-too-large"
+    status_code = 413
+
+
 class CannotBeCarried(Problem):
     """The environment holds something that cannot be carried over exactly. Remove it, or ask support."""
 

@@ -23,12 +23,15 @@ __all__ = [
     "ComparedRowsView",
     "ComparisonSummary",
     "ComparisonView",
+    "DeliveryOutcome",
+    "DeliveryView",
     "EnvironmentView",
     "Estimate",
     "EventView",
     "FieldProblem",
     "Figures",
     "Finding",
+    "InboxCounts",
     "LicenceKind",
     "Liveness",
     "MailKind",
@@ -85,6 +88,16 @@ class TransferState(_Word):
     def is_final(self) -> bool:
         """Tell whether nothing can follow any more."""
         return self in (TransferState.RELEASED, TransferState.UNDONE)
+
+
+class DeliveryOutcome(_Word):
+    """What became of a mail or a scan that came in."""
+
+    DELIVERED = "delivered"
+    HELD = "held"
+    DUPLICATE = "duplicate"
+    CLOSED = "closed"
+    UNKNOWN = "unknown"
 
 
 class UndoReason(_Word):
@@ -417,14 +430,30 @@ class ComparedRowsView(_Answer):
     next_after: int | None
 
 
+class InboxCounts(_Answer):
+    """What came along of mail and scans, and what has come in since and waits for the end of the move."""
+
+    mails_open: int
+    scans_open: int
+    mails_held: int
+    scans_held: int
+
+
 class ComparisonView(_Answer):
     """So many checks of a comparison, and what there is in all."""
 
     made_at: AwareDatetime
     total: int
     unequal: int
+    inbox: InboxCounts | None
     checks: list[Check]
     next_after: int | None
+
+
+class DeliveryView(_Answer):
+    """What became of a mail or a scan."""
+
+    outcome: DeliveryOutcome
 
 
 class EventView(_Answer):

@@ -65,6 +65,7 @@ from domain.messages.target_setup import (
     Consequence,
     ConsequencesApplied,
     Figures,
+    InboxCounts,
     ReconnectBanks,
     WriteAuditfile,
 )
@@ -127,6 +128,7 @@ __all__ = [
     "FrozenHashed",
     "HashFrozen",
     "Hurry",
+    "InboxCounts",
     "IssueCertificate",
     "IssueTicket",
     "MailProblem",

@@ -34,6 +34,7 @@ class ApplyConsequences(Message):
 class Consequence(Message):
     kind: ConsequenceKind
     count: int
+    open: int | None = Field(default=None, description="of mail and scans: how many nobody has processed yet")
 
 
 class ConsequencesApplied(Message):
@@ -107,12 +108,22 @@ class ComparisonSummary(Message):
     administrations: int
 
 
+class InboxCounts(Message):
+    """What came along of mail and scans, and what has come in since and waits for the end of the move."""
+
+    mails_open: int = Field(description="of those that came along: not processed yet")
+    scans_open: int = Field(description="likewise")
+    mails_held: int = Field(description="waiting when the comparison was made")
+    scans_held: int = Field(description="likewise")
+
+
 class ComparisonReport(Message):
     """The checks that the manual tells people to make, per administration, old beside new."""
 
     made_at: AwareDatetime
     checks: list[Check]
     years: list[BookedYear] = Field(default=[], description="of the old environment")
+    inbox: InboxCounts | None = Field(default=None, description="of a move; null where two environments are compared")
 
     def summary(self) -> ComparisonSummary:
         """Return the report's figures."""

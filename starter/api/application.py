@@ -8,13 +8,16 @@ from fastapi import FastAPI, Request
 from starlette.types import Receive, Scope, Send
 from temporalio.common import MetricMeter
 
-from starter.api import comparison, health, progress, transfers, uploads
+from adapters.inbox.entrance import LARGEST_ITEM_BYTES
+from starter.api import comparison, deliveries, health, progress, transfers, uploads
 from starter.api.dependencies import ApiContext
 from starter.api.metrics_middleware import MetricsMiddleware
 from starter.api.openapi import DESCRIPTION, customize_openapi, operation_id
 from starter.http import problems
 from starter.http.body_limit import BodyLimit
 
+# In base64, and the words around it.
+_LARGER = {"/v1/deliveries": LARGEST_ITEM_BYTES // 3 * 4 + 64 * 1024}
 OpenContext = Callable[[], AbstractAsyncContextManager[ApiContext]]
 
 
@@ -37,11 +40,11 @@ def build_app(open_context: OpenContext, meter: MetricMeter = MetricMeter.noop) 
         redoc_url=None,
     )
     app.include_router(health.router)
-    for router in (transfers.router, comparison.router, uploads.router, progress.router):
+    for router in (transfers.router, comparison.router, uploads.router, progress.router, deliveries.router):
         app.include_router(router)
     problems.install(app)
     customize_openapi(app)
-    app.add_middleware(BodyLimit, refuse=_too_large, too_slow=problems.too_slow)
+    app.add_middleware(BodyLimit, refuse=_too_large, too_slow=problems.too_slow, larger=_LARGER)
     app.add_middleware(MetricsMiddleware, meter=meter)
     return app
 

@@ -1,11 +1,11 @@
 """What callers send."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import Header, Path, UploadFile
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, Base64Bytes, ConfigDict, Field
 
 from domain.messages import Message
 from domain.naming import licence_spelling
@@ -51,6 +51,36 @@ class _Body(Message):
     """A body with a field that we do not know is a mistake of its sender's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Address = Annotated[str, Field(min_length=1, max_length=320, pattern=TEXT)]
+# RFC 5322, 2.1.1: no line of a mail is longer.
+ItemKey = Annotated[str, Field(max_length=998, pattern=TEXT)]
+Content = Annotated[Base64Bytes, Field(min_length=1, description="the bytes as they came, in base64; at most 25 MiB")]
+ReceivedAt = Annotated[AwareDatetime, Field(ge=datetime(1990, 1, 1, tzinfo=UTC), le=datetime(2199, 12, 31, tzinfo=UTC))]
+
+
+class MailDelivery(_Body):
+    """A mail that came for an address."""
+
+    kind: Literal["mail"] = "mail"
+    address: Address = Field(description="whom it came for: the envelope's recipient")
+    message_id: ItemKey = Field(
+        default="", description="its Message-ID, by which it is taken in once; its bytes if empty"
+    )
+    raw: Content
+    received_at: ReceivedAt
+
+
+class ScanDelivery(_Body):
+    """A document that was scanned for the environment that an address leads to."""
+
+    kind: Literal["scan"] = "scan"
+    address: Address = Field(description="the mailbox address of the environment")
+    document_id: ItemKey = Field(description="by which it is taken in once")
+    name: Annotated[str, Field(max_length=255, pattern=TEXT)] = ""
+    content: Content
+    received_at: ReceivedAt
 
 
 class UploadForm(_Body):

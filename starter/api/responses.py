@@ -12,7 +12,7 @@ from domain import messages as m
 from domain.authority import Caller, Part, Role
 from domain.messages import Message
 from domain.steps import StepName, StepState
-from domain.vocabulary import CheckKind, Language, MailKind, Scenario, TransferState, UndoReason
+from domain.vocabulary import CheckKind, DeliveryOutcome, Language, MailKind, Scenario, TransferState, UndoReason
 from starter.client.models import TransferSnapshot
 
 
@@ -100,8 +100,15 @@ class ComparisonView(_View):
     made_at: AwareDatetime
     total: int
     unequal: int
+    inbox: m.InboxCounts | None
     checks: list[m.Check]
     next_after: int | None = Field(description="for the next page; null on the last one")
+
+
+class DeliveryView(_View):
+    """What became of a mail or a scan."""
+
+    outcome: DeliveryOutcome
 
 
 class ColumnView(_View):

@@ -1,6 +1,8 @@
 """How large a request may be, refused before it is read, and how long it may take to come."""
 
 import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -9,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 LARGEST_BODY_BYTES = 64 * 1024
 # So much takes seconds on the slowest line; whoever takes longer keeps a connection for nothing.
 PATIENCE_SECONDS = 30.0
+_ALL_ALIKE: Mapping[str, int] = MappingProxyType({})
 
 
 class BodyLimit:
@@ -21,8 +24,11 @@ class BodyLimit:
         too_slow: ASGIApp,
         largest_bytes: int = LARGEST_BODY_BYTES,
         patience_seconds: float = PATIENCE_SECONDS,
+        *,
+        larger: Mapping[str, int] = _ALL_ALIKE,
     ) -> None:
-        """Take the application, what answers instead of it, and the limits."""
+        """Take the application, what answers instead of it, and the limits; `larger`, in bytes, by path."""
+        self._larger = larger
         self._app = app
         self._refuse = refuse
         self._too_slow = too_slow
@@ -34,8 +40,9 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        largest = self._larger.get(scope["path"], self._largest_bytes)
         claimed = Headers(scope=scope).get("content-length")
-        if claimed is not None and (not claimed.isdigit() or int(claimed) > self._largest_bytes):
+        if claimed is not None and (not claimed.isdigit() or int(claimed) > largest):
             await self._refuse(scope, receive, send)
             return
         pieces: list[Message] = []
@@ -51,7 +58,7 @@ class BodyLimit:
                 return
             pieces.append(message)
             received += len(message.get("body", b""))
-            if received > self._largest_bytes:
+            if received > largest:
                 await self._refuse(scope, receive, send)
                 return
             if message["type"] != "http.request" or not message.get("more_body", False):

@@ -37,6 +37,12 @@ class BodyTooLarge(e.Refused):
     dutch = "Het verzoek is te groot. Stuur het ticketbestand zelf, ongewijzigd."
 
 
+class ItemTooLarge(e.Refused):
+    """A mail or a scan has at most 25 MiB. Refuse it to its sender (552 5.3.4)."""
+
+    dutch = "Een mail of scan is hooguit 25 MiB. Weiger hem aan de afzender (552 5.3.4)."
+
+
 class BodyTooSlow(e.Refused):
     """The request did not come in time. Send it again."""
 
@@ -101,6 +107,7 @@ _STATUS: tuple[tuple[type[e.TransferError], HTTPStatus], ...] = (
     (e.YearUnknown, HTTPStatus.NOT_FOUND),
     (BodyTooSlow, HTTPStatus.REQUEST_TIMEOUT),
     (BodyTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (ItemTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (TooManyAttempts, HTTPStatus.TOO_MANY_REQUESTS),
     (KeyInUse, HTTPStatus.CONFLICT),
     (e.EnvironmentAmbiguous, HTTPStatus.CONFLICT),

@@ -30,6 +30,7 @@ _OF_YEAR = "(?P<administration>[0-9a-fA-F-]{36})/(?P<year>[0-9]{1,4})"
 _YEAR = 2025
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 _ROWS = ("administration", "check", "after", "limit")
+_ITEM = ("kind", "message_id", "raw", "document_id", "name", "content")
 _LIST = ("state", "scenario", "licence", "environment_id", "outcome", "limit", "cursor")
 
 
@@ -108,6 +109,7 @@ class FakeHttp:
             ("POST", f"{one}/cancel", "cancel", self._undo(UndoReason.CANCELLED), (), why, ()),
             ("POST", f"{one}/mails", "resend_mail", self._mail, ("kind",), ("to", "reason"), ()),
             ("POST", "/v1/uploads", "upload", self._upload, ("ticket", "name"), ("url_part", "licence", "reason"), ()),
+            ("POST", "/v1/deliveries", "deliver", self._deliver, ("address", "received_at"), _ITEM, ()),
             ("POST", "/v1/incidents", "incident", self._upload, _INCIDENT, (), ()),
         ]
         self._routes = [_Route(row[0], re.compile(row[1]), *row[2:]) for row in rows]
@@ -285,6 +287,10 @@ class FakeHttp:
         }
         return httpx.Response(200, headers=headers, content=content)
 
+    def _deliver(self, request: Request) -> httpx.Response:
+        key = str(request.body.get("message_id") or request.body.get("document_id") or request.body.get("raw"))
+        return _json({"outcome": self._world.deliver(str(request.body["address"]), key)})
+
     def _upload(self, request: Request) -> httpx.Response:
         body, caller = request.body, request.caller
         licence = str(body.get("licence") or caller.licence or "").strip()
@@ -327,7 +333,8 @@ class FakeHttp:
             "equal": True,
             "differences": [],
         }
-        page_of = {"made_at": self._world.clock.now, "total": 1, "unequal": 0, "next_after": None}
+        inbox = {"mails_open": 0, "scans_open": 0, "mails_held": 0, "scans_held": 0}
+        page_of = {"made_at": self._world.clock.now, "total": 1, "unequal": 0, "inbox": inbox, "next_after": None}
         return _json({**page_of, "checks": [check] if request.one("after", "0") == "0" else []})
 
     def _rows(self, request: Request) -> httpx.Response:

@@ -16,7 +16,7 @@ OPENS, CLOSES = time(22), time(5)
 _OLD = frozenset({"preview", "prepare", "ticket", "see", "cancel"})
 _NEW = frozenset({"upload", "reschedule", "see", "compare", "certificate", "release", "reject"})
 _EVERYWHERE = {
-    "backend": _OLD | _NEW | {"audit", "resend_mail"},
+    "backend": _OLD | _NEW | {"audit", "resend_mail", "deliver"},
     "support": _OLD | _NEW | {"audit", "resend_mail", "incident", "start_now"},
     "operator": frozenset({"see", "audit", "compare", "certificate", "start_now", "reschedule", "resend_mail"}),
     "firm": frozenset[str](),

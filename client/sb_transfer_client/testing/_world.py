@@ -23,6 +23,7 @@ from sb_transfer_client.testing._rules import (
 S = TransferState
 _TICKET_TTL = timedelta(days=30)
 _FURTHEST_EVENING = timedelta(days=92)
+_FORWARDED = timedelta(days=30)
 # By state: the step that is at work, or whose turn it is.
 _AT = {
     S.PREPARING: StepName.FREEZE,
@@ -70,6 +71,13 @@ class Environment:
     url: str
     status: str = "active"
 
+    @property
+    def mailbox_address(self) -> str:
+        """Return where its mail goes: it follows the url."""
+        host, _, rest = self.url.removeprefix("https://").partition(".")
+        domain, _, part = rest.partition("/")
+        return f"{part}@{host}.mailbox.{domain}"
+
 
 @dataclass(slots=True)
 class Transfer:
@@ -93,6 +101,11 @@ class Transfer:
     events: list[dict[str, Any]] = field(default_factory=list)
 
     @property
+    def released(self) -> bool:
+        """Tell whether the new environment is the one that is worked in."""
+        return self.state is S.RELEASED
+
+    @property
     def new_licence(self) -> str | None:
         """Return the number of the licence that takes the environment over, from the upload on."""
         return self.new.licence if self.new else None
@@ -112,6 +125,7 @@ class World:
         self.environments: dict[UUID, Environment] = {}
         self.transfers: dict[UUID, Transfer] = {}
         self._events = 0
+        self._items: set[tuple[UUID, str]] = set()
 
     def turn(self) -> None:
         """Let everything go one step on that goes on by itself."""
@@ -149,6 +163,24 @@ class World:
             "detail": detail or {},
         }
         transfer.events.append(event)
+
+    def deliver(self, address: str, key: str) -> str:
+        """Take in a mail or a scan, and tell what becomes of it."""
+        first = next((one for one in self.environments.values() if one.mailbox_address == address.lower()), None)
+        if first is None or first.status in ("building", "awaiting_release", "gone"):
+            return "unknown"
+        target = first
+        while moved := next((one for one in self.transfers.values() if one.old is target and one.released), None):
+            if target is first and moved.ended_at is not None and moved.ended_at + _FORWARDED <= self.clock.now:
+                return "closed"
+            target = moved.new or target
+        inbox = target
+        while came := next((one for one in self.transfers.values() if one.new is inbox and one.released), None):
+            inbox = came.old
+        if (inbox.environment_id, key) in self._items:
+            return "duplicate"
+        self._items.add((inbox.environment_id, key))
+        return "delivered" if target.status == "active" else "held"
 
     def start(self, environment: Environment, for_licence: str | None, caller: Caller) -> Transfer:
         """Freeze an environment."""

@@ -52,11 +52,13 @@ MAY: dict[tuple[str, str], set[str]] = {
     ("POST", "/v1/transfers/{transfer_id}/mails"): {"backend", "support", "operator"},
     ("POST", "/v1/uploads"): {"backend", "support", "old side", "new side", "another firm"},
     ("POST", "/v1/incidents"): {"support"},
+    ("POST", "/v1/deliveries"): {"backend"},
 }
 SIDES = {"old side", "new side"}
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/transfers/{transfer_id}/reject": {"reason": "test"},
     "/v1/transfers/{transfer_id}/reschedule": {"evening": "2020-01-01", "reason": "test"},
+    "/v1/deliveries": {"address": "a@b.nl", "raw": "bWFpbA==", "received_at": "2026-11-29T13:02:11Z"},
     "/v1/transfers/{transfer_id}/mails": {"kind": "ready", "reason": "test"},
 }
 FORGED = (

@@ -55,6 +55,24 @@ async def test_a_freeze_shuts_the_environment_and_remembers_how_it_was(
     assert await services.kinds(move) == ["environment_frozen"]
 
 
+async def test_a_crash_after_the_freeze_moves_no_sequence_on(
+    services: Services, app: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """Leaves no number drawn ahead, which a crash of the server would skip: the clone would differ from the hash."""
+    move = await services.move()
+    await app.execute(f"insert into {move.schema}.app_connection (name, status) values ('Nieuw', 'active')")
+    state = f"select last_value, is_called, log_cnt from {move.schema}.app_connection_id_seq"
+    assert (await services.row(state))["log_cnt"] > 0
+    await services.freeze(move)
+    assert tuple(await services.row(state)) == (3, True, 0)
+    draw = f"select pg_catalog.nextval('{move.schema}.app_connection_id_seq'::regclass)"
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await services.pool.execute(draw)
+    await services.begin_undo(move)
+    await services.undo_steps(move)
+    assert await app.fetchval(draw) == 4
+
+
 async def test_a_retried_freeze_gives_the_same_answer(services: Services) -> None:
     """Gives a retried freeze the first answer."""
     move = await services.move()

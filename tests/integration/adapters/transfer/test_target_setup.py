@@ -196,7 +196,10 @@ async def test_a_finished_move_compares_equal_and_the_report_is_kept(successor: 
     report = m.ComparisonReport.model_validate_json(kept)
     assert len(report.checks) == summary.checks
     assert started <= report.made_at <= datetime.now(UTC)
-    assert (await successor.events())[-1] == ("environments_compared", summary.model_dump())
+    # Of 8 mails and 7 scans these are open.
+    counts = {"mails_open": 6, "scans_open": 5, "mails_held": 0, "scans_held": 0}
+    assert report.inbox == m.InboxCounts(**counts)
+    assert (await successor.events())[-1] == ("environments_compared", {**summary.model_dump(), **counts})
 
 
 async def _tables(successor: Successor) -> list[str]:

@@ -90,8 +90,8 @@ def facts_of(kind: MailKind, scenario: Scenario = Scenario.SWITCH, **changes: An
         ],
         "consequences": [
             {"kind": "quotes_expired", "count": 3},
-            {"kind": "mailbox_messages_carried", "count": 7},
-            {"kind": "scanbox_documents_carried", "count": 5},
+            {"kind": "mailbox_messages_carried", "count": 9, "open": 7},
+            {"kind": "scanbox_documents_carried", "count": 8, "open": 5},
         ],
         "contents": {
             "administrations": ["Enyoi BV", "Enyoi Holding BV"],

@@ -289,3 +289,25 @@ def test_whoever_has_a_question_reads_where_to_ask() -> None:
     assert "meld bij support (support@sb.example)" in flat(
         writer.write(MailKind.READY, facts_of(MailKind.READY), NEW).text
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "reader", "told"),
+    [
+        (MailKind.READY, NEW, "kwamen er 3 mails en 1 scan binnen. Wij bewaren ze"),
+        (MailKind.RELEASED, NEW, "kwamen er 3 mails en 1 scan binnen. Die staan nu in de nieuwe omgeving."),
+        (MailKind.UNDONE, OLD, "Wat intussen is binnengekomen (3 mails en 1 scan) staat in de oude klantomgeving."),
+    ],
+)
+def test_a_letter_counts_what_came_in_meanwhile(kind: MailKind, reader: Recipient, told: str) -> None:
+    """Tells where mail and scans are that came during the move, and nothing when none came."""
+    letter = WRITER.write(kind, facts_of(kind, held={"mails": 3, "scans": 1, "left": 0}), reader)
+    assert told in flat(letter.text)
+    assert told in words_of(letter)
+    assert "mails en" not in flat(WRITER.write(kind, facts_of(kind), reader).text.partition("Mailbox (")[0])
+
+
+def test_what_came_along_is_counted_by_what_is_open() -> None:
+    """Counts open mails and scans, not those that were processed long ago."""
+    letter = flat(WRITER.write(MailKind.READY, facts_of(MailKind.READY), NEW).text)
+    assert "Openstaande mails in de Mailbox (7) en facturen in de Scanbox (5) zijn meegenomen." in letter
