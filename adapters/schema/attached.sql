@@ -83,6 +83,8 @@ select statement from (
     cross join lateral pg_identify_object(d.classid, d.objid, 0) i
     where d.refclassid = 'pg_extension'::regclass and d.deptype = 'x' and (
         d.classid = 'pg_proc'::regclass and d.objid = any((select current_setting('sb_transfer.functions')::oid[])::oid[])
+        or d.classid = 'pg_trigger'::regclass and d.objid in (
+            select g.oid from rel c join pg_trigger g on g.tgrelid = c.oid where g.tgparentid = 0)
         or d.classid = 'pg_class'::regclass and d.objid = any(current_setting('sb_transfer.relations')::oid[] || array(
             select x.indexrelid from rel c join pg_index x on x.indrelid = c.oid)))
     offset 0  -- or the server would ask for the text of every environment's triggers before it joins

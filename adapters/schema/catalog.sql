@@ -124,6 +124,22 @@ where d.deptype in ('n', 'a', 'i', 'P', 'S') and d.refclassid <> 'pg_namespace':
   -- A sequence is made before the column that owns it.
   and not (d.deptype = 'a' and d.refobjsubid > 0 and d.classid = 'pg_class'::regclass
            and exists (select from pg_class s where s.oid = d.objid and s.relkind = 'S'))
+union
+-- What calls the function of a cast may be written as that cast. One from a type that is not the environment's waits for the
+-- rows, which it would change on their way.
+select p.class, p.id, k.classid, k.objid
+from part p join pg_depend d on d.classid = p.class and d.objid = p.id and d.refclassid = 'pg_proc'::regclass
+join pg_depend k on k.refclassid = d.refclassid and k.refobjid = d.refobjid and k.classid = 'pg_cast'::regclass
+join pg_cast c on c.oid = k.objid and c.castsource = any(
+    current_setting('sb_transfer.types')::oid[]
+    || array(select reltype from pg_class where oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[])))
+where p.class <> 'pg_cast'::regclass
+union
+-- An operator that says nothing of the one that calls it its commutator or negator is made after that one, or it would.
+select 'pg_operator'::regclass, b.oid, 'pg_operator'::regclass, a.oid
+from pg_operator a join pg_operator b on b.oid in (a.oprcom, a.oprnegate)
+where a.oid = any((select current_setting('sb_transfer.others')::oid[])::oid[]) and a.oprnamespace = current_setting('sb_transfer.namespace')::oid
+  and b.oprnamespace = a.oprnamespace and a.oid not in (b.oprcom, b.oprnegate)
 
 -- name: definitions
 -- Types, sequences, functions, views and what else is made by one statement.

@@ -5,9 +5,10 @@ with its parents gets theirs first, so a family in which that happened is made a
 and then one column after another. The order is not only for the eye: it is what a stored row of the table means.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from graphlib import TopologicalSorter
+from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 
 _Column = tuple[int, str]
@@ -77,37 +78,40 @@ def _family(start: int, tables: Mapping[int, Table]) -> set[int]:
 def as_it_came_to_be(family: Iterable[Table]) -> list[str]:
     """Return the statements that make a family of tables, each column where it stands.
 
-    Raises:
-        graphlib.CycleError: Nothing that could have happened leads to this order.
+    Where nothing is known that leads to this order they are made in the usual one, which a look at the copy tells.
     """
+    family = [*family]
+    try:
+        return _column_by_column(family)
+    except CycleError:
+        return [table.create for table in family]
+
+
+def _column_by_column(family: Iterable[Table]) -> list[str]:
     tables = {table.id: table for table in family}
     statements = [f"{table.head} (){table.inherits}{table.tail}" for table in tables.values()]
     order: TopologicalSorter[_Column] = TopologicalSorter()
     clauses: dict[_Column, str] = {}
+    before: defaultdict[_Column, set[_Column]] = defaultdict(set)
+    firsts: dict[_Column, _Column] = {}
     for table in tables.values():
-        added = [_first_added(table, name, tables) for name in table.names]
-        for earlier, later in pairwise(added):
-            order.add(later, earlier)
         for name, clause, own in zip(table.names, table.clauses, table.own, strict=True):
+            column = (table.id, name)
+            origins = [firsts[parent, name] for parent in table.parents if (parent, name) in firsts]
             if own:
-                order.add((table.id, name))
-                clauses[table.id, name] = f"alter table {table.qualified} add column {clause}"
-                for origin in _origins(table, name, tables):
-                    order.add(origin, (table.id, name))
+                clauses[column] = f"alter table {table.qualified} add column {clause}"
+                order.add(column)
+            # Of what brings a column along, what comes first puts it in its place.
+            free = [origin for origin in origins if not before[origin] & set(origins)]
+            first = column if own else (free or origins)[0]
+            firsts[column] = first
+            for origin in set(origins) - {first}:
+                before[origin].add(first)
+        for earlier, later in pairwise(firsts[table.id, name] for name in table.names):
+            order.add(later, earlier)
+    for later, others in before.items():
+        order.add(later, *others)
     statements += [clauses[column] for column in order.static_order()]
     for table in reversed(tables.values()):
         statements += [f"alter table {table.qualified} add {rule}" for rule in table.not_nulls]
     return statements
-
-
-def _first_added(table: Table, name: str, tables: Mapping[int, Table]) -> _Column:
-    if table.own[table.names.index(name)]:
-        return table.id, name
-    return next(_origins(table, name, tables))
-
-
-def _origins(table: Table, name: str, tables: Mapping[int, Table]) -> Iterator[_Column]:
-    """Return where a column comes from that a table has from its parents."""
-    for parent in table.parents:
-        if parent in tables and name in tables[parent].names:
-            yield _first_added(tables[parent], name, tables)

@@ -117,6 +117,10 @@ select what, said from (
     select format('operator %s', o.oid::regoperator), array['empty_operator']
     from pg_operator o where o.oid = any((select current_setting('sb_transfer.others')::oid[])::oid[])
       and o.oprnamespace = current_setting('sb_transfer.namespace')::oid and o.oprcode::oid = 0
+      -- One that another is the commutator or negator of is made with that.
+      and not exists (
+          select from pg_operator x where x.oid = any((select current_setting('sb_transfer.others')::oid[])::oid[])
+            and x.oprnamespace = o.oprnamespace and o.oid in (x.oprcom, x.oprnegate) and x.oprcode::oid <> 0)
     union all
     select format('%s %s', i.type, i.identity), array['named_as_schema']
     from own o cross join lateral pg_identify_object(o.class, o.id, 0) i where i.name = $1::text

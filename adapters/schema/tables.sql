@@ -50,7 +50,7 @@ order by c.oid
 -- name: columns
 -- Settings of single columns other than defaults: identities too, which a column does not pass on to those that inherit
 -- it, as it would in its table's definition. And the type that a table's rows are of.
-select c.oid as id, a.attnum as place, format('alter table %s%s alter column %I %s', case c.relkind when 'r' then 'only ' end, c.oid::regclass,
+select c.oid as id, a.attnum as place, 1 as step, format('alter table %s%s alter column %I %s', case c.relkind when 'r' then 'only ' end, c.oid::regclass,
     a.attname, s.setting) as statement
 from pg_class c
 join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
@@ -73,9 +73,23 @@ cross join lateral (values
         from unnest(a.attoptions) x))) s(setting)
 where c.oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and c.relkind in ('r', 'p') and s.setting is not null
 union all
-select c.oid, null, format('alter table %s of %s', c.oid::regclass, c.reloftype::regtype)
+-- An identity's sequence that is of another type than its column, or is logged otherwise than its table.
+select c.oid, a.attnum, 2, s.statement
+from pg_class c
+join pg_attribute a on a.attrelid = c.oid and a.attidentity <> '' and not a.attisdropped
+join pg_depend d on d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass
+    and d.refobjid = c.oid and d.refobjsubid = a.attnum and d.deptype = 'i'
+join pg_sequence q on q.seqrelid = d.objid
+join pg_class i on i.oid = d.objid
+cross join lateral (values
+    (case when q.seqtypid <> a.atttypid then format('alter sequence %s as %s', i.oid::regclass, format_type(q.seqtypid, null)) end),
+    (case when i.relpersistence <> c.relpersistence and c.relkind = 'r'
+        then format('alter sequence %s set %s', i.oid::regclass, case i.relpersistence when 'u' then 'unlogged' else 'logged' end) end)) s (statement)
+where c.oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and c.relkind in ('r', 'p') and s.statement is not null
+union all
+select c.oid, null, 1, format('alter table %s of %s', c.oid::regclass, c.reloftype::regtype)
 from pg_class c where c.oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and c.reloftype <> 0
-order by id, place
+order by id, place, step
 
 -- name: indexes
 -- Every index by itself, so that they can be built side by side; `constraint_of` puts one under its constraint. `computed`:
@@ -159,9 +173,11 @@ where k.conrelid = any((select current_setting('sb_transfer.relations')::oid[]):
        or k.contype = 'f' and (k.conparentid = 0 or exists (
            -- A partition's that has a name of its own, and was taken in by that of its parent.
            select from pg_constraint up where up.oid = k.conparentid and up.conrelid <> k.conrelid and up.conname <> k.conname)))
--- A parent's check reaches its children: theirs of the same name come first, so that the two merge, and the foreign keys of
--- partitions come before their parents'. Foreign keys lock what they refer to in one order.
-order by k.contype, (select count(*) from pg_partition_ancestors(c.oid)) desc, exists (select from pg_inherits i where i.inhrelid = c.oid) desc,
+-- A parent's check reaches its children: theirs of the same name come first, so that the two merge. Those foreign keys of
+-- partitions that were taken in by their parents' come before these, and others after, so that they are not. Foreign keys lock
+-- what they refer to in one order.
+order by k.contype, (select count(*) from pg_partition_ancestors(c.oid))
+    * case when k.contype = 'f' and k.conparentid = 0 then -1 else 1 end desc, exists (select from pg_inherits i where i.inhrelid = c.oid) desc,
     referred, k.conparentid = 0, c.oid, k.oid
 
 -- name: loads

@@ -7,7 +7,7 @@ server then says of it is held beside what the first one says.
 
 import textwrap
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -27,7 +27,7 @@ from adapters.schema.rights import apply_owners_and_rights
 from adapters.transfer.row_questions import RowQuestions
 from adapters.verify.dependencies import ties_to_others
 from adapters.verify.schema_diff import schema_differences
-from adapters.verify.schema_snapshot import SchemaSnapshot, read_snapshot
+from adapters.verify.schema_snapshot import THIS_SCHEMA, SchemaSnapshot, read_snapshot
 from domain.errors import CannotBeCarried, Refused
 from domain.messages import Obstacle
 
@@ -171,9 +171,15 @@ async def _made(
     source: Connection, target: Connection, names: tuple[str, str], plan: Blueprint, surplus: frozenset[str]
 ) -> list[Obstacle]:
     schema, copy = names
+    async with _taken_back(source):
+        old = await read_snapshot(source, schema)
+    for name in surplus:
+        old.tables.pop(name, None)
+        old.definitions.pop(name, None)
     # To refer to a table beside the environment would hold up whoever writes there.
     outside = [item for item in plan.constraints if item.outside]
     skipped = {item.statement for item in outside}
+    about_skipped = tuple(_leave_out(old, outside, copy))
     await target.execute(await target.fetchval(_SQL["scratch"], copy))
     await catalog.enter_definitions(target)
     definitions, named = plan.without_rows()
@@ -182,7 +188,7 @@ async def _made(
         [
             statement
             for statement in definitions
-            if statement not in skipped and not any(_comments_on(statement, item, copy) for item in outside)
+            if statement not in skipped and not statement.startswith(about_skipped)
         ],
     )
     await catalog.enter_rows(target, copy)
@@ -199,38 +205,41 @@ async def _made(
             await apply_owners_and_rights(target, copy, plan.owners, plan.rights)
     except asyncpg.PostgresError as error:
         return [obstacle("refused", "owners and rights", str(error))]
-    sides = []
-    for connection, name in ((source, schema), (target, copy)):
-        sides.append(await read_snapshot(connection, name))
-    old, new = sides
-    for name in surplus:
-        old.tables.pop(name, None)
-        old.definitions.pop(name, None)
-    _leave_out(old, outside)
-    for side in sides:
-        for facts in side.definitions.values():
-            facts.pop("position", None)  # sequences are put where they stand when the rows are there
-    ties = [
-        obstacle("tied", tie.what.replace(f"{copy}.", ""), tie.needs) for tie in await ties_to_others(target, [copy])
-    ]
-    return ties + [
-        obstacle("otherwise", difference.table, difference.problem)
-        for difference in await schema_differences(target, old, new)
-        if difference.table != "schema"
+    async with _taken_back(target):
+        new = await read_snapshot(target, copy)
+        for side in (old, new):
+            for facts in side.definitions.values():
+                facts.pop("position", None)  # sequences are put where they stand when the rows are there
+        ties = await ties_to_others(target, [copy])
+        differences = await schema_differences(target, old, new)
+    return [
+        *(obstacle("tied", tie.what.replace(f"{copy}.", ""), tie.needs) for tie in ties),
+        *(
+            obstacle("otherwise", difference.table, difference.problem)
+            for difference in differences
+            if difference.table != "schema"
+        ),
     ]
 
 
-def _comments_on(statement: str, key: ConstraintDefinition, copy: str) -> bool:
-    return statement.startswith(f"comment on constraint {key.outside} on {copy}.{key.table} ")
+def _leave_out(side: SchemaSnapshot, keys: list[ConstraintDefinition], copy: str) -> Iterator[str]:
+    """Leave out what is said of keys that are not made, partitions' by their parents' included.
 
-
-def _leave_out(side: SchemaSnapshot, keys: list[ConstraintDefinition]) -> None:
-    """Leave out what is said of keys that were not made."""
-    quoted = {table.quoted: name for name, table in side.tables.items()}
-    for key in keys:
-        facts = side.definitions[quoted.get(key.table, key.table)]
-        for fact in [fact for fact in facts if fact.split(":")[0] == f"constraint {key.outside}"]:
-            del facts[fact]
+    Yields how a statement begins that comments on one.
+    """
+    made_of = {key.statement.partition(f" add constraint {key.outside} ")[2].replace(copy, THIS_SCHEMA) for key in keys}
+    texts = {text.removesuffix(" NOT VALID") for text in made_of}
+    for name, facts in side.definitions.items():
+        found = [
+            fact
+            for fact, text in facts.items()
+            if fact.startswith("constraint ") and text.removesuffix(" NOT VALID") in texts
+        ]
+        for constraint in found:
+            for fact in [fact for fact in facts if fact == constraint or fact.startswith(f"{constraint}: ")]:
+                del facts[fact]
+            for table in (name, '"{}"'.format(name.replace('"', '""'))):
+                yield f"comment on {constraint} on {copy}.{table} is "
 
 
 def _unreadable(error: asyncpg.PostgresError) -> Obstacle:

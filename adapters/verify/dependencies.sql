@@ -44,7 +44,7 @@ order by 1, 2, 3
 
 -- name: calls
 -- What each object of a schema ($1) calls, with the arguments' types: a text may mean another function of the same name on
--- the other side. The server's own are in no dependency, and mean the same everywhere. The write fence is left out.
+-- the other side. And the extensions without which it would go. The server's own are in no dependency, and mean the same everywhere. The write fence is left out.
 with recursive part (class, id) as (
     select d.classid, d.objid from pg_namespace n
     join pg_depend d on d.refclassid = 'pg_namespace'::regclass and d.refobjid = n.oid
@@ -55,12 +55,13 @@ with recursive part (class, id) as (
 ), call as materialized (
     select distinct p.class, p.id, d.refclassid, d.refobjid
     from part p join pg_depend d on d.classid = p.class and d.objid = p.id
-    where d.deptype = 'n' and d.refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_opclass'::regclass,
+    where (d.deptype = 'n' and d.refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_opclass'::regclass,
         'pg_opfamily'::regclass, 'pg_collation'::regclass, 'pg_ts_config'::regclass, 'pg_ts_dict'::regclass)
+          or d.deptype = 'x' and d.refclassid = 'pg_extension'::regclass)
       and not (p.class = 'pg_trigger'::regclass and exists (
           select from pg_trigger g where g.oid = p.id and g.tgname = 'sb_transfer_fence'))
 )
-select o.type || ' ' || o.identity as object, string_agg(i.identity, ', ' order by i.identity) as called
+select o.type || ' ' || o.identity as object, string_agg(i.identity, ', ' order by replace(i.identity, $1::text, '')) as called
 from call c
 left join pg_rewrite v on c.class = 'pg_rewrite'::regclass and v.oid = c.id and v.rulename = '_RETURN'
 cross join lateral pg_identify_object(case when v.oid is null then c.class else 'pg_class'::regclass end, coalesce(v.ev_class, c.id), 0) o

@@ -160,12 +160,13 @@ with own as materialized (
     union all
     select w.classid, o.oid, 'operator family ' || o.opfname || ' for ' || m.amname, o.opfowner, concat_ws('; ',
            (select string_agg(format('%s %s %s', p.amopstrategy, p.amoppurpose, p.amopopr::regoperator), ', '
-                              order by p.amopstrategy, p.amopopr::regoperator::text)
+                              order by p.amopstrategy, replace(p.amopopr::regoperator::text, h.schema, ''))
             from pg_amop p where p.amopfamily = o.oid),
            (select string_agg(format('%s %s', p.amprocnum, p.amproc::oid::regprocedure), ', '
-                              order by p.amprocnum, p.amproc::oid::regprocedure::text)
+                              order by p.amprocnum, replace(p.amproc::oid::regprocedure::text, h.schema, ''))
             from pg_amproc p where p.amprocfamily = o.oid))
     from own w join pg_opfamily o on o.oid = w.objid join pg_am m on m.oid = o.opfmethod
+    cross join (select current_setting('sb_verify.namespace')::oid::regnamespace::text as schema) h
     where w.classid = 'pg_opfamily'::regclass
     union all
     select w.classid, o.oid, 'text search configuration ' || o.cfgname, o.cfgowner,

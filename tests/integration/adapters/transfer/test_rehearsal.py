@@ -255,6 +255,10 @@ async def test_nobody_is_held_up(services: Services, postgres: EmbeddedPostgres,
         "create table address (id int primary key, country text constraint in_a_country references public.country);"
         "comment on constraint in_a_country on address is 'as written on letters';"
         "insert into address values (1, 'NL');"
+        'create table "Route" (id int, country text constraint "In a" references public.country)'
+        "partition by list (id);"
+        'create table "Route 1" partition of "Route" for values in (1); insert into "Route" values (1, \'NL\');'
+        'comment on constraint "In a" on "Route" is \'all\'; comment on constraint "In a" on "Route 1" is \'one\';'
         "create function slow(n int) returns boolean language plpgsql immutable as "
         "'begin perform pg_sleep(0.3); return true; end';"
         "create table thing (n int check (slow(n))); insert into thing values (1), (2), (3); reset search_path"

@@ -1,0 +1,11 @@
+create type cs_n as (x int); create type cs_e as enum ('a');
+create function cs_int(cs_n) returns int language sql immutable as 'select $1.x';
+create function cs_row(cs_e) returns cs_n language sql immutable as 'select row(1)::{schema}.cs_n';
+create cast (cs_n as int) with function cs_int(cs_n); create cast (cs_e as cs_n) with function cs_row(cs_e) as implicit;
+create function cs_of(text) returns cs_e language sql immutable as 'select null::{schema}.cs_e'; create cast (text as cs_e) with function cs_of(text) as assignment;
+create table cs (a cs_n, b cs_e default 'a', c int generated always as (a::int) stored, d int default row(3)::cs_n::int, check (b::cs_n is not null));
+insert into cs values (row(4)::cs_n, 'a'); create index on cs ((b::cs_n));
+create function cs_atomic() returns int language sql begin atomic select max(b::cs_n::int) from cs; end;
+create function cs_default(x cs_n default 'a'::cs_e) returns int language sql return x::int;
+create domain cs_d as cs_e check ((value::cs_n).x > 0); create table cs_2 (e cs_d); insert into cs_2 values ('a');
+create view cs_v as select a::int as i, b::cs_n as k, 'a'::text::cs_e as e from cs;
