@@ -29,9 +29,11 @@ from activities.registry import ActivityRegistry
 from activities.scheduling import SchedulingActivities
 from activities.target_setup import TargetSetupActivities
 from activities.tickets import TicketActivities, UploadActivities
+from activities.webhooks import WebhookActivities
 from adapters.clone import Limits, PostgresCloneEngine, require_sight
 from adapters.crypto.certificate_signer import CertificateSigner
 from adapters.crypto.payload_codec import EncryptingCodec, KeyringPayloadOpener, encrypting
+from adapters.crypto.webhook_secrets import WebhookSecrets
 from adapters.inbox.delivering import HeldItemDelivery
 from adapters.mail.sender import PostgresMailer
 from adapters.mail.smtp import SmtpClient
@@ -52,6 +54,7 @@ from adapters.reconcile.repairs import PostgresRepairer
 from adapters.settings import Settings, load_settings
 from adapters.temporal.build_id import build_id
 from adapters.temporal.client import connect_temporal
+from adapters.temporal.deliverer import ensure_deliverer
 from adapters.temporal.running_workflows import TemporalWorkflows
 from adapters.transfer.auditfile import PostgresAuditor
 from adapters.transfer.event_log import PostgresTransferEventLog
@@ -65,6 +68,9 @@ from adapters.transfer.uploads import PostgresReservations
 from adapters.verify.certification import PostgresCertifier
 from adapters.verify.prefetch import Prefetcher
 from adapters.verify.verifier import PostgresVerifier
+from adapters.webhooks.addresses import AddressRules
+from adapters.webhooks.deliverer import WebhookDeliverer
+from adapters.webhooks.deliveries import Deliveries
 from domain.errors import Misconfigured
 from domain.vocabulary import HOME
 from workflows import policies
@@ -74,6 +80,7 @@ from workflows.reconcile import ReconcileWorkflow
 from workflows.recovery import RecoveryWorkflow
 from workflows.sandbox import sandbox
 from workflows.transfer import TransferWorkflow
+from workflows.webhooks import DELIVERERS, WebhooksWorkflow
 
 _log = logging.getLogger("sb_transfer.worker")
 
@@ -81,6 +88,8 @@ _log = logging.getLogger("sb_transfer.worker")
 # at, and the next worker goes on after that.
 _GRACE = timedelta(seconds=10)
 _PREVIEWS_AT_ONCE = 2
+# Deliverers hold one for milliseconds at a time.
+_WEBHOOK_CONNECTIONS = 4
 
 
 def build_workers(
@@ -145,6 +154,9 @@ def build_workers(
             PostgresPreviewReader(home, shards=quick, mail=mailer, question_timeout=settings.question_timeout),
             PostgresAuditor(quick),
         ),
+        webhooks=WebhookActivities(
+            WebhookDeliverer(home, WebhookSecrets(settings.payload_keys), AddressRules(settings.webhook_networks))
+        ),
         reconcile=ReconcileActivities(
             NotedInspector(PostgresInspector(home, running, verifier, shards=quick), home),
             PostgresRepairer(
@@ -157,7 +169,13 @@ def build_workers(
     transfers = Worker(
         client,
         task_queue=queues.TRANSFERS,
-        workflows=[TransferWorkflow, MailboxForwardingWorkflow, RecoveryWorkflow, ReconcileWorkflow],
+        workflows=[
+            TransferWorkflow,
+            MailboxForwardingWorkflow,
+            RecoveryWorkflow,
+            ReconcileWorkflow,
+            WebhooksWorkflow,
+        ],
         activities=registry.all(),
         workflow_runner=sandbox(),
         interceptors=interceptors,
@@ -201,7 +219,17 @@ def build_workers(
         max_concurrent_activities=_PREVIEWS_AT_ONCE,
         graceful_shutdown_timeout=_GRACE,
     )
-    return [transfers, *heavy_work, mail, previews]
+    webhooks = Worker(
+        client,
+        task_queue=queues.WEBHOOKS,
+        activities=registry.all(),
+        interceptors=interceptors,
+        plugins=plugins,
+        deployment_config=deployment,
+        max_concurrent_activities=DELIVERERS,
+        graceful_shutdown_timeout=_GRACE,
+    )
+    return [transfers, *heavy_work, mail, previews, webhooks]
 
 
 def served_cells(settings: Settings) -> tuple[str, ...]:
@@ -256,7 +284,11 @@ async def serve(settings: Settings, *, plugins: Sequence[Plugin] = ()) -> None:
         # Each clone also holds one connection for its bookkeeping, and may read or write in any cell.
         clones = len(served_cells(settings)) * settings.slots_clone * (settings.clone_parallelism + 1)
         quick = await _shards(
-            resources, settings, "sb-transfer worker", settings.slots_transfers + _PREVIEWS_AT_ONCE, ready=1
+            resources,
+            settings,
+            "sb-transfer worker",
+            settings.slots_transfers + _PREVIEWS_AT_ONCE + _WEBHOOK_CONNECTIONS,
+            ready=1,
         )
         heavy = await _shards(resources, settings, "sb-transfer clone", clones)
         await require_sight(quick.home, _limits(settings))
@@ -276,6 +308,8 @@ async def serve(settings: Settings, *, plugins: Sequence[Plugin] = ()) -> None:
             resources.callback(reading.cancel)
         delivering = asyncio.create_task(HeldItemDelivery(quick).keep_delivering(), name="held items")
         resources.callback(delivering.cancel)
+        if await Deliveries(quick.home).endpoints():
+            await ensure_deliverer(client, task_queue=queues.TRANSFERS)
         health = WorkerHealth(quick, client, queues.TRANSFERS, key_ids)
         if settings.health_port is not None:
             await resources.enter_async_context(

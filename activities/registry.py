@@ -16,6 +16,7 @@ from activities.reconcile import ReconcileActivities
 from activities.scheduling import SchedulingActivities
 from activities.target_setup import TargetSetupActivities
 from activities.tickets import TicketActivities, UploadActivities
+from activities.webhooks import WebhookActivities
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class ActivityRegistry:
     payloads: PayloadActivities | None = None
     reconcile: ReconcileActivities | None = None
     previews: PreviewActivities | None = None
+    webhooks: WebhookActivities | None = None
 
     def all(self) -> list[Callable[..., Any]]:
         """Return every activity.

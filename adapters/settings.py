@@ -208,6 +208,9 @@ class Settings(BaseSettings):
     api_trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = Field(
         default=(), description="addresses or networks of the proxies whose X-Forwarded-For is believed"
     )
+    webhook_networks: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = Field(
+        default=(), description="networks inside which webhooks may go, over plain HTTP too; none, if left out"
+    )
     embedded: bool = Field(default=False, description="set by the embedded stack, which is its own token issuer")
     codec_host: str = Field(default="127.0.0.1", description="the address on which the codec server listens")
     codec_port: int = Field(default=8082, ge=1, le=65535, description="the port on which the codec server listens")
@@ -232,7 +235,7 @@ class Settings(BaseSettings):
             raise ValueError("give the address of a page, such as https://docs.example/operations, or none")
         return value
 
-    @field_validator("api_trusted_proxies")
+    @field_validator("api_trusted_proxies", "webhook_networks")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for part in value:

@@ -42,6 +42,8 @@ _POSTGRES_PORT = 5432
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _DATABASE, _TEMPORAL, _SMTP = "SB_TRANSFER_DATABASE_URL", "TEMPORAL_ADDRESS", "SB_TRANSFER_SMTP_URL"
 _ORIGINS = "SB_TRANSFER_CODEC_ORIGINS"
+# Whoever tries the product out has an endpoint on the same machine.
+_NEARBY = {"SB_TRANSFER_WEBHOOK_NETWORKS": "127.0.0.0/8"}
 _OF_THE_WORKER = ("SB_TRANSFER_CERTIFICATE_KEYS", _SMTP, "SB_TRANSFER_CELLS")
 
 
@@ -130,7 +132,8 @@ class Stack:
         given = self._given
         if self._temporal is not None:  # keys and certificates for another server
             given = {name: value for name, value in given.items() if not name.startswith("TEMPORAL_")}
-        return {**(_shared_machine_settings() if self._postgres is not None else {}), **given, **self.environment}
+        own = {**_shared_machine_settings(), **_NEARBY} if self._postgres is not None else {}
+        return {**own, **given, **self.environment}
 
     def api_environment(self) -> dict[str, str]:
         """Return all variables for an API: its own role in the database, and no secret that it does not use."""

@@ -53,6 +53,8 @@ class Action(StrEnum):
     RESCHEDULE = "reschedule"
     RESEND_MAIL = "resend_mail"
     CANCEL = "cancel"
+    SEE_WEBHOOKS = "see_webhooks"
+    CHANGE_WEBHOOKS = "change_webhooks"
     DELIVER = "deliver"
     """Hand in mail and scans: what the platform's mail server does."""
 
@@ -71,20 +73,27 @@ _HALVES: dict[Side, frozenset[Action]] = {
     ),
 }
 _BOTH_HALVES = _HALVES[Side.OLD] | _HALVES[Side.NEW]
+# With what is a licence's own, and of no transfer.
+_OF_A_LICENCE = frozenset({Action.SEE_WEBHOOKS, Action.CHANGE_WEBHOOKS})
 _EVERYWHERE: dict[Role, frozenset[Action]] = {
     # An incident is support's own work, and a start before the evening needs a person who answers for it.
-    Role.BACKEND: _BOTH_HALVES | {Action.AUDIT, Action.RESEND_MAIL, Action.DELIVER},
-    Role.SUPPORT: frozenset(Action) - {Action.DELIVER},
+    Role.BACKEND: _BOTH_HALVES | _OF_A_LICENCE | {Action.AUDIT, Action.RESEND_MAIL, Action.DELIVER},
+    # Who is told of what is the platform's to say, and each licence's for itself.
+    Role.SUPPORT: frozenset(Action) - {Action.DELIVER, Action.CHANGE_WEBHOOKS},
     Role.OPERATOR: frozenset(
         {
             *(Action.SEE, Action.AUDIT, Action.COMPARE, Action.CERTIFICATE, Action.READ_HISTORY),
             *(Action.START_NOW, Action.RESCHEDULE, Action.RESEND_MAIL),
+            *_OF_A_LICENCE,
         }
     ),
     Role.FIRM: frozenset(),
 }
 _READING = frozenset(
-    {Action.PREVIEW, Action.SEE, Action.AUDIT, Action.COMPARE, Action.CERTIFICATE, Action.READ_HISTORY}
+    {
+        *(Action.PREVIEW, Action.SEE, Action.AUDIT, Action.COMPARE, Action.CERTIFICATE, Action.READ_HISTORY),
+        Action.SEE_WEBHOOKS,
+    }
 )
 
 
@@ -106,6 +115,11 @@ _MOMENTS: dict[Action, frozenset[TransferState]] = {
         state for state in TransferState if not state.is_final and state is not TransferState.UNDOING
     ),
 }
+
+
+def recorded_of_support() -> frozenset[Action]:
+    """Return what support does in a transfer only with a reason, which stands in the log as `support_<action>`."""
+    return _EVERYWHERE[Role.SUPPORT] - _READING
 
 
 def can_be_done(action: Action, state: TransferState) -> bool:
@@ -157,7 +171,13 @@ class Caller(Message):
 
     def may_somewhere(self, action: Action) -> bool:
         """Tell whether there is any transfer with which the caller may do this."""
-        return self._may_everywhere(action) or (self._own_licence is not None and action in _BOTH_HALVES)
+        ours = _BOTH_HALVES | _OF_A_LICENCE
+        return self._may_everywhere(action) or (self._own_licence is not None and action in ours)
+
+    def may_for_licence(self, action: Action, licence: str | None) -> bool:
+        """Tell whether the caller may do this with what belongs to a licence, or to the platform when it is None."""
+        own = self._own_licence is not None and licence == self._own_licence and action in _OF_A_LICENCE
+        return own or self._may_everywhere(action)
 
     def may(self, action: Action, *, old_licence: str | None, new_licence: str | None) -> bool:
         """Tell whether it is the caller's to do this with a transfer between these licences, at some moment."""

@@ -343,6 +343,27 @@ class MailDelayed(Unavailable):
     """The mail server does not take the mail now. It is tried again by itself."""
 
 
+# --- webhooks --------------------------------------------------------------------------------------------------
+
+
+class WebhookUnknown(Refused):
+    """There is no such webhook. `GET /v1/webhooks` lists yours."""
+
+    dutch = "Deze webhook bestaat niet. `GET /v1/webhooks` toont de uwe."
+
+
+class WebhookUrlRefused(Refused):
+    """Events cannot be sent to this address. Give one that begins with https:// and is on the internet."""
+
+    dutch = "Naar dit adres kunnen geen berichten. Geef een adres op internet dat met https:// begint."
+
+
+class TooManyWebhooks(Refused):
+    """There are twenty webhooks already. Delete one that is not needed any more."""
+
+    dutch = "Er zijn al twintig webhooks. Verwijder er een die niet meer nodig is."
+
+
 def all_errors() -> dict[str, type[TransferError]]:
     """Return every error class by its code, so that a code from a history or an API can become an error again."""
     found: dict[str, type[TransferError]] = {}

@@ -7,11 +7,13 @@ attempt left over from a lost worker cannot redo what was undone. Refusals raise
 """
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
 from domain import messages as m
 from domain import reconciliation as r
+from domain.webhooks import WebhooksDelivered
 
 ReportProgress = Callable[[m.CloneProgress], None]
 # Whether this process is about to end: asked wherever work can be put down without losing any.
@@ -154,6 +156,14 @@ class TransferOwners(Protocol):
 
     async def workflow_of(self, transfer_id: UUID) -> str | None:
         """Return the id of the workflow that froze for this transfer; None when none has."""
+        ...
+
+
+class WebhookDeliverer(Protocol):
+    """Tells endpoints what happens to transfers."""
+
+    async def deliver(self, shift: timedelta, must_stop: MustStop) -> WebhooksDelivered:
+        """Deliver until the shift is over, or there is no endpoint; what is not delivered stays to be delivered."""
         ...
 
 

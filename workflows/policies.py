@@ -11,6 +11,7 @@ from temporalio.workflow import ActivityCancellationType
 from domain.steps import PolicyName
 from workflows.task_queues import CLONE, TRANSFERS
 from workflows.task_queues import MAIL as MAIL_QUEUE
+from workflows.task_queues import WEBHOOKS as WEBHOOKS_QUEUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +211,15 @@ REPAIR = Policy(
     task_queue=TRANSFERS,
     start_to_close=timedelta(minutes=5),
     schedule_to_close=timedelta(minutes=10),
+    retry=_SERVER_AWAY,
+)
+
+# Deliverers work in shifts of five minutes and are silent for ten seconds at most, while an endpoint hangs. They are
+# needed for as long as there are endpoints, so they are tried for ever.
+WEBHOOKS = Policy(
+    task_queue=WEBHOOKS_QUEUE,
+    start_to_close=timedelta(minutes=10),
+    heartbeat=_SILENCE,
     retry=_SERVER_AWAY,
 )
 

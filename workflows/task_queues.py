@@ -9,6 +9,8 @@ CLONE = "clone"
 MAIL = "mail"
 # A look into a large environment takes seconds, and anybody may ask for one: never in a slot of a freeze either.
 PREVIEWS = "previews"
+# An endpoint that hangs holds up nothing but endpoints.
+WEBHOOKS = "webhooks"
 
 
 def clone_queue(cell: str) -> str:

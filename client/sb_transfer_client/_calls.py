@@ -19,10 +19,12 @@ from sb_transfer_client.models import (
     BookedYear,
     Check,
     CheckKind,
+    CloudEvent,
     ComparedRow,
     ComparedRowsView,
     ComparisonView,
     DeliveryView,
+    EventPage,
     EventView,
     Liveness,
     MailKind,
@@ -39,6 +41,9 @@ from sb_transfer_client.models import (
     TransferView,
     UndoReason,
     UploadView,
+    WebhookPage,
+    WebhookSecret,
+    WebhookView,
 )
 
 T = TypeVar("T")
@@ -293,6 +298,72 @@ def deliver_scan(
     return deliver({"kind": "scan", "address": address, "received_at": received_at.isoformat(), **told})
 
 
+def create_webhook(
+    url: str,
+    *,
+    types: Iterable[str] = (),
+    licence: str | None = None,
+    description: str = "",
+    after: int | None = None,
+    key: str | None = None,
+) -> Call[WebhookSecret]:
+    """Have events sent to a url, and return the secret that signs them: it is shown this once.
+
+    Args:
+        url: Where events go: https.
+        types: Only events of these types, such as `nl.sb.transfer.awaiting_release.v1`; all, if left out.
+        licence: Whose half is told; a licence's own users leave it out, and the platform, to be told everything.
+        description: For people.
+        after: The position in the feed behind which it begins; now, if left out.
+        key: The Idempotency-Key; with the same one again the same endpoint gets another secret.
+    """
+    wanted = {"url": url, "types": list(types), "licence": licence, "description": description, "after": after}
+    return _post("/v1/webhooks", _read(WebhookSecret), key, **wanted)
+
+
+def get_webhook(webhook_id: UUID | str) -> Call[WebhookView]:
+    """Tell how an endpoint's deliveries go: since when it fails, why, and what waits."""
+    return _get(_webhook(webhook_id), _read(WebhookView))
+
+
+def change_webhook(
+    webhook_id: UUID | str,
+    *,
+    url: str | None = None,
+    types: Iterable[str] | None = None,
+    description: str | None = None,
+    enabled: bool | None = None,
+) -> Call[WebhookView]:
+    """Change an endpoint, or switch it off or on; switched on it goes on where it stopped."""
+    given = {
+        "url": url,
+        "types": None if types is None else list(types),
+        "description": description,
+        "enabled": enabled,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    return Call("PATCH", _webhook(webhook_id), _read(WebhookView), json=changes)
+
+
+def delete_webhook(webhook_id: UUID | str) -> Call[None]:
+    """Forget an endpoint, and what it has not got."""
+    return Call("DELETE", _webhook(webhook_id), lambda _: None)
+
+
+def rotate_webhook_secret(webhook_id: UUID | str, *, key: str | None = None) -> Call[WebhookSecret]:
+    """Give an endpoint another secret; for a day the one before it signs as well."""
+    return _post(f"{_webhook(webhook_id)}/secret", _read(WebhookSecret), key)
+
+
+def redeliver_events(webhook_id: UUID | str, *, after: int, key: str | None = None) -> Call[WebhookView]:
+    """Have everything behind a position in the feed sent again; each event keeps its id."""
+    return _post(f"{_webhook(webhook_id)}/redeliver", _read(WebhookView), key, after=after)
+
+
+def _webhook(webhook_id: UUID | str) -> str:
+    return f"/v1/webhooks/{UUID(str(webhook_id))}"
+
+
 def get_liveness() -> Call[Liveness]:
     """Tell whether the service's process answers."""
     return _get("/livez", _read(Liveness))
@@ -350,6 +421,35 @@ def list_events(transfer_id: UUID | str, *, after: int = 0) -> Pages[list[EventV
         return page(read[-1].event_id) if len(read) == _PART else None
 
     return Pages(page(after), lambda read: read, following)
+
+
+def list_all_events(*, after: int = 0, types: Iterable[str] = (), page_size: int = 100) -> Pages[EventPage, CloudEvent]:
+    """Yield what happened to transfers, in the order in which it became readable, up to now.
+
+    Keep `sequence` of the last one: from there on, `after` misses nothing.
+
+    Args:
+        after: The position that was read up to; 0 for the beginning.
+        types: Only events of these types.
+        page_size: How many are asked for at a time, 1,000 at most.
+    """
+    wanted = tuple(types)
+
+    def page(last: int) -> Call[EventPage]:
+        return _get("/v1/events", _read(EventPage), after=last, limit=page_size, type=wanted)
+
+    return Pages(page(after), lambda read: read.items, lambda read: page(read.after) if read.more else None)
+
+
+def list_webhooks(*, licence: str | None = None, page_size: int = 50) -> Pages[WebhookPage, WebhookView]:
+    """Yield endpoints: a licence's own users get theirs, the platform gets all, or those of one licence."""
+
+    def page(cursor: str | None) -> Call[WebhookPage]:
+        return _get("/v1/webhooks", _read(WebhookPage), licence=licence, limit=page_size, cursor=cursor)
+
+    return Pages(
+        page(None), lambda read: read.items, lambda read: page(str(read.next_cursor)) if read.next_cursor else None
+    )
 
 
 def get_comparison(transfer_id: UUID | str) -> Pages[ComparisonView, Check]:

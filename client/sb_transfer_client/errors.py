@@ -352,6 +352,27 @@ class UrlReserved(UploadRefused):
     status_code = 422
 
 
+class WebhookUnknown(Problem):
+    """There is no such webhook. `GET /v1/webhooks` lists yours."""
+
+    type_uri = f"{PREFIX}webhook-unknown"
+    status_code = 404
+
+
+class WebhookUrlRefused(Problem):
+    """Events cannot be sent to this address. Give one that begins with https:// and is on the internet."""
+
+    type_uri = f"{PREFIX}webhook-url-refused"
+    status_code = 422
+
+
+class TooManyWebhooks(Problem):
+    """There are twenty webhooks already. Delete one that is not needed any more."""
+
+    type_uri = f"{PREFIX}too-many-webhooks"
+    status_code = 422
+
+
 class TooManyAttempts(Problem):
     """Too many attempts in a short time. Wait a minute and try again."""
 

@@ -18,6 +18,7 @@ __all__ = [
     "Check",
     "CheckKind",
     "CloneProgress",
+    "CloudEvent",
     "ColumnView",
     "ComparedRow",
     "ComparedRowsView",
@@ -25,8 +26,12 @@ __all__ = [
     "ComparisonView",
     "DeliveryOutcome",
     "DeliveryView",
+    "DisabledBecause",
     "EnvironmentView",
     "Estimate",
+    "EventData",
+    "EventEnvironment",
+    "EventPage",
     "EventView",
     "FieldProblem",
     "Figures",
@@ -56,6 +61,9 @@ __all__ = [
     "UndoReason",
     "UnreachableAddress",
     "UploadView",
+    "WebhookPage",
+    "WebhookSecret",
+    "WebhookView",
 ]
 
 
@@ -136,6 +144,14 @@ class MailKind(_Word):
     TICKET_REMINDER = "ticket_reminder"
     RELEASE_REMINDER = "release_reminder"
     MAILBOX_CLOSED = "mailbox_closed"
+
+
+class DisabledBecause(_Word):
+    """Why an endpoint is told nothing any more."""
+
+    BY_HAND = "by_hand"
+    GAVE_UP = "gave_up"
+    GONE = "gone"
 
 
 class CheckKind(_Word):
@@ -481,6 +497,84 @@ class PlannedView(_Answer):
     transfer_id: UUID
     starts_at: AwareDatetime
     closes_at: AwareDatetime
+
+
+class EventEnvironment(_Answer):
+    """An environment by the names that its half knows it by."""
+
+    environment_id: UUID
+    name: str
+    licence_number: str
+
+
+class EventData(_Answer):
+    """What happened to a transfer; what belongs to the other side, or to the platform only, is null."""
+
+    transfer_id: UUID
+    kind: str
+    state: TransferState | None = None
+    undo_reason: UndoReason | None = None
+    old: EventEnvironment | None = None
+    new: EventEnvironment | None = None
+    starts_at: AwareDatetime | None = None
+    actor: str | None = None
+    reason: str | None = None
+    detail: dict[str, JsonValue] | None = None
+
+
+class CloudEvent(_Answer):
+    """An event as CloudEvents 1.0 has it; `sequence` is its position in the feed."""
+
+    specversion: str = "1.0"
+    id: str
+    source: str = "urn:sb-transfer"
+    type: str
+    subject: str
+    time: AwareDatetime
+    datacontenttype: str = "application/json"
+    sequence: str
+    data: EventData
+
+
+class EventPage(_Answer):
+    """Events in the order in which they became readable, and where to go on."""
+
+    items: list[CloudEvent]
+    after: int
+    more: bool
+
+
+class WebhookView(_Answer):
+    """An endpoint, and how its deliveries go."""
+
+    webhook_id: UUID
+    url: str
+    licence: str | None
+    types: list[str]
+    description: str
+    enabled: bool
+    disabled_because: DisabledBecause | None
+    disabled_at: AwareDatetime | None
+    failing_since: AwareDatetime | None
+    last_problem: str | None
+    last_delivered_at: AwareDatetime | None
+    next_attempt_at: AwareDatetime | None
+    pending: int
+    previous_secret_until: AwareDatetime | None
+    created_at: AwareDatetime
+
+
+class WebhookSecret(WebhookView):
+    """An endpoint with its secret, which is shown this once."""
+
+    secret: str = Field(repr=False)
+
+
+class WebhookPage(_Answer):
+    """Webhooks by their id."""
+
+    items: list[WebhookView]
+    next_cursor: UUID | None
 
 
 class Liveness(_Answer):

@@ -5,29 +5,15 @@ import binascii
 import hmac
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from sb_transfer_client.errors import WebhookRefused
+from sb_transfer_client.models import CloudEvent
 
+__all__ = ["CloudEvent", "receive", "sign", "verify"]
 _PREFIX = "whsec_"
 _TOLERANCE_SECONDS = 5 * 60.0
-
-
-class CloudEvent(BaseModel):
-    """What happened, as a CloudEvent 1.0; attributes of extensions are kept."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    specversion: str
-    id: str
-    source: str
-    type: str
-    subject: str | None = None
-    time: AwareDatetime | None = None
-    datacontenttype: str | None = None
-    data: Any = None
 
 
 def verify(

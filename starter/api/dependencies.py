@@ -17,6 +17,8 @@ from adapters.api_store.idempotency import PostgresIdempotencyKeys
 from adapters.api_store.rate_limit import PostgresRateLimit, Rate
 from adapters.postgres.connection import Pool
 from adapters.transfer.queries import EnvironmentRecord, PostgresTransferQueries, RecordedTransfer
+from adapters.webhooks.endpoints import PostgresWebhooks
+from adapters.webhooks.events import PostgresEventFeed
 from domain import messages as m
 from domain.authority import Action, Caller, can_be_done
 from domain.errors import AlreadyReleased, EnvironmentUnknown, TransferUnknown, WrongMoment
@@ -54,6 +56,8 @@ class ApiContext:
     rate_limit: PostgresRateLimit
     limits: Limits
     queries: PostgresTransferQueries
+    feed: PostgresEventFeed
+    webhooks: PostgresWebhooks
     pool: Pool
     key_ids: Sequence[str]
     """The names of this process's payload keys, newest first."""

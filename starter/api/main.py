@@ -13,6 +13,7 @@ from temporalio.runtime import Runtime
 from adapters.api_store.idempotency import PostgresIdempotencyKeys
 from adapters.api_store.rate_limit import PostgresRateLimit, Rate
 from adapters.crypto.payload_codec import EncryptingCodec
+from adapters.crypto.webhook_secrets import WebhookSecrets
 from adapters.observability.logs import configure_logs
 from adapters.observability.program import run_program
 from adapters.observability.runtime import start_runtime
@@ -20,6 +21,9 @@ from adapters.observability.tracing import traced
 from adapters.postgres.database import database
 from adapters.settings import Settings
 from adapters.transfer.queries import PostgresTransferQueries
+from adapters.webhooks.addresses import AddressRules
+from adapters.webhooks.endpoints import PostgresWebhooks
+from adapters.webhooks.events import PostgresEventFeed
 from starter.api.application import build_app
 from starter.api.dependencies import ApiContext, Limits
 from starter.client.connect import connect
@@ -66,6 +70,10 @@ async def open_context(
                 reschedules=Rate(settings.api_reschedules_per_day, timedelta(days=1)),
             ),
             queries=PostgresTransferQueries(pool),
+            feed=PostgresEventFeed(pool),
+            webhooks=PostgresWebhooks(
+                pool, WebhookSecrets(settings.payload_keys), AddressRules(settings.webhook_networks)
+            ),
             pool=pool,
             key_ids=EncryptingCodec(settings.payload_keys).key_ids,
             zone=settings.zone,

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, AwareDatetime, Base64Bytes, ConfigDict, Fie
 from domain.messages import Message
 from domain.naming import licence_spelling
 from domain.vocabulary import MailKind, Scenario, TransferState, UndoReason
+from domain.webhooks import every_type
 from starter.api.idempotency import KEY_HEADER, KEY_PATTERN, unquoted
 
 _LONGEST_REASON = 500
@@ -154,3 +155,63 @@ class MailBody(_Body):
         default=None, description="one other address; those it did not reach when left out"
     )
     reason: Reason = ""
+
+
+def _known_types(types: tuple[str, ...]) -> tuple[str, ...]:
+    if unknown := [one for one in types if one not in every_type()]:
+        raise ValueError(f"there is no event of type {unknown[0]}")
+    return types
+
+
+Position = Annotated[int, Field(ge=0, lt=2**63)]
+EventTypes = Annotated[
+    tuple[Annotated[str, Field(max_length=100)], ...], Field(max_length=100), AfterValidator(_known_types)
+]
+Url = Annotated[str, Field(min_length=1, max_length=2_000, pattern=TEXT)]
+WebhookId = Annotated[UUID, Path(description="the webhook's id")]
+
+
+class EventQuery(Message):
+    """Which events, and from where on."""
+
+    after: Position = Field(default=0, description="`after` of the page before; 0 for the beginning")
+    limit: Annotated[int, Field(ge=1, le=1_000)] = 100
+    type: EventTypes = Field(default=(), description="only events of these types")
+
+
+class WebhookQuery(Message):
+    """Which webhooks, and how many."""
+
+    licence: LicenceNumber | None = Field(default=None, description="only those of this licence")
+    limit: Annotated[int, Field(ge=1, le=_MOST_PER_PAGE)] = 50
+    cursor: UUID | None = Field(default=None, description="`next_cursor` of the page before")
+
+
+class WebhookBody(_Body):
+    """Register an endpoint."""
+
+    url: Url = Field(description="where events are sent: https, and nowhere inside the network")
+    types: EventTypes = Field(default=(), description="only events of these types; all, if left out")
+    licence: Annotated[LicenceNumber, Field(min_length=1)] | None = Field(
+        default=None,
+        description="tell of this licence's half; left out, a licence's users get theirs and the platform everything",
+    )
+    description: Text = ""
+    after: Position | None = Field(
+        default=None, description="the position in the feed behind which it begins; now, if left out"
+    )
+
+
+class WebhookChanges(_Body):
+    """What is to be another with an endpoint; what is left out stays."""
+
+    url: Url | None = None
+    types: EventTypes | None = None
+    description: Text | None = None
+    enabled: bool | None = Field(default=None, description="on again: it goes on where it stopped")
+
+
+class RedeliverBody(_Body):
+    """Send again."""
+
+    after: Position = Field(description="everything behind this position in the feed")

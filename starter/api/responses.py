@@ -16,7 +16,7 @@ from domain.vocabulary import CheckKind, DeliveryOutcome, Language, MailKind, Sc
 from starter.client.models import TransferSnapshot
 
 
-class _View(Message):
+class View(Message):
     """What is shown tells every moment in UTC, whether the database or a workflow knew it."""
 
     @field_validator("*")
@@ -25,7 +25,7 @@ class _View(Message):
         return value.astimezone(UTC) if isinstance(value, datetime) else value
 
 
-class EnvironmentView(_View):
+class EnvironmentView(View):
     """An environment by the names that people use."""
 
     environment_id: UUID
@@ -34,7 +34,7 @@ class EnvironmentView(_View):
     licence_number: str
 
 
-class StepView(_View):
+class StepView(View):
     """One step of the story."""
 
     step: StepName
@@ -43,7 +43,7 @@ class StepView(_View):
     finished_at: AwareDatetime | None
 
 
-class TransferView(_View):
+class TransferView(View):
     """Where a transfer stands. What belongs to the other side is null."""
 
     transfer_id: UUID
@@ -63,7 +63,7 @@ class TransferView(_View):
     undo_detail: str | None
 
 
-class TransferLine(_View):
+class TransferLine(View):
     """A transfer in a list."""
 
     transfer_id: UUID
@@ -78,7 +78,7 @@ class TransferLine(_View):
     undo_reason: UndoReason | None
 
 
-class TransferPage(_View):
+class TransferPage(View):
     """Transfers from new to old."""
 
     items: list[TransferLine]
@@ -94,7 +94,7 @@ class PreviewView(m.Preview):
     )
 
 
-class ComparisonView(_View):
+class ComparisonView(View):
     """So many checks of a comparison, and what there is in all."""
 
     made_at: AwareDatetime
@@ -105,20 +105,20 @@ class ComparisonView(_View):
     next_after: int | None = Field(description="for the next page; null on the last one")
 
 
-class DeliveryView(_View):
+class DeliveryView(View):
     """What became of a mail or a scan."""
 
     outcome: DeliveryOutcome
 
 
-class ColumnView(_View):
+class ColumnView(View):
     """A value that each row behind a check has."""
 
     name: str
     title: str
 
 
-class ComparedRowsView(_View):
+class ComparedRowsView(View):
     """So many of the rows behind one check, those that differ first."""
 
     check: CheckKind
@@ -127,7 +127,7 @@ class ComparedRowsView(_View):
     next_after: int | None = Field(description="for the next page; null on the last one")
 
 
-class EventView(_View):
+class EventView(View):
     """One line of a transfer's audit log."""
 
     event_id: int
@@ -138,7 +138,7 @@ class EventView(_View):
     detail: dict[str, JsonValue] = Field(description="what else is known of it, by its kind")
 
 
-class MailView(_View):
+class MailView(View):
     """What became of a mail that was asked for again."""
 
     kind: MailKind
@@ -146,7 +146,7 @@ class MailView(_View):
     problems: list[m.MailProblem]
 
 
-class PlannedView(_View):
+class PlannedView(View):
     """The evening that a move waits for."""
 
     transfer_id: UUID
@@ -154,7 +154,7 @@ class PlannedView(_View):
     closes_at: AwareDatetime
 
 
-class UploadView(_View):
+class UploadView(View):
     """An accepted upload: where the environment will live, and exactly when its move starts."""
 
     transfer_id: UUID
@@ -165,7 +165,7 @@ class UploadView(_View):
     starts_at: AwareDatetime
 
 
-class TicketView(_View):
+class TicketView(View):
     """What is known of a transfer's ticket; the file itself is kept nowhere."""
 
     file_name: str
@@ -177,7 +177,7 @@ class TicketView(_View):
     revoked_at: AwareDatetime | None
 
 
-class Accepted(_View):
+class Accepted(View):
     """Something that goes on by itself; `Location` says where to look."""
 
     transfer_id: UUID

@@ -8,6 +8,7 @@ from datetime import UTC, date, timedelta, tzinfo
 
 from temporalio.client import Client
 
+from adapters.temporal.deliverer import ensure_deliverer
 from adapters.transfer.event_log import PostgresTransferEventLog
 from adapters.transfer.preview import PostgresPreviewReader
 from adapters.transfer.queries import PostgresTransferQueries
@@ -32,6 +33,7 @@ from starter.client.models import PreparedTransfer, TransferSnapshot
 from starter.client.preparing import OnProgress, order_for, until_ticket
 from starter.client.reader import TransferReader
 from starter.client.workflow_handle import RemoteTransfer
+from workflows.task_queues import TRANSFERS
 
 _PAUSE_SECONDS = 0.05
 _UNTIL_KNOWN_SECONDS = 15.0
@@ -242,6 +244,10 @@ class TransferClient(TransferReader):
         """Tell whether Temporal's frontend is healthy."""
         with domain_errors():
             return await self._temporal.service_client.check_health(timeout=timedelta(seconds=5))
+
+    async def deliver_webhooks(self) -> None:
+        """Let webhooks be delivered from now on."""
+        await ensure_deliverer(self._temporal, task_queue=TRANSFERS)
 
     async def record_event(self, transfer_id: uuid.UUID, *, actor: str, kind: str, reason: str) -> None:
         """Write a line into a transfer's audit log."""

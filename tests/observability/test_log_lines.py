@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.observability.conftest import NAMES, PERSON, Night
 
-OF_NO_TRANSFER = {"inspect_everything", "preview_environment"}
+OF_NO_TRANSFER = {"inspect_everything", "preview_environment", "deliver_webhooks"}
 
 
 def lines(night: Night, program: str) -> list[dict[str, Any]]:

@@ -24,11 +24,12 @@ import httpx
 from sb_transfer_client._async import AsyncClient
 from sb_transfer_client._sync import Client
 from sb_transfer_client.models import LicenceKind
+from sb_transfer_client.testing._hooks import Delivery
 from sb_transfer_client.testing._http import FakeHttp
 from sb_transfer_client.testing._rules import Role, checked_url_part
 from sb_transfer_client.testing._world import Clock, Environment, Licence, World
 
-__all__ = ["Clock", "FakeService", "Role"]
+__all__ = ["Clock", "Delivery", "FakeService", "Role"]
 _URL = "http://sb-transfer.fake"
 
 
@@ -55,6 +56,11 @@ class FakeService(httpx.BaseTransport, httpx.AsyncBaseTransport):
     def status_of(self, environment_id: UUID) -> str:
         """Return `active`, `read_only`, `building`, `awaiting_release`, or `gone` for a copy that was undone."""
         return self._world.environments[environment_id].status
+
+    def deliveries(self) -> list[Delivery]:
+        """Return what the service would send to webhooks now, signed, for a test to hand to its own receiver."""
+        self._world.turn()
+        return self._http.hooks.deliveries()
 
     def token(self, *roles: str, licence: str | None = None, name: str = "Anna") -> str:
         """Return a token that this service, and no other, believes."""

@@ -21,6 +21,7 @@ from pydantic import TypeAdapter
 
 from sb_transfer_client import errors as e
 from sb_transfer_client.models import CheckKind, LicenceKind, MailKind, ProblemDetail, TransferState, UndoReason
+from sb_transfer_client.testing._hooks import Hooks, Webhook
 from sb_transfer_client.testing._rules import Caller, Refusal, refusal
 from sb_transfer_client.testing._world import Environment, Transfer, World
 
@@ -48,6 +49,7 @@ class Request:
     body: dict[str, Any]
     accept: str
     heard: str
+    key: str
 
     def one(self, name: str, default: str = "") -> str:
         """Return a query parameter."""
@@ -86,7 +88,9 @@ class FakeHttp:
     def __init__(self, world: World) -> None:
         self._world = world
         self._answers: dict[tuple[str, str], tuple[bytes, httpx.Response]] = {}
+        self.hooks = Hooks(world)
         one, why = f"/v1/transfers/{_ID}", ("reason",)
+        hook, hook_fields = f"/v1/webhooks/{_ID}", ("types", "licence", "description", "after")
         rows: list[tuple[str, str, str, Handler, tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = [
             ("GET", f"/v1/environments/{_ID}/preview", "preview", self._preview, (), (), ()),
             ("POST", "/v1/transfers", "prepare", self._start, ("environment_id",), ("for_licence", "reason"), ()),
@@ -110,6 +114,14 @@ class FakeHttp:
             ("POST", f"{one}/mails", "resend_mail", self._mail, ("kind",), ("to", "reason"), ()),
             ("POST", "/v1/uploads", "upload", self._upload, ("ticket", "name"), ("url_part", "licence", "reason"), ()),
             ("POST", "/v1/deliveries", "deliver", self._deliver, ("address", "received_at"), _ITEM, ()),
+            ("GET", "/v1/events", "see", self._feed, (), (), ("after", "limit", "type")),
+            ("GET", "/v1/webhooks", "see_webhooks", self._webhooks, (), (), ("licence", "limit", "cursor")),
+            ("POST", "/v1/webhooks", "change_webhooks", self._create_webhook, ("url",), hook_fields, ()),
+            ("GET", hook, "see_webhooks", self._webhook, (), (), ()),
+            ("PATCH", hook, "change_webhooks", self._change_webhook, (), _CHANGES, ()),
+            ("DELETE", hook, "change_webhooks", self._delete_webhook, (), (), ()),
+            ("POST", f"{hook}/secret", "change_webhooks", self._rotate_secret, (), (), ()),
+            ("POST", f"{hook}/redeliver", "change_webhooks", self._redeliver, ("after",), (), ()),
             ("POST", "/v1/incidents", "incident", self._upload, _INCIDENT, (), ()),
         ]
         self._routes = [_Route(row[0], re.compile(row[1]), *row[2:]) for row in rows]
@@ -154,7 +166,7 @@ class FakeHttp:
             return httpx.Response(404)
         query = parse_qsl(request.url.query.decode(), keep_blank_values=True)
         wrong = [(f"query.{name}", "is not known here") for name, _ in query if name not in route.query]
-        body = _body(request) if route.method == "POST" else {}
+        body = _body(request) if route.method in ("POST", "PATCH") else {}
         wrong += [(f"body.{name}", "Field required") for name in route.required if body.get(name) in (None, "")]
         wrong += [(f"body.{name}", "is not known here") for name in body if name not in route.required + route.optional]
         if wrong:
@@ -163,7 +175,8 @@ class FakeHttp:
         which = UUID(found["id"]) if "id" in route.pattern.groupindex else None
         transfer = self._transfer(caller, route, which) if which and "transfers" in request.url.path else None
         accept, heard = request.headers.get("accept", ""), request.headers.get("last-event-id", "")
-        given = Request(caller, transfer, which, found.groupdict(), query, body, accept, heard)
+        key = request.headers.get("idempotency-key", "")
+        given = Request(caller, transfer, which, found.groupdict(), query, body, accept, heard, key)
         if route.method == "POST":
             if transfer is not None:
                 self._world.require_moment(transfer, route.action)
@@ -406,6 +419,38 @@ class FakeHttp:
             raise refusal(e.WrongMoment)
         return _json({"kind": request.body["kind"], "sent": 1, "problems": []})
 
+    def _feed(self, request: Request) -> httpx.Response:
+        types = [value for name, value in request.query if name == "type"]
+        licence = request.caller.licence if request.caller.is_bound else None
+        after, limit = int(request.one("after", "0")), int(request.one("limit", "100"))
+        return _json(self.hooks.page(licence, after, limit, types))
+
+    def _webhooks(self, request: Request) -> httpx.Response:
+        limit = int(request.one("limit", "50"))
+        return _json(self.hooks.listed(request.caller, request.one("licence"), limit, request.one("cursor")))
+
+    def _create_webhook(self, request: Request) -> httpx.Response:
+        return _json(self.hooks.create(request.caller, request.key, request.body), 201, _UNKEPT)
+
+    def _webhook(self, request: Request) -> httpx.Response:
+        return _json(self.hooks.change(self.hooks.one(request.caller, "see_webhooks", request.which), {}))
+
+    def _change_webhook(self, request: Request) -> httpx.Response:
+        return _json(self.hooks.change(self._own_webhook(request), request.body))
+
+    def _delete_webhook(self, request: Request) -> httpx.Response:
+        self.hooks.delete(self._own_webhook(request))
+        return httpx.Response(204)
+
+    def _rotate_secret(self, request: Request) -> httpx.Response:
+        return _json(self.hooks.rotate(self._own_webhook(request)), headers=_UNKEPT)
+
+    def _redeliver(self, request: Request) -> httpx.Response:
+        return _json(self.hooks.redeliver(self._own_webhook(request), int(request.body["after"])))
+
+    def _own_webhook(self, request: Request) -> Webhook:
+        return self.hooks.one(request.caller, "change_webhooks", request.which)
+
     # --- what callers are shown ---------------------------------------------------------------------------------
 
     def _view(self, transfer: Transfer, caller: Caller) -> dict[str, Any]:
@@ -448,6 +493,8 @@ class FakeHttp:
         }
 
 
+_UNKEPT = {"Cache-Control": "no-store"}
+_CHANGES = ("url", "types", "description", "enabled")
 _INCIDENT = ("ticket", "licence", "name", "url_part", "login_email", "reason")
 _READY = {"ready": True, "database": "ok", "migrations": "ok", "temporal": "ok", "payload_keys": "ok"}
 

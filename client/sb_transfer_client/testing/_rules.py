@@ -15,13 +15,14 @@ ZONE = ZoneInfo("Europe/Amsterdam")
 OPENS, CLOSES = time(22), time(5)
 _OLD = frozenset({"preview", "prepare", "ticket", "see", "cancel"})
 _NEW = frozenset({"upload", "reschedule", "see", "compare", "certificate", "release", "reject"})
+_OF_A_LICENCE = frozenset({"see_webhooks", "change_webhooks"})
 _EVERYWHERE = {
-    "backend": _OLD | _NEW | {"audit", "resend_mail", "deliver"},
-    "support": _OLD | _NEW | {"audit", "resend_mail", "incident", "start_now"},
-    "operator": frozenset({"see", "audit", "compare", "certificate", "start_now", "reschedule", "resend_mail"}),
+    "backend": _OLD | _NEW | _OF_A_LICENCE | {"audit", "resend_mail", "deliver"},
+    "support": _OLD | _NEW | {"audit", "resend_mail", "incident", "start_now", "see_webhooks"},
+    "operator": _OF_A_LICENCE | {"see", "audit", "compare", "certificate", "start_now", "reschedule", "resend_mail"},
     "firm": frozenset[str](),
 }
-_READING = frozenset({"preview", "see", "audit", "compare", "certificate"})
+_READING = frozenset({"preview", "see", "audit", "compare", "certificate", "see_webhooks"})
 _OPENED = frozenset({S.AWAITING_RELEASE, S.RELEASED})
 _LIVE = frozenset(S) - {S.RELEASED, S.UNDOING, S.UNDONE}
 MOMENTS = {
@@ -83,8 +84,12 @@ class Caller:
 
     def require(self, action: str) -> None:
         """Raise `NotAllowed` when there is no transfer with which the caller may do this."""
-        if not self.may_everywhere(action) and (self._own is None or action not in _OLD | _NEW):
+        if not self.may_everywhere(action) and (self._own is None or action not in _OLD | _NEW | _OF_A_LICENCE):
             raise refusal(e.NotAllowed)
+
+    def may_for_licence(self, action: str, licence: str | None) -> bool:
+        """Tell whether this is the caller's to do with what belongs to a licence, or to the platform."""
+        return self.may_everywhere(action) or (self._own is not None and licence == self._own)
 
     def may(self, action: str, old: str | None, new: str | None) -> bool:
         """Tell whether this is the caller's to do with a transfer between these licences."""

@@ -124,6 +124,7 @@ class World:
         self.licences: dict[str, Licence] = {}
         self.environments: dict[UUID, Environment] = {}
         self.transfers: dict[UUID, Transfer] = {}
+        self.log: list[tuple[Transfer, dict[str, Any]]] = []
         self._events = 0
         self._items: set[tuple[UUID, str]] = set()
 
@@ -138,6 +139,7 @@ class World:
                     self.undo(transfer, UndoReason.EXPIRED, "unknown", "")
                 case S.SCHEDULED if transfer.starts_at and transfer.starts_at <= self.clock.now:
                     transfer.state = S.CLONING
+                    self.tell(transfer, "clone_started")
                 case S.CLONING if transfer.new:
                     transfer.state, transfer.new.status = S.AWAITING_RELEASE, "awaiting_release"
                     self.tell(transfer, "certificate_issued")
@@ -163,6 +165,7 @@ class World:
             "detail": detail or {},
         }
         transfer.events.append(event)
+        self.log.append((transfer, event))
 
     def deliver(self, address: str, key: str) -> str:
         """Take in a mail or a scan, and tell what becomes of it."""
@@ -275,7 +278,7 @@ class World:
         if not self.clock.now < starts_at <= self.clock.now + _FURTHEST_EVENING:
             raise refusal(e.EveningInvalid)
         transfer.starts_at = starts_at
-        self.tell(transfer, "start_planned", caller.actor, reason)
+        self.tell(transfer, "start_rescheduled", caller.actor, reason)
         return starts_at, datetime.combine(evening + timedelta(days=1), CLOSES, ZONE).astimezone(UTC)
 
     def release(self, transfer: Transfer, caller: Caller, note: str) -> None:
@@ -294,7 +297,7 @@ class World:
         transfer.state, transfer.old.status, transfer.ended_at = S.UNDONE, "active", self.clock.now
         if transfer.new:
             transfer.new.status = "gone"
-        self.tell(transfer, "undone")
+        self.tell(transfer, "undo_finished")
 
     def steps(self, transfer: Transfer) -> list[dict[str, Any]]:
         """Return where each step stands, as coarsely as this world knows it."""

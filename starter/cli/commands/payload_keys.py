@@ -17,6 +17,7 @@ from adapters.crypto.payload_codec import EncryptingCodec, encrypting, key_id_of
 from adapters.postgres.database import database
 from adapters.postgres.payload_keys import forget_key
 from adapters.temporal.client import connect_temporal
+from adapters.webhooks.deliveries import Deliveries
 from domain.errors import Misconfigured
 from domain.messages import Message as DomainMessage
 from domain.reconciliation import RECONCILE_SCHEDULE
@@ -38,6 +39,7 @@ class KeyUse(DomainMessage):
     open_histories: int
     closed_histories: int
     schedules: int
+    webhooks: int
 
 
 @commands.command("payload-keys")
@@ -75,7 +77,9 @@ async def tell_key_use(here: Surroundings, output: Output, *, forget: str = "", 
     client = await connect_temporal(environment=here.environment, data_converter=encrypting(here.settings.payload_keys))
     with domain_errors():
         opened, closed, schedules = await _count(client)
-    known = [*ring, *sorted({*opened, *closed, *schedules} - set(ring))]
+    async with database(here.settings.database_url) as pool:
+        webhooks = await Deliveries(pool).sealed_with()
+    known = [*ring, *sorted({*opened, *closed, *schedules, *webhooks} - set(ring))]
     uses = [
         KeyUse(
             key_id=key_id,
@@ -84,6 +88,7 @@ async def tell_key_use(here: Surroundings, output: Output, *, forget: str = "", 
             open_histories=opened[key_id],
             closed_histories=closed[key_id],
             schedules=schedules[key_id],
+            webhooks=webhooks[key_id],
         )
         for key_id in known
     ]
@@ -93,9 +98,10 @@ async def tell_key_use(here: Surroundings, output: Output, *, forget: str = "", 
         async with database(here.settings.database_url) as pool:
             if not await forget_key(pool, forget):
                 raise Misconfigured(f"The database knows no key {forget}. Give the name of one from this list.")
-    table = columns("key", "", "open histories", "closed histories", "schedules")
+    table = columns("key", "", "open histories", "closed histories", "schedules", "webhooks")
     for use in uses:
-        table.add_row(use.key_id, _role(use), str(use.open_histories), str(use.closed_histories), str(use.schedules))
+        figures = (use.open_histories, use.closed_histories, use.schedules, use.webhooks)
+        table.add_row(use.key_id, _role(use), *map(str, figures))
     output.answer(uses, table)
     return ExitCode.OK if all(use.on_ring for use in uses) else ExitCode.DIFFERENT
 
@@ -109,7 +115,7 @@ def _role(use: KeyUse) -> Text:
 
 
 def _is_needed(use: KeyUse) -> bool:
-    return bool(use.open_histories or use.closed_histories or use.schedules)
+    return bool(use.open_histories or use.closed_histories or use.schedules or use.webhooks)
 
 
 async def _count(client: Client) -> tuple[Counter[str], Counter[str], Counter[str]]:

@@ -2,9 +2,11 @@
 
 import json
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sb_transfer_client.errors import WebhookRefused
+from sb_transfer_client.models import TransferState
 from sb_transfer_client.webhooks import receive, sign, verify
 
 # From the reference libraries of standardwebhooks.com.
@@ -67,9 +69,10 @@ def test_a_secret_that_is_none_is_the_receivers_mistake() -> None:
 def test_an_event_is_read_once_it_is_genuine() -> None:
     """Gives a CloudEvent with its data; what is signed and is none is refused as well."""
     event: dict[str, Any] = {"specversion": "1.0", "id": "7", "source": "/v1", "type": "nl.sb.transfer.scheduled.v1"}
-    body = json.dumps({**event, "time": "2026-11-29T22:00:00Z", "data": {"transfer_id": "x"}}).encode()
+    data = {"transfer_id": str(UUID(int=7)), "kind": "upload_accepted", "state": "scheduled"}
+    body = json.dumps({**event, "subject": "x", "sequence": "9", "time": "2026-11-29T22:00:00Z", "data": data}).encode()
     headers = {**HEADERS, "webhook-signature": f"v1,{sign(SECRET, ID, AT, body)}"}
     found = receive(headers, body, SECRET, now=AT)
-    assert (found.type, found.data) == ("nl.sb.transfer.scheduled.v1", {"transfer_id": "x"})
+    assert (found.type, found.data.state) == ("nl.sb.transfer.scheduled.v1", TransferState.SCHEDULED)
     with pytest.raises(WebhookRefused, match="CloudEvent"):
         receive(HEADERS, BODY, SECRET, now=AT)

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from domain.authority import Role
 from domain.vocabulary import TransferState
+from starter.api.dependencies import ApiContext
 from starter.client.client import TransferClient
 from starter.client.polling import snapshots
 from tests.end_to_end.starter.api.conftest import NEW, OLD, OTHER, Callers
@@ -50,6 +51,14 @@ MAY: dict[tuple[str, str], set[str]] = {
     ("POST", "/v1/transfers/{transfer_id}/reschedule"): {"backend", "support", "operator", "new side"},
     ("POST", "/v1/transfers/{transfer_id}/cancel"): {"backend", "support", "old side"},
     ("POST", "/v1/transfers/{transfer_id}/mails"): {"backend", "support", "operator"},
+    ("GET", "/v1/events"): {"backend", "support", "operator", "old side", "new side", "another firm"},
+    ("GET", "/v1/webhooks"): {"backend", "support", "operator", "old side", "new side", "another firm"},
+    ("POST", "/v1/webhooks"): {"backend", "operator", "old side", "new side", "another firm"},
+    ("GET", "/v1/webhooks/{webhook_id}"): {"backend", "support", "operator", "old side"},
+    ("PATCH", "/v1/webhooks/{webhook_id}"): {"backend", "operator", "old side"},
+    ("POST", "/v1/webhooks/{webhook_id}/secret"): {"backend", "operator", "old side"},
+    ("POST", "/v1/webhooks/{webhook_id}/redeliver"): {"backend", "operator", "old side"},
+    ("DELETE", "/v1/webhooks/{webhook_id}"): {"backend", "operator", "old side"},
     ("POST", "/v1/uploads"): {"backend", "support", "old side", "new side", "another firm"},
     ("POST", "/v1/incidents"): {"support"},
     ("POST", "/v1/deliveries"): {"backend"},
@@ -60,6 +69,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/transfers/{transfer_id}/reschedule": {"evening": "2020-01-01", "reason": "test"},
     "/v1/deliveries": {"address": "a@b.nl", "raw": "bWFpbA==", "received_at": "2026-11-29T13:02:11Z"},
     "/v1/transfers/{transfer_id}/mails": {"kind": "ready", "reason": "test"},
+    "/v1/webhooks": {"url": "https://93.184.216.34/"},
+    "/v1/webhooks/{webhook_id}": {"description": "test"},
+    "/v1/webhooks/{webhook_id}/redeliver": {"after": 0},
 }
 FORGED = (
     *("00000000-0000-0000-0000-000000000000", "none", "x" * 2_000, "%00", "%27%20or%201=1--", "..%2f..%2flivez"),
@@ -91,6 +103,7 @@ async def moved(client: TransferClient) -> dict[str, str]:
         "environment_id": str(old),
         "administration": str(booked.administration_id),
         "year": str(booked.year),
+        "webhook_id": str(uuid.uuid4()),
     }
 
 
@@ -105,10 +118,12 @@ async def ask(session: httpx.AsyncClient, method: str, path: str, ids: dict[str,
     if method == "GET":
         asked = {"administration": ids["administration"], "check": "trial_balance"} if path.endswith("/rows") else {}
         return await session.get(url, params=asked)
+    if method == "DELETE":
+        return await session.delete(url)
     body = BODIES.get(path, {"reason": "test"})
     if path == "/v1/transfers":
         body = {**body, "environment_id": ids["environment_id"]}
-    return await session.post(url, json=body)
+    return await session.request(method, url, json=body)
 
 
 def test_every_route_is_judged(app: FastAPI) -> None:
@@ -123,10 +138,15 @@ def test_every_route_is_judged(app: FastAPI) -> None:
 
 
 @pytest.mark.parametrize(("method", "path", "who"), CASES)
-async def test_who_may_do_what(callers: Callers, moved: dict[str, str], method: str, path: str, who: str) -> None:
+async def test_who_may_do_what(  # noqa: PLR0917 - pytest names them
+    context: ApiContext, callers: Callers, moved: dict[str, str], method: str, path: str, who: str
+) -> None:
     """Answers each role as the matrix says, and a stranger's transfer like none at all."""
     roles, licence = WHO[who]
-    unknown = {**moved, "transfer_id": str(uuid.uuid4()), "environment_id": str(uuid.uuid4())}
+    unknown = {**moved, **{name: str(uuid.uuid4()) for name in ("transfer_id", "environment_id", "webhook_id")}}
+    if "{webhook_id}" in path:  # whoever may has deleted it
+        which, url = uuid.UUID(moved["webhook_id"]), "https://93.184.216.34/"
+        await context.webhooks.register(which, licence=OLD, url=url, types=(), description="", created_by="test")
     async with callers.session(*roles, licence=licence) as session:
         answer = await ask(session, method, path, moved)
         stranger = await ask(session, method, path, unknown)

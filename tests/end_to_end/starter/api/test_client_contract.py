@@ -13,14 +13,17 @@ import pytest
 from sb_transfer_client import AsyncClient, Client, MailKind, TransferState, TransferView, UndoReason, errors
 from sb_transfer_client.models import CheckKind
 from sb_transfer_client.testing import FakeService
+from sb_transfer_client.webhooks import receive
 
 from devstack.seed.environments import ENVIRONMENTS, LICENCES
 from devstack.stack import Stack
 from domain.authority import Role
 from starter.client.client import TransferClient
 from tests.end_to_end.starter.api.conftest import Callers
+from tests.integration.adapters.webhooks.receiver import Receiver
 
 WAIT = 90.0
+NOW = datetime.now(UTC)
 S = TransferState
 
 
@@ -65,7 +68,7 @@ def place(request: pytest.FixtureRequest) -> Service:
         stack: Stack = request.getfixturevalue("stack")
         url, callers = str(stack.info.api_url), request.getfixturevalue("callers")
         return Service(url, callers, None, request.getfixturevalue("ids"), AsyncExitStack())
-    fake = FakeService(datetime.now(UTC))
+    fake = FakeService(NOW)
     for licence in LICENCES:
         fake.add_licence(licence.licence_number, kind=licence.kind.value, holder=licence.holder_name, host=licence.host)
     made = {f"{e.licence_number}/{e.name}": fake.add_environment(e.licence_number, e.name) for e in ENVIRONMENTS}
@@ -330,3 +333,79 @@ async def test_a_rejection_and_the_client_that_blocks(service: Service) -> None:
 
     undone = await asyncio.to_thread(move)
     assert (undone.state, undone.undo_reason) == (S.UNDONE, UndoReason.REJECTED)
+
+
+async def test_the_feed_and_webhooks_by_halves(service: Service) -> None:
+    """A backend that was away goes on where it was; each half hears of its own, and of endpoints sees its own."""
+    old, backend = await service.speak("firm", "10002"), await service.speak("backend")
+    before = [event async for event in backend.list_all_events()]
+    after = int(before[-1].sequence) if before else 0
+    made = await old.create_webhook("http://127.0.0.1:9/hooks", types=["nl.sb.transfer.undone.v1"], after=0)
+    assert made.secret.startswith("whsec_")
+    assert (made.licence, made.enabled) == ("10002", True)
+    _, transfer_id = await started(service, "10002/Van Dam Horeca")
+    await ended(old, transfer_id)
+    mine = [event async for event in old.list_all_events(after=after, page_size=2)]
+    told = [event.type.split(".")[3] for event in mine if event.data.transfer_id == transfer_id]
+    assert told[:2] == ["preparing", "awaiting_upload"]
+    assert told[-1] == "undone"
+    assert {event.data.actor for event in mine} == {None}
+    assert [event.sequence for event in mine] == sorted((event.sequence for event in mine), key=int)
+    everything = [event async for event in backend.list_all_events(after=after)]
+    assert {event.id for event in mine} <= {event.id for event in everything}
+    assert any(event.data.actor for event in everything)
+    stranger, operator = await service.speak("firm", "10003"), await service.speak("operator")
+    assert [event async for event in stranger.list_all_events(after=after)] == []
+    assert [one async for one in stranger.list_webhooks()] == []
+    assert made.webhook_id in [one.webhook_id async for one in operator.list_webhooks(page_size=1)]
+    for refused in (
+        stranger.get_webhook(made.webhook_id),
+        stranger.delete_webhook(made.webhook_id),
+        old.get_webhook(uuid4()),
+        old.create_webhook("https://93.184.216.34/", licence="10003"),
+    ):
+        with pytest.raises(errors.WebhookUnknown):
+            await refused
+    for url in ("http://93.184.216.34/", "ftp://x/", "https://a:b@93.184.216.34/"):
+        with pytest.raises(errors.WebhookUrlRefused):
+            await backend.create_webhook(url)
+    changed = await old.change_webhook(made.webhook_id, enabled=False, description="off", url="https://93.184.216.34/")
+    assert (changed.enabled, changed.disabled_because, changed.description) == (False, "by_hand", "off")
+    rotated = await old.rotate_webhook_secret(made.webhook_id)
+    assert rotated.secret != made.secret
+    assert rotated.previous_secret_until is not None
+    assert (await old.redeliver_events(made.webhook_id, after=after)).webhook_id == made.webhook_id
+    with pytest.raises(errors.NotAllowed):
+        await (await service.speak("support")).delete_webhook(made.webhook_id)
+    await old.delete_webhook(made.webhook_id)
+    with pytest.raises(errors.WebhookUnknown):
+        await old.get_webhook(made.webhook_id)
+    for name in ("a", "b"):
+        one = await backend.create_webhook(f"https://93.184.216.34/{name}", licence="10001", key="one-key")
+        assert one.licence == "10001"
+        await backend.delete_webhook(one.webhook_id)
+    key = str(uuid4())
+    first, again = [await backend.create_webhook("https://93.184.216.34/", key=key) for _ in range(2)]
+    assert (first.webhook_id, first.licence) == (again.webhook_id, None)
+    assert first.secret != again.secret
+    await backend.delete_webhook(first.webhook_id)
+
+
+async def test_who_registered_a_webhook_is_told(service: Service) -> None:
+    """A backend would have to ask again and again whether an environment is ready."""
+    old = await service.speak("firm", "10002")
+    async with Receiver() as receiver:
+        made = await old.create_webhook(receiver.url)
+        receiver.secrets.append(made.secret)
+        _, transfer_id = await started(service, "10002/Van Dam Horeca")
+        await ended(old, transfer_id)
+        if service.fake is not None:
+            told = [
+                receive(one.headers, one.body, made.secret, now=NOW.timestamp()) for one in service.fake.deliveries()
+            ]
+        else:
+            await receiver.until(4)
+            told = receiver.taken
+        await old.delete_webhook(made.webhook_id)
+    assert [event.data.state for event in told] == [S.PREPARING, S.AWAITING_UPLOAD, S.UNDOING, S.UNDONE]
+    assert {event.data.transfer_id for event in told} == {transfer_id}
