@@ -8,13 +8,14 @@ RUN python -m venv /tools \
 COPY pyproject.toml README.md LICENSE worker.py ./
 COPY activities activities
 COPY adapters adapters
+COPY client client
 COPY domain domain
 COPY starter starter
 COPY workflows workflows
 # The wheels lie there in one version each, so this takes the locked ones, and no development tools.
-RUN /tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
+RUN /tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . ./client \
  && python -m venv --without-pip /opt/sb-transfer \
- && /tools/bin/pip --python /opt/sb-transfer/bin/python install --no-cache-dir --no-index --find-links /wheels 'sb-transfer[api]'
+ && /tools/bin/pip --python /opt/sb-transfer/bin/python install --no-cache-dir --no-index --find-links /wheels 'sb-transfer[api]' sb-transfer-client
 
 FROM python:3.11-slim
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin sb-transfer

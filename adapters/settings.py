@@ -99,7 +99,9 @@ class Settings(BaseSettings):
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
 
-    database_url: SecretStr = Field(description="postgresql://user:password@host:port/database")
+    database_url: SecretStr = Field(
+        default=SecretStr(""), description="postgresql://user:password@host:port/database; the pages do without"
+    )
     cells: Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(_addresses)] = Field(
         default={}, description='addresses of other databases that environments live in: {"west": "postgresql://…"}'
     )
@@ -220,6 +222,27 @@ class Settings(BaseSettings):
     oidc_issuer: str | None = Field(default=None, description="who makes the tokens that the API takes")
     oidc_audience: str = Field(default="sb-transfer", description="whom those tokens must be for")
     oidc_jwks_url: str | None = Field(default=None, description="where the issuer publishes its keys; https")
+    web_host: str = Field(default="127.0.0.1", description="the address on which the pages are served")
+    web_port: int = Field(default=8083, ge=1, le=65535, description="the port on which the pages are served")
+    web_url: Annotated[str | None, BeforeValidator(_given)] = Field(
+        default=None, description="where people find the pages, such as https://overdracht.example; https"
+    )
+    web_api_url: Annotated[str | None, BeforeValidator(_given)] = Field(
+        default=None, description="where the pages find the API, such as http://api:8081"
+    )
+    web_session_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_key_ring)] = Field(
+        default=(), description="Fernet keys that encrypt sessions, newest first; older ones still open sessions"
+    )
+    oidc_client_id: str = Field(default="sb-transfer-web", description="what the issuer calls the pages")
+    oidc_client_secret: SecretStr = Field(
+        default=SecretStr(""), repr=False, description="of a confidential client; empty: PKCE alone"
+    )
+    oidc_metadata_url: Annotated[str | None, BeforeValidator(_given)] = Field(
+        default=None, description="the issuer's discovery document; its /.well-known/openid-configuration, if left out"
+    )
+    temporal_ui_url: Annotated[str | None, BeforeValidator(_given)] = Field(
+        default=None, description="where operators find the Temporal UI, or none: the pages link to it"
+    )
     metrics_bind: Annotated[str | None, BeforeValidator(_given)] = Field(
         default=None,
         pattern=r"^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:]+\]):\d{1,5}$",
@@ -265,6 +288,13 @@ class Settings(BaseSettings):
         if value and not value.startswith("https://") and not info.data.get("embedded"):
             raise ValueError("give an address that begins with https://; keys that come otherwise can be forged")
         return value
+
+    @field_validator("web_url", "oidc_metadata_url")
+    @classmethod
+    def _not_to_be_listened_to(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value and not value.startswith("https://") and not info.data.get("embedded"):
+            raise ValueError("give an address that begins with https://; people log in there")
+        return value.rstrip("/") if value else None
 
     @field_validator("codec_origins")
     @classmethod
@@ -332,12 +362,13 @@ def load_settings(needs: Collection[str] = SECRETS) -> Settings:
     return settings_of(os.environ, needs)
 
 
-def settings_of(variables: Mapping[str, str], needs: Collection[str] = SECRETS) -> Settings:
+def settings_of(variables: Mapping[str, str], needs: Collection[str] = SECRETS, *, database: bool = True) -> Settings:
     """Return the settings in these variables, whatever the process's own say.
 
     Args:
         variables: Environment variables; an empty one counts as one that is not there.
-        needs: Which of `SECRETS` the program cannot do without.
+        needs: What has no default and the program cannot do without.
+        database: Whether it needs one.
 
     Raises:
         Misconfigured: One line per setting that is missing or unusable, without its value: a value may be a secret.
@@ -345,7 +376,8 @@ def settings_of(variables: Mapping[str, str], needs: Collection[str] = SECRETS) 
     given: dict[str, Any] = {
         name: value for name in Settings.model_fields if (value := _value(variables, _variable(name)))
     }
-    problems = [(name, "Field required") for name in SECRETS if name in needs and name not in given]
+    wanted = [*(["database_url"] if database else []), *needs]
+    problems = [(name, "Field required") for name in wanted if name not in given]
     try:
         settings = Settings(**given)
     except ValidationError as error:

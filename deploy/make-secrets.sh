@@ -43,12 +43,15 @@ for name in owner api codec; do
     put "database-url-$name" "postgresql://sb_$name:$(cat "$name-password")@postgres:5432/sb?sslmode=verify-full&sslrootcert=/run/secrets/authority"
 done
 put ticket-keys "$(openssl rand -base64 32 | tr '+/' '-_')"
+put session-keys "$(openssl rand -base64 32 | tr '+/' '-_')"
 put certificate-keys "$(openssl rand -base64 32)"
 put payload-keys "$(openssl rand -base64 32)"
 put smtp-url "smtp+starttls://mail:1025"
 put cells "{}"
 # Of the Temporal UI at the identity provider; it has to be put here.
 [ -e ui-client-secret ] || : >ui-client-secret
+# Of the pages there; empty for a public client, which has PKCE alone.
+[ -e web-client-secret ] || : >web-client-secret
 
 # Parts trust the first, Temporal's frontend for people the second: nobody's certificate for the one opens the other.
 authority authority

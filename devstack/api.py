@@ -1,4 +1,4 @@
-"""The API and the codec server, each as a process of its own."""
+"""The HTTP servers, each as a process of its own: API, codec server, pages, and where people log in to those."""
 
 import sys
 from pathlib import Path
@@ -39,3 +39,19 @@ class CodecProcess(HttpProcess):
     def __init__(self, folder: Path) -> None:
         """Prepare the process; see `HttpProcess`."""
         super().__init__("codec server", "starter.codec.main", "CODEC", folder, metrics=False)
+
+
+class WebProcess(HttpProcess):
+    """`sb-transfer web` with the settings of a stack."""
+
+    def __init__(self, folder: Path) -> None:
+        """Prepare the process; see `HttpProcess`."""
+        super().__init__("pages", "starter.web.main", "WEB", folder, metrics=False)
+
+
+class IdentityProcess(HttpProcess):
+    """The stack's own identity provider, for those who have none."""
+
+    def __init__(self, folder: Path) -> None:
+        """Prepare the process; see `HttpProcess`."""
+        super().__init__("identity provider", "devstack.identity_provider", "IDENTITY", folder, metrics=False)

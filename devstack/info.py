@@ -19,6 +19,8 @@ _KEY_RINGS = {
     "SB_TRANSFER_PAYLOAD_KEYS": "payload-keys",
 }
 
+_SESSION_KEYS = "SB_TRANSFER_WEB_SESSION_KEYS"
+
 
 class StackInfo(BaseModel):
     """The addresses of one running stack; those with a password are left out when it is printed."""
@@ -33,10 +35,12 @@ class StackInfo(BaseModel):
     mail_dir: Path | None = None
     api_url: str | None = None
     codec_url: str | None = None
+    web_url: str | None = None
+    identity_url: str | None = Field(default=None, description="where people of the embedded stack log in")
     metrics_url: str | None = Field(default=None, description="the worker's")
     api_metrics_url: str | None = None
     pids: Mapping[str, int] = Field(
-        default_factory=dict, description="by name: up, postgres, temporal, mail, worker, api, codec"
+        default_factory=dict, description="by name: up, postgres, temporal, mail, worker, api, codec, identity, web"
     )
 
     def settings(self, key_rings: Mapping[str, str]) -> dict[str, str]:
@@ -77,6 +81,11 @@ class StackInfo(BaseModel):
 def key_rings(folder: Path, given: Mapping[str, str]) -> dict[str, str]:
     """Return the settings that hold keys: those given, else a folder's own, which are made once and then kept."""
     return {setting: given.get(setting) or _kept(folder / file) for setting, file in _KEY_RINGS.items()}
+
+
+def session_keys(folder: Path, given: Mapping[str, str]) -> dict[str, str]:
+    """Return the setting that holds the keys of the pages' sessions, which no other program gets."""
+    return {_SESSION_KEYS: given.get(_SESSION_KEYS) or _kept(folder / "session-keys")}
 
 
 def _kept(file: Path) -> str:

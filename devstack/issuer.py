@@ -7,6 +7,7 @@ import json
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -37,9 +38,7 @@ class EmbeddedIssuer:
 
     def settings(self) -> dict[str, str]:
         """Return the environment variables with which the API takes these tokens; publishes the key."""
-        public = json.loads(OKPAlgorithm.to_jwk(self._key().public_key()))
-        keys = {"keys": [{**public, "kid": self._kid(public["x"]), "use": "sig", "alg": "EdDSA"}]}
-        write_private(self._jwks_file, json.dumps(keys, indent=2) + "\n")
+        write_private(self._jwks_file, json.dumps(self.keys(), indent=2) + "\n")
         return {
             "SB_TRANSFER_EMBEDDED": "true",
             "SB_TRANSFER_OIDC_ISSUER": EMBEDDED_ISSUER,
@@ -49,21 +48,26 @@ class EmbeddedIssuer:
 
     def token(self, caller: Caller, life: timedelta) -> str:
         """Return a bearer token for somebody, good for so long."""
+        claims: dict[str, Any] = {"aud": AUDIENCE, "name": caller.name, "roles": sorted(caller.roles)}
+        if caller.licence_number is not None:
+            claims["licence"] = caller.licence_number
+        return self._sign({**claims, "jti": str(uuid.uuid4())}, caller, life)
+
+    def id_token(self, caller: Caller, life: timedelta, *, client_id: str, nonce: str | None) -> str:
+        """Return what tells a client who logged in (OpenID Connect Core, 2)."""
+        said = {"aud": client_id, "name": caller.name, **({"nonce": nonce} if nonce else {})}
+        return self._sign(said, caller, life)
+
+    def keys(self) -> dict[str, Any]:
+        """Return the key that others check tokens with (RFC 7517)."""
+        public = json.loads(OKPAlgorithm.to_jwk(self._key().public_key()))
+        return {"keys": [{**public, "kid": self._kid(public["x"]), "use": "sig", "alg": "EdDSA"}]}
+
+    def _sign(self, said: dict[str, Any], caller: Caller, life: timedelta) -> str:
         now = datetime.now(UTC)
         key = self._key()
         public = json.loads(OKPAlgorithm.to_jwk(key.public_key()))
-        claims = {
-            "iss": EMBEDDED_ISSUER,
-            "aud": AUDIENCE,
-            "sub": caller.subject,
-            "name": caller.name,
-            "roles": sorted(caller.roles),
-            "iat": now,
-            "exp": now + life,
-            "jti": str(uuid.uuid4()),
-        }
-        if caller.licence_number is not None:
-            claims["licence"] = caller.licence_number
+        claims = {"iss": EMBEDDED_ISSUER, "sub": caller.subject, "iat": now, "exp": now + life, **said}
         return jwt.encode(claims, key, algorithm="EdDSA", headers={"kid": self._kid(public["x"])})
 
     def _key(self) -> Ed25519PrivateKey:

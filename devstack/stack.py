@@ -20,8 +20,8 @@ from adapters.settings import settings_of
 from adapters.temporal.client import connect_temporal, register_search_attributes
 from adapters.temporal.schedule import ensure_nightly
 from devstack import processes
-from devstack.api import ApiProcess, CodecProcess
-from devstack.info import DEFAULT_FOLDER, StackInfo, key_rings
+from devstack.api import ApiProcess, CodecProcess, IdentityProcess, WebProcess
+from devstack.info import DEFAULT_FOLDER, StackInfo, key_rings, session_keys
 from devstack.issuer import EmbeddedIssuer
 from devstack.lock import FolderLock
 from devstack.mail_process import MailProcess
@@ -41,7 +41,8 @@ _POSTGRES_PORT = 5432
 # SIGHUP: the terminal was closed.
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _DATABASE, _TEMPORAL, _SMTP = "SB_TRANSFER_DATABASE_URL", "TEMPORAL_ADDRESS", "SB_TRANSFER_SMTP_URL"
-_ORIGINS = "SB_TRANSFER_CODEC_ORIGINS"
+_ORIGINS, _PROXIES = "SB_TRANSFER_CODEC_ORIGINS", "SB_TRANSFER_API_TRUSTED_PROXIES"
+_UI = "SB_TRANSFER_TEMPORAL_UI_URL"
 # Whoever tries the product out has an endpoint on the same machine.
 _NEARBY = {"SB_TRANSFER_WEBHOOK_NETWORKS": "127.0.0.0/8"}
 _OF_THE_WORKER = ("SB_TRANSFER_CERTIFICATE_KEYS", _SMTP, "SB_TRANSFER_CELLS")
@@ -70,6 +71,7 @@ class Stack:
         worker: bool = True,
         api: bool = False,
         codec: bool = False,
+        web: bool = False,
         environment: Mapping[str, str] | None = None,
         worker_command: Sequence[str] = WORKER_COMMAND,
         restarts: bool = True,
@@ -81,6 +83,7 @@ class Stack:
             worker: Whether to run the worker too.
             api: Whether to run the HTTP API too.
             codec: Whether to run the codec server too, which lets the Temporal UI show plain text.
+            web: Whether to serve the pages too, which need the API, and with them a place to log in.
             environment: Settings to honour instead of this process's environment variables.
             worker_command: The program that is the worker.
             restarts: Whether a server that dies is started again by itself.
@@ -94,6 +97,10 @@ class Stack:
         self._api = ApiProcess(self.folder / "api")
         self._wants_codec = codec
         self._codec = CodecProcess(self.folder / "codec")
+        self._wants_web = web
+        self._web = WebProcess(self.folder / "web")
+        self._wants_identity = web and not self._given.get("SB_TRANSFER_OIDC_ISSUER")
+        self._identity = IdentityProcess(self.folder / "identity")
         self._issuer = EmbeddedIssuer(self.folder)
         self._postgres = EmbeddedPostgres(self.folder / "postgres") if not self._given.get(_DATABASE) else None
         self._temporal = EmbeddedTemporal(self.folder / "temporal") if not self._given.get(_TEMPORAL) else None
@@ -124,8 +131,14 @@ class Stack:
             "worker": self._worker if self._wants_worker else None,
             "api": self._api if self._wants_api else None,
             "codec": self._codec if self._wants_codec else None,
+            "identity": self._identity if self._wants_identity else None,
+            "web": self._web if self._wants_web else None,
         }
         return {name: server for name, server in servers.items() if server is not None}
+
+    @property
+    def _programs(self) -> tuple[ServerProcess, ...]:
+        return (self._worker, self._api, self._codec, self._identity, self._web)
 
     def process_environment(self) -> dict[str, str]:
         """Return all variables for a process that is to use this stack: the given ones and `environment`."""
@@ -137,7 +150,28 @@ class Stack:
 
     def api_environment(self) -> dict[str, str]:
         """Return all variables for an API: its own role in the database, and no secret that it does not use."""
-        return {**self._least("sb_api", _OF_THE_WORKER), **self._token_settings()}
+        trusted = {_PROXIES: "127.0.0.1"} if self._wants_web and not self._given.get(_PROXIES) else {}
+        return {**self._least("sb_api", _OF_THE_WORKER), **self._token_settings(), **trusted}
+
+    def web_environment(self) -> dict[str, str]:
+        """Return all variables for the pages: no database, no Temporal, and no secret but the sessions' keys."""
+        secret = (*_OF_THE_WORKER, _DATABASE, "SB_TRANSFER_TICKET_KEYS", "SB_TRANSFER_PAYLOAD_KEYS")
+        found = {name: value for name, value in self.process_environment().items() if name not in secret}
+        ui = {_UI: self.info.ui_url} if self.info.ui_url and not self._given.get(_UI) else {}
+        metadata = f"{self._identity.url}/.well-known/openid-configuration" if self._wants_identity else None
+        return {
+            **found,
+            **self._token_settings(),
+            **({"SB_TRANSFER_OIDC_METADATA_URL": metadata} if metadata else {}),
+            **ui,
+            "SB_TRANSFER_WEB_URL": self._given.get("SB_TRANSFER_WEB_URL") or self._web.url,
+            "SB_TRANSFER_WEB_API_URL": self._api.url,
+            **session_keys(self.folder, self._given),
+        }
+
+    def _identity_environment(self) -> dict[str, str]:
+        found = self._least("sb_api", (*_OF_THE_WORKER, "SB_TRANSFER_TICKET_KEYS", "SB_TRANSFER_PAYLOAD_KEYS"))
+        return {**found, "SB_TRANSFER_IDENTITY_FOLDER": str(self.folder), "SB_TRANSFER_IDENTITY_CLIENT": self._web.url}
 
     def codec_environment(self) -> dict[str, str]:
         """Return all variables for a codec server: its own role in the database, and the payload keys only."""
@@ -177,7 +211,7 @@ class Stack:
         close_to_others(self.folder, but=("data",))  # PostgreSQL looks after its own
         StackInfo.remove(self.folder)  # a killed stack's addresses are nobody's
         # A worker that outlived its servers would take work meant for the new one.
-        await asyncio.gather(*(asyncio.to_thread(own.stop_leftover) for own in (self._worker, self._api, self._codec)))
+        await asyncio.gather(*(asyncio.to_thread(own.stop_leftover) for own in self._programs))
         # All of them, even when one fails: half-started servers must be known to be stopped.
         outcomes = await asyncio.gather(
             self._start_postgres(), self._start_temporal(), self._start_mail(), return_exceptions=True
@@ -209,8 +243,25 @@ class Stack:
             await self._codec.start()
             self._info = self.info.model_copy(update={"codec_url": self._codec.url})
             self._started("codec", self._codec.pid)
+        if self._wants_web:
+            await self._start_web()
         if self._restarts:
             self._supervise()
+
+    async def _start_web(self) -> None:
+        for program in (self._web, self._identity):  # each has to know where the other is
+            program.choose_ports()
+        if self._wants_identity:
+            self._identity.configure(self._identity_environment())
+            self._cleanup.push_async_callback(self._identity.stop)
+            await self._identity.start()
+            self._info = self.info.model_copy(update={"identity_url": self._identity.url})
+            self._started("identity", self._identity.pid)
+        self._web.configure(self.web_environment())
+        self._cleanup.push_async_callback(self._web.stop)
+        await self._web.start()
+        self._info = self.info.model_copy(update={"web_url": self._web.url})
+        self._started("web", self._web.pid)
 
     def _token_settings(self) -> dict[str, str]:
         """Return how tokens are checked: as the environment says, else with the stack's own issuer."""
@@ -310,6 +361,7 @@ async def up(
     worker: bool = True,
     api: bool = False,
     codec: bool = False,
+    web: bool = False,
 ) -> None:
     """Run a stack until SIGTERM, Ctrl-C or the end of the terminal, then stop it in order; also during its start.
 
@@ -319,6 +371,7 @@ async def up(
         worker: Whether to run the worker too.
         api: Whether to run the HTTP API too.
         codec: Whether to run the codec server too.
+        web: Whether to serve the pages too.
 
     Raises:
         Misconfigured: Another stack runs in the folder, or a setting is wrong.
@@ -327,7 +380,7 @@ async def up(
     loop = asyncio.get_running_loop()
 
     async def run() -> None:
-        async with Stack(folder, worker=worker, api=api, codec=codec) as stack:
+        async with Stack(folder, worker=worker, api=api, codec=codec, web=web) as stack:
             announce(stack)
             await loop.create_future()  # until it is cancelled
 

@@ -47,6 +47,9 @@ class Action(StrEnum):
     AUDIT = "audit"
     COMPARE = "compare"
     CERTIFICATE = "certificate"
+    TICK = "tick"
+    """A point of the manual's check lists."""
+
     RELEASE = "release"
     REJECT = "reject"
     START_NOW = "start_now"
@@ -68,7 +71,7 @@ _HALVES: dict[Side, frozenset[Action]] = {
     Side.NEW: frozenset(
         {
             *(Action.UPLOAD, Action.RESCHEDULE, Action.SEE, Action.COMPARE, Action.CERTIFICATE),
-            *(Action.RELEASE, Action.REJECT),
+            *(Action.TICK, Action.RELEASE, Action.REJECT),
         }
     ),
 }
@@ -109,6 +112,7 @@ _HOLDERS_OWN = frozenset(EnvironmentStatus) - {EnvironmentStatus.BUILDING, Envir
 _MOMENTS: dict[Action, frozenset[TransferState]] = {
     Action.START_NOW: frozenset({TransferState.SCHEDULED}),
     Action.RESCHEDULE: frozenset({TransferState.SCHEDULED}),
+    Action.TICK: OPENED,
     Action.RELEASE: frozenset({TransferState.AWAITING_RELEASE}),
     Action.REJECT: frozenset({TransferState.AWAITING_RELEASE}),
     Action.CANCEL: frozenset(

@@ -28,6 +28,8 @@ class EventKind(StrEnum):
     UNDO_FINISHED = "undo_finished"
     # On the way.
     TICKET_DOWNLOADED = "ticket_downloaded"
+    CHECK_TICKED = "check_ticked"
+    CHECK_CLEARED = "check_cleared"
     START_NOW = "start_now"
     START_POSTPONED = "start_postponed"
     START_RESCHEDULED = "start_rescheduled"

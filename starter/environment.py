@@ -19,6 +19,7 @@ _SERVERS = (
     "TEMPORAL_ADDRESS",
     "TEMPORAL_PROFILE",
     "TEMPORAL_CONFIG_FILE",
+    "SB_TRANSFER_WEB_API_URL",
 )
 
 
@@ -31,12 +32,15 @@ class Surroundings:
     """All variables, for programs that are started from here and for Temporal's own configuration."""
 
 
-def surroundings(environment: Mapping[str, str] | None = None, *, needs: Collection[str] = SECRETS) -> Surroundings:
+def surroundings(
+    environment: Mapping[str, str] | None = None, *, needs: Collection[str] = SECRETS, database: bool = True
+) -> Surroundings:
     """Read the settings; when no server is named, those of the stack that `sb-transfer up` runs here.
 
     Args:
         environment: Variables to read instead of this process's own.
-        needs: Which of `SECRETS` the program cannot do without.
+        needs: What has no default and the program cannot do without.
+        database: Whether it needs one.
 
     Raises:
         Misconfigured: A setting is missing or unusable.
@@ -44,7 +48,7 @@ def surroundings(environment: Mapping[str, str] | None = None, *, needs: Collect
     variables = dict(os.environ if environment is None else environment)
     if not any(variables.get(name) for name in _SERVERS):
         variables |= _running_stack(Path(variables.get(STACK_FOLDER) or _DEFAULT_FOLDER))
-    return Surroundings(settings=settings_of(variables, needs), environment=variables)
+    return Surroundings(settings=settings_of(variables, needs, database=database), environment=variables)
 
 
 def _running_stack(folder: Path) -> dict[str, str]:

@@ -51,7 +51,10 @@ class PostgresTransferEventLog:
                 order.kind,
                 actor=order.actor,
                 reason=order.reason,
-                detail={**({"code": order.code} if order.code else {}), **sent_by(order.sent_by)},
+                detail={
+                    **{name: value for name, value in (("code", order.code), ("item", order.item)) if value},
+                    **sent_by(order.sent_by),
+                },
                 event_key=order.event_key,
             )
 

@@ -38,6 +38,42 @@ class EnvironmentRecord(m.EnvironmentSummary):
     created_at: AwareDatetime
 
 
+class EnvironmentLine(m.Message):
+    """An environment in a list, with whose it is."""
+
+    environment_id: UUID
+    licence_number: str
+    name: str
+    url: str
+    status: EnvironmentStatus
+    holder_name: str
+
+
+class LicenceRecord(m.Message):
+    """Who holds a licence."""
+
+    licence_number: str
+    holder_name: str
+    kind: LicenceKind
+
+
+class NameState(m.Message):
+    """Whether a name and a url part are free under a licence, whose host is this."""
+
+    host: str
+    name_taken: bool
+    url_taken: bool
+
+
+class Tick(m.Message):
+    """The newest line about a point of a check list."""
+
+    item: str
+    kind: str
+    actor: str
+    at: AwareDatetime
+
+
 class TransferEvent(m.Message):
     """One line of a transfer's story."""
 
@@ -178,6 +214,42 @@ class PostgresTransferQueries:
             raise EnvironmentAmbiguous
         return candidates[0]
 
+    async def environments_page(
+        self,
+        *,
+        limit: int,
+        search: str = "",
+        licence_number: str | None = None,
+        statuses: Collection[EnvironmentStatus] = (),
+        after: tuple[str, str, UUID] | None = None,
+    ) -> list[EnvironmentLine]:
+        """Return at most `limit` environments by licence, name and id, those behind `after` when it is given.
+
+        Args:
+            limit: How many at most.
+            search: As for `environments`.
+            licence_number: Only those under this licence.
+            statuses: Only those in one of these.
+            after: Licence, name in small letters and id of the last one of the page before.
+        """
+        place = after or (None, None, None)
+        rows = await self._rows("environments_page", licence_number, search.strip(), list(statuses), *place, limit)
+        return [EnvironmentLine.model_validate(dict(row)) for row in rows]
+
+    async def licences(self, search: str, *, only: str | None = None, limit: int = 20) -> list[LicenceRecord]:
+        """Return licences of a number, or in whose holder's name it stands, the number's own first; `only` that one."""
+        rows = await self._rows("licences", search.strip(), only, limit)
+        return [LicenceRecord.model_validate(dict(row)) for row in rows]
+
+    async def name_state(self, licence_number: str, *, name: str, url_part: str, base_domain: str) -> NameState | None:
+        """Tell whether a name and a url part are free under a licence; None when there is no such licence."""
+        rows = await self._rows("name_state", licence_number, name, url_part, base_domain)
+        return NameState.model_validate(dict(rows[0])) if rows else None
+
+    async def ticks(self, transfer_id: UUID) -> list[Tick]:
+        """Return the newest line about each point of a transfer's check lists."""
+        return [Tick.model_validate(dict(row)) for row in await self._rows("ticks", transfer_id)]
+
     async def licence_kind(self, licence_number: str) -> LicenceKind | None:
         """Return what a licence is, None when there is none."""
         rows = await self._rows("licence_kind", licence_number)
@@ -234,6 +306,7 @@ class PostgresTransferQueries:
         environment_id: UUID | None = None,
         outcome: str | None = None,
         after: m.TransferRecord | tuple[datetime, UUID] | None = None,
+        search: str | None = None,
     ) -> list[m.TransferRecord]:
         """Return at most `limit` transfers from new to old, those behind `after` when it is given.
 
@@ -245,10 +318,12 @@ class PostgresTransferQueries:
             environment_id: Only those from or to this environment; where a licence is given, its own half of them.
             outcome: Only those that have ended so: `released`, or the reason of an undo.
             after: The last one of the page before, or its time of creation and its id.
+            search: Only those in whose names, urls or licences it stands, of the half of `licence_number` if that is
+                given, or whose id begins so.
         """
         place = (after.created_at, after.transfer_id) if isinstance(after, m.TransferRecord) else after or (None, None)
         return await self._transfers(
-            "transfers_page", limit, list(states), scenario, licence_number, *place, environment_id, outcome
+            "transfers_page", limit, list(states), scenario, licence_number, *place, environment_id, outcome, search
         )
 
     async def events(self, transfer_id: UUID, *, after: int = 0, limit: int | None = None) -> list[TransferEvent]:

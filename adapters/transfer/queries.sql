@@ -15,6 +15,39 @@ where (position(lower($1) in lower(concat_ws(' ', e.name, e.url, e.licence_numbe
   and (cardinality($2::text[]) = 0 or e.status = any ($2))
 order by e.licence_number, lower(e.name), e.environment_id limit $3
 
+-- name: environments_page
+-- So many environments by licence, name and id behind a place in that order: of a licence, of what stands in name, url, licence,
+-- holder or at the beginning of the id, and of the statuses $3.
+select e.environment_id, e.licence_number, e.name, e.url, e.status, l.holder_name
+from control.environment e join control.licence l using (licence_number)
+where ($1::text is null or e.licence_number = $1)
+  and (position(lower($2) in lower(concat_ws(' ', e.name, e.url, e.licence_number, l.holder_name))) > 0
+       or starts_with(e.environment_id::text, lower($2)))
+  and e.status = any ($3::text[])
+  and ($4::text is null or (e.licence_number, lower(e.name), e.environment_id) > ($4, $5::text, $6::uuid))
+order by e.licence_number, lower(e.name), e.environment_id limit $7
+
+-- name: licences
+-- Licences by number, at most $3: those with this number, or in whose holder's name it stands; only $2 when it is given.
+select licence_number, holder_name, kind from control.licence
+where ($2::text is null or licence_number = $2)
+  and (licence_number = $1 or ($1 <> '' and position(lower($1) in lower(holder_name)) > 0) or ($1 = '' and $2 is not null))
+order by licence_number <> $1, licence_number limit $3
+
+-- name: name_state
+-- Whether a licence could take a name and a url part now, as the reservation of an upload sees it; nothing for no licence.
+select l.host,
+       exists (select from control.environment e where e.licence_number = l.licence_number and lower(e.name) = lower($2)) as name_taken,
+       exists (select from control.environment e where e.url = 'https://' || l.host || '.' || $4 || '/' || $3)
+       or exists (select from control.mailbox_route r where r.address = $3 || '@' || l.host || '.mailbox.' || $4) as url_taken
+from control.licence l where l.licence_number = $1
+
+-- name: ticks
+-- The newest line about each point of a transfer's check lists.
+select distinct on (detail ->> 'item') detail ->> 'item' as item, kind, actor, at
+from control.transfer_event where transfer_id = $1 and kind in ('check_ticked', 'check_cleared')
+order by detail ->> 'item', event_id desc
+
 -- name: licence_kind
 -- Whether a firm or an entrepreneur holds a licence.
 select kind from control.licence where licence_number = $1
@@ -56,6 +89,17 @@ where (cardinality($2::text[]) = 0 or state = any ($2)) and ($3::text is null or
   and ($7::uuid is null or (environment_id = $7 and ($4::text is null or source_licence = $4))
                         or (new_environment_id = $7 and ($4::text is null or target_licence = $4)))
   and ($8::text is null or case state when 'released' then 'released' when 'undone' then undo_reason end = $8)
+  -- What somebody looks for is found in the halves that the licence may see.
+  and ($9::text is null
+       or (($4::text is null or source_licence = $4)
+           and (position(lower($9) in lower(concat_ws(' ', environment_name, source_licence))) > 0
+                or exists (select from control.environment o
+                           where o.environment_id = transfer_record.environment_id and position(lower($9) in lower(o.url)) > 0)))
+       or (($4::text is null or target_licence = $4)
+           and (position(lower($9) in lower(concat_ws(' ', new_name, target_licence, target_holder))) > 0
+                or exists (select from control.environment n
+                           where n.environment_id = new_environment_id and position(lower($9) in lower(n.url)) > 0)))
+       or starts_with(transfer_id::text, lower($9)))
 order by created_at desc, transfer_id desc limit $1
 
 -- name: events

@@ -8,13 +8,23 @@ from uuid import UUID
 import asyncpg
 
 from adapters.crypto.ticket_seal import TicketClaims, TicketSeal
-from adapters.postgres.connection import Connection, Pool, transaction
+from adapters.postgres.connection import Connection, Pool, transaction, translated_errors
 from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import environment_row, lock_for_step, lock_for_undo, one, record_event
 from domain import messages as m
-from domain.errors import Superseded, TicketExpired, TicketRevoked, TicketUsed, WrongMoment
+from domain.errors import (
+    LicenceUnknown,
+    Superseded,
+    TicketExpired,
+    TicketForAnotherLicence,
+    TicketRevoked,
+    TicketUsed,
+    WrongMoment,
+)
 from domain.events import EventKind
 from domain.naming import ticket_file_name
+from domain.scenario import scenario_of
+from domain.vocabulary import LicenceKind, TransferState
 from domain.window import reminders_before
 
 __all__ = ["PostgresTicketIssuer", "TicketClaims", "TicketSeal", "check_ticket", "digest_of"]
@@ -39,6 +49,39 @@ class PostgresTicketIssuer:
         self._seal = seal
         self._ttl = ttl
         self._reminders = reminders
+
+    async def look(self, file: bytes, *, licence: str) -> m.TicketLookedAt:
+        """Tell what a ticket would do under a licence; it is not used, and nothing is written.
+
+        Raises:
+            TicketNotGenuine, TicketRevoked, TicketUsed, TicketExpired, TicketForAnotherLicence: It is good for nothing.
+            LicenceUnknown, SameLicence, ScenarioNotOffered: This licence cannot take the environment over.
+        """
+        claims = self._seal.open(file)
+        with translated_errors():
+            row = await self._pool.fetchrow(_SQL["looked_at"], claims.transfer_id, licence)
+        if row is None:
+            raise TicketRevoked
+        check_ticket(row, at=datetime.now(UTC))
+        if row["digest"] != digest_of(file) or row["state"] != TransferState.AWAITING_UPLOAD:
+            raise TicketRevoked
+        if claims.for_licence not in (None, licence):
+            raise TicketForAnotherLicence
+        if row["new_licence"] is None:
+            raise LicenceUnknown
+        return m.TicketLookedAt(
+            transfer_id=claims.transfer_id,
+            environment_name=row["environment_name"],
+            holder_name=row["holder_name"],
+            new_holder=row["new_holder"],
+            scenario=scenario_of(
+                old_licence=row["licence_number"],
+                old_kind=LicenceKind(row["kind"]),
+                new_licence=row["new_licence"],
+                new_kind=LicenceKind(row["new_kind"]),
+            ),
+            expires_at=row["expires_at"],
+        )
 
     async def issue(self, order: m.IssueTicket) -> m.TicketIssued:
         """Register the transfer's one ticket and let the transfer wait for its upload.

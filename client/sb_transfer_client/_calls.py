@@ -19,16 +19,22 @@ from sb_transfer_client.models import (
     BookedYear,
     Check,
     CheckKind,
+    ChecklistItem,
+    ChecklistView,
     CloudEvent,
     ComparedRow,
     ComparedRowsView,
     ComparisonView,
     DeliveryView,
+    EnvironmentLineView,
+    EnvironmentPage,
     EventPage,
     EventView,
+    LicenceView,
     Liveness,
     MailKind,
     MailView,
+    NameView,
     PlannedView,
     PreviewView,
     Readiness,
@@ -40,6 +46,7 @@ from sb_transfer_client.models import (
     TransferState,
     TransferView,
     UndoReason,
+    UploadPreview,
     UploadView,
     WebhookPage,
     WebhookSecret,
@@ -94,6 +101,9 @@ def _read(kind: type[T]) -> Callable[[httpx.Response], T]:
 
 _status = _read(TransferView)
 _page = _read(TransferPage)
+_environments = _read(EnvironmentPage)
+_licences: Callable[[httpx.Response], list[LicenceView]] = _read(list[LicenceView])
+_checklist = _read(ChecklistView)
 _comparison = _read(ComparisonView)
 _compared = _read(ComparedRowsView)
 _years: Callable[[httpx.Response], list[BookedYear]] = _read(list[BookedYear])
@@ -173,7 +183,17 @@ def upload_ticket(
         key: The Idempotency-Key.
     """
     fields = {"name": name, "url_part": url_part, "licence": licence, "reason": reason or None}
-    return _upload("/v1/uploads", ticket, fields, key)
+    return _upload("/v1/uploads", ticket, fields, key, _read(UploadView))
+
+
+def preview_upload(ticket: Ticket, *, licence: str | None = None, key: str | None = None) -> Call[UploadPreview]:
+    """Tell which environment a ticket is for, whose it is and until when the ticket is good; it is not used by that."""
+    return _upload("/v1/uploads/preview", ticket, {"licence": licence}, key, _read(UploadPreview))
+
+
+def check_name(name: str, *, url_part: str | None = None, licence: str | None = None) -> Call[NameView]:
+    """Tell what a name and a url part would become, and whether they are free; nothing is reserved."""
+    return _get("/v1/names", _read(NameView), name=name, url_part=url_part, licence=licence)
 
 
 def upload_incident(
@@ -188,14 +208,18 @@ def upload_incident(
 ) -> Call[UploadView]:
     """Let a customer go on alone, which is support's to do: the five things that the incident asks for."""
     fields = {"licence": licence, "name": name, "url_part": url_part, "login_email": login_email, "reason": reason}
-    return _upload("/v1/incidents", ticket, fields, key)
+    return _upload("/v1/incidents", ticket, fields, key, _read(UploadView))
 
 
-def _upload(path: str, ticket: Ticket, fields: Mapping[str, str | None], key: str | None) -> Call[UploadView]:
+def _upload(
+    path: str,
+    ticket: Ticket,
+    fields: Mapping[str, str | None],
+    key: str | None,
+    read: Callable[[httpx.Response], T],
+) -> Call[T]:
     form = {name: value for name, value in fields.items() if value is not None}
-    return Call(
-        "POST", path, _read(UploadView), form=form, files={"ticket": ("ticket.avr", _bytes_of(ticket))}, key=key
-    )
+    return Call("POST", path, read, form=form, files={"ticket": ("ticket.avr", _bytes_of(ticket))}, key=key)
 
 
 def _bytes_of(ticket: Ticket) -> bytes:
@@ -231,6 +255,18 @@ def get_auditfile(
 def get_comparison_file(transfer_id: UUID | str, *, form: Literal["csv", "xlsx"] = "csv") -> Call[bytes]:
     """Return the comparison with every row behind it, for a spreadsheet."""
     return _get(f"{_one(transfer_id)}/comparison/file", lambda response: response.content, format=form)
+
+
+def get_checklist(transfer_id: UUID | str) -> Call[ChecklistView]:
+    """Return the manual's check lists, and who has ticked what."""
+    return _get(f"{_one(transfer_id)}/checklist", _checklist)
+
+
+def tick_checklist(
+    transfer_id: UUID | str, item: ChecklistItem | str, *, done: bool = True, reason: str = "", key: str | None = None
+) -> Call[ChecklistView]:
+    """Tick a point of the check lists, or clear it; the log keeps who."""
+    return _post(f"{_one(transfer_id)}/checklist", _checklist, key, item=str(item), done=done, reason=reason)
 
 
 def release_transfer(
@@ -384,6 +420,7 @@ def list_transfers(
     licence: str | None = None,
     environment_id: UUID | str | None = None,
     outcome: UndoReason | str | None = None,
+    search: str | None = None,
     page_size: int = 50,
 ) -> Pages[TransferPage, TransferLine]:
     """Yield transfers from new to old, page after page as they are read.
@@ -394,6 +431,7 @@ def list_transfers(
         licence: Only those from or to this licence.
         environment_id: Only those from or to this environment.
         outcome: Only those that ended so: `released`, or the reason of an undo.
+        search: Only those in whose names, urls or licences it stands, or whose id begins so.
         page_size: How many are asked for at a time, 200 at most.
     """
     wanted = {
@@ -402,6 +440,7 @@ def list_transfers(
         "licence": licence,
         "outcome": outcome,
         "environment_id": str(environment_id) if environment_id else None,
+        "search": search,
         "limit": page_size,
     }
 
@@ -409,6 +448,29 @@ def list_transfers(
         return _get("/v1/transfers", _page, **wanted, cursor=cursor)
 
     return Pages(page(None), lambda read: read.items, lambda read: page(read.next_cursor) if read.next_cursor else None)
+
+
+def list_environments(
+    *, search: str | None = None, licence: str | None = None, page_size: int = 50
+) -> Pages[EnvironmentPage, EnvironmentLineView]:
+    """Yield environments by licence and name, page after page as they are read.
+
+    Args:
+        search: Only those in whose name, url, licence or its holder it stands, or whose id begins so.
+        licence: Only those under this licence.
+        page_size: How many are asked for at a time, 200 at most.
+    """
+
+    def page(cursor: str | None) -> Call[EnvironmentPage]:
+        wanted = {"search": search, "licence": licence, "limit": page_size, "cursor": cursor}
+        return _get("/v1/environments", _environments, **wanted)
+
+    return Pages(page(None), lambda read: read.items, lambda read: page(read.next_cursor) if read.next_cursor else None)
+
+
+def list_licences(search: str) -> Call[list[LicenceView]]:
+    """Return the licence of a number, and those in whose holder's name it stands, twenty at most."""
+    return _get("/v1/licences", _licences, search=search)
 
 
 def list_events(transfer_id: UUID | str, *, after: int = 0) -> Pages[list[EventView], EventView]:

@@ -17,6 +17,9 @@ __all__ = [
     "BookedYear",
     "Check",
     "CheckKind",
+    "ChecklistItem",
+    "ChecklistLine",
+    "ChecklistView",
     "CloneProgress",
     "CloudEvent",
     "ColumnView",
@@ -27,6 +30,9 @@ __all__ = [
     "DeliveryOutcome",
     "DeliveryView",
     "DisabledBecause",
+    "EnvironmentLineView",
+    "EnvironmentPage",
+    "EnvironmentStatus",
     "EnvironmentView",
     "Estimate",
     "EventData",
@@ -38,10 +44,14 @@ __all__ = [
     "Finding",
     "InboxCounts",
     "LicenceKind",
+    "LicenceView",
     "Liveness",
     "MailKind",
     "MailProblem",
     "MailView",
+    "NameProblem",
+    "NameView",
+    "Phase",
     "PlannedView",
     "PreviewView",
     "ProblemDetail",
@@ -60,6 +70,7 @@ __all__ = [
     "TransferView",
     "UndoReason",
     "UnreachableAddress",
+    "UploadPreview",
     "UploadView",
     "WebhookPage",
     "WebhookSecret",
@@ -171,6 +182,48 @@ class CheckKind(_Word):
     INVOICES_TO_SEND = "invoices_to_send"
 
 
+class EnvironmentStatus(_Word):
+    """What an environment is good for now."""
+
+    ACTIVE = "active"
+    READ_ONLY = "read_only"
+    BUILDING = "building"
+    AWAITING_RELEASE = "awaiting_release"
+    RETIRED = "retired"
+
+
+class Phase(_Word):
+    """When a point of a check list is due."""
+
+    BEFORE_RELEASE = "before_release"
+    AFTER_RELEASE = "after_release"
+
+
+class ChecklistItem(_Word):
+    """Every point of the manual's check lists."""
+
+    BANK_AND_CASH_ACCOUNTS = "bank_and_cash_accounts"
+    BANK_CONNECTIONS = "bank_connections"
+    BANK_TRANSACTIONS = "bank_transactions"
+    TRIAL_BALANCE = "trial_balance"
+    INVOICES_TO_SEND = "invoices_to_send"
+    BANK_BALANCE = "bank_balance"
+    RELATIONS = "relations"
+    SALES_PRODUCTS = "sales_products"
+    OPEN_ITEMS_DEBTOR = "open_items_debtor"
+    OPEN_ITEMS_CREDITOR = "open_items_creditor"
+    VAT_RETURNS = "vat_returns"
+    FIXED_ASSETS = "fixed_assets"
+    BECON_NUMBER = "becon_number"
+    TAX_CONTACT_KIND = "tax_contact_kind"
+    INVITE_USERS = "invite_users"
+    REACTIVATE_BANKS = "reactivate_banks"
+    REACTIVATE_APPS = "reactivate_apps"
+    RELINK_MOBILE = "relink_mobile"
+    MAILBOX_ADDRESS = "mailbox_address"
+    BOOKMARKS = "bookmarks"
+
+
 class StepName(_Word):
     """The steps of a transfer, in their order."""
 
@@ -213,6 +266,75 @@ class EnvironmentView(_Answer):
     name: str
     url: str
     licence_number: str
+
+
+class EnvironmentLineView(_Answer):
+    """An environment in a list."""
+
+    environment_id: UUID
+    name: str
+    url: str
+    licence_number: str
+    holder_name: str
+    status: EnvironmentStatus
+
+
+class EnvironmentPage(_Answer):
+    """Environments by licence and name."""
+
+    items: list[EnvironmentLineView]
+    next_cursor: str | None
+
+
+class LicenceView(_Answer):
+    """Who holds a licence."""
+
+    licence_number: str
+    holder_name: str
+    kind: LicenceKind
+
+
+class NameProblem(_Answer):
+    """Why an upload with this name or url part would be refused."""
+
+    field: Literal["name", "url_part"]
+    type: str
+    detail: str
+
+
+class NameView(_Answer):
+    """What a name and a url part would become, and what is wrong with them."""
+
+    name: str
+    url_part: str
+    url: str | None
+    problems: list[NameProblem]
+
+
+class UploadPreview(_Answer):
+    """What a ticket would do under a licence; it has not been used."""
+
+    transfer_id: UUID
+    environment_name: str
+    holder_name: str
+    new_holder: str
+    scenario: Scenario
+    expires_at: AwareDatetime
+
+
+class ChecklistLine(_Answer):
+    """A point of the manual's check lists."""
+
+    item: ChecklistItem
+    phase: Phase
+    ticked_by: str | None
+    ticked_at: AwareDatetime | None
+
+
+class ChecklistView(_Answer):
+    """Every point, in the manual's order: what to compare before the release, and what to do after it."""
+
+    items: list[ChecklistLine]
 
 
 class StepView(_Answer):

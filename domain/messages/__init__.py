@@ -77,6 +77,7 @@ from domain.messages.tickets import (
     ReservationMade,
     RevokeTicket,
     TicketIssued,
+    TicketLookedAt,
 )
 from domain.messages.transfer import (
     ExplainCancel,
@@ -167,6 +168,7 @@ __all__ = [
     "TableDifference",
     "TakeStep",
     "TicketIssued",
+    "TicketLookedAt",
     "TransferInput",
     "TransferMemory",
     "TransferRecord",

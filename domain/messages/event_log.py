@@ -16,6 +16,7 @@ class RecordEvent(Message):
     reason: str = ""
     code: str = Field(default="", description="of a refusal: the code of the error that it is")
     sent_by: str = Field(default="", description=SENT_BY)
+    item: str = Field(default="", description="the point of a check list that it is about")
 
 
 class BeginUndo(Message):

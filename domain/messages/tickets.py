@@ -8,6 +8,7 @@ from domain.messages.base import Message
 from domain.messages.environment import EnvironmentSummary
 from domain.messages.scheduling import GRACE
 from domain.messages.transfer import Upload, UploadAccepted
+from domain.vocabulary import Scenario
 
 
 class IssueTicket(Message):
@@ -22,6 +23,17 @@ class TicketIssued(Message):
     expires_at: AwareDatetime
     used: bool = Field(default=False, description="an earlier run has taken the upload: this one was reset")
     remind_at: list[AwareDatetime] = Field(default=[], description="when the old side is reminded of it, in order")
+
+
+class TicketLookedAt(Message):
+    """What a ticket would do under a licence, told before it is used."""
+
+    transfer_id: UUID
+    environment_name: str
+    holder_name: str = Field(description="whose environment it is now")
+    new_holder: str = Field(description="whose it would become")
+    scenario: Scenario
+    expires_at: AwareDatetime
 
 
 class RevokeTicket(Message):

@@ -63,6 +63,7 @@ class ApiContext:
     """The names of this process's payload keys, newest first."""
 
     zone: ZoneInfo
+    base_domain: str
     renderings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_RENDERINGS))
     """Large pages that are made at this moment, each by a thread."""
 

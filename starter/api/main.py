@@ -77,6 +77,7 @@ async def open_context(
             pool=pool,
             key_ids=EncryptingCodec(settings.payload_keys).key_ids,
             zone=settings.zone,
+            base_domain=settings.base_domain,
         )
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import Header, Path, UploadFile
 from pydantic import AfterValidator, AwareDatetime, Base64Bytes, ConfigDict, Field
 
+from domain.checklist import ChecklistItem
 from domain.messages import Message
 from domain.naming import licence_spelling
 from domain.vocabulary import MailKind, Scenario, TransferState, UndoReason
@@ -42,6 +43,7 @@ class ListQuery(Message):
     licence: LicenceNumber | None = Field(default=None, description="from or to this licence")
     environment_id: UUID | None = Field(default=None, description="from or to this environment")
     outcome: Literal["released"] | UndoReason | None = Field(default=None, description="how it ended")
+    search: Text | None = Field(default=None, description="what stands in a name, url or licence, or begins the id")
     limit: Annotated[int, Field(ge=1, le=_MOST_PER_PAGE)] = 50
     cursor: Annotated[str, Field(max_length=200)] | None = Field(
         default=None, description="`next_cursor` of the page before"
@@ -94,6 +96,13 @@ class UploadForm(_Body):
     reason: Reason = Field(default="", description="why support does this for the customer")
 
 
+class TicketForm(_Body):
+    """A ticket that somebody wants to look at before it is used."""
+
+    ticket: Annotated[UploadFile, Field(description="the `<url>-overdracht-ticket.avr`, unchanged")]
+    licence: LicenceNumber | None = Field(default=None, description="under which it would be uploaded")
+
+
 class IncidentForm(_Body):
     """The five things that the manual's incident asks for, and why."""
 
@@ -125,6 +134,14 @@ class ReleaseBody(_Body):
     """Open the new environment for good: "Vrijgeven"."""
 
     note: Reason = Field(default="", description="kept in the log")
+    reason: Reason = Field(default="", description="why support does this for the customer")
+
+
+class TickBody(_Body):
+    """A point of the manual's check lists."""
+
+    item: ChecklistItem
+    done: bool = Field(default=True, description="false clears it again")
     reason: Reason = Field(default="", description="why support does this for the customer")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
+from typing import Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field, JsonValue, field_validator
@@ -10,9 +11,20 @@ from pydantic import AwareDatetime, Field, JsonValue, field_validator
 from adapters.transfer.queries import TransferEvent
 from domain import messages as m
 from domain.authority import Caller, Part, Role
+from domain.checklist import ChecklistItem, Phase
 from domain.messages import Message
 from domain.steps import StepName, StepState
-from domain.vocabulary import CheckKind, DeliveryOutcome, Language, MailKind, Scenario, TransferState, UndoReason
+from domain.vocabulary import (
+    CheckKind,
+    DeliveryOutcome,
+    EnvironmentStatus,
+    Language,
+    LicenceKind,
+    MailKind,
+    Scenario,
+    TransferState,
+    UndoReason,
+)
 from starter.client.models import TransferSnapshot
 
 
@@ -32,6 +44,75 @@ class EnvironmentView(View):
     name: str
     url: str
     licence_number: str
+
+
+class EnvironmentLineView(View):
+    """An environment in a list."""
+
+    environment_id: UUID
+    name: str
+    url: str
+    licence_number: str
+    holder_name: str
+    status: EnvironmentStatus
+
+
+class EnvironmentPage(View):
+    """Environments by licence and name."""
+
+    items: list[EnvironmentLineView]
+    next_cursor: str | None = Field(description="for the next page; null on the last one")
+
+
+class LicenceView(View):
+    """Who holds a licence."""
+
+    licence_number: str
+    holder_name: str
+    kind: LicenceKind
+
+
+class NameProblem(View):
+    """Why an upload with this name or url part would be refused."""
+
+    field: Literal["name", "url_part"]
+    type: str = Field(description="the type of the problem that an upload would meet")
+    detail: str = Field(description="in the language of `Accept-Language`, ending in what to do")
+
+
+class NameView(View):
+    """What a name and a url part would become, and what is wrong with them."""
+
+    name: str
+    url_part: str
+    url: str | None
+    problems: list[NameProblem]
+
+
+class UploadPreview(View):
+    """What a ticket would do under a licence; it has not been used."""
+
+    transfer_id: UUID
+    environment_name: str
+    holder_name: str = Field(description="whose environment it is now")
+    new_holder: str = Field(description="whose it would become")
+    scenario: Scenario
+    expires_at: AwareDatetime
+
+
+class ChecklistLine(View):
+    """A point of the manual's check lists."""
+
+    item: ChecklistItem
+    phase: Phase
+    ticked_by: str | None
+    ticked_at: AwareDatetime | None
+
+
+class ChecklistView(View):
+    """Every point, in the manual's order: what to compare before the release, and what to do after it."""
+
+    items: list[ChecklistLine]
 
 
 class StepView(View):

@@ -159,6 +159,7 @@ async def list_transfers(
         environment_id=wanted.environment_id,
         outcome=wanted.outcome,
         after=_place(wanted.cursor),
+        search=wanted.search,
     )
     page = found[: wanted.limit]
     return TransferPage(

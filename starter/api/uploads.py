@@ -11,8 +11,8 @@ from domain.vocabulary import LicenceKind
 from starter.api.dependencies import ApiContext, Context, CurrentCaller, actor_name
 from starter.api.idempotency import IdempotentRoute
 from starter.api.openapi import LOCATION, UPLOAD_REFUSALS, refusals
-from starter.api.requests import IdempotencyKey, IncidentForm, UploadForm
-from starter.api.responses import UploadView
+from starter.api.requests import NO_STORE, IdempotencyKey, IncidentForm, TicketForm, UploadForm
+from starter.api.responses import UploadPreview, UploadView
 from starter.http.problems import NotSelfManaged
 
 router = APIRouter(prefix="/v1", route_class=IdempotentRoute, tags=["uploads"])
@@ -40,6 +40,27 @@ async def upload_ticket(
     context.require_reason(caller, Action.UPLOAD, form.reason)
     licence = _licence_for(caller, form.licence)
     return await _take(Action.UPLOAD, form, licence, caller, context, response)
+
+
+@router.post(
+    "/uploads/preview",
+    summary="What a ticket would do",
+    responses=refusals(*UPLOAD_REFUSALS, repeats=True),
+)
+async def preview_upload(
+    form: Annotated[TicketForm, _AS_FORM],
+    caller: CurrentCaller,
+    context: Context,
+    response: Response,
+    _: IdempotencyKey,
+) -> UploadPreview:
+    """Tell which environment a ticket is for, whose it is and until when the ticket is good; it is not used by that."""
+    context.require(caller, Action.UPLOAD)
+    licence = _licence_for(caller, form.licence)
+    await context.limit_rate(caller, context.guesses(caller, licence))
+    response.headers.update(NO_STORE)
+    seen = await context.client.look_at_ticket(await form.ticket.read(), licence=licence)
+    return UploadPreview(**dict(seen))
 
 
 @router.post(

@@ -22,7 +22,7 @@ async def stay_up(folder: Path, output: Output) -> ExitCode:
         info = stack.info
         output.answer(_addresses(info), *_places(info, stack.folder))
 
-    await up(folder, announce, api=True, codec=True)
+    await up(folder, announce, api=True, codec=True, web=True)
     return ExitCode.OK
 
 
@@ -54,6 +54,7 @@ def _places(info: StackInfo, folder: Path) -> list[Text]:
         "Temporal": info.temporal_address,
         "Database": f"{folder / 'stack.json'} (database_url; app_database_url for the application)",
         "Mails": info.mail_dir,
+        "Pages": info.web_url,
         "API": info.api_url,
         "Codec server": f"{info.codec_url} (the UI shows plain text by it)" if info.codec_url else None,
         "Metrics": info.metrics_url,

@@ -238,6 +238,14 @@ class TransferClient(TransferReader):
                 transfer = await self._register.transfer(claims.transfer_id)  # its workflow has ended just now
         raise _too_late(transfer)
 
+    async def look_at_ticket(self, ticket: bytes, *, licence: str) -> m.TicketLookedAt:
+        """Tell what a ticket would do under a licence, without using it.
+
+        Raises:
+            UploadRefused: The subclass says why it could not be uploaded there.
+        """
+        return await self._tickets.look(ticket, licence=licence)
+
     # --- anybody -------------------------------------------------------------------------------------------------
 
     async def temporal_answers(self) -> bool:
@@ -249,10 +257,14 @@ class TransferClient(TransferReader):
         """Let webhooks be delivered from now on."""
         await ensure_deliverer(self._temporal, task_queue=TRANSFERS)
 
-    async def record_event(self, transfer_id: uuid.UUID, *, actor: str, kind: str, reason: str) -> None:
-        """Write a line into a transfer's audit log."""
+    async def record_event(
+        self, transfer_id: uuid.UUID, *, actor: str, kind: str, reason: str = "", item: str = ""
+    ) -> None:
+        """Write a line into a transfer's audit log; `item` is the point of a check list that it is about."""
         await self._log.record(
-            m.RecordEvent(event_key=uuid.uuid4(), transfer_id=transfer_id, actor=actor, kind=kind, reason=reason)
+            m.RecordEvent(
+                event_key=uuid.uuid4(), transfer_id=transfer_id, actor=actor, kind=kind, reason=reason, item=item
+            )
         )
 
     async def release(self, which: str, *, by: str, note: str = "") -> TransferSnapshot:

@@ -41,15 +41,27 @@ class TokenChecker:
             Unavailable: The identity provider does not answer, and the token names a key that is not known.
         """
         try:
+            return _caller_of(await self.claims(token))
+        except ValueError as error:
+            raise NotAuthenticated from error
+
+    async def claims(self, token: str) -> dict[str, Any]:
+        """Return what a token says, once a key of the issuer's has proved it.
+
+        Raises:
+            NotAuthenticated: None does, or what it says does not count here or now.
+            Unavailable: The identity provider does not answer, and the token names a key that is not known.
+        """
+        try:
             header = jwt.get_unverified_header(token)
             key_id, algorithm = header.get("kid"), header.get("alg")
             if not isinstance(key_id, str) or algorithm not in KEY_TYPES:
                 raise InvalidTokenError("of no key of the issuer's")
-            return _caller_of(self._claims(token, await self._keys.find(key_id, algorithm)))
+            return self._proved(token, await self._keys.find(key_id, algorithm))
         except (PyJWTError, ValueError) as error:
             raise NotAuthenticated from error
 
-    def _claims(self, token: str, keys: list[PyJWK]) -> dict[str, Any]:
+    def _proved(self, token: str, keys: list[PyJWK]) -> dict[str, Any]:
         """Return what a token says, once a key has proved it.
 
         Raises:

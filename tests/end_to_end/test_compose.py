@@ -159,6 +159,8 @@ def test_each_service_gets_the_secrets_of_its_trust_and_no_other() -> None:
     assert holders["smtp-url"] == {"worker"}
     assert holders["ticket-keys"] == {"worker", "api"}
     assert holders["payload-keys"] == {"setup", "worker", "api", "codec"}
+    assert holders["session-keys"] == holders["web-client-secret"] == {"web"}
+    assert held["web"] == {"session-keys", "web-client-secret"}
     assert holders["postgres-password"] == {"postgres"}
     for key in (name for name in holders if name.endswith("-key")):
         assert len(holders[key]) == 1 or key == "setup-key", f"{key} is somebody's own"

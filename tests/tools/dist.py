@@ -24,7 +24,7 @@ _PIN = re.compile(r"^([a-z0-9.-]+)==(\S+) \\\n((?:    --hash=sha256:[0-9a-f]{64}
 # What .dockerignore lets into the image's build.
 _CONTEXT = (
     *(".dockerignore", "Dockerfile", "LICENSE", "README.md", "pyproject.toml", "requirements.lock", "worker.py"),
-    *("activities", "adapters", "domain", "starter", "workflows"),
+    *("activities", "adapters", "client", "domain", "starter", "workflows"),
 )
 
 

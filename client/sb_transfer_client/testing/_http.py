@@ -32,7 +32,8 @@ _YEAR = 2025
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 _ROWS = ("administration", "check", "after", "limit")
 _ITEM = ("kind", "message_id", "raw", "document_id", "name", "content")
-_LIST = ("state", "scenario", "licence", "environment_id", "outcome", "limit", "cursor")
+_LIST = ("state", "scenario", "licence", "environment_id", "outcome", "search", "limit", "cursor")
+_ENVIRONMENTS = ("search", "licence", "limit", "cursor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,8 @@ class FakeHttp:
             ("GET", f"{one}/auditfiles", "compare", self._years, (), (), ()),
             ("GET", f"{one}/auditfiles/{_OF_YEAR}", "compare", self._auditfile, (), (), ("side",)),
             ("GET", f"{one}/certificate", "certificate", self._certificate, (), (), ()),
+            ("GET", f"{one}/checklist", "compare", self._checklist, (), (), ()),
+            ("POST", f"{one}/checklist", "tick", self._tick, ("item",), ("done", "reason"), ()),
             ("POST", f"{one}/release", "release", self._release, (), ("note", "reason"), ()),
             ("POST", f"{one}/reject", "reject", self._undo(UndoReason.REJECTED), why, (), ()),
             ("POST", f"{one}/start-now", "start_now", self._start_now, (), why, ()),
@@ -122,6 +125,10 @@ class FakeHttp:
             ("DELETE", hook, "change_webhooks", self._delete_webhook, (), (), ()),
             ("POST", f"{hook}/secret", "change_webhooks", self._rotate_secret, (), (), ()),
             ("POST", f"{hook}/redeliver", "change_webhooks", self._redeliver, ("after",), (), ()),
+            ("POST", "/v1/uploads/preview", "look", self._preview_upload, ("ticket",), ("licence",), ()),
+            ("GET", "/v1/environments", "see", self._environments, (), (), _ENVIRONMENTS),
+            ("GET", "/v1/licences", "see", self._licences, (), (), ("search",)),
+            ("GET", "/v1/names", "upload", self._names, (), (), ("name", "url_part", "licence")),
             ("POST", "/v1/incidents", "incident", self._upload, _INCIDENT, (), ()),
         ]
         self._routes = [_Route(row[0], re.compile(row[1]), *row[2:]) for row in rows]
@@ -258,6 +265,7 @@ class FakeHttp:
             and request.one("scenario") in ("", transfer.scenario)
             and request.one("outcome") in ("", transfer.undo_reason or ("released" if transfer.state.is_final else ""))
             and (not (which := request.one("environment_id")) or UUID(which) in _environments_of(transfer))
+            and _is_found(transfer, request.one("search"), licence if caller.is_bound else "")
         ]
         limit, first = int(request.one("limit", "50")), int(request.one("cursor", "0"))
         lines = [self._line(transfer, caller) for transfer in found[first : first + limit]]
@@ -330,6 +338,79 @@ class FakeHttp:
             "url": new.url,
         }
         return _json(accepted, 202, {"Location": f"/v1/transfers/{transfer.transfer_id}"})
+
+    def _preview_upload(self, request: Request) -> httpx.Response:
+        licence = self._licence_of(request, str(request.body.get("licence") or ""))
+        transfer, scenario = self._world.look(request.body["ticket"], licence)
+        return _json(
+            {
+                "transfer_id": transfer.transfer_id,
+                "environment_name": transfer.old.name,
+                "holder_name": self._world.licences[transfer.old.licence].holder,
+                "new_holder": self._world.licences[licence].holder,
+                "scenario": scenario,
+                "expires_at": transfer.expires_at,
+            },
+            headers={"Cache-Control": "no-store"},
+        )
+
+    def _licence_of(self, request: Request, wanted: str) -> str:
+        licence = (wanted or request.caller.licence or "").strip()
+        if not licence or not request.caller.may("upload", None, licence):
+            raise refusal(e.LicenceUnknown)
+        return licence
+
+    def _environments(self, request: Request) -> httpx.Response:
+        caller, licence, search = request.caller, request.one("licence").strip(), request.one("search").lower()
+        if caller.is_bound:
+            if licence not in ("", caller.licence):
+                return _json({"items": [], "next_cursor": None})
+            licence = caller.licence or ""
+        found = [
+            {**(_environment(one) or {}), "holder_name": self._world.licences[one.licence].holder, "status": one.status}
+            for one in self._world.environments.values()
+            if one.status not in ("building", "awaiting_release", "gone")
+            and licence in ("", one.licence)
+            and search in f"{one.name} {one.url} {one.licence}".lower()
+        ]
+        found.sort(key=lambda one: (one["licence_number"], str(one["name"]).lower()))
+        limit, first = int(request.one("limit", "50")), int(request.one("cursor", "0"))
+        following = str(first + limit) if len(found) > first + limit else None
+        return _json({"items": found[first : first + limit], "next_cursor": following})
+
+    def _licences(self, request: Request) -> httpx.Response:
+        caller, search = request.caller, request.one("search")
+        return _json(
+            [
+                {"licence_number": one.number, "holder_name": one.holder, "kind": one.kind}
+                for one in self._world.licences.values()
+                if (not caller.is_bound or one.number == caller.licence)
+                and (one.number == search or (search and search.lower() in one.holder.lower()))
+            ]
+        )
+
+    def _names(self, request: Request) -> httpx.Response:
+        number = self._licence_of(request, request.one("licence"))
+        if number not in self._world.licences:
+            raise refusal(e.LicenceUnknown)
+        name, part, url, wrong = self._world.would_be(request.one("name"), request.one("url_part"), number)
+        problems = [
+            {
+                "field": "name" if kind in (e.NameInvalid, e.NameTaken) else "url_part",
+                "type": kind.type_uri,
+                "detail": kind.default_english(),
+            }
+            for kind in wrong
+        ]
+        return _json({"name": name, "url_part": part, "url": url, "problems": problems})
+
+    def _checklist(self, request: Request) -> httpx.Response:
+        return _json({"items": self._world.checklist(request.of)})
+
+    def _tick(self, request: Request) -> httpx.Response:
+        done = bool(request.body.get("done", True))
+        self._world.tick(request.of, str(request.body["item"]), request.caller, done=done)
+        return _json({"items": self._world.checklist(request.of)})
 
     def _comparison(self, request: Request) -> httpx.Response:
         if "text/html" in request.accept:
@@ -504,6 +585,12 @@ def _compared(request: Request) -> Transfer:
     if request.of.state not in (TransferState.AWAITING_RELEASE, TransferState.RELEASED):
         raise refusal(e.WrongMoment)
     return request.of
+
+
+def _is_found(transfer: Transfer, search: str, licence: str) -> bool:
+    halves = [one for one in (transfer.old, transfer.new) if one and licence in ("", one.licence)]
+    words = " ".join(f"{one.name} {one.url} {one.licence}" for one in halves).lower()
+    return search.lower() in words or str(transfer.transfer_id).startswith(search.lower())
 
 
 def _environments_of(transfer: Transfer) -> set[UUID]:

@@ -14,7 +14,7 @@ S = TransferState
 ZONE = ZoneInfo("Europe/Amsterdam")
 OPENS, CLOSES = time(22), time(5)
 _OLD = frozenset({"preview", "prepare", "ticket", "see", "cancel"})
-_NEW = frozenset({"upload", "reschedule", "see", "compare", "certificate", "release", "reject"})
+_NEW = frozenset({"upload", "look", "reschedule", "see", "compare", "certificate", "tick", "release", "reject"})
 _OF_A_LICENCE = frozenset({"see_webhooks", "change_webhooks"})
 _EVERYWHERE = {
     "backend": _OLD | _NEW | _OF_A_LICENCE | {"audit", "resend_mail", "deliver"},
@@ -22,12 +22,13 @@ _EVERYWHERE = {
     "operator": _OF_A_LICENCE | {"see", "audit", "compare", "certificate", "start_now", "reschedule", "resend_mail"},
     "firm": frozenset[str](),
 }
-_READING = frozenset({"preview", "see", "audit", "compare", "certificate", "see_webhooks"})
+_READING = frozenset({"preview", "look", "see", "audit", "compare", "certificate", "see_webhooks"})
 _OPENED = frozenset({S.AWAITING_RELEASE, S.RELEASED})
 _LIVE = frozenset(S) - {S.RELEASED, S.UNDOING, S.UNDONE}
 MOMENTS = {
     "start_now": frozenset({S.SCHEDULED}),
     "reschedule": frozenset({S.SCHEDULED}),
+    "tick": _OPENED,
     "release": frozenset({S.AWAITING_RELEASE}),
     "reject": frozenset({S.AWAITING_RELEASE}),
     "cancel": _LIVE,
@@ -36,6 +37,15 @@ _PARTS = {
     "old": frozenset({"old", "new_holder", "ticket"}),
     "new": frozenset({"new", "new_holder", "scenario", "comparison"}),
 }
+FIVE = ("bank_and_cash_accounts", "bank_connections", "bank_transactions", "trial_balance", "invoices_to_send")
+EIGHT = (
+    *("bank_balance", "trial_balance", "relations", "sales_products"),
+    *("open_items_debtor", "open_items_creditor", "vat_returns", "fixed_assets"),
+)
+AFTERWARDS = (
+    *("becon_number", "tax_contact_kind", "invite_users", "reactivate_banks"),
+    *("reactivate_apps", "relink_mobile", "mailbox_address", "bookmarks"),
+)
 _RESERVED = """
 account admin afas api app apps assets auth beheer billing blog cdn dashboard demo dev docs download email ftp health
 help imap incident info login logout mail mailbox mx ns ns1 ns2 oauth pop portal postmaster public root sb scanbox

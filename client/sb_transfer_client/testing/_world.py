@@ -8,10 +8,14 @@ from uuid import UUID, uuid4
 from sb_transfer_client import errors as e
 from sb_transfer_client.models import LicenceKind, Scenario, StepName, StepState, TransferState, UndoReason
 from sb_transfer_client.testing._rules import (
+    AFTERWARDS,
     CLOSES,
+    EIGHT,
+    FIVE,
     MOMENTS,
     ZONE,
     Caller,
+    Refusal,
     checked_email,
     checked_name,
     checked_url_part,
@@ -99,6 +103,7 @@ class Transfer:
     undo_detail: str | None = None
     ended_at: datetime | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
+    ticks: dict[str, tuple[str, datetime]] = field(default_factory=dict)
 
     @property
     def released(self) -> bool:
@@ -225,6 +230,24 @@ class World:
 
     def upload(self, ticket: bytes, licence: str, name: str, url_part: str | None, email: str | None) -> Transfer:
         """Reserve a name and a url under a licence, and plan the move."""
+        transfer, scenario = self.look(ticket, licence)
+        name = checked_name(name)
+        part = checked_url_part(url_part, name)
+        if scenario is Scenario.INSOURCE and not (email or "").strip():
+            raise refusal(e.LoginEmailMissing)
+        if email and email.strip():
+            checked_email(email)
+        url = f"https://{self.licences[licence].host}.sb.example/{part}"
+        if taken := self._taken(licence, name, url):
+            raise refusal(taken)
+        transfer.new = Environment(uuid4(), licence, name, url, "building")
+        self.environments[transfer.new.environment_id] = transfer.new
+        transfer.scenario, transfer.uploaded_at = scenario, self.clock.now
+        transfer.starts_at, transfer.state = opening_after(self.clock.now), S.SCHEDULED
+        return transfer
+
+    def look(self, ticket: bytes, licence: str) -> tuple[Transfer, Scenario]:
+        """Return the transfer that a ticket is for, and what kind of move it would be under a licence."""
         transfer = self.of_ticket(ticket)
         if transfer.undo_reason is not None:
             raise refusal(e.TicketExpired if transfer.undo_reason is UndoReason.EXPIRED else e.TicketRevoked)
@@ -234,24 +257,52 @@ class World:
             raise refusal(e.TicketRevoked)
         if transfer.for_licence not in (None, licence):
             raise refusal(e.TicketForAnotherLicence)
-        scenario = self._scenario(transfer.old, licence)
-        name = checked_name(name)
-        part = checked_url_part(url_part, name)
-        if scenario is Scenario.INSOURCE and not (email or "").strip():
-            raise refusal(e.LoginEmailMissing)
-        if email and email.strip():
-            checked_email(email)
-        url = f"https://{self.licences[licence].host}.sb.example/{part}"
+        return transfer, self._scenario(transfer.old, licence)
+
+    def _taken(self, licence: str, name: str, url: str) -> type[e.UploadRefused] | None:
         there = [one for one in self.environments.values() if one.status != "gone"]
-        if any(one.licence == licence and one.name == name for one in there):
-            raise refusal(e.NameTaken)
-        if any(one.url == url for one in there):
-            raise refusal(e.UrlTaken)
-        transfer.new = Environment(uuid4(), licence, name, url, "building")
-        self.environments[transfer.new.environment_id] = transfer.new
-        transfer.scenario, transfer.uploaded_at = scenario, self.clock.now
-        transfer.starts_at, transfer.state = opening_after(self.clock.now), S.SCHEDULED
-        return transfer
+        if any(one.licence == licence and one.name.lower() == name.lower() for one in there):
+            return e.NameTaken
+        return e.UrlTaken if any(one.url == url for one in there) else None
+
+    def would_be(
+        self, name: str, url_part: str, licence: str
+    ) -> tuple[str, str, str | None, list[type[e.UploadRefused]]]:
+        """Return what a name and a url part would become, the url, and what is wrong with them."""
+        wrong: list[type[e.Problem]] = []
+        clean = part = ""
+        try:
+            clean = checked_name(name)
+        except Refusal as refused:
+            wrong.append(refused.kind)
+        try:
+            part = checked_url_part(url_part, clean)
+        except Refusal as refused:
+            wrong += [refused.kind] if clean or url_part.strip() else []
+        url = f"https://{self.licences[licence].host}.sb.example/{part}" if part else None
+        if taken := self._taken(licence, clean, url or ""):
+            wrong.append(taken)
+        return clean, part, url, [kind for kind in wrong if issubclass(kind, e.UploadRefused)]
+
+    def checklist(self, transfer: Transfer) -> list[dict[str, Any]]:
+        """Return the points of a transfer's check lists, and who has ticked them."""
+        before = EIGHT if transfer.scenario is Scenario.INSOURCE else FIVE
+        points = [(item, "before_release") for item in before] + [(item, "after_release") for item in AFTERWARDS]
+        found = []
+        for item, phase in points:
+            by, at = transfer.ticks.get(item, (None, None))
+            found.append({"item": item, "phase": phase, "ticked_by": by, "ticked_at": at})
+        return found
+
+    def tick(self, transfer: Transfer, item: str, caller: Caller, *, done: bool) -> None:
+        """Tick a point, or clear it."""
+        point = next((one for one in self.checklist(transfer) if one["item"] == item), None)
+        if point is None or (point["phase"] == "after_release" and transfer.state is not S.RELEASED):
+            raise refusal(e.WrongMoment)
+        transfer.ticks.pop(item, None)
+        if done:
+            transfer.ticks[item] = caller.actor, self.clock.now
+        self.tell(transfer, "check_ticked" if done else "check_cleared", caller.actor, detail={"item": item})
 
     def _scenario(self, old: Environment, licence: str) -> Scenario:
         if licence not in self.licences:

@@ -50,8 +50,14 @@ def codec() -> NoReturn:
     _become("starter.codec.main")
 
 
+@commands.command()
+def web() -> NoReturn:
+    """Become the pages, which people press the buttons on; until SIGTERM or Ctrl-C."""
+    _become("starter.web.main")
+
+
 def _become(module: str) -> NoReturn:
-    here = surroundings(needs=())  # each says itself what it cannot do without
+    here = surroundings(needs=(), database=False)  # each says itself what it cannot do without
     # Safe path: a `worker.py` in the current folder is not the worker.
     os.execve(sys.executable, [sys.executable, "-P", "-m", module], here.environment)  # noqa: S606 - our own module
 

@@ -21,6 +21,8 @@ create policy read_by_api on control.compared_rows for select to sb_api using (
 create policy read_by_api on control.auditfile for select to sb_api using (
     exists (select from control.transfer t
             where t.transfer_id = auditfile.transfer_id and t.state in ('awaiting_release', 'released')));
+-- Whether an address was given before: whoever chooses a url is told so at once.
+grant select (address) on control.mailbox_route to sb_api;
 grant select, insert, update, delete on control.api_request, control.api_attempt to sb_api;
 -- A ticket is sealed when it is downloaded: which file is good is said then. Issuing, using and revoking are the worker's.
 grant update (digest, sealed_at) on control.ticket to sb_api;
@@ -32,4 +34,4 @@ grant insert (transfer_id, actor, kind, reason, detail, event_key) on control.tr
 alter table control.transfer_event enable row level security;
 create policy read_by_api on control.transfer_event for select to sb_api using (true);
 create policy written_by_api on control.transfer_event for insert to sb_api
-    with check (kind like 'support\_%' or kind = 'ticket_downloaded');
+    with check (kind like 'support\_%' or kind in ('ticket_downloaded', 'check_ticked', 'check_cleared'));

@@ -26,6 +26,9 @@ WHO: dict[str, tuple[tuple[Role, ...], str | None]] = {
 }
 # Written out on purpose, and not derived from `domain.authority`: this is what was promised.
 MAY: dict[tuple[str, str], set[str]] = {
+    ("GET", "/v1/environments"): {"backend", "support", "operator", "old side", "new side", "another firm"},
+    ("GET", "/v1/licences"): {"backend", "support", "operator", "old side", "new side", "another firm"},
+    ("GET", "/v1/names"): {"backend", "support", "old side", "new side", "another firm"},
     ("GET", "/v1/environments/{environment_id}/preview"): {"backend", "support", "old side"},
     ("POST", "/v1/transfers"): {"backend", "support", "old side"},
     ("GET", "/v1/transfers"): {"backend", "support", "operator", "old side", "new side", "another firm"},
@@ -44,6 +47,8 @@ MAY: dict[tuple[str, str], set[str]] = {
         "operator",
         "new side",
     },
+    ("GET", "/v1/transfers/{transfer_id}/checklist"): {"backend", "support", "operator", "new side"},
+    ("POST", "/v1/transfers/{transfer_id}/checklist"): {"backend", "support", "new side"},
     ("POST", "/v1/transfers/{transfer_id}/release"): {"backend", "support", "new side"},
     ("POST", "/v1/transfers/{transfer_id}/reject"): {"backend", "support", "new side"},
     ("POST", "/v1/transfers/{transfer_id}/start-now"): {"support", "operator"},
@@ -59,6 +64,7 @@ MAY: dict[tuple[str, str], set[str]] = {
     ("POST", "/v1/webhooks/{webhook_id}/secret"): {"backend", "operator", "old side"},
     ("POST", "/v1/webhooks/{webhook_id}/redeliver"): {"backend", "operator", "old side"},
     ("DELETE", "/v1/webhooks/{webhook_id}"): {"backend", "operator", "old side"},
+    ("POST", "/v1/uploads/preview"): {"backend", "support", "old side", "new side", "another firm"},
     ("POST", "/v1/uploads"): {"backend", "support", "old side", "new side", "another firm"},
     ("POST", "/v1/incidents"): {"support"},
     ("POST", "/v1/deliveries"): {"backend"},
@@ -66,6 +72,7 @@ MAY: dict[tuple[str, str], set[str]] = {
 SIDES = {"old side", "new side"}
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/transfers/{transfer_id}/reject": {"reason": "test"},
+    "/v1/transfers/{transfer_id}/checklist": {"item": "becon_number", "reason": "test"},
     "/v1/transfers/{transfer_id}/reschedule": {"evening": "2020-01-01", "reason": "test"},
     "/v1/deliveries": {"address": "a@b.nl", "raw": "bWFpbA==", "received_at": "2026-11-29T13:02:11Z"},
     "/v1/transfers/{transfer_id}/mails": {"kind": "ready", "reason": "test"},
@@ -110,6 +117,8 @@ async def moved(client: TransferClient) -> dict[str, str]:
 async def ask(session: httpx.AsyncClient, method: str, path: str, ids: dict[str, str]) -> httpx.Response:
     """Send a request that is right in every way but, perhaps, its sender."""
     url = path.format(**ids)
+    if path == "/v1/uploads/preview":
+        return await session.post(url, files={"ticket": ("t.avr", b"no ticket")})
     if path in ("/v1/uploads", "/v1/incidents"):
         form = {"licence": NEW, "name": "Nieuw", "url_part": "nieuw-1", "login_email": "a@b.nl", "reason": "test"}
         if path == "/v1/uploads":
@@ -117,6 +126,7 @@ async def ask(session: httpx.AsyncClient, method: str, path: str, ids: dict[str,
         return await session.post(url, data=form, files={"ticket": ("t.avr", b"no ticket")})
     if method == "GET":
         asked = {"administration": ids["administration"], "check": "trial_balance"} if path.endswith("/rows") else {}
+        asked |= {"name": "Nieuw"} if path == "/v1/names" else {}
         return await session.get(url, params=asked)
     if method == "DELETE":
         return await session.delete(url)

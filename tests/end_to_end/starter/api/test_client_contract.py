@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from sb_transfer_client import AsyncClient, Client, MailKind, TransferState, TransferView, UndoReason, errors
-from sb_transfer_client.models import CheckKind
+from sb_transfer_client.models import CheckKind, ChecklistItem
 from sb_transfer_client.testing import FakeService
 from sb_transfer_client.webhooks import receive
 
@@ -25,6 +25,7 @@ from tests.integration.adapters.webhooks.receiver import Receiver
 WAIT = 90.0
 NOW = datetime.now(UTC)
 S = TransferState
+FIVE = ["bank_and_cash_accounts", "bank_connections", "bank_transactions", "trial_balance", "invoices_to_send"]
 
 
 @dataclass
@@ -106,6 +107,11 @@ async def test_a_move_from_start_to_release(  # noqa: PLR0915 - a move is one st
     new = await service.speak("firm", "10002")
     with pytest.raises(errors.TransferUnknown):
         await new.get_transfer(transfer_id)
+    seen = await new.preview_upload(tmp_path / ticket.file_name)
+    assert (seen.transfer_id, seen.environment_name, seen.scenario) == (transfer_id, "enyoi", "switch")
+    assert seen.holder_name == "De Vries & Partners"
+    free = await new.check_name("Enyoi contract")
+    assert (free.url_part, free.problems) == ("enyoi-contract", [])
     accepted = await new.upload_ticket(tmp_path / ticket.file_name, name="Enyoi contract", url_part="enyoi-contract")
     assert accepted.transfer_id == transfer_id
     assert accepted.url.endswith("/enyoi-contract")
@@ -156,6 +162,14 @@ async def test_a_move_from_start_to_release(  # noqa: PLR0915 - a move is one st
     with pytest.raises(errors.NotAllowed):
         await old.release_transfer(transfer_id)
     assert (await support.resend_mail(transfer_id, kind=MailKind.READY, reason="asked")).sent >= 1
+    assert [one.item for one in (await new.get_checklist(transfer_id)).items][:5] == FIVE
+    ticked = await new.tick_checklist(transfer_id, ChecklistItem.TRIAL_BALANCE)
+    assert [one.ticked_by for one in ticked.items if one.item == ChecklistItem.TRIAL_BALANCE] == ["Anna (10002)"]
+    assert (await new.tick_checklist(transfer_id, "trial_balance", done=False)).items[3].ticked_by is None
+    with pytest.raises(errors.WrongMoment):
+        await new.tick_checklist(transfer_id, ChecklistItem.BECON_NUMBER)
+    with pytest.raises(errors.NotAllowed):
+        await old.tick_checklist(transfer_id, ChecklistItem.TRIAL_BALANCE)
     released = await new.release_transfer(transfer_id, note="checked")
     await new.wait_until(transfer_id, S.RELEASED, timeout_seconds=WAIT)
     await listening
@@ -165,7 +179,10 @@ async def test_a_move_from_start_to_release(  # noqa: PLR0915 - a move is one st
     assert all(seen.old is None for seen in heard)
     with pytest.raises(errors.AlreadyReleased):
         await old.cancel_transfer(transfer_id)
+    done = await new.tick_checklist(transfer_id, ChecklistItem.BECON_NUMBER)
+    assert [one.item for one in done.items if one.ticked_by] == [ChecklistItem.BECON_NUMBER]
     events = [event async for event in support.list_events(transfer_id)]
+    assert next(event.detail for event in events if event.kind == "check_ticked") == {"item": "trial_balance"}
     assert [event.event_id for event in events] == sorted(event.event_id for event in events)
     told = [(event.actor, event.reason) for event in events if event.kind == "support_start_now"]
     assert told == [("Sanne (support)", "incident 4711")]
@@ -257,6 +274,30 @@ async def test_what_is_nobodys_or_not_now_is_refused(service: Service) -> None:
         await asyncio.gather(old.wait_until(transfer_id, S.SCHEDULED, timeout_seconds=WAIT), ended(old, transfer_id))
 
 
+async def test_what_there_is_to_choose_from(service: Service) -> None:
+    """A firm finds its own environments, names and licence; support finds everybody's."""
+    firm, support = await service.speak("firm", "10002"), await service.speak("support")
+    own = [one async for one in firm.list_environments(page_size=1)]
+    assert {"Van Dam Horeca"} <= {one.name for one in own}
+    assert {one.licence_number for one in own} == {"10002"}
+    assert [one async for one in firm.list_environments(licence="10001")] == []
+    assert [one.name async for one in support.list_environments(search="molenaar")] == ["Molenaar Bouw"]
+    assert [one.holder_name for one in await firm.list_licences("10002")] == ["Bakker Administraties"]
+    assert await firm.list_licences("10001") == []
+    assert [one.licence_number for one in await support.list_licences("molenaar")] == ["20001"]
+    for words, field, kind in (
+        ({"name": "Van Dam Horeca"}, "name", errors.NameTaken),
+        ({"name": " "}, "name", errors.NameInvalid),
+        ({"name": "Vrij", "url_part": "van-dam-horeca"}, "url_part", errors.UrlTaken),
+        ({"name": "Vrij", "url_part": "a b"}, "url_part", errors.UrlInvalid),
+        ({"name": "login"}, "url_part", errors.UrlReserved),
+    ):
+        problems = (await firm.check_name(**words)).problems
+        assert [(one.field, one.type) for one in problems] == [(field, kind.type_uri)], words
+    with pytest.raises(errors.LicenceUnknown):
+        await firm.check_name("Vrij", licence="10001")
+
+
 async def test_a_key_counts_once(service: Service) -> None:
     """Whoever did not hear the answer asks again and gets the same one; another request may not have the key."""
     old = await service.speak("firm", "10002")
@@ -302,6 +343,8 @@ async def test_lists_are_filtered_and_read_in_pages(service: Service) -> None:
     wanted: dict[str, Any] = {"environment_id": which, "outcome": "cancelled", "licence": "10002", "state": [S.UNDONE]}
     assert {*made} <= {line.transfer_id async for line in old.list_transfers(**wanted)}
     assert [line async for line in old.list_transfers(environment_id=which, outcome="released")] == []
+    assert {*made} <= {line.transfer_id async for line in old.list_transfers(search="van-dam")}
+    assert [line async for line in old.list_transfers(search="no such name")] == []
     stranger = await service.speak("firm", "10003")
     assert [line async for line in stranger.list_transfers(environment_id=which)] == []
 

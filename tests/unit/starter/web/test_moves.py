@@ -1,0 +1,130 @@
+"""The three moves of the manual, pressed through the pages."""
+
+import re
+from http import HTTPStatus
+
+from tests.unit.starter.web.conftest import Place
+
+FIRM, OTHER_FIRM, SUPPORT, OPERATOR = "firm:10001", "firm:10002", "support", "operator"
+
+
+async def begun(place: Place, person: str, licence: str, name: str) -> tuple[str, bytes]:
+    """Press "Omgeving overdragen" and download the ticket; return the transfer's path and the file."""
+    environment = place.environment(licence, name)
+    old = await place.as_(person)
+    assert name in (await old.open("/")).text
+    page = await old.open(f"/environments/{environment}/transfer")
+    assert "Wat verloren gaat" in page.text
+    page = await old.send("", understood="yes")
+    path = page.url.path
+    assert path.startswith("/transfers/")
+    page = await old.open(path)
+    assert "Het ticket" in page.text
+    ticket = await old.send(f"{path}/ticket")
+    assert ticket.headers["content-disposition"].endswith('-overdracht-ticket.avr"')
+    return path, ticket.content
+
+
+async def test_a_firm_hands_a_customer_over_and_another_takes_it(place: Place) -> None:
+    """Lets both firms do everything that the manual says by pages: ticket, look, upload, checks, release, to-do's."""
+    path, ticket = await begun(place, FIRM, "10001", "Enyoi")
+    new = await place.as_(OTHER_FIRM, "/upload")
+    seen = await new.send("/upload", file=ticket)
+    assert "Dit zit in het ticket" in seen.text
+    assert "De Vries &amp; Partners" in seen.text
+    assert new.form("/upload/confirm").values["url_part"] == "enyoi"
+    page = await new.send("/upload/confirm", name="Enyoi BV", url_part="enyoi-bv")
+    assert page.url.path == path
+    assert "Ingepland" in page.text
+    assert "https://bakker.sb.example/enyoi-bv" in page.text
+    place.fake.clock.turn_to("22:00")
+    for _ in range(2):
+        page = await new.open(path)
+    assert page.text.count("Afvinken") == 5
+    page = await new.send(f"{path}/checklist")
+    assert "1 van 5 afgevinkt" in page.text
+    assert "Bram Bakker (10002)" in page.text
+    page = await new.open(f"{path}/release")
+    assert "Nog niet afgevinkt" in page.text
+    page = await new.send("")
+    assert page.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert "Zet een vinkje" in page.text
+    page = await new.send("", sure="yes", note="steekproef gedaan")
+    assert "Vrijgegeven" in page.text
+    assert "Nog te doen na het vrijgeven" in page.text
+    assert "Beconnummer" in page.text
+
+
+async def test_support_submits_an_incident_for_who_goes_on_alone(place: Place) -> None:
+    """Shows whose licence it is before it counts, understands a pasted url, and offers the eight checks."""
+    path, ticket = await begun(place, FIRM, "10001", "Smit")
+    support = await place.as_(SUPPORT, "/incident")
+    five = {"licence": "20001", "name": "Smit", "login_email": "sanne@smit.example", "reason": "incident 4711"}
+    page = await support.send("/incident", file=ticket, url_part="https://molenaar.sb.example/smit/", **five)
+    assert "Molenaar</strong> (20001, zelfstandig)" in page.text
+    assert "https://molenaar.sb.example/smit" in page.text
+    page = await support.send("/incident/confirm")
+    assert page.url.path == path
+    page = await support.open(f"{path}/start-now")
+    page = await support.send("", reason="incident 4711")
+    page = await support.open(path)
+    assert "Openstaande posten (crediteur)" in page.text
+    assert "0 van 8 afgevinkt" in page.text
+    log = (await support.open(f"{path}/events")).text
+    assert "Support: incident ingediend" in log
+    assert "incident 4711" in log
+    assert "Sanne Kok (support)" in log
+
+
+async def test_a_firm_rejects_and_the_old_side_reads_so(place: Place) -> None:
+    """Undoes a move with a reason, and shows the old side that its environment can be worked in again."""
+    path, ticket = await begun(place, "firm:20001", "20001", "Molenaar Bouw")
+    new = await place.as_(FIRM, "/upload")
+    await new.send("/upload", file=ticket)
+    await new.send("/upload/confirm")
+    place.fake.clock.turn_to("22:00")
+    for _ in range(2):
+        await new.open(path)
+    page = await new.open(f"{path}/comparison")
+    assert "controles zijn gelijk" in page.text
+    link = re.search(r'href="([^"]+/comparison/rows[^"]+)"', page.text)
+    assert link
+    assert "oud = nieuw" in (await new.open(link[1].replace("&amp;", "&"))).text
+    page = await new.open(f"{path}/reject")
+    assert (await new.send("", reason=" ")).status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    await new.send("", reason="de cijfers van 2019 ontbreken")
+    old = await place.as_("firm:20001", path)
+    assert "Er kan weer in de omgeving worden gewerkt" in (await old.open(path)).text
+
+
+async def test_the_old_side_cancels(place: Place) -> None:
+    """Asks once more, then undoes."""
+    path, _ = await begun(place, FIRM, "10001", "Hofman")
+    old = await place.as_(FIRM, f"{path}/cancel")
+    page = await old.send("", reason="toch niet")
+    assert "ngedaan gemaakt" in page.text
+
+
+async def test_a_planned_move_gets_another_evening(place: Place) -> None:
+    """Takes the evening that was chosen with the upload, and refuses one that is over at its field."""
+    path, ticket = await begun(place, FIRM, "10001", "Enyoi")
+    new = await place.as_(OTHER_FIRM, "/upload")
+    await new.send("/upload", file=ticket)
+    page = await new.send("/upload/confirm", evening="2020-01-01")
+    assert page.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert 'id="e-evening"' in page.text
+    assert "Ingepland" in (await new.open(path)).text
+    page = await new.send(f"{path}/evening", evening="morgen")
+    assert "Kies een datum" in page.text
+
+
+async def test_support_finds_everything_and_operators_find_the_temporal_ui(place: Place) -> None:
+    """Finds environments and transfers by a part of a name, url or licence, and leads to the Temporal UI."""
+    path, _ = await begun(place, FIRM, "10001", "Enyoi")
+    for person in (SUPPORT, OPERATOR):
+        browser = await place.as_(person)
+        for word in ("enyo", "10001", path.rpartition("/")[2]):
+            page = await browser.open(f"/search?q={word}")
+            assert f'href="{path}"' in page.text, word
+        assert "https://temporal.example/namespaces/default/workflows/transfer-" in (await browser.open(path)).text
+    assert "Geen omgeving gevonden" in (await browser.open("/search?q=niemand")).text
