@@ -27,10 +27,13 @@ _STEPS = {step.name: step for step in STEPS}
 class Undo(Exception):
     """The story turns back: why, and on whose word."""
 
-    def __init__(self, reason: UndoReason, detail: str = "", requested_by: str = "", *, code: str = "") -> None:
+    def __init__(
+        self, reason: UndoReason, detail: str = "", requested_by: str = "", *, code: str = "", detail_nl: str = ""
+    ) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+        self.detail_nl = detail_nl
         self.requested_by = requested_by
         self.code = code
 
@@ -44,8 +47,12 @@ class Undo(Exception):
                 return cls(UndoReason.CANCELLED, str(cancel), cancel.requested_by)
             return cls(UndoReason.CANCELLED, workflow.cancellation_reason() or "")
         cause = innermost(error)
-        code = cause.type if isinstance(cause, ApplicationError) else None
-        return cls(UndoReason.FAILED, root_cause(error), code=code or "")
+        if not isinstance(cause, ApplicationError):
+            return cls(UndoReason.FAILED, root_cause(error))
+        match cause.details:
+            case [str(), str(dutch)] if dutch != cause.message:  # an error of the domain, told in both languages
+                return cls(UndoReason.FAILED, root_cause(error), code=cause.type or "", detail_nl=dutch)
+        return cls(UndoReason.FAILED, root_cause(error), code=cause.type or "")
 
 
 class Saga:
@@ -104,6 +111,7 @@ class Saga:
             workflow_id=workflow.info().workflow_id,
             reason=undo.reason,
             detail=undo.detail,
+            detail_nl=undo.detail_nl,
             requested_by=undo.requested_by,
         )
         await self.until_it_works(

@@ -104,6 +104,7 @@ class TransferFacts(_Fact):
     scenario: Scenario | None = None
     undo_reason: UndoReason | None = None
     undo_detail: Cause = ""
+    undo_detail_nl: Cause = ""
     starts_at: AwareDatetime | None = None
     evening: int = 1
     released_at: AwareDatetime | None = None

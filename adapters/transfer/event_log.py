@@ -109,6 +109,7 @@ class PostgresTransferEventLog:
             plain(order.requested_by),
             order.reason,
             plain(order.detail, 2000),
+            plain(order.detail_nl, 2000),
         )
         return command_tag.endswith(" 1")
 

@@ -1,11 +1,11 @@
 -- name: begin_undo
 -- Bar every forward step. Without a row a tombstone bars a freeze that is still on its way.
 insert into control.transfer (transfer_id, workflow_id, environment_id, environment_name, state, requested_by,
-                              undo_reason, undo_detail, ended_at)
+                              undo_reason, undo_detail, ended_at, undo_detail_nl)
 values ($1, $2, $3, (select name from control.environment where environment_id = $3), $4, $5, $6, $7,
-        case when $4 = 'undone' then now() end)
+        case when $4 = 'undone' then now() end, $8)
 on conflict (transfer_id) do update
-set state = 'undoing', undo_reason = excluded.undo_reason, undo_detail = excluded.undo_detail
+set state = 'undoing', undo_reason = excluded.undo_reason, undo_detail = excluded.undo_detail, undo_detail_nl = excluded.undo_detail_nl
 where transfer.state not in ('released', 'undoing', 'undone')
 
 -- name: left_of

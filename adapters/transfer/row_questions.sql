@@ -108,11 +108,11 @@ order by bytes, c.oid
 
 -- name: computed
 -- Of tables: columns that are computed, and indexes over computed values, wherever those are made with somebody's functions.
-with doubt (class, id, hangs) as materialized (
-    select d.classid, d.objid, bool_or(d.refobjid = any((select current_setting('sb_transfer.hanging')::oid[])::oid[]) and d.refclassid = 'pg_proc'::regclass)
+with doubt (class, id, part, hangs) as materialized (
+    select d.classid, d.objid, d.objsubid, bool_or(d.refobjid = any((select current_setting('sb_transfer.hanging')::oid[])::oid[]) and d.refclassid = 'pg_proc'::regclass)
     from pg_depend d
     where d.refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass) and d.refobjid = any((select current_setting('sb_transfer.doubtful')::oid[])::oid[])
-    group by 1, 2
+    group by 1, 2, 3
 ),
 own as materialized (select * from pg_class where oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and relkind = 'r')
 select c.relname::text as name, format('%I.%I', n.nspname, c.relname) as quoted, pg_table_size(c.oid) as bytes, q.kind, q.what,
@@ -124,6 +124,8 @@ cross join lateral (
         null::text as predicate, u.hangs, null::text as every
     from pg_attribute a join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
     join doubt u on u.class = 'pg_attrdef'::regclass and u.id = d.oid
+        -- Before PostgreSQL 15 it is the column itself that needs the function.
+        or u.class = 'pg_class'::regclass and u.id = c.oid and u.part = a.attnum
     where a.attrelid = c.oid and a.attgenerated = 's'
     union all
     select case when x.indisunique then 'unique' else 'index' end, format('index %I of %I', i.relname, c.relname), null,

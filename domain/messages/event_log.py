@@ -25,6 +25,7 @@ class BeginUndo(Message):
     workflow_id: str
     reason: UndoReason
     detail: str = ""
+    detail_nl: str = Field(default="", description="the detail in Dutch, where it is of this service's own words")
     requested_by: str = ""
     sent_by: str = Field(default="", description=SENT_BY)
 

@@ -71,10 +71,12 @@ async def test_a_cancel_does_not_wait_for_the_hashing(transfer: Transfer, world:
 
 async def test_what_cannot_be_moved_is_given_back_at_once(transfer: Transfer, world: Gate) -> None:
     """Nobody stays frozen until the evening, or until a ticket expires, for a move that cannot succeed."""
-    world.failures["hash_frozen"] = [CannotBeCarried("check positive of line: there are rows that do not meet it.")]
+    english, dutch = "check positive of line: there are rows that do not meet it.", "regel positive van line: ..."
+    world.failures["hash_frozen"] = [CannotBeCarried(english, dutch=dutch)]
     result = await ended(transfer)
     assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.FAILED)
     assert "check positive of line" in result.undo_detail
+    assert [order.detail_nl for order in world.orders if isinstance(order, m.BeginUndo)] == [dutch]
     assert "unfreeze" in world.calls
     assert MailKind.UNDONE in world.mails()
 

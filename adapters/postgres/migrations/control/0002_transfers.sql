@@ -19,6 +19,7 @@ create table control.transfer (
     released_by        text,
     undo_reason        text check (undo_reason in ('expired', 'cancelled', 'rejected', 'failed')),
     undo_detail        text,
+    undo_detail_nl     text,
     created_at         timestamptz not null default now(),
     frozen_at          timestamptz,
     accepted_at        timestamptz,

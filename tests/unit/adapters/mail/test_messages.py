@@ -209,6 +209,24 @@ def test_undone_letter_says_why_and_what_is_true_now(reason: UndoReason, said: s
     assert "Van de nieuwe omgeving Enyoi Nieuw blijft niets over." in to_new
 
 
+def test_undone_letter_quotes_the_cause_in_the_readers_language() -> None:
+    """A Dutch reader reads why in Dutch, with the English words that support searches for beside it."""
+    cause = {
+        "undo_reason": UndoReason.FAILED,
+        "undo_detail": "it hangs on the moment",
+        "undo_detail_nl": "het hangt af",
+    }
+    facts = facts_of(MailKind.UNDONE)
+    facts = facts.model_copy(update={"transfer": facts.transfer.model_copy(update=cause)})
+    dutch = flat(WRITER.write(MailKind.UNDONE, facts, OLD).text)
+    assert dutch.index("De oorzaak: “het hangt af”") < dutch.index(
+        "In het Engels, voor support: “it hangs on the moment”"
+    )
+    english = flat(WRITER.write(MailKind.UNDONE, facts, replace(OLD, language=Language.ENGLISH)).text)
+    assert "it hangs on the moment" in english
+    assert "het hangt af" not in english
+
+
 def test_undone_letter_does_not_promise_what_is_not_done_yet() -> None:
     """Promises no writable environment before it is writable."""
     facts = facts_of(MailKind.UNDONE)
