@@ -26,6 +26,7 @@ from activities.payloads import PayloadActivities
 from activities.preview import PreviewActivities
 from activities.reconcile import ReconcileActivities
 from activities.registry import ActivityRegistry
+from activities.retirement import RetirementActivities
 from activities.scheduling import SchedulingActivities
 from activities.target_setup import TargetSetupActivities
 from activities.tickets import TicketActivities, UploadActivities
@@ -61,6 +62,7 @@ from adapters.transfer.event_log import PostgresTransferEventLog
 from adapters.transfer.freeze_release import PostgresEnvironmentAccess
 from adapters.transfer.preview import PostgresPreviewReader
 from adapters.transfer.rehearsal import PostgresRehearsal
+from adapters.transfer.retirement import PostgresRetirements
 from adapters.transfer.scheduling import PostgresEveningPlanner
 from adapters.transfer.target_setup import PostgresTargetSetup
 from adapters.transfer.tickets import PostgresTicketIssuer, TicketSeal
@@ -78,6 +80,7 @@ from workflows import task_queues as queues
 from workflows.mailbox import MailboxForwardingWorkflow
 from workflows.reconcile import ReconcileWorkflow
 from workflows.recovery import RecoveryWorkflow
+from workflows.retirement import RetirementWorkflow
 from workflows.sandbox import sandbox
 from workflows.transfer import TransferWorkflow
 from workflows.webhooks import DELIVERERS, WebhooksWorkflow
@@ -145,7 +148,13 @@ def build_workers(
         target_setup=TargetSetupActivities(PostgresTargetSetup(home, shards=quick)),
         mail=MailActivities(
             PostgresMailer(
-                post.home, mailer, settings.zone, support=settings.support_contact, shards=post, metrics=metrics
+                post.home,
+                mailer,
+                settings.zone,
+                support=settings.support_contact,
+                cancel_licence_url=settings.cancel_licence_url,
+                shards=post,
+                metrics=metrics,
             )
         ),
         event_log=EventLogActivities(log),
@@ -157,6 +166,7 @@ def build_workers(
         webhooks=WebhookActivities(
             WebhookDeliverer(home, WebhookSecrets(settings.payload_keys), AddressRules(settings.webhook_networks))
         ),
+        retirement=RetirementActivities(PostgresRetirements(home, signer, wait=settings.retirement_wait, shards=quick)),
         reconcile=ReconcileActivities(
             NotedInspector(PostgresInspector(home, running, verifier, shards=quick), home),
             PostgresRepairer(
@@ -175,6 +185,7 @@ def build_workers(
             RecoveryWorkflow,
             ReconcileWorkflow,
             WebhooksWorkflow,
+            RetirementWorkflow,
         ],
         activities=registry.all(),
         workflow_runner=sandbox(),

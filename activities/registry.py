@@ -13,6 +13,7 @@ from activities.mail import MailActivities
 from activities.payloads import PayloadActivities
 from activities.preview import PreviewActivities
 from activities.reconcile import ReconcileActivities
+from activities.retirement import RetirementActivities
 from activities.scheduling import SchedulingActivities
 from activities.target_setup import TargetSetupActivities
 from activities.tickets import TicketActivities, UploadActivities
@@ -36,6 +37,7 @@ class ActivityRegistry:
     reconcile: ReconcileActivities | None = None
     previews: PreviewActivities | None = None
     webhooks: WebhookActivities | None = None
+    retirement: RetirementActivities | None = None
 
     def all(self) -> list[Callable[..., Any]]:
         """Return every activity.

@@ -145,6 +145,15 @@ class Settings(BaseSettings):
         ge=timedelta(days=1),
         description="how often the new side is reminded of a release that it has not made",
     )
+    retirement_wait: Duration = Field(
+        default=timedelta(days=14),
+        ge=timedelta(0),
+        description="how long the removal of an old environment can be called back",
+    )
+    cancel_licence_url: str = Field(
+        default="",
+        description="where a licence is cancelled, shown in mail after an outsourcing; {licence} stands for its number",
+    )
     reconcile_heals: bool = Field(
         # What is found at night is the trace of something that a person has done: that person is asked first.
         default=False,

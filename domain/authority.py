@@ -58,6 +58,7 @@ class Action(StrEnum):
     CANCEL = "cancel"
     SEE_WEBHOOKS = "see_webhooks"
     CHANGE_WEBHOOKS = "change_webhooks"
+    RETIRE = "retire"
     DELIVER = "deliver"
     """Hand in mail and scans: what the platform's mail server does."""
 
@@ -66,7 +67,7 @@ class Action(StrEnum):
 
 
 _HALVES: dict[Side, frozenset[Action]] = {
-    Side.OLD: frozenset({Action.PREVIEW, Action.PREPARE, Action.TICKET, Action.SEE, Action.CANCEL}),
+    Side.OLD: frozenset({Action.PREVIEW, Action.PREPARE, Action.TICKET, Action.SEE, Action.CANCEL, Action.RETIRE}),
     # The certificate names both sides; the old one does not learn where its customer went.
     Side.NEW: frozenset(
         {

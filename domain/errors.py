@@ -332,6 +332,33 @@ class EnvironmentChanged(Refused):
     dutch = "Er is iets gewijzigd sinds de omgeving klaarstond; zij is niet vrijgegeven. Neem contact op met support."
 
 
+# --- the end of an old environment -----------------------------------------------------------------------------
+
+
+class NotMovedAway(Refused):
+    """Only an old environment can be removed: one whose transfer has been released. Release the transfer first."""
+
+    dutch = "Alleen een oude omgeving kan worden verwijderd: na het vrijgeven. Geef eerst de overdracht vrij."
+
+
+class StillForwarded(Refused):
+    """Mail for the old address is still forwarded, for 30 days after the release. Try again after that."""
+
+    dutch = "Mail aan het oude adres wordt nog doorgestuurd, 30 dagen na het vrijgeven. Probeer het daarna opnieuw."
+
+
+class StillInTransfer(Refused):
+    """These books are being transferred at this moment. Finish or cancel that transfer first."""
+
+    dutch = "Deze omgeving wordt op dit moment overgedragen. Rond die overdracht eerst af, of annuleer haar."
+
+
+class AlreadyRetired(Refused):
+    """This environment has been removed already; there is nothing left to remove. Look in the transfer's log."""
+
+    dutch = "Deze omgeving is al verwijderd. Kijk in het logboek van de overdracht."
+
+
 # --- mail ------------------------------------------------------------------------------------------------------
 
 

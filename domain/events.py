@@ -38,6 +38,9 @@ class EventKind(StrEnum):
     ENVIRONMENTS_COMPARED = "environments_compared"
     RELEASE_CHECKED = "release_checked"
     MAILBOX_FORWARDING_CLOSED = "mailbox_forwarding_closed"
+    RETIREMENT_PLANNED = "retirement_planned"
+    RETIREMENT_CALLED_BACK = "retirement_called_back"
+    ENVIRONMENT_RETIRED = "environment_retired"
     HELD_ITEMS_DELIVERED = "held_items_delivered"
     # Mail.
     MAIL_SENT = "mail_sent"

@@ -21,6 +21,7 @@ security sftp smtp sso static status support system test ticket transfer upload 
 RESERVED_URL_PARTS = frozenset(_RESERVED.split())
 TRANSFER_PREFIX = "transfer-"
 MAILBOX_PREFIX = "mailbox-"
+RETIREMENT_PREFIX = "retirement-"
 
 
 def normalised_name(name: str) -> str:
@@ -90,6 +91,11 @@ def environment_id_in(workflow_id: str) -> UUID | None:
 def mailbox_workflow_id_of(transfer_id: UUID) -> str:
     """Return the id of the workflow that closes the old mailbox address after 30 days."""
     return f"{MAILBOX_PREFIX}{transfer_id}"
+
+
+def retirement_workflow_id_of(environment_id: UUID) -> str:
+    """Return the id of the workflow that removes an old environment."""
+    return f"{RETIREMENT_PREFIX}{environment_id}"
 
 
 def schema_name_of(environment_id: UUID) -> str:

@@ -151,6 +151,22 @@ class TransferEventLog(Protocol):
     async def finish_undo(self, order: m.FinishUndo) -> None: ...
 
 
+class Retirements(Protocol):
+    """Removes old environments."""
+
+    async def plan(self, order: m.RetirementInput) -> m.RetirementPlanned:
+        """Plan the end of an environment that was moved away."""
+        ...
+
+    async def call_back(self, order: m.EndRetirement) -> bool:
+        """Keep it; tell whether that was still possible."""
+        ...
+
+    async def retire(self, order: m.EndRetirement) -> m.RetirementResult:
+        """Drop it, when its time has come."""
+        ...
+
+
 class TransferOwners(Protocol):
     """Knows which workflow carries out a transfer."""
 

@@ -105,6 +105,8 @@ class MailKind(StrEnum):
     TICKET_REMINDER = "ticket_reminder"
     RELEASE_REMINDER = "release_reminder"
     MAILBOX_CLOSED = "mailbox_closed"
+    RETIREMENT_PLANNED = "retirement_planned"
+    RETIRED = "retired"
 
 
 class DeliveryOutcome(StrEnum):

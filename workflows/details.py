@@ -70,6 +70,18 @@ def mailbox_details(order: m.MailboxForwardingInput, told: str) -> str:
     )
 
 
+def retirement_details(planned: m.RetirementPlanned, told: str) -> str:
+    """Return the page of an old environment that is removed."""
+    return "\n\n".join(
+        [
+            f"### {told}",
+            f"**Environment:** {fenced(planned.name)}",
+            f"**When:** {_moment(planned.due_at)}",
+            "Send the signal `call_back` to keep it. Who terminates this leaves the environment as it is, for ever.",
+        ]
+    )
+
+
 def reconciled_details(outcome: Reconciled) -> str:
     """Return the page of a look at everything: what was found, and what is left to people."""
     left, listed = outcome.left.wrong, outcome.left.violations[:_FINDINGS_LISTED]

@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -113,5 +113,8 @@ class CertificateSigner:
 
     def sign(self, certificate: Certificate) -> bytes:
         """Return the certificate's file; the same certificate gives the same bytes."""
-        document = certificate.model_dump(mode="json")
+        return self.sign_document(certificate.model_dump(mode="json"))
+
+    def sign_document(self, document: dict[str, Any]) -> bytes:
+        """Return the file of a statement that is no certificate of a move, such as that of what was removed."""
         return SignedDocument(document, self._key.sign(canonical(document))).file()

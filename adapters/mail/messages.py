@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from typing import Annotated, Any
+from urllib.parse import quote
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -163,6 +164,13 @@ class HeldFacts(_Fact):
     scans: int = 0
 
 
+class RetirementFacts(_Fact):
+    """The end of the old environment: when, and of how many tables."""
+
+    due_at: AwareDatetime
+    tables: int = 0
+
+
 class ReportFacts(_Fact):
     checks: list[Check]
 
@@ -180,6 +188,7 @@ class MailFacts(_Fact):
     consequences: list[Consequence] | None = None
     contents: Contents = Contents()
     held: HeldFacts = HeldFacts()
+    retirement: RetirementFacts | None = None
     certificate_key: str = ""
 
     def for_reader(self, *, new_side: bool) -> "MailFacts":
@@ -265,6 +274,8 @@ def recipients_of(facts: MailFacts, kind: MailKind) -> list[Recipient]:
         match kind:
             case MailKind.TICKET_ISSUED | MailKind.TICKET_REMINDER:
                 found = old
+            case MailKind.RETIREMENT_PLANNED | MailKind.RETIRED:
+                found = old + new
             case MailKind.UPLOAD_ACCEPTED | MailKind.RELEASED | MailKind.UNDONE:
                 found = old + new
             case _:
@@ -297,8 +308,9 @@ class MailRenderer:
     A template says everything once, in calls of `p`, whose macros come as HTML (everything escaped) and as text.
     """
 
-    def __init__(self, zone: ZoneInfo, *, support: str = "") -> None:
-        """Take the clock that mails speak of, and where whoever has a question is helped."""
+    def __init__(self, zone: ZoneInfo, *, support: str = "", cancel_licence_url: str = "") -> None:
+        """Take the clock that mails speak of, where people are helped, and where licences are cancelled."""
+        self._cancel_licence_url = cancel_licence_url
         self._zone = zone
         self._support = support
         self._html = _environment("html")
@@ -318,6 +330,9 @@ class MailRenderer:
             "new": facts.new,
             "to": recipient,
             "support": self._support,
+            "cancel_licence_url": self._cancel_licence_url.replace(
+                "{licence}", quote(facts.old.licence_number, safe="")
+            ),
             "words": words,
             "comparison": _comparison(facts, words),
             "banks_to_activate": _banks_to_activate(facts, words),

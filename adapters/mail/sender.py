@@ -38,6 +38,8 @@ _HAPPENED = {
     MailKind.RELEASED: (TransferState.RELEASED,),
     MailKind.INVITATION: (TransferState.RELEASED,),
     MailKind.MAILBOX_CLOSED: (TransferState.RELEASED,),
+    MailKind.RETIREMENT_PLANNED: (TransferState.RELEASED,),
+    MailKind.RETIRED: (TransferState.RELEASED,),
 }
 _TURNED_AROUND = (TransferState.UNDOING, TransferState.UNDONE)
 # A reminder that comes late is a lie: it is for one state only.
@@ -63,6 +65,7 @@ class PostgresMailer:
         zone: ZoneInfo,
         *,
         support: str = "",
+        cancel_licence_url: str = "",
         shards: Shards | None = None,
         metrics: Metrics = UNMEASURED,
     ) -> None:
@@ -73,13 +76,14 @@ class PostgresMailer:
             mailer: The way out.
             zone: The clock that mails speak of.
             support: Where whoever has a question is helped: an address, a url or a number.
+            cancel_licence_url: Where a licence is cancelled; `{licence}` stands for its number.
             shards: Where environments live that are not in the pool's database.
             metrics: Count attempts.
         """
         self._pool = pool
         self._shards = shards or Shards(pool)
         self._mailer = mailer
-        self._writer = MailRenderer(zone, support=support)
+        self._writer = MailRenderer(zone, support=support, cancel_licence_url=cancel_licence_url)
         self._metrics = metrics
 
     async def send(self, order: SendMail) -> MailSent:

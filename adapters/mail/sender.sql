@@ -32,6 +32,9 @@ select jsonb_build_object(
         (select jsonb_build_object('mails', count(*) filter (where h.kind = 'mail'), 'scans', count(*) filter (where h.kind = 'scan'))
          from control.held_item h
          where h.inbox_id = (select e.inbox_id from control.environment e where e.environment_id = t.environment_id))),
+    'retirement', (select jsonb_build_object('due_at', r.due_at,
+                       'tables', (select count(*) from jsonb_object_keys(coalesce(r.removed, '{}'))))
+                   from control.retirement r where r.environment_id = t.environment_id),
     'report', t.report,
     'banks', t.banks -> 'banks',
     'consequences', t.consequences -> 'consequences',

@@ -4,7 +4,8 @@ select * from control.environment where environment_id = $1
 
 -- name: environments_named
 -- Environments of this name, whatever its capitals.
-select * from control.environment where lower(name) = lower($1) order by created_at, environment_id
+select * from control.environment e where lower(name) = lower($1) and (status <> 'retired' or not exists (
+    select from control.environment other where lower(other.name) = lower($1) and other.status <> 'retired')) order by created_at, environment_id
 
 -- name: environments
 -- Environments by licence and name, at most $3: those in whose name, url, licence or its holder $1 stands in any capitals, or

@@ -166,7 +166,7 @@ class PostgresReservations:
         if licence["cell"] != old["cell"]:
             await self._require_room(connection, old, licence["cell"])
         starts_at = self._window.start_after(order.accepted_at)
-        await self._hold(connection, new, old["schema_version"])
+        await self._hold(connection, new, old)
         await connection.execute(
             _SQL["schedule"],
             order.transfer_id,
@@ -203,7 +203,7 @@ class PostgresReservations:
             raise LicenceUnknown
         return row
 
-    async def _hold(self, connection: Connection, new: dict[str, str | None], schema_version: int) -> None:
+    async def _hold(self, connection: Connection, new: dict[str, str | None], old: asyncpg.Record) -> None:
         try:
             # In its own savepoint: after a violation the transaction could not even be read any more.
             async with connection.transaction():
@@ -217,7 +217,7 @@ class PostgresReservations:
                     new["schema_name"],
                     new["mailbox_address"],
                     new["login_email"],
-                    schema_version,
+                    old["schema_version"],
                     new["cell"],
                 )
         except asyncpg.UniqueViolationError as error:
@@ -226,7 +226,7 @@ class PostgresReservations:
             # A name that is taken mostly takes its url along: then the name is what has to be changed.
             name_taken = await connection.fetchval(_SQL["name_taken"], new["licence_number"], new["name"])
             raise (NameTaken if name_taken else UrlTaken) from error
-        if await connection.fetchval(_SQL["address_given_before"], new["mailbox_address"]):
+        if await connection.fetchval(_SQL["address_given_before"], new["mailbox_address"], old["environment_id"]):
             raise UrlTaken
 
     async def _tell_refusal(self, order: m.AcceptUpload, refusal: UploadRefused) -> None:

@@ -3,8 +3,11 @@
 select licence_number, kind, host, cell from control.licence where licence_number = $1
 
 -- name: address_given_before
--- A mailbox address is never given to a second customer, not even after it was closed.
+-- A mailbox address is never given to a second customer, not even after it was closed. To whom it belonged ($2 is the
+-- environment that moves) it comes back.
 select exists (select from control.mailbox_route where address = $1)
+   and not exists (select from control.environment was join control.environment moves on moves.inbox_id = was.inbox_id
+                   where was.mailbox_address = $1 and was.status = 'retired' and moves.environment_id = $2)
 
 -- name: reserve
 -- Hold name and url under the new licence. The unique indexes decide which of two at once wins.
@@ -14,7 +17,7 @@ values ($1, $2, $3, $4, $5, $6, 'building', $7, $8, $9, $10)
 
 -- name: name_taken
 -- Whether a licence has an environment of this name, as its unique index sees it.
-select exists (select from control.environment where licence_number = $1 and lower(name) = lower($2))
+select exists (select from control.environment where licence_number = $1 and lower(name) = lower($2) and status <> 'retired')
 
 -- name: use_ticket
 -- A ticket works once.

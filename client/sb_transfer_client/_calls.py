@@ -17,6 +17,7 @@ from sb_transfer_client.errors import UnexpectedAnswer
 from sb_transfer_client.models import (
     Accepted,
     BookedYear,
+    CalledBackView,
     Check,
     CheckKind,
     ChecklistItem,
@@ -38,6 +39,7 @@ from sb_transfer_client.models import (
     PlannedView,
     PreviewView,
     Readiness,
+    RetirementView,
     Scenario,
     TicketFile,
     TicketView,
@@ -158,6 +160,20 @@ def get_ticket(transfer_id: UUID | str) -> Call[TicketView]:
 def cancel_transfer(transfer_id: UUID | str, *, reason: str = "", key: str | None = None) -> Call[TransferView]:
     """Undo a transfer before its release."""
     return _post(f"{_one(transfer_id)}/cancel", _status, key, reason=reason)
+
+
+def retire_environment(environment_id: UUID | str, *, reason: str = "", key: str | None = None) -> Call[RetirementView]:
+    """Have an old environment removed after a while; refused before the release and while its mail is forwarded."""
+    path = f"/v1/environments/{UUID(str(environment_id))}/retirement"
+    return _post(path, _read(RetirementView), key, reason=reason)
+
+
+def call_back_retirement(
+    environment_id: UUID | str, *, reason: str = "", key: str | None = None
+) -> Call[CalledBackView]:
+    """Keep an old environment whose removal is planned."""
+    path = f"/v1/environments/{UUID(str(environment_id))}/retirement/call-back"
+    return _post(path, _read(CalledBackView), key, reason=reason)
 
 
 # --- the new side ------------------------------------------------------------------------------------------------

@@ -108,6 +108,8 @@ class Routes:
     get_transfer = Route(_calls.get_transfer)
     start_transfer_now = Route(_calls.start_transfer_now)
     resend_mail = Route(_calls.resend_mail)
+    retire_environment = Route(_calls.retire_environment)
+    call_back_retirement = Route(_calls.call_back_retirement)
     deliver_mail = Route(_calls.deliver_mail)
     deliver_scan = Route(_calls.deliver_scan)
     deliver = Route(_calls.deliver)

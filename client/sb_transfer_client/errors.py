@@ -212,6 +212,34 @@ class BodyTooLarge(Problem):
     status_code = 413
 
 
+class NotMovedAway(Problem):
+    """Only an old environment can be removed: one whose transfer has been released. Release the transfer first."""
+
+    type_uri = f"{PREFIX}not-moved-away"
+    status_code = 409
+
+
+class StillForwarded(Problem):
+    """Mail for the old address is still forwarded, for 30 days after the release. Try again after that."""
+
+    type_uri = f"{PREFIX}still-forwarded"
+    status_code = 409
+
+
+class StillInTransfer(Problem):
+    """These books are being transferred at this moment. Finish or cancel that transfer first."""
+
+    type_uri = f"{PREFIX}still-in-transfer"
+    status_code = 409
+
+
+class AlreadyRetired(Problem):
+    """This environment has been removed already; there is nothing left to remove. Look in the transfer's log."""
+
+    type_uri = f"{PREFIX}already-retired"
+    status_code = 409
+
+
 class ItemTooLarge(Problem):
     """A mail or a scan has at most 25 MiB. Refuse it to its sender (552 5.3.4)."""
 

@@ -15,6 +15,7 @@ __all__ = [
     "Accepted",
     "BankToReactivate",
     "BookedYear",
+    "CalledBackView",
     "Check",
     "CheckKind",
     "ChecklistItem",
@@ -57,6 +58,7 @@ __all__ = [
     "ProblemDetail",
     "QuoteLost",
     "Readiness",
+    "RetirementView",
     "Scenario",
     "Sentences",
     "StepName",
@@ -155,6 +157,8 @@ class MailKind(_Word):
     TICKET_REMINDER = "ticket_reminder"
     RELEASE_REMINDER = "release_reminder"
     MAILBOX_CLOSED = "mailbox_closed"
+    RETIREMENT_PLANNED = "retirement_planned"
+    RETIRED = "retired"
 
 
 class DisabledBecause(_Word):
@@ -586,6 +590,20 @@ class ComparisonView(_Answer):
     inbox: InboxCounts | None
     checks: list[Check]
     next_after: int | None
+
+
+class RetirementView(_Answer):
+    """The end of an old environment, as it is planned."""
+
+    environment_id: UUID
+    transfer_id: UUID
+    due_at: AwareDatetime
+
+
+class CalledBackView(_Answer):
+    """An environment that stays."""
+
+    environment_id: UUID
 
 
 class DeliveryView(_Answer):

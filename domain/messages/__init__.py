@@ -48,6 +48,14 @@ from domain.messages.preview import (
     QuoteLost,
     UnreachableAddress,
 )
+from domain.messages.retirement import (
+    CallBack,
+    EndRetirement,
+    RetirementInput,
+    RetirementOutcome,
+    RetirementPlanned,
+    RetirementResult,
+)
 from domain.messages.scheduling import PostponeStart, RescheduleStart, StartPlanned
 from domain.messages.status import CloneProgress, MailProblem, StepSeen, StepStatus, TransferRecord, TransferStatus
 from domain.messages.steps import StepTaken, TakeStep
@@ -103,6 +111,7 @@ __all__ = [
     "BanksReconnected",
     "BeginUndo",
     "BookedYear",
+    "CallBack",
     "CertificateIssued",
     "Check",
     "CheckUnchanged",
@@ -117,6 +126,7 @@ __all__ = [
     "Consequence",
     "ConsequencesApplied",
     "DropClone",
+    "EndRetirement",
     "EnvironmentFrozen",
     "EnvironmentReleased",
     "EnvironmentSummary",
@@ -158,6 +168,10 @@ __all__ = [
     "ResendMail",
     "ReservationMade",
     "ResumedTransfer",
+    "RetirementInput",
+    "RetirementOutcome",
+    "RetirementPlanned",
+    "RetirementResult",
     "RevokeTicket",
     "SendMail",
     "StartNow",

@@ -9,7 +9,18 @@ from starlette.types import Receive, Scope, Send
 from temporalio.common import MetricMeter
 
 from adapters.inbox.entrance import LARGEST_ITEM_BYTES
-from starter.api import checklist, comparison, deliveries, environments, health, progress, transfers, uploads, webhooks
+from starter.api import (
+    checklist,
+    comparison,
+    deliveries,
+    environments,
+    health,
+    progress,
+    retirements,
+    transfers,
+    uploads,
+    webhooks,
+)
 from starter.api.dependencies import ApiContext
 from starter.api.metrics_middleware import MetricsMiddleware
 from starter.api.openapi import DESCRIPTION, customize_openapi, operation_id
@@ -40,7 +51,7 @@ def build_app(open_context: OpenContext, meter: MetricMeter = MetricMeter.noop) 
         redoc_url=None,
     )
     app.include_router(health.router)
-    routers = (transfers, comparison, uploads, progress, deliveries, webhooks, environments, checklist)
+    routers = (transfers, comparison, uploads, progress, deliveries, webhooks, environments, checklist, retirements)
     for router in (module.router for module in routers):
         app.include_router(router)
     problems.install(app)

@@ -186,6 +186,20 @@ class ComparisonView(View):
     next_after: int | None = Field(description="for the next page; null on the last one")
 
 
+class RetirementView(View):
+    """The end of an old environment, as it is planned."""
+
+    environment_id: UUID
+    transfer_id: UUID = Field(description="whose log tells of it")
+    due_at: AwareDatetime
+
+
+class CalledBackView(View):
+    """An environment that stays."""
+
+    environment_id: UUID
+
+
 class DeliveryView(View):
     """What became of a mail or a scan."""
 

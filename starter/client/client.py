@@ -32,6 +32,7 @@ from starter.client.errors import domain_errors
 from starter.client.models import PreparedTransfer, TransferSnapshot
 from starter.client.preparing import OnProgress, order_for, until_ticket
 from starter.client.reader import TransferReader
+from starter.client.retirement import call_back_retirement, plan_retirement
 from starter.client.workflow_handle import RemoteTransfer
 from workflows.task_queues import TRANSFERS
 
@@ -322,6 +323,31 @@ class TransferClient(TransferReader):
         return await self._decide(
             which, "cancel", by, lambda remote: remote.cancel(why), EventKind.UNDO_BEGUN, tells_actor=False
         )
+
+    async def retire(self, environment: str, *, by: str, reason: str = "") -> m.RetirementPlanned:
+        """Have an old environment removed after a while: "Oude klantomgeving verwijderen" (manual).
+
+        Raises:
+            EnvironmentUnknown, EnvironmentAmbiguous, NotMovedAway, StillForwarded, StillInTransfer, AlreadyRetired:
+                Nothing has changed.
+        """
+        found = await self.environment(environment)
+        order = m.RetirementInput(environment_id=found.environment_id, requested_by=by, reason=reason)
+        return await plan_retirement(self._temporal, order)
+
+    async def call_back(self, environment: str, *, by: str, reason: str = "") -> m.RetirementResult:
+        """Keep an old environment whose removal is planned.
+
+        Raises:
+            WrongMoment: Nothing is planned, or it is being removed already.
+        """
+        found = await self.environment(environment)
+        try:
+            return await call_back_retirement(
+                self._temporal, found.environment_id, m.CallBack(requested_by=by, reason=reason)
+            )
+        except TransferUnknown:
+            raise WrongMoment from None
 
     async def resend_mail(self, which: str, *, kind: MailKind, to: str | None = None, by: str) -> m.MailSent:
         """Send one kind of mail again, to those it did not reach or to one other address.

@@ -21,13 +21,14 @@ from temporalio.testing import WorkflowEnvironment
 from adapters.crypto.payload_codec import plain
 from devstack.binaries import temporal_cli
 from domain import messages as m
-from domain.errors import CannotBeCarried, NameTaken, Unavailable, WrongMoment
+from domain.errors import CannotBeCarried, NameTaken, StillInTransfer, Unavailable, WrongMoment
 from domain.naming import mailbox_workflow_id_of, workflow_id_of
 from domain.reconciliation import Reconcile, RecoverTransfer
 from domain.violations import REMEDY, Violation, ViolationKind
 from domain.vocabulary import MailKind, Scenario, TransferState
 from tests.replay.converting import CONVERTER
 from tests.workflows.evenings import SHORT, Evenings, asked, away, back, put_off
+from tests.workflows.retirements import Cemetery, retired
 from tests.workflows.story import Transfer, ended, reach, skip, to_inspection, upload
 from tests.workflows.world import TTL, Gate, Ward, workers
 from workflows import policies, search_attributes
@@ -380,6 +381,8 @@ async def main(*wanted: str) -> None:
             _keep(name, history)
             if mailbox and story is released:
                 _keep("mailbox_closed", mailbox)
+        if not wanted or "retired" in wanted:
+            _keep("retired", await retired(environment, Cemetery(refusals=[StillInTransfer()])))
         for name, repair in REPAIRS.items():
             if not wanted or name in wanted:
                 _keep(name, await record_repair(environment, repair))

@@ -16,13 +16,14 @@ from tests.replay.record import HISTORIES, REPAIRS, STORIES
 from workflows.mailbox import MailboxForwardingWorkflow
 from workflows.reconcile import ReconcileWorkflow
 from workflows.recovery import RecoveryWorkflow
+from workflows.retirement import RetirementWorkflow
 from workflows.sandbox import sandbox
 from workflows.transfer import TransferWorkflow
 
 # The newest code's at the top; those of earlier releases, which running transfers may stem from, in a folder for each.
 NEWEST = sorted(HISTORIES.glob("*.json"))
 RECORDED = sorted(str(path.relative_to(HISTORIES).with_suffix("")) for path in HISTORIES.rglob("*.json"))
-OTHERS = {"mailbox_closed", *REPAIRS}
+OTHERS = {"mailbox_closed", "retired", *REPAIRS}
 RECORDED_TRANSFERS = [name for name in RECORDED if name.rpartition("/")[2] not in OTHERS]
 
 
@@ -42,7 +43,13 @@ def test_every_ending_has_a_history() -> None:
 async def test_recorded_histories_replay(name: str) -> None:
     """Replays every recorded history."""
     replayer = Replayer(
-        workflows=[TransferWorkflow, MailboxForwardingWorkflow, RecoveryWorkflow, ReconcileWorkflow],
+        workflows=[
+            TransferWorkflow,
+            MailboxForwardingWorkflow,
+            RecoveryWorkflow,
+            ReconcileWorkflow,
+            RetirementWorkflow,
+        ],
         workflow_runner=sandbox(),
         data_converter=CONVERTER,
     )

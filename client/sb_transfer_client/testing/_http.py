@@ -116,6 +116,8 @@ class FakeHttp:
             ("POST", f"{one}/cancel", "cancel", self._undo(UndoReason.CANCELLED), (), why, ()),
             ("POST", f"{one}/mails", "resend_mail", self._mail, ("kind",), ("to", "reason"), ()),
             ("POST", "/v1/uploads", "upload", self._upload, ("ticket", "name"), ("url_part", "licence", "reason"), ()),
+            ("POST", f"/v1/environments/{_ID}/retirement", "retire", self._retire, (), why, ()),
+            ("POST", f"/v1/environments/{_ID}/retirement/call-back", "retire", self._call_back, (), why, ()),
             ("POST", "/v1/deliveries", "deliver", self._deliver, ("address", "received_at"), _ITEM, ()),
             ("GET", "/v1/events", "see", self._feed, (), (), ("after", "limit", "type")),
             ("GET", "/v1/webhooks", "see_webhooks", self._webhooks, (), (), ("licence", "limit", "cursor")),
@@ -307,6 +309,17 @@ class FakeHttp:
             "Cache-Control": "no-store",
         }
         return httpx.Response(200, headers=headers, content=content)
+
+    def _retire(self, request: Request) -> httpx.Response:
+        environment = self._environment(request, "retire", request.which or UUID(int=0))
+        transfer, due_at = self._world.retire(environment)
+        told = {"environment_id": environment.environment_id, "transfer_id": transfer.transfer_id, "due_at": due_at}
+        return _json(told, 202)
+
+    def _call_back(self, request: Request) -> httpx.Response:
+        environment = self._environment(request, "retire", request.which or UUID(int=0))
+        self._world.call_back(environment)
+        return _json({"environment_id": environment.environment_id})
 
     def _deliver(self, request: Request) -> httpx.Response:
         key = str(request.body.get("message_id") or request.body.get("document_id") or request.body.get("raw"))

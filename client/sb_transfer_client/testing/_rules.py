@@ -13,7 +13,7 @@ from sb_transfer_client.models import LicenceKind, Scenario, TransferState
 S = TransferState
 ZONE = ZoneInfo("Europe/Amsterdam")
 OPENS, CLOSES = time(22), time(5)
-_OLD = frozenset({"preview", "prepare", "ticket", "see", "cancel"})
+_OLD = frozenset({"preview", "prepare", "ticket", "see", "cancel", "retire"})
 _NEW = frozenset({"upload", "look", "reschedule", "see", "compare", "certificate", "tick", "release", "reject"})
 _OF_A_LICENCE = frozenset({"see_webhooks", "change_webhooks"})
 _EVERYWHERE = {

@@ -28,6 +28,7 @@ S = TransferState
 _TICKET_TTL = timedelta(days=30)
 _FURTHEST_EVENING = timedelta(days=92)
 _FORWARDED = timedelta(days=30)
+_RETIREMENT_WAIT = timedelta(days=14)
 # By state: the step that is at work, or whose turn it is.
 _AT = {
     S.PREPARING: StepName.FREEZE,
@@ -132,9 +133,14 @@ class World:
         self.log: list[tuple[Transfer, dict[str, Any]]] = []
         self._events = 0
         self._items: set[tuple[UUID, str]] = set()
+        self._retiring: dict[UUID, datetime] = {}
 
     def turn(self) -> None:
         """Let everything go one step on that goes on by itself."""
+        for environment_id, due_at in list(self._retiring.items()):
+            if due_at <= self.clock.now:
+                self.environments[environment_id].status = "retired"
+                del self._retiring[environment_id]
         for transfer in self.transfers.values():
             match transfer.state:
                 case S.PREPARING:
@@ -171,6 +177,25 @@ class World:
         }
         transfer.events.append(event)
         self.log.append((transfer, event))
+
+    def retire(self, environment: Environment) -> tuple[Transfer, datetime]:
+        """Plan the end of an old environment."""
+        moved = next((one for one in self.transfers.values() if one.old is environment and one.released), None)
+        if environment.status == "retired":
+            raise refusal(e.AlreadyRetired)
+        if moved is None or moved.ended_at is None:
+            raise refusal(e.NotMovedAway)
+        if any(one.old is moved.new and not one.state.is_final for one in self.transfers.values()):
+            raise refusal(e.StillInTransfer)
+        if moved.ended_at + _FORWARDED > self.clock.now:
+            raise refusal(e.StillForwarded)
+        due_at = self._retiring.setdefault(environment.environment_id, self.clock.now + _RETIREMENT_WAIT)
+        return moved, due_at
+
+    def call_back(self, environment: Environment) -> None:
+        """Keep it."""
+        if self._retiring.pop(environment.environment_id, None) is None:
+            raise refusal(e.WrongMoment)
 
     def deliver(self, address: str, key: str) -> str:
         """Take in a mail or a scan, and tell what becomes of it."""

@@ -10,7 +10,7 @@ from rich.text import Text
 from domain.errors import Misconfigured, WrongMoment
 from domain.naming import ticket_file_name
 from starter.cli import panels
-from starter.cli.options import AsJson, By, Folder, Overwrite, Which, acting_user, with_client
+from starter.cli.options import AsJson, By, Folder, Overwrite, Reason, Which, acting_user, with_client
 from starter.cli.output import ExitCode, Output
 from starter.cli.ticket_file import TicketFile
 from starter.cli.watch import screen
@@ -87,6 +87,29 @@ def ticket(
             {"ticket_file_name": name, "ticket_file": str(file.path)},
             Text.assemble(("The ticket: ", "green"), str(file.path)),
         )
+        return ExitCode.OK
+
+    return with_client(work, as_json=as_json)
+
+
+@commands.command()
+def retire(
+    environment: Annotated[str, typer.Argument(metavar="ENV", help="An environment's id, name or licence/name.")],
+    call_back: Annotated[bool, typer.Option("--call-back", help="Keep it after all.")] = False,
+    reason: Reason = "",
+    by: By = "",
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Remove an old environment that was moved away: both sides are told, and it can be called back for a while."""
+
+    async def work(client: TransferClient, output: Output) -> ExitCode:
+        if call_back:
+            result = await client.call_back(environment, by=acting_user(by), reason=reason)
+            output.answer(result, Text("Called back: the environment stays as it is.", "green"))
+            return ExitCode.OK
+        planned = await client.retire(environment, by=acting_user(by), reason=reason)
+        when = panels.moment(planned.due_at, output.zone)
+        output.answer(planned, Text(f"It is removed at {when}. Until then: sb-transfer retire ENV --call-back."))
         return ExitCode.OK
 
     return with_client(work, as_json=as_json)

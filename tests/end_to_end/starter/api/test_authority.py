@@ -68,6 +68,8 @@ MAY: dict[tuple[str, str], set[str]] = {
     ("POST", "/v1/uploads"): {"backend", "support", "old side", "new side", "another firm"},
     ("POST", "/v1/incidents"): {"support"},
     ("POST", "/v1/deliveries"): {"backend"},
+    ("POST", "/v1/environments/{environment_id}/retirement"): {"backend", "support", "old side"},
+    ("POST", "/v1/environments/{environment_id}/retirement/call-back"): {"backend", "support", "old side"},
 }
 SIDES = {"old side", "new side"}
 BODIES: dict[str, dict[str, Any]] = {

@@ -1,0 +1,56 @@
+"""The end of an old environment: "Dan kan het vorige kantoor de oude klantomgeving verwijderen" (manual)."""
+
+from enum import StrEnum
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field
+
+from domain.messages.base import Message
+
+
+class RetirementInput(Message):
+    """Remove an old environment that has been moved away."""
+
+    environment_id: UUID
+    requested_by: str
+    reason: str = ""
+
+
+class CallBack(Message):
+    """Keep the environment after all."""
+
+    requested_by: str
+    reason: str = ""
+
+
+class EndRetirement(Message):
+    """Do the next step of a retirement: `requested_by` and `reason` are of whoever calls it back."""
+
+    environment_id: UUID
+    requested_by: str = ""
+    reason: str = ""
+
+
+class RetirementPlanned(Message):
+    """What was planned; the same again when it is asked again."""
+
+    environment_id: UUID
+    transfer_id: UUID = Field(description="the released transfer that left the environment behind")
+    name: str
+    due_at: AwareDatetime
+
+
+class RetirementOutcome(StrEnum):
+    """How a retirement ended."""
+
+    RETIRED = "retired"
+    CALLED_BACK = "called_back"
+
+
+class RetirementResult(Message):
+    """What came of it."""
+
+    environment_id: UUID
+    outcome: RetirementOutcome
+    tables: int = 0
+    rows: int = 0
