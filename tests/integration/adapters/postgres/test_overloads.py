@@ -140,6 +140,19 @@ async def _move(services: Services, move: Move) -> None:
             await read_facts(connection, move.transfer_id, kind)
 
 
+async def _deliver(services: Services, app: Connection, move: Move) -> list[str]:
+    """Bring a mail and a scan to an environment as the application does; return what became of them."""
+    address = await services.pool.fetchval(
+        "select mailbox_address from control.environment where environment_id = $1", move.environment_id
+    )
+    mail = b"From: =?utf-8?q?J=C3=B6rg?= <a@b.example>\r\nSubject: =?utf-8?B?aG9p?=\r\n\r\nhoi"
+    key = os.urandom(8).hex()
+    return [
+        await app.fetchval("select control.deliver_mail($1, $2, $3, pg_catalog.now())", address, key, mail),
+        await app.fetchval("select control.deliver_scan($1, $2, 'bon.png', $3, pg_catalog.now())", address, key, mail),
+    ]
+
+
 async def test_no_function_of_the_applications_runs_as_this_service(services: Services, app: Connection) -> None:
     """It would read tickets and change transfers, with all rights of this service, for a name that matches better."""
     signatures = await services.pool.fetch(_SIGNATURES, _names())
@@ -156,7 +169,9 @@ async def test_no_function_of_the_applications_runs_as_this_service(services: Se
         for variant in _VARIANTS[1:]:
             await _plant(app, schema, _overloads(signatures, variant))
     assert (await services.previews.preview(moved.environment_id)).obstacles == []
+    assert await _deliver(services, app, moved) == ["delivered", "delivered"]
     await services.freeze(moved)
+    assert await _deliver(services, app, moved) == ["held", "held"]
     await services.freeze(undone)
     for variant in _VARIANTS[1:]:
         assert await _plant(app, "public", _overloads(signatures, variant)) > 20
