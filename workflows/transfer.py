@@ -339,6 +339,8 @@ class TransferWorkflow(EnvironmentWorkflow):
 
     async def _begin(self, given: tuple[Any, ...]) -> None:
         order = self._order = await self._read_order(given, m.ResumedTransfer)
+        if order.memory is not None and workflow.info().continued_run_id is None:
+            raise refusal(NotItsTransfer())  # a copy of a run, or made up: what it says it knows has nobody seen
         # One that names no transfer is the same one after a reset too.
         transfer_id = order.transfer_id or uuid5(order.environment_id, workflow.info().first_execution_run_id)
         self._arrange(

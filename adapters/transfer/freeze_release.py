@@ -48,6 +48,7 @@ from domain.errors import (
     EnvironmentBusy,
     EnvironmentNotActive,
     EnvironmentUnknown,
+    NotItsTransfer,
     TransferUnknown,
     WrongMoment,
 )
@@ -387,10 +388,16 @@ class PostgresEnvironmentAccess:
                     await release_here(there, guest, fence)
 
     async def close_forwarding(self, order: m.CloseMailboxForwarding) -> None:
-        """Let the old mailbox address belong to nobody; it is never given to anybody else."""
+        """Let the old mailbox address belong to nobody; it is never given to anybody else.
+
+        Raises:
+            NotItsTransfer: It is somebody else's address, or still to be forwarded: whoever started this made that up.
+        """
         async with transaction(self._pool) as connection:
             await lock_for_step(connection, order.transfer_id, may_be_released=True)
-            command_tag: str = await connection.execute(_SQL["close_route"], order.old_mailbox_address)
+            command_tag: str = await connection.execute(
+                _SQL["close_route"], order.old_mailbox_address, order.transfer_id
+            )
             if command_tag.endswith(" 1"):
                 await record_event(
                     connection,
@@ -398,6 +405,8 @@ class PostgresEnvironmentAccess:
                     EventKind.MAILBOX_FORWARDING_CLOSED,
                     detail={"address": order.old_mailbox_address},
                 )
+            elif not await connection.fetchval(_SQL["is_closed"], order.old_mailbox_address):
+                raise NotItsTransfer
 
 
 def _frozen(environment: asyncpg.Record, fence: asyncpg.Record) -> m.EnvironmentFrozen:

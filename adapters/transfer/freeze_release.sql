@@ -121,8 +121,16 @@ on conflict (address) do update
 set environment_id = excluded.environment_id, valid_until = excluded.valid_until, closed_at = null
 
 -- name: close_route
--- Mail for an address goes to nobody. The row stays, so that no one else is ever given the address.
-update control.mailbox_route set environment_id = null, closed_at = now() where address = $1 and closed_at is null
+-- Mail for the old address of a released transfer ($2) goes to nobody, from when that was promised on; clocks may differ by an
+-- hour. The row stays, so that no one else is ever given the address.
+update control.mailbox_route r set environment_id = null, closed_at = now()
+from control.transfer t join control.environment e using (environment_id)
+where t.transfer_id = $2 and t.state = 'released' and e.mailbox_address = $1
+  and r.address = $1 and r.closed_at is null and r.valid_until <= now() + interval '1 hour'
+
+-- name: is_closed
+-- Whether nobody gets what is sent to an address.
+select exists (select from control.mailbox_route where address = $1 and closed_at is not null)
 
 -- name: add_owner
 -- The customer's own login.

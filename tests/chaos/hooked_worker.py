@@ -24,7 +24,6 @@ from temporalio.worker import (
     Replayer,
     ReplayerConfig,
     StartActivityInput,
-    StartChildWorkflowInput,
     Worker,
     WorkerConfig,
     WorkflowInboundInterceptor,
@@ -34,8 +33,8 @@ from temporalio.worker import (
 )
 
 import worker
+from adapters.transfer import freeze_release
 from domain.messages import ReservationMade, SendMail
-from workflows.mailbox import MailboxForwardingWorkflow
 
 PORT = "CHAOS_PORT"
 # An attempt of a short transaction; a stop is longer than this, so that the next attempt meets the one that slept.
@@ -114,14 +113,6 @@ class _Hurry(WorkflowOutboundInterceptor):
             )
         return super().start_activity(input)
 
-    async def start_child_workflow(
-        self,
-        input: StartChildWorkflowInput,  # noqa: A002
-    ) -> workflow.ChildWorkflowHandle[Any, Any]:
-        if input.workflow == MailboxForwardingWorkflow.__name__:  # the sandbox has a class of its own for the order
-            input.args = [input.args[0].model_copy(update={"forward_until": workflow.now()})]
-        return await super().start_child_workflow(input)
-
 
 class _HurriedWorkflow(WorkflowInboundInterceptor):
     def init(self, outbound: WorkflowOutboundInterceptor) -> None:
@@ -164,4 +155,5 @@ class ChaosPlugin(Plugin):
 
 
 if __name__ == "__main__":
+    freeze_release.FORWARDING_TIME = timedelta()
     sys.exit(worker.main(plugins=[ChaosPlugin()]))

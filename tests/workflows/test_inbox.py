@@ -165,6 +165,25 @@ async def test_a_start_that_is_none_ends_at_once(
     assert steps_of(world) == []
 
 
+async def test_nobody_starts_with_a_memory(skipping: WorkflowEnvironment, world: Gate) -> None:
+    """Takes what an earlier run knew from that run alone: made up, it would pass over what is to be looked at."""
+    status = m.TransferStatus(
+        transfer_id=uuid.uuid4(), workflow_id=workflow_id_of(world.old_id), state=TransferState.AWAITING_RELEASE
+    )
+    order = m.ResumedTransfer(
+        environment_id=world.old_id,
+        transfer_id=status.transfer_id,
+        memory=m.TransferMemory(status=status, release=m.Release(released_by="mallory")),
+    )
+    with skipping.with_time_skipping_disabled(), pytest.raises(WorkflowFailureError) as failed:
+        await skipping.client.execute_workflow(
+            TransferWorkflow.run, order, id=status.workflow_id, task_queue=queues.TRANSFERS
+        )
+    assert isinstance(failed.value.cause, ApplicationError)
+    assert failed.value.cause.type == NotItsTransfer.code()
+    assert steps_of(world) == []
+
+
 async def test_a_signal_under_an_unknown_key_waits_for_it_and_says_so(skipping: WorkflowEnvironment) -> None:
     """Goes on as long as the key is not there, tells which it is, and takes the release when it has come."""
     ours, theirs, world = new_key(), new_key(), Gate()

@@ -15,6 +15,7 @@ from domain.errors import (
     CloneDiffers,
     EnvironmentNotActive,
     EnvironmentUnknown,
+    NotItsTransfer,
     Superseded,
     TransferUnknown,
     WrongMoment,
@@ -366,7 +367,7 @@ async def test_the_old_address_is_closed_after_the_forwarding_time(services: Ser
     """Closes the old address after thirty days, for good."""
     move = await services.move()
     await services.inspectable(move)
-    released = await services.gate.release(services.release_order(move))
+    released = await services.gate.release(services.release_order(move, datetime.now(UTC) - timedelta(days=30)))
     order = m.CloseMailboxForwarding(transfer_id=move.transfer_id, old_mailbox_address=released.old_mailbox_address)
     await services.gate.close_forwarding(order)
     await services.gate.close_forwarding(order)
@@ -374,6 +375,22 @@ async def test_the_old_address_is_closed_after_the_forwarding_time(services: Ser
     assert row["environment_id"] is None
     assert row["closed_at"] is not None
     assert (await services.kinds(move)).count("mailbox_forwarding_closed") == 1
+
+
+async def test_nobody_closes_an_address_that_is_not_his_to_close(services: Services) -> None:
+    """Whoever starts a mailbox's workflow by hand closes no other's address, and none before its time."""
+    other, move = await services.move("Buren"), await services.move()
+    await services.inspectable(move)
+    released = await services.gate.release(services.release_order(move))
+    theirs = await services.row(
+        "select mailbox_address from control.environment where environment_id = $1", other.environment_id
+    )
+    for address in (theirs[0], released.new_mailbox_address, released.old_mailbox_address, "made@up.example"):
+        order = m.CloseMailboxForwarding(transfer_id=move.transfer_id, old_mailbox_address=address)
+        with pytest.raises(NotItsTransfer):
+            await services.gate.close_forwarding(order)
+    open_ones = await services.row("select count(*) from control.mailbox_route where closed_at is null")
+    assert open_ones[0] == 3
 
 
 async def test_addresses_follow_an_environment_that_moves_twice(services: Services) -> None:
