@@ -105,6 +105,14 @@ class Window:
         """Return when the window of an evening opens, the day being the one on which it does."""
         return datetime.combine(day, self.opens, tzinfo=self.zone).astimezone(UTC).astimezone(self.zone)
 
+    def evening_at(self, moment: datetime) -> date:
+        """Return the day of the evening that goes on at a moment, or of the next one."""
+        today = moment.astimezone(self.zone).date()
+        for day in (today - timedelta(days=1), today):
+            if moment < self.closing_of(self.opening_on(day)):
+                return day
+        return today + timedelta(days=1)
+
     def closing_of(self, start: datetime) -> datetime:
         """Return by when a move must be done that starts at a moment."""
         return closing_after(start, self.closes, self.zone)

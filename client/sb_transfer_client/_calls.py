@@ -29,6 +29,7 @@ from sb_transfer_client.models import (
     DeliveryView,
     EnvironmentLineView,
     EnvironmentPage,
+    EveningView,
     EventPage,
     EventView,
     LicenceView,
@@ -310,6 +311,11 @@ def reschedule_transfer(
 def get_transfer(transfer_id: UUID | str) -> Call[TransferView]:
     """Return where a transfer stands: the caller's own half of it."""
     return _get(_one(transfer_id), _status)
+
+
+def get_evening(evening: date) -> Call[EveningView]:
+    """Return how far an evening is, or will be, and when its last move is expected to be ready."""
+    return _get(f"/v1/evenings/{evening.isoformat()}", _read(EveningView))
 
 
 def start_transfer_now(transfer_id: UUID | str, *, reason: str = "", key: str | None = None) -> Call[TransferView]:

@@ -106,6 +106,7 @@ class Routes:
     reject_transfer = Route(_calls.reject_transfer)
     reschedule_transfer = Route(_calls.reschedule_transfer)
     get_transfer = Route(_calls.get_transfer)
+    get_evening = Route(_calls.get_evening)
     start_transfer_now = Route(_calls.start_transfer_now)
     resend_mail = Route(_calls.resend_mail)
     retire_environment = Route(_calls.retire_environment)

@@ -4,6 +4,7 @@ Moments are aware, in UTC. A field that a newer service adds is ignored; a word 
 as it is, and is equal to its text. One file, in the order of the description.
 """
 
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from typing import Literal, Self
@@ -36,6 +37,7 @@ __all__ = [
     "EnvironmentStatus",
     "EnvironmentView",
     "Estimate",
+    "EveningView",
     "EventData",
     "EventEnvironment",
     "EventPage",
@@ -44,6 +46,7 @@ __all__ = [
     "Figures",
     "Finding",
     "InboxCounts",
+    "LicenceEvening",
     "LicenceKind",
     "LicenceView",
     "Liveness",
@@ -715,6 +718,33 @@ class WebhookPage(_Answer):
 
     items: list[WebhookView]
     next_cursor: UUID | None
+
+
+class LicenceEvening(_Answer):
+    """What an evening is to one licence: the moves to it."""
+
+    holder_name: str
+    planned: int
+    begun: int
+    ready: int
+    postponed: int
+    failed: int
+
+
+class EveningView(_Answer):
+    """How far an evening is, or will be, and whether all of it fits in its window."""
+
+    evening: date
+    opens_at: AwareDatetime
+    closes_at: AwareDatetime
+    planned: int
+    begun: int
+    ready: int
+    postponed: int
+    failed: int
+    by_licence: dict[str, LicenceEvening]
+    left_out: int
+    expected_end: AwareDatetime | None
 
 
 class Liveness(_Answer):

@@ -22,6 +22,7 @@ from domain.messages.clone import (
     VerifyClone,
 )
 from domain.messages.environment import EnvironmentSummary
+from domain.messages.evening import Evening, LicenceEvening
 from domain.messages.event_log import BeginUndo, FinishUndo, RecordEvent
 from domain.messages.freeze_release import (
     CloseMailboxForwarding,
@@ -131,6 +132,7 @@ __all__ = [
     "EnvironmentReleased",
     "EnvironmentSummary",
     "Estimate",
+    "Evening",
     "ExplainCancel",
     "Figures",
     "Finding",
@@ -142,6 +144,7 @@ __all__ = [
     "InboxCounts",
     "IssueCertificate",
     "IssueTicket",
+    "LicenceEvening",
     "MailProblem",
     "MailSent",
     "MailboxForwardingInput",

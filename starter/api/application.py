@@ -14,6 +14,7 @@ from starter.api import (
     comparison,
     deliveries,
     environments,
+    evenings,
     health,
     progress,
     retirements,
@@ -51,7 +52,18 @@ def build_app(open_context: OpenContext, meter: MetricMeter = MetricMeter.noop) 
         redoc_url=None,
     )
     app.include_router(health.router)
-    routers = (transfers, comparison, uploads, progress, deliveries, webhooks, environments, checklist, retirements)
+    routers = (
+        transfers,
+        comparison,
+        uploads,
+        progress,
+        deliveries,
+        webhooks,
+        environments,
+        checklist,
+        retirements,
+        evenings,
+    )
     for router in (module.router for module in routers):
         app.include_router(router)
     problems.install(app)

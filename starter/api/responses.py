@@ -222,6 +222,10 @@ class ComparedRowsView(View):
     next_after: int | None = Field(description="for the next page; null on the last one")
 
 
+class EveningView(m.Evening, View):
+    """How far an evening is, or will be, and whether all of it fits in its window."""
+
+
 class EventView(View):
     """One line of a transfer's audit log."""
 

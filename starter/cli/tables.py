@@ -61,6 +61,30 @@ def transfers(records: Sequence[m.TransferRecord], zone: ZoneInfo) -> Renderable
     return table
 
 
+def evening(one: m.Evening, zone: ZoneInfo) -> RenderableType:
+    """Return how far an evening is: in all and by licence, and its expected end against the closing of the window."""
+    counted = ("planned", "begun", "ready", "postponed", "failed")
+    table = columns("licence", *counted)
+    for number, licence in one.by_licence.items():
+        name = plain(f"{number} {licence.holder_name}")
+        table.add_row(name, *(str(getattr(licence, count)) for count in counted))
+    if one.left_out:
+        table.add_row(Text(f"and {one.left_out} more licences", style="dim"), *([""] * len(counted)))
+    table.add_row(Text("all", style="bold"), *(Text(str(getattr(one, count)), style="bold") for count in counted))
+    head = f"The window of {one.evening} is open from {moment(one.opens_at, zone)} to {moment(one.closes_at, zone)}."
+    if one.expected_end is None:
+        end = Text("When the last one is ready is not known.", style="dim") if one.planned else Text("Nobody moves.")
+    elif one.fits:
+        end = Text(f"The last one is expected to be ready at {moment(one.expected_end, zone)}.", style="green")
+    else:
+        end = Text(
+            f"It does not fit: the last one would be ready at {moment(one.expected_end, zone)}. What is left when the "
+            "window closes is planned for the next evening.",
+            style="bold red",
+        )
+    return Group(Text(head), table, end)
+
+
 def environments(found: Sequence[EnvironmentRecord]) -> RenderableType:
     """Return environments, two lines each: who and what, and where."""
     if not found:

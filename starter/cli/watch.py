@@ -1,5 +1,6 @@
 """Watching a transfer live: the terminal is redrawn while it moves, or one line is written for each change."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -8,15 +9,18 @@ from zoneinfo import ZoneInfo
 from rich.console import Console
 from rich.live import Live
 
+from domain import messages as m
 from domain.steps import STEPS, StepState
 from domain.vocabulary import TransferState
 from starter.cli import panels as display
+from starter.cli import tables
 from starter.cli.output import ExitCode, Output
 from starter.client.client import TransferClient
 from starter.client.comparison import OnComparison
 from starter.client.models import TransferSnapshot
 from starter.client.polling import Enough, is_over, snapshots
 
+_EVENING_SECONDS = 2.0
 _TITLES = {step.name: step.title for step in STEPS}
 Show = Callable[[TransferSnapshot], None]
 
@@ -65,6 +69,20 @@ class _Log:
         if line not in self._told:
             self._told.add(line)
             self._console.print(display.plain(line), soft_wrap=True)
+
+
+async def follow_evening(client: TransferClient, console: Console, zone: ZoneInfo) -> m.Evening:
+    """Return how far the evening is; on a terminal it is shown again and again until nothing is left to be done."""
+    evening = await client.evening()
+    if not console.is_terminal:
+        return evening
+    with Live(console=console, auto_refresh=False, transient=False) as live:
+        while True:
+            live.update(tables.evening(evening, zone), refresh=True)
+            if evening.ready + evening.postponed + evening.failed >= evening.planned:
+                return evening
+            await asyncio.sleep(_EVENING_SECONDS)
+            evening = await client.evening(evening.evening)
 
 
 def answer_with(output: Output, snapshot: TransferSnapshot) -> ExitCode:

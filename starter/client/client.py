@@ -9,6 +9,7 @@ from datetime import UTC, date, timedelta, tzinfo
 from temporalio.client import Client
 
 from adapters.temporal.deliverer import ensure_deliverer
+from adapters.transfer.evenings import PostgresEvenings
 from adapters.transfer.event_log import PostgresTransferEventLog
 from adapters.transfer.preview import PostgresPreviewReader
 from adapters.transfer.queries import PostgresTransferQueries
@@ -57,11 +58,14 @@ class TransferClient(TransferReader):
         tickets: PostgresTicketIssuer,
         seal: TicketSeal,
         comparer: Comparer,
+        evenings: PostgresEvenings,
         log: PostgresTransferEventLog,
         zone: tzinfo = UTC,
         runbook_url: str = "",
     ) -> None:
-        super().__init__(temporal, register=register, previews=previews, comparer=comparer, zone=zone)
+        super().__init__(
+            temporal, register=register, previews=previews, comparer=comparer, evenings=evenings, zone=zone
+        )
         self._tickets = tickets
         self._seal = seal
         self._log = log

@@ -12,6 +12,7 @@ from adapters.postgres.payload_keys import require_ring
 from adapters.postgres.shards import open_shards
 from adapters.settings import Settings, settings_of
 from adapters.temporal.client import connect_temporal
+from adapters.transfer.evenings import PostgresEvenings
 from adapters.transfer.event_log import PostgresTransferEventLog
 from adapters.transfer.preview import PostgresPreviewReader
 from adapters.transfer.queries import PostgresTransferQueries
@@ -65,6 +66,7 @@ async def connect(
             tickets=PostgresTicketIssuer(pool, seal, settings.ticket_ttl),
             seal=seal,
             comparer=Comparer(shards, PostgresVerifier(pool, parallelism=settings.clone_parallelism, shards=shards)),
+            evenings=PostgresEvenings(reading, settings.window, slots=settings.slots_clone),
             log=PostgresTransferEventLog(pool),
             zone=settings.zone,
             runbook_url=settings.runbook_url or "",

@@ -9,6 +9,7 @@ from temporalio.client import Client
 from temporalio.common import ActivityIDConflictPolicy, Priority, RetryPolicy
 
 from activities.preview import PreviewActivities
+from adapters.transfer.evenings import PostgresEvenings
 from adapters.transfer.preview import PostgresPreviewReader
 from adapters.transfer.queries import (
     EnvironmentRecord,
@@ -50,12 +51,14 @@ class TransferReader:
         register: PostgresTransferQueries,
         previews: PostgresPreviewReader,
         comparer: Comparer,
+        evenings: PostgresEvenings,
         zone: tzinfo = UTC,
     ) -> None:
         self._temporal = temporal
         self._register = register
         self._previews = previews
         self._comparer = comparer
+        self._evenings = evenings
         self._lookup = TransferLookup(temporal, register, zone)
 
     async def environment(self, which: str) -> EnvironmentRecord:
@@ -136,6 +139,10 @@ class TransferReader:
     async def transfers(self, *, states: Collection[TransferState] = (), limit: int = 100) -> list[m.TransferRecord]:
         """Return the newest transfers, in these states when any are given."""
         return await self._register.transfers(limit=limit, states=states)
+
+    async def evening(self, day: date | None = None) -> m.Evening:
+        """Return how far an evening is, or will be: the one that goes on or comes next when no day is given."""
+        return await self._evenings.evening(day)
 
     async def transfer(self, transfer_id: uuid.UUID) -> m.TransferRecord:
         """Return what the database knows of a transfer.

@@ -29,6 +29,7 @@ _ANY: TypeAdapter[Any] = TypeAdapter(Any)
 _ID = "(?P<id>[0-9a-fA-F-]{36})"
 _OF_YEAR = "(?P<administration>[0-9a-fA-F-]{36})/(?P<year>[0-9]{1,4})"
 _YEAR = 2025
+_DAY = "(?P<evening>[0-9]{4}-[0-9]{2}-[0-9]{2})"
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 _ROWS = ("administration", "check", "after", "limit")
 _ITEM = ("kind", "message_id", "raw", "document_id", "name", "content")
@@ -115,6 +116,7 @@ class FakeHttp:
             ("POST", f"{one}/reschedule", "reschedule", self._reschedule, ("evening",), why, ()),
             ("POST", f"{one}/cancel", "cancel", self._undo(UndoReason.CANCELLED), (), why, ()),
             ("POST", f"{one}/mails", "resend_mail", self._mail, ("kind",), ("to", "reason"), ()),
+            ("GET", f"/v1/evenings/{_DAY}", "audit", self._evening, (), (), ()),
             ("POST", "/v1/uploads", "upload", self._upload, ("ticket", "name"), ("url_part", "licence", "reason"), ()),
             ("POST", f"/v1/environments/{_ID}/retirement", "retire", self._retire, (), why, ()),
             ("POST", f"/v1/environments/{_ID}/retirement/call-back", "retire", self._call_back, (), why, ()),
@@ -460,6 +462,13 @@ class FakeHttp:
             raise refusal(e.RequestInvalid, ("query.format", "is no form"))
         content = f"administratie\r\n{_compared(request).old.name}\r\n"
         return httpx.Response(200, headers={"Content-Type": kind}, content=content)
+
+    def _evening(self, request: Request) -> httpx.Response:
+        try:
+            evening = date.fromisoformat(request.words["evening"])
+        except ValueError:
+            raise refusal(e.RequestInvalid, ("path.evening", "is no day")) from None
+        return _json(self._world.evening(evening))
 
     def _years(self, request: Request) -> httpx.Response:
         old = _compared(request).old

@@ -26,6 +26,7 @@ from sb_transfer_client.testing._rules import (
 
 S = TransferState
 _TICKET_TTL = timedelta(days=30)
+_COUNTED = ("planned", "begun", "ready", "postponed", "failed")
 _FURTHEST_EVENING = timedelta(days=92)
 _FORWARDED = timedelta(days=30)
 _RETIREMENT_WAIT = timedelta(days=14)
@@ -356,6 +357,24 @@ class World:
         transfer.starts_at = starts_at
         self.tell(transfer, "start_rescheduled", caller.actor, reason)
         return starts_at, datetime.combine(evening + timedelta(days=1), CLOSES, ZONE).astimezone(UTC)
+
+    def evening(self, evening: date) -> dict[str, Any]:
+        """Return how far an evening is; it takes no time here, so that nothing is expected."""
+        opens_at = opening_after(datetime.combine(evening, time(12), ZONE).astimezone(UTC))
+        closes_at = datetime.combine(evening + timedelta(days=1), CLOSES, ZONE).astimezone(UTC)
+        by_licence: dict[str, dict[str, Any]] = {}
+        for transfer in self.transfers.values():
+            licence = self.licences.get(transfer.new_licence or "")
+            if transfer.starts_at != opens_at or licence is None or transfer.state in (S.UNDOING, S.UNDONE):
+                continue
+            nobody = {"holder_name": licence.holder, **dict.fromkeys(_COUNTED, 0)}
+            counts = by_licence.setdefault(transfer.new_licence or "", nobody)
+            counts["planned"] += 1
+            counts["begun"] += transfer.state is not S.SCHEDULED
+            counts["ready"] += transfer.state in (S.AWAITING_RELEASE, S.RELEASED)
+        totals = {name: sum(counts[name] for counts in by_licence.values()) for name in _COUNTED}
+        moments = {"evening": evening, "opens_at": opens_at, "closes_at": closes_at, "expected_end": None}
+        return {**moments, **totals, "by_licence": by_licence, "left_out": 0}
 
     def release(self, transfer: Transfer, caller: Caller, note: str) -> None:
         """Open the new environment for good."""

@@ -8,7 +8,7 @@ from domain.vocabulary import EnvironmentStatus, TransferState
 from starter.cli import tables
 from starter.cli.options import AsJson, Which, with_client
 from starter.cli.output import ExitCode, Output
-from starter.cli.watch import answer_with, code_of, watch_until
+from starter.cli.watch import answer_with, code_of, follow_evening, watch_until
 from starter.client.client import TransferClient
 from starter.client.polling import WAITING_FOR_PEOPLE, is_over
 
@@ -77,6 +77,18 @@ def watch(
         )
         output.answer(snapshot)
         return code_of(snapshot)
+
+    return with_client(work, as_json=as_json)
+
+
+@commands.command()
+def tonight(as_json: AsJson = False) -> ExitCode:
+    """Show the evening that goes on or comes next, live on a terminal. Exit code 1 when it does not fit."""
+
+    async def work(client: TransferClient, output: Output) -> ExitCode:
+        evening = await follow_evening(client, output.people, output.zone)
+        output.answer(evening, *(() if output.people.is_terminal else (tables.evening(evening, output.zone),)))
+        return ExitCode.OK if evening.fits else ExitCode.DIFFERENT
 
     return with_client(work, as_json=as_json)
 

@@ -1,6 +1,6 @@
 """The evening window: "Dit proces starten wij 's avonds om 22:00"."""
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
 from zoneinfo import ZoneInfo
 
@@ -173,3 +173,20 @@ def test_reminders_of_a_release_thin_out_after_a_quarter() -> None:
     began = datetime(2026, 5, 12, tzinfo=UTC)
     weeks = [(at - began) // timedelta(weeks=1) for at in islice(reminders_since(began, timedelta(weeks=1)), 16)]
     assert weeks == [*range(1, 14), 17, 21, 25]
+
+
+@pytest.mark.parametrize(
+    ("moment", "day"),
+    [("2026-12-01 12:00", 1), ("2026-12-01 23:59", 1), ("2026-12-02 05:59", 1), ("2026-12-02 06:00", 2)],
+)
+def test_an_evening_lasts_until_its_window_closes(moment: str, day: int) -> None:
+    """After midnight it is still the evening of the day before, until its window closes."""
+    window = Window(time(22), time(6), AMSTERDAM)
+    assert window.evening_at(amsterdam(moment)) == date(2026, 12, day)
+
+
+def test_the_grace_comes_after_the_closing() -> None:
+    """What is nearly done has so much longer, also in the night in which the clock is put back."""
+    window = Window(time(22), time(2, 30), AMSTERDAM, timedelta(minutes=45))
+    start = datetime(2026, 10, 24, 22, tzinfo=AMSTERDAM)
+    assert window.end_of_grace(start).astimezone(UTC) - window.closing_of(start).astimezone(UTC) == window.grace

@@ -85,6 +85,7 @@ create table control.transfer_event (
     event_key   uuid unique
 );
 create index transfer_event_by_transfer on control.transfer_event (transfer_id, event_id);
+create index transfer_event_of_postponement on control.transfer_event (at) where kind = 'start_postponed';
 
 create function control.refuse_change_of_log() returns trigger language plpgsql
 set search_path = pg_catalog, pg_temp as $$
