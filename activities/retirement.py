@@ -2,6 +2,7 @@
 
 from temporalio import activity
 
+from activities.caller import sent_by, started_by
 from activities.heartbeat import heartbeats
 from domain import messages as m
 from domain.ports import Retirements
@@ -15,11 +16,11 @@ class RetirementActivities:
 
     @activity.defn
     async def plan_retirement(self, order: m.RetirementInput) -> m.RetirementPlanned:
-        return await self._retirements.plan(order)
+        return await self._retirements.plan(order.model_copy(update={"started_by": await started_by()}))
 
     @activity.defn
     async def call_back_retirement(self, order: m.EndRetirement) -> bool:
-        return await self._retirements.call_back(order)
+        return await self._retirements.call_back(order.model_copy(update={"sent_by": await sent_by("call_back")}))
 
     @activity.defn
     async def retire_environment(self, order: m.EndRetirement) -> m.RetirementResult:

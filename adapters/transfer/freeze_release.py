@@ -1,4 +1,7 @@
-"""Shuts and opens an environment to writers: the manual's "kenmerk alleen-lezen" and "Vrijgeven"."""
+"""Shuts and opens an environment to writers: the manual's "kenmerk alleen-lezen" and "Vrijgeven".
+
+One module, though a long one: each thing that a freeze takes has to be given back by an undo and by a release.
+"""
 
 import asyncio
 import time

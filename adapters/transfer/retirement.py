@@ -10,7 +10,7 @@ from adapters.crypto.certificate_signer import CertificateSigner
 from adapters.postgres.connection import Connection, Pool, transaction
 from adapters.postgres.shards import Guest, Shards, note
 from adapters.postgres.statements import load
-from adapters.postgres.transfer_rows import environment_row, one, record_event
+from adapters.postgres.transfer_rows import environment_row, one, plain, record_event, sent_by
 from domain import messages as m
 from domain.errors import (
     AlreadyRetired,
@@ -59,7 +59,10 @@ class PostgresRetirements:
                     EventKind.RETIREMENT_PLANNED,
                     actor=order.requested_by,
                     reason=order.reason,
-                    detail={"due_at": planned["due_at"].isoformat()},
+                    detail={
+                        "due_at": planned["due_at"].isoformat(),
+                        **({"started_by": plain(order.started_by)} if order.started_by else {}),
+                    },
                 )
         name = environment["name"] if environment is not None else ""
         return m.RetirementPlanned(
@@ -78,6 +81,7 @@ class PostgresRetirements:
                     EventKind.RETIREMENT_CALLED_BACK,
                     actor=order.requested_by,
                     reason=order.reason,
+                    detail=sent_by(order.sent_by),
                 )
             return tag.endswith(" 1") or planned["called_back_at"] is not None
 

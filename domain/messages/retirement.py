@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
-from domain.messages.base import Message
+from domain.messages.base import SENT_BY, Message
 
 
 class RetirementInput(Message):
@@ -14,6 +14,7 @@ class RetirementInput(Message):
     environment_id: UUID
     requested_by: str
     reason: str = ""
+    started_by: str = Field(default="", description="who started the workflow, as Temporal knows it; for operators")
 
 
 class CallBack(Message):
@@ -29,6 +30,7 @@ class EndRetirement(Message):
     environment_id: UUID
     requested_by: str = ""
     reason: str = ""
+    sent_by: str = Field(default="", description=SENT_BY)
 
 
 class RetirementPlanned(Message):

@@ -40,7 +40,7 @@ def retirements(services: Services, wait: timedelta = timedelta(0)) -> PostgresR
 
 
 def planned(move: Move) -> m.RetirementInput:
-    return m.RetirementInput(environment_id=move.environment_id, requested_by="an@noord.example")
+    return m.RetirementInput(environment_id=move.environment_id, requested_by="an@noord.example", started_by="jwt an")
 
 
 def due(move: Move) -> m.EndRetirement:
@@ -54,6 +54,8 @@ async def test_an_old_environment_is_removed_and_what_was_in_it_is_on_record(ser
     plan = await old.plan(planned(move))
     assert (plan.transfer_id, plan.name) == (move.transfer_id, "Enyoi")
     assert await old.plan(planned(move)) == plan
+    told = await services.row("select detail from control.transfer_event where kind = 'retirement_planned'")
+    assert json.loads(told[0])["started_by"] == "jwt an"
     result = await old.retire(due(move))
     assert (result.outcome, result.tables) == (m.RetirementOutcome.RETIRED, 19)
     assert result.rows == 11
@@ -84,6 +86,7 @@ async def test_what_is_still_needed_is_not_removed(services: Services) -> None:
     await services.gate.release(services.release_order(move))
     with pytest.raises(StillForwarded):
         await old.plan(planned(move))
+    await services.pool.execute("update control.mailbox_route set valid_until = now() where valid_until is not null")
     await services.gate.close_forwarding(
         m.CloseMailboxForwarding(transfer_id=move.transfer_id, old_mailbox_address="enyoi@noord.mailbox.sb.example")
     )
