@@ -25,9 +25,10 @@ def bank_status_after_move(*, bank: str, old_status: str, consent_reference: str
     """Return the status of a bank connection in the new environment.
 
     "De Rabobank koppelingen worden meeverhuisd, maar de overige bankkoppelingen moeten opnieuw worden geactiveerd"
-    (manual, Bankkoppelingen). A Rabobank connection is active there by the consent that comes along; one that has no
-    consent has nothing to be active by, and stays what it was.
+    (manual, Bankkoppelingen). A Rabobank connection that was active is active there by the consent that comes along.
+    One that was not, or whose consent is missing, empty or blank, has nothing to be active by.
     """
-    if bank != Bank.RABOBANK:
-        return ConnectionStatus.NEEDS_REACTIVATION
-    return ConnectionStatus.ACTIVE if consent_reference is not None else old_status
+    has_consent = consent_reference is not None and consent_reference.strip(" ") != ""
+    if bank == Bank.RABOBANK and old_status == ConnectionStatus.ACTIVE and has_consent:
+        return ConnectionStatus.ACTIVE
+    return ConnectionStatus.NEEDS_REACTIVATION

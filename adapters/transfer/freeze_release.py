@@ -29,7 +29,7 @@ from adapters.postgres.transfer_rows import (
 )
 from adapters.schema.catalog import inspect_schema
 from adapters.schema.rights import apply_schema_grants
-from adapters.transfer.opening import open_up, owner_of, put_in_held_items, restore_access
+from adapters.transfer.opening import hand_on_consents, open_up, owner_of, put_in_held_items, restore_access
 from adapters.transfer.rehearsal import refusal_of
 from adapters.transfer.write_fence import (
     PATIENCE,
@@ -351,6 +351,7 @@ class PostgresEnvironmentAccess:
         async with named_waits(self._shards, Place(new["schema_name"], new["cell"])), bounded_waits(connection):
             if new["cell"] == HOME:
                 invited = await open_up(connection, transfer, new, await self._fence(connection, order))
+                await hand_on_consents(connection, connection, old["environment_id"], new)
                 target = Target(new_id, new["schema_name"], HOME)
                 await put_in_held_items(connection, connection, order.transfer_id, target)
             else:
@@ -384,6 +385,7 @@ class PostgresEnvironmentAccess:
                     return
                 async with named_waits(self._shards, Place(new["schema_name"], new["cell"])), bounded_waits(there):
                     await open_up(there, transfer, new, fence)
+                    await hand_on_consents(connection, there, transfer["environment_id"], new)
                     target = Target(new["environment_id"], new["schema_name"], new["cell"])
                     await put_in_held_items(connection, there, order.transfer_id, target)
                     status = EnvironmentStatus.ACTIVE

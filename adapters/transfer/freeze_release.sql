@@ -148,6 +148,17 @@ from {env}.app_user
 -- Every user is asked in again.
 update {env}.app_user set invitation_status = 'invited'
 
+-- name: carried_consents
+-- The connections that a release takes along by their consent.
+select administration_id::text as administration_id, bank::text as bank, iban::text as iban
+from {env}.bank_connection where bank = 'rabobank' and status = 'active' order by 1, 3 limit 10000
+
+-- name: hand_on_consents
+-- Whose the consents of an old environment's connections are from now on.
+insert into control.bank_consent (environment_id, administration_id, bank, iban, belongs_to)
+select $1, c.administration_id, c.bank, c.iban, $2 from unnest($3::text[], $4::text[], $5::text[]) c (administration_id, bank, iban)
+on conflict do nothing
+
 -- name: mute_triggers
 -- Keep a customer's own triggers from reacting to what this service writes.
 select control.mute_triggers()

@@ -50,6 +50,17 @@ async def put_in_held_items(home: Connection, there: Connection, transfer_id: UU
         await record_event(home, transfer_id, EventKind.HELD_ITEMS_DELIVERED, detail=drained.detail())
 
 
+async def hand_on_consents(home: Connection, there: Connection, old: UUID, new: asyncpg.Record) -> None:
+    """Write down whose the consents of connections are that came along: one consent is used by one environment."""
+    try:
+        async with there.transaction():
+            rows = await there.fetch(within(_SQL["carried_consents"], new["schema_name"]))
+    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.DataError):
+        return  # an environment of another make has no such connections
+    columns = [[row[name] for row in rows] for name in ("administration_id", "bank", "iban")]
+    await home.execute(_SQL["hand_on_consents"], old, new["environment_id"], *columns)
+
+
 def owner_of(transfer: asyncpg.Record, new: asyncpg.Record) -> str | None:
     """Return the customer's own login: a move to self-managed adds it to the users."""
     return new["login_email"] if transfer["scenario"] == Scenario.INSOURCE and new["login_email"] else None

@@ -19,10 +19,10 @@ where q.status = 'open' order by a.name, q.number limit $1
 select name, count(*) over () as of_all from {env}.app_connection where status = 'active' order by name limit $1
 
 -- name: bank_connections
--- The connections that come along ($3), or those that do not: bank $2 has the former.
+-- The connections that come along ($3), or those that do not: those of bank $2 do that are active by a consent.
 select a.name as administration, b.bank, b.iban, count(*) over () as of_all
 from {env}.bank_connection b join {env}.administration a on a.id = b.administration_id
-where (b.bank = $2) = $3 order by a.name, b.bank, b.iban limit $1
+where (b.bank = $2 and b.status = 'active' and coalesce(btrim(b.consent_reference), '') <> '') = $3 order by a.name, b.bank, b.iban limit $1
 
 -- name: linked_users
 -- Users whose telephone is linked now.

@@ -31,15 +31,14 @@ update control.transfer set consequences = $2::jsonb where transfer_id = $1
 update control.transfer set report = $2::jsonb where transfer_id = $1
 
 -- name: reconnect_banks
--- Rabobank comes along by its consent, every other bank is to be activated again. `before` sees the rows as the clone
+-- Rabobank comes along when it was active, by its consent; all others are to be activated again. `before` sees the rows as the clone
 -- carried them.
 with before as (
     select administration_id, id, status from {env}.bank_connection
 ), changed as (
     update {env}.bank_connection
-    set status = case when bank <> 'rabobank' then 'needs_reactivation'
-                      when consent_reference is not null then 'active'
-                      else status end
+    set status = case when bank = 'rabobank' and status = 'active' and pg_catalog.btrim(consent_reference) <> '' then 'active'
+                      else 'needs_reactivation' end
     returning administration_id, id, bank, status
 )
 select changed.bank, before.status as old, changed.status as new, pg_catalog.count(*)::integer as count

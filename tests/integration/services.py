@@ -51,9 +51,9 @@ insert into relation (administration_id, number, kind, name)
 values ('00000000-0000-0000-0000-00000000000a', '1', 'debtor', 'Bakker');
 insert into quote (administration_id, number, relation_id, status, quoted_on, valid_until, amount, total)
 select administration_id, 'O-1', id, 'open', '2026-01-01', '2026-02-01', 100, 121 from relation;
-insert into bank_connection (administration_id, bank, iban, status) values
-    ('00000000-0000-0000-0000-00000000000a', 'rabobank', 'NL44RABO0123456789', 'active'),
-    ('00000000-0000-0000-0000-00000000000a', 'knab', 'NL44KNAB0123456789', 'active');
+insert into bank_connection (administration_id, bank, iban, consent_reference, status) values
+    ('00000000-0000-0000-0000-00000000000a', 'rabobank', 'NL44RABO0123456789', 'consent-1', 'active'),
+    ('00000000-0000-0000-0000-00000000000a', 'knab', 'NL44KNAB0123456789', 'consent-2', 'active');
 insert into app_connection (name, status) values ('Kassa', 'active'), ('Uren', 'needs_reactivation');
 insert into app_user (email, role, invitation_status, mobile_link_status) values
     ('baas@enyoi.example', 'reader', 'accepted', 'linked'),

@@ -6,16 +6,18 @@ from domain.consequences import bank_status_after_move
 from domain.vocabulary import Bank
 
 
-@pytest.mark.parametrize("old", ["active", "needs_reactivation"])
-def test_rabobank_is_active_by_its_consent(old: str) -> None:
-    """Activates Rabobank with a consent."""
-    assert bank_status_after_move(bank="rabobank", old_status=old, consent_reference="c") == "active"
+def test_rabobank_stays_active_by_its_consent() -> None:
+    """Leaves Rabobank active when it was, and has a consent."""
+    assert bank_status_after_move(bank="rabobank", old_status="active", consent_reference="c") == "active"
 
 
-@pytest.mark.parametrize("old", ["active", "needs_reactivation"])
-def test_rabobank_without_consent_stays_what_it_was(old: str) -> None:
-    """Leaves Rabobank without a consent as it was."""
-    assert bank_status_after_move(bank="rabobank", old_status=old, consent_reference=None) == old
+@pytest.mark.parametrize(
+    ("old", "consent"), [("needs_reactivation", "c"), ("active", None), ("active", ""), ("active", "  ")]
+)
+def test_rabobank_has_nothing_to_be_active_by(old: str, consent: str | None) -> None:
+    """Makes no connection active that was not, or that has no consent."""
+    after = bank_status_after_move(bank="rabobank", old_status=old, consent_reference=consent)
+    assert after == "needs_reactivation"
 
 
 @pytest.mark.parametrize("bank", [bank for bank in Bank if bank is not Bank.RABOBANK] + ["bunq", "Rabobank", ""])

@@ -14,7 +14,7 @@ READ_BY_API = {
     *("migration", "licence", "environment", "transfer", "transfer_record", "transfer_event", "transfer_sight"),
     *("ticket", "sent_mail", "certificate", "compared_rows", "auditfile", "payload_key", "api_request", "api_attempt"),
     *("published_event", "webhook", "webhook_delivery"),
-    "retirement",
+    *("retirement", "bank_consent"),
 }
 ENTRANCE = {"control.deliver_mail", "control.deliver_scan"}
 # It moves lines of the log on to those who read the feed, and nothing else.

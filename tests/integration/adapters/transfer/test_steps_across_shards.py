@@ -143,6 +143,10 @@ class Firm:
         assert checked.drift == ""
         released = await self.missed(lambda: self.services.gate.release(self.services.release_order(move)))
         assert released.users_invited == 2
+        consent = await self.services.row(
+            "select * from control.bank_consent where environment_id = $1", move.environment_id
+        )
+        assert (consent["iban"], consent["belongs_to"]) == ("NL44RABO0123456789", move.new_environment_id)
         assert await self.mailbox(cells[1], move.new_schema) == [*before, f"held {cells[0]}"]
         assert await self.wrong() == []
         async with self.services.pool.acquire() as connection, connection.transaction():

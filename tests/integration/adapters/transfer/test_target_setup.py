@@ -73,16 +73,19 @@ async def test_rabobank_comes_along_and_the_other_banks_wait(successor: Successo
     ]
 
 
-async def test_a_rabobank_connection_without_consent_does_not_become_active(successor: Successor) -> None:
-    """Leaves a Rabobank connection without consent inactive."""
+async def test_a_rabobank_connection_needs_a_consent_and_to_have_been_active(successor: Successor) -> None:
+    """Makes none active that was not, and none whose consent is missing or blank."""
     for schema in (successor.old_schema, successor.new_schema):
         await successor.pool.execute(
-            f"update {schema}.bank_connection set status = 'needs_reactivation', consent_reference = null "
-            "where bank = 'rabobank'"
+            f"update {schema}.bank_connection c set status = case n when 1 then 'needs_reactivation' else status end, "
+            "consent_reference = case n when 1 then consent_reference when 2 then null else '  ' end "
+            f"from (select administration_id, id, row_number() over (order by administration_id, id) as n "
+            f"from {schema}.bank_connection where bank = 'rabobank') r "
+            "where c.administration_id = r.administration_id and c.id = r.id"
         )
     outcome = await successor.banks()
-    rabobank = next(bank for bank in outcome.banks if bank.bank == "rabobank")
-    assert (rabobank.old, rabobank.new) == ("needs_reactivation", "needs_reactivation")
+    told = [(bank.old, bank.new, bank.count) for bank in outcome.banks if bank.bank == "rabobank"]
+    assert told == [("active", "needs_reactivation", 2), ("needs_reactivation", "needs_reactivation", 1)]
 
 
 async def test_the_consequences_are_the_manuals_and_are_told(successor: Successor) -> None:
