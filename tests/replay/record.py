@@ -19,7 +19,6 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
 from adapters.crypto.payload_codec import plain
-from devstack.binaries import temporal_cli
 from domain import messages as m
 from domain.errors import CannotBeCarried, NameTaken, StillInTransfer, Unavailable, WrongMoment
 from domain.naming import mailbox_workflow_id_of, workflow_id_of
@@ -27,11 +26,12 @@ from domain.reconciliation import Reconcile, RecoverTransfer
 from domain.violations import REMEDY, Violation, ViolationKind
 from domain.vocabulary import MailKind, Scenario, TransferState
 from tests.replay.converting import CONVERTER
+from tests.tools.temporal_server import temporal_server
 from tests.workflows.evenings import SHORT, Evenings, asked, away, back, put_off
 from tests.workflows.retirements import Cemetery, retired
 from tests.workflows.story import Transfer, ended, reach, skip, to_inspection, upload
 from tests.workflows.world import TTL, Gate, Ward, workers
-from workflows import policies, search_attributes
+from workflows import policies
 from workflows import task_queues as queues
 from workflows.reconcile import ReconcileWorkflow
 from workflows.recovery import RecoveryWorkflow
@@ -367,13 +367,7 @@ async def _start(environment: WorkflowEnvironment, client: Client, environment_i
 async def main(*wanted: str) -> None:
     """Write a file for each story, or for each that is wanted, into `histories/`."""
     HISTORIES.mkdir(exist_ok=True)
-    environment = await WorkflowEnvironment.start_time_skipping_v2(
-        data_converter=plain,
-        dev_server_existing_path=str(temporal_cli()),
-        dev_server_extra_args=["--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"],
-        search_attributes=search_attributes.ALL,
-    )
-    async with environment:
+    async with temporal_server(data_converter=plain, skips_time=True) as environment:
         for name, story in STORIES.items():
             if wanted and name not in wanted:
                 continue

@@ -9,9 +9,7 @@ from datetime import UTC, datetime
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.testing import WorkflowEnvironment
 
-from devstack.binaries import temporal_cli
 from domain import messages as m
 from domain.invariant import STORY_UNDONE
 from domain.naming import workflow_id_of
@@ -20,9 +18,9 @@ from domain.steps import StepName, StepState
 from domain.story import LogLine, kinds_read, steps_from_log, waits_for
 from domain.vocabulary import TransferState
 from domain.window import zone_named
+from tests.tools.temporal_server import temporal_server
 from tests.workflows.story import ended, reach, to_inspection
 from tests.workflows.world import Gate, Ward, workers
-from workflows import search_attributes
 from workflows import task_queues as queues
 from workflows.details import current_details
 from workflows.recovery import RecoveryWorkflow
@@ -100,12 +98,7 @@ async def recover(client: Client, addresses: Addresses) -> None:
 
 async def main() -> None:
     look_at_the_log()
-    environment = await WorkflowEnvironment.start_local(
-        data_converter=pydantic_data_converter,
-        dev_server_existing_path=str(temporal_cli()),
-        search_attributes=search_attributes.ALL,
-    )
-    async with environment:
+    async with temporal_server(data_converter=pydantic_data_converter) as environment:
         addresses = Addresses()
         await move(environment.client, addresses)
         await recover(environment.client, addresses)

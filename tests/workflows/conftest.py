@@ -8,12 +8,11 @@ from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 from adapters.crypto.payload_codec import plain
-from devstack.binaries import temporal_cli
 from domain import messages as m
 from domain.naming import workflow_id_of
+from tests.tools.temporal_server import temporal_server
 from tests.workflows.story import Transfer
 from tests.workflows.world import Gate, workers
-from workflows import search_attributes
 from workflows import task_queues as queues
 from workflows.transfer import TransferWorkflow
 
@@ -21,25 +20,16 @@ from workflows.transfer import TransferWorkflow
 @pytest.fixture(scope="session")
 async def skipping() -> AsyncIterator[WorkflowEnvironment]:
     """The real server with time that can be skipped."""
-    async with await _server() as environment:
+    async with temporal_server(data_converter=plain, skips_time=True) as environment:
         yield environment
 
 
 @pytest.fixture(scope="session")
 async def renewing() -> AsyncIterator[WorkflowEnvironment]:
     """The same, of which a history is long after some dozens of events."""
-    async with await _server("limit.historyCount.suggestContinueAsNew=100") as environment:
+    renews = "limit.historyCount.suggestContinueAsNew=100"
+    async with temporal_server(renews, data_converter=plain, skips_time=True) as environment:
         yield environment
-
-
-async def _server(*settings: str) -> WorkflowEnvironment:
-    values = ["frontend.WorkflowTimeSkippingEnabled=true", *settings]
-    return await WorkflowEnvironment.start_time_skipping_v2(
-        data_converter=plain,
-        dev_server_existing_path=str(temporal_cli()),
-        dev_server_extra_args=[part for value in values for part in ("--dynamic-config-value", value)],
-        search_attributes=search_attributes.ALL,
-    )
 
 
 @pytest.fixture

@@ -30,18 +30,17 @@ from temporalio.api.workflowservice.v1 import (
     UpdateWorkflowExecutionRequest,
 )
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.converter import DataConverter
 from temporalio.service import RPCError
-from temporalio.testing import WorkflowEnvironment
 
 from adapters.crypto.payload_codec import encrypting
-from devstack.binaries import temporal_cli
 from domain import messages as m
 from domain.naming import mailbox_workflow_id_of, workflow_id_of
 from domain.vocabulary import TransferState
+from tests.tools.temporal_server import temporal_server
 from tests.workflows.malformed import Malformed
 from tests.workflows.story import Transfer, to_inspection, upload
 from tests.workflows.world import Ward, workers
-from workflows import search_attributes
 from workflows import task_queues as queues
 from workflows.mailbox import MailboxForwardingWorkflow
 from workflows.transfer import TransferWorkflow
@@ -226,12 +225,7 @@ async def fuzz(client: Client, count: int, seed: int) -> Report:
 
 
 async def _main(given: argparse.Namespace) -> int:
-    environment = await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(temporal_cli()),
-        search_attributes=search_attributes.ALL,
-        dev_server_log_level="error",
-    )
-    async with environment:
+    async with temporal_server(data_converter=DataConverter.default) as environment:
         report = await fuzz(environment.client, given.count, given.seed)
     for line in report.stuck:
         sys.stdout.write(f"STUCK {line}\n")

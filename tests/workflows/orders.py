@@ -27,6 +27,7 @@ from hypothesis.stateful import (
 )
 from temporalio import activity
 from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
+from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
 from domain import messages as m
@@ -35,8 +36,9 @@ from domain.invariant import violations
 from domain.naming import mailbox_workflow_id_of, workflow_id_of
 from domain.steps import ActivityName
 from domain.vocabulary import MailKind, TransferState
+from tests.tools.temporal_server import temporal_server
 from tests.workflows.modelled import Moment
-from tests.workflows.stage import Stage, time_skipping
+from tests.workflows.stage import Stage
 from tests.workflows.story import Transfer, ended
 from workflows import policies
 from workflows import task_queues as queues
@@ -331,7 +333,7 @@ async def search(stage: Stage, *, examples: int, steps_each: int, shrink: bool =
 
 async def _long(at_least: int, *, shrink: bool) -> int:
     logging.getLogger("temporalio").setLevel(logging.CRITICAL)  # of the failures that were asked for
-    async with await time_skipping() as environment:
+    async with temporal_server(data_converter=pydantic_data_converter, skips_time=True) as environment:
         stage = Stage(environment)
         await stage.open()
         steps = 0

@@ -6,24 +6,11 @@ from uuid import uuid4
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import ResetReapplyExcludeType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner
 
-from devstack.binaries import temporal_cli
 from tests.workflows.modelled import Modelled
 from tests.workflows.world import workers
-from workflows import search_attributes
-
-
-async def time_skipping() -> WorkflowEnvironment:
-    """Start the real server with time that can be skipped."""
-    return await WorkflowEnvironment.start_time_skipping_v2(
-        data_converter=pydantic_data_converter,
-        dev_server_existing_path=str(temporal_cli()),
-        dev_server_extra_args=["--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"],
-        search_attributes=search_attributes.ALL,
-    )
 
 
 class Stage:
