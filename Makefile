@@ -9,7 +9,7 @@ PYTHON ?= $(shell for candidate in python3.11 python3.12 python3.13 python3.14 p
 	if $$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo $$candidate; break; fi; done)
 
 # Three processes keep two cores busy, for real servers are waited for; a file's tests stay together, for they share a
-# stack. The slowest folder is collected first.
+# stack. Those that take longest begin first (tests/conftest.py).
 PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # Words for the program behind a target, e.g. `make demo ARGS="--scenario switch"`, `make test ARGS=tests/unit`.

@@ -55,8 +55,33 @@ def _has_room_in_memory() -> bool:
     return may_run_programs and free > _ENOUGH_BYTES and os.access(_IN_MEMORY, os.W_OK)
 
 
+# A file is one worker's. Those that take a minute or more begin first, the longest in front, and the thousands of tests
+# that take a moment come last, so that no worker is left alone with a long one at the end.
+LONGEST = (
+    "end_to_end/test_applications.py",
+    "end_to_end/test_stack.py",
+    "integration/schemas/test_kinds.py",
+    "integration/schemas/test_reported.py",
+    "end_to_end/test_cli_journey.py",
+    "chaos/test_quick.py",
+    "load/test_large_customer.py",
+    "load/test_resets.py",
+    "end_to_end/test_kills.py",
+    "workflows/test_saga_matrix.py",
+    "workflows/test_waiting.py",
+    "end_to_end/test_dist.py",
+)
+_HERE = Path(__file__).parent
+_RANKS = {_HERE / name: rank for rank, name in enumerate(LONGEST)}
+
+
+def _rank(item: pytest.Item) -> int:
+    return _RANKS.get(item.path, len(_RANKS) + item.path.is_relative_to(_HERE / "unit"))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let a test that would wait for ever fail instead, with the place where it waits."""
+    """Put what takes long in front; let a test that would wait for ever fail instead, with the place where it waits."""
+    items.sort(key=_rank)
     for item in items:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
             item.obj = _bounded(item.obj)

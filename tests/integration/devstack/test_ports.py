@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, 
 from pathlib import Path
 
 import pytest
+from temporalio.converter import DataConverter
 
 from devstack import ports, processes
 from devstack.mail_process import MailProcess
@@ -20,6 +21,7 @@ from devstack.program import Program
 from devstack.server_process import ServerProcess
 from devstack.temporal import EmbeddedTemporal
 from domain.errors import Unavailable
+from tests.tools.temporal_server import temporal_server
 
 KINDS: dict[str, Callable[[Path], ServerProcess]] = {
     "postgres": lambda folder: EmbeddedPostgres(folder, settings={"fsync": "off", "shared_buffers": "16MB"}),
@@ -73,6 +75,15 @@ async def test_many_servers_start_at_once_while_clients_take_ports(tmp_path: Pat
         for server in servers:
             assert processes.listening(server.pid) >= set(server.ports)
             assert (server.folder / "log").read_text(errors="replace").count("already in use") == 0
+
+
+async def test_a_server_of_the_sdk_gets_ports_that_no_client_gets() -> None:
+    """Starts Temporal for tests on ports from outside the clients' range, and keeps them."""
+    async with temporal_server(data_converter=DataConverter.default) as environment:
+        port = int(environment.client.service_client.config.target_host.rpartition(":")[2])
+        first, last = client_range()
+        assert not first <= port <= last
+        assert not is_free(port)
 
 
 @pytest.mark.parametrize("kind", KINDS)
