@@ -58,7 +58,7 @@ async def measure(moves: int, lines: int) -> dict[str, object]:
         async with Stack(Path(name), api=True, environment=given) as stack:
             settings = settings_of(stack.process_environment())
             await make_books(settings, journal_lines=200)
-            chosen = await build(stack.info.database_url, moves, lines)
+            chosen = await build(stack.info.database_url, [lines] * moves)
             who = Caller(subject="bench", name="bench", roles=frozenset({Role.BACKEND}))
             headers = {"Authorization": f"Bearer {EmbeddedIssuer(stack.folder).token(who, timedelta(hours=6))}"}
             async with (

@@ -150,7 +150,7 @@ async def measure(environments: int, lines: int) -> tuple[list[Figures], dict[st
             variables = stack.process_environment()
             await make_books(settings_of(variables), journal_lines=200)
             dsn = stack.environment["SB_TRANSFER_DATABASE_URL"]
-            ids = await build(dsn, environments, lines)
+            ids = await build(dsn, [lines] * environments)
             found = []
             async with connect(settings_of(variables), environment=variables) as client:
                 for number, (transactions, clones, parallelism) in enumerate(SETTINGS):

@@ -179,7 +179,9 @@ async def test_who_may_do_what(  # noqa: PLR0917 - pytest names them
     assert {**answer.json(), "instance": ""} == {**stranger.json(), "instance": ""}
 
 
-@pytest.mark.parametrize(("method", "path"), [key for key in MAY if "{" in key[1] or key == ("POST", "/v1/transfers")])
+@pytest.mark.parametrize(
+    ("method", "path"), [key for key in MAY if "_id}" in key[1] or key == ("POST", "/v1/transfers")]
+)
 async def test_a_made_up_id_is_refused_and_tells_nothing(
     callers: Callers, moved: dict[str, str], method: str, path: str
 ) -> None:
