@@ -136,10 +136,6 @@ class Stack:
         }
         return {name: server for name, server in servers.items() if server is not None}
 
-    @property
-    def _programs(self) -> tuple[ServerProcess, ...]:
-        return (self._worker, self._api, self._codec, self._identity, self._web)
-
     def process_environment(self) -> dict[str, str]:
         """Return all variables for a process that is to use this stack: the given ones and `environment`."""
         given = self._given
@@ -210,8 +206,9 @@ class Stack:
         self._cleanup.callback(StackInfo.remove, self.folder)
         close_to_others(self.folder, but=("data",))  # PostgreSQL looks after its own
         StackInfo.remove(self.folder)  # a killed stack's addresses are nobody's
+        programs = (self._worker, self._api, self._codec, self._identity, self._web)
         # A worker that outlived its servers would take work meant for the new one.
-        await asyncio.gather(*(asyncio.to_thread(own.stop_leftover) for own in self._programs))
+        await asyncio.gather(*(asyncio.to_thread(own.stop_leftover) for own in programs))
         # All of them, even when one fails: half-started servers must be known to be stopped.
         outcomes = await asyncio.gather(
             self._start_postgres(), self._start_temporal(), self._start_mail(), return_exceptions=True

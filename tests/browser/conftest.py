@@ -1,4 +1,4 @@
-"""The stack as `up` runs it, codec server included, and one browser for all that is looked at."""
+"""The stack as `up` runs it, codec server and pages included, and one browser for all that is looked at."""
 
 import os
 from collections.abc import AsyncIterator
@@ -20,7 +20,8 @@ RUNBOOK = "https://docs.sb.example/operations"
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("SB_TRANSFER_", "TEMPORAL_"))}
     environment = {**clean, "SB_TRANSFER_RUNBOOK_URL": RUNBOOK}
-    async with Stack(tmp_path_factory.mktemp("stack"), codec=True, environment=environment) as stack:
+    folder = tmp_path_factory.mktemp("stack")
+    async with Stack(folder, api=True, codec=True, web=True, environment=environment) as stack:
         await make_books(settings_of(stack.process_environment()), journal_lines=1_000)
         yield stack
 

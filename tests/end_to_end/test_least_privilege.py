@@ -7,7 +7,7 @@ import asyncpg
 import httpx
 import pytest
 
-from devstack.info import key_rings
+from devstack.info import key_rings, session_keys
 from devstack.stack import Stack
 from tests.end_to_end.test_kills import clean_environment
 
@@ -16,7 +16,7 @@ from tests.end_to_end.test_kills import clean_environment
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """A stack with all its programs."""
     folder = tmp_path_factory.mktemp("privilege") / "stack"
-    async with Stack(folder, api=True, codec=True, environment=clean_environment()) as running:
+    async with Stack(folder, api=True, codec=True, web=True, environment=clean_environment()) as running:
         yield running
 
 
@@ -40,17 +40,18 @@ async def test_each_program_is_connected_as_its_own_role(stack: Stack) -> None:
 
 async def test_each_program_has_the_secrets_that_it_uses(stack: Stack) -> None:
     """The owner's password and the keys of certificates are the worker's alone; the codec server has no ticket's."""
-    rings = key_rings(stack.folder, {})
+    rings = {**key_rings(stack.folder, {}), **session_keys(stack.folder, {})}
     secrets = {name.removeprefix("SB_TRANSFER_").lower(): value for name, value in rings.items()}
     assert stack._postgres is not None
     for role in ("sb_owner", "sb_api", "sb_codec"):
         secrets[role] = stack._postgres.dsn(role)
     held = {
         program: {name for name, secret in secrets.items() if secret in variables_of(stack, program)}
-        for program in ("worker", "api", "codec")
+        for program in ("worker", "api", "codec", "web")
     }
     assert held == {
         "worker": {"sb_owner", "ticket_keys", "certificate_keys", "payload_keys"},
         "api": {"sb_api", "ticket_keys", "payload_keys"},
         "codec": {"sb_codec", "payload_keys"},
+        "web": {"web_session_keys"},
     }

@@ -1,7 +1,7 @@
-"""The generators that others make clients with from docs/openapi.json, pinned by hash and installed into `.tools/`.
+"""What makes clients of docs/openapi.json, and what judges the pages: pinned by hash and installed into `.tools/`.
 
 `tests/tools/generators/` says which: `requirements.lock` (openapi-python-client, and Node for the other) and
-`package-lock.json` (openapi-typescript). `make lock` pins the newest.
+`package-lock.json` (openapi-typescript, axe-core). `make lock` pins the newest.
 """
 
 import fcntl
@@ -24,6 +24,11 @@ class Generators:
         self.python = folder / "venv" / "bin" / "python"
         self._folder = folder
         self._modules = folder / "node_modules"
+
+    @property
+    def axe(self) -> Path:
+        """Return the script that judges a page by WCAG (axe-core)."""
+        return self._modules / "axe-core" / "axe.min.js"
 
     @property
     def _node(self) -> Path:

@@ -1,0 +1,169 @@
+"""The manual's three moves through the pages in a real browser, without a terminal, and axe-core on every page."""
+
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, expect
+
+from devstack.stack import Stack
+from tests.browser.portal import Portal
+from tests.tools.api_generators import generators
+
+DE_VRIES, BAKKER, NORTHGATE, MOLENAAR = "firm:10001", "firm:10002", "firm:10003", "firm:20001"
+SUPPORT, OPERATOR = "support", "operator"
+
+
+@pytest.fixture(scope="module")
+async def portal(page: Page, stack: Stack) -> Portal:
+    assert stack.info.web_url
+    return Portal(page, stack.info.web_url, generators().axe)
+
+
+async def hand_over(portal: Portal, person: str, environment: str, folder: Path) -> tuple[str, Path]:
+    """Press "Omgeving overdragen" and download the ticket; return the transfer's path and the file."""
+    await portal.log_in(person)
+    await portal.look("mijn-omgevingen")
+    await portal.press(f"Omgeving overdragen {environment}")
+    await portal.reads("Wat verloren gaat", "Offerte", "Wat opnieuw moet worden ingesteld", "regels in")
+    await portal.press("Omgeving overdragen")
+    await portal.reads("Zet een vinkje")
+    await portal.look("omgeving-overdragen")
+    await portal.page.get_by_label("Ik heb gelezen").check()
+    await portal.press("Omgeving overdragen")
+    await expect(portal.page.get_by_role("button", name="Ticket downloaden")).to_be_visible()
+    await portal.look("ticket")
+    async with portal.page.expect_download() as downloads:
+        await portal.press("Ticket downloaden")
+    file = await downloads.value
+    assert file.suggested_filename.endswith("-overdracht-ticket.avr")
+    await file.save_as(folder / file.suggested_filename)
+    return portal.page.url.removeprefix(portal.url), folder / file.suggested_filename
+
+
+async def take_over(portal: Portal, person: str, ticket: Path, name: str, url_part: str) -> None:
+    """Press "Omgeving overdracht uploaden", look at what the ticket holds, name the environment, press "Uploaden"."""
+    await portal.log_in(person, "/upload")
+    await portal.look("upload")
+    await portal.page.get_by_label("Overdracht bestand").set_input_files(ticket)
+    await portal.press("Bekijken")
+    await portal.reads("Dit zit in het ticket", "Geldig tot")
+    await portal.page.get_by_label("Naam", exact=False).first.fill(name)
+    await portal.page.get_by_label("Unieke klantdeel url").fill(url_part)
+    await expect(portal.page.locator("#name-state")).to_contain_text(f"/{url_part}")
+    await portal.look("overnemen")
+    await portal.press("Uploaden")
+    await portal.reads("Ingepland", url_part)
+    await portal.look("ingepland")
+
+
+async def do_not_wait(portal: Portal, path: str) -> None:
+    """Let support start the move before the evening."""
+    await portal.log_in(SUPPORT, path)
+    await portal.press("Nu starten")
+    await portal.look("nu-starten")
+    await portal.page.get_by_label("Reden").fill("incident 4711")
+    await portal.press("Nu starten")
+
+
+async def test_a_customer_moves_to_another_firm(portal: Portal, tmp_path: Path) -> None:
+    """Moves by the pages alone: ticket, upload, progress by itself, comparison, five points, release, to-do list."""
+    path, ticket = await hand_over(portal, NORTHGATE, "Linden Tandartsen", tmp_path)
+    await take_over(portal, DE_VRIES, ticket, "Linden", "linden-tandartsen")
+    await do_not_wait(portal, path)
+    await portal.log_in(DE_VRIES, path)
+    await expect(portal.page.get_by_role("link", name="Vrijgeven")).to_be_visible(timeout=120_000)
+    await portal.look("staat-klaar")
+    await portal.press("Vergelijking bekijken")
+    await portal.reads("controles zijn gelijk", "Kolommenbalans")
+    await portal.look("vergelijking")
+    await portal.press("Regels Kolommenbalans")
+    await portal.look("regels")
+    await portal.open(path)
+    for _ in range(5):
+        await portal.press("Afvinken")
+    await portal.reads("5 van 5 afgevinkt", "(10001)")
+    await portal.press("Vrijgeven")
+    await portal.press("Vrijgeven")
+    await portal.reads("Zet een vinkje")
+    await portal.look("vrijgeven")
+    await portal.page.get_by_label("Ja, ik heb de gegevens gecontroleerd").check()
+    await portal.press("Vrijgeven")
+    await portal.reads("Nog te doen na het vrijgeven", "Beconnummer", "Contactsoort voor belastingdienst")
+    await portal.look("vrijgegeven")
+    await portal.log_in(NORTHGATE, path)
+    await portal.reads("De oude omgeving blijft te lezen")
+
+
+async def test_an_entrepreneur_hands_over_and_the_firm_rejects_by_keyboard(portal: Portal, tmp_path: Path) -> None:
+    """Undoes a move with a reason, without a mouse."""
+    path, ticket = await hand_over(portal, MOLENAAR, "Molenaar Bouw", tmp_path)
+    await take_over(portal, BAKKER, ticket, "Molenaar Bouw", "molenaar-bouw")
+    await do_not_wait(portal, path)
+    await portal.log_in(BAKKER, path)
+    await expect(portal.page.get_by_role("link", name="Afkeuren")).to_be_visible(timeout=120_000)
+    page = portal.page
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("link", name="Naar de inhoud")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await portal.tab_to(page.get_by_role("link", name="Afkeuren"))
+    await page.keyboard.press("Enter")
+    await portal.tab_to(page.get_by_label("Waarom keur je de overdracht af?"))
+    await page.keyboard.type("de cijfers van 2019 ontbreken")
+    await portal.look("afkeuren")
+    await portal.tab_to(page.get_by_role("button", name="Afkeuren"))
+    await page.keyboard.press("Enter")
+    await portal.reads("ngedaan gemaakt")
+    await portal.log_in(MOLENAAR, path)
+    await portal.reads("De nieuwe kant heeft de overdracht afgekeurd")
+
+
+async def test_a_customer_goes_on_alone_by_an_incident(portal: Portal, tmp_path: Path) -> None:
+    """Takes the incident's five things, shows licence and holder before it counts, and tells the story in words."""
+    path, ticket = await hand_over(portal, BAKKER, "Bloemisterij Smit", tmp_path)
+    await portal.log_in(SUPPORT, "/incident")
+    await portal.press("Controleren")
+    await portal.look("incident")
+    page = portal.page
+    for label, text in (
+        ("Nieuw licentienummer", "20002"),
+        ("Gewenste klantnaam", "Smit"),
+        ("Nieuwe url", "https://smit.sb.example/bloemen/"),
+        ("E-mailadres waarmee de klant inlogt", "sanne@bloemsmit.example"),
+        ("Reden", "incident 4713"),
+    ):
+        await page.get_by_label(label).fill(text)
+    await page.get_by_label("Bijlage").set_input_files(ticket)
+    await portal.press("Controleren")
+    await portal.reads("Bloemisterij Smit", "20002, zelfstandig", "https://smit.sb.example/bloemen")
+    await portal.look("incident-controleren")
+    await portal.press("Aanmaken")
+    await portal.reads("Ingepland")
+    await portal.open(f"{path}/start-now")
+    await page.get_by_label("Reden").fill("incident 4713")
+    await portal.press("Nu starten")
+    await expect(page.get_by_role("heading", name="Controleer voor het vrijgeven")).to_be_visible(timeout=120_000)
+    await portal.reads("van 8 afgevinkt")
+    await portal.press("Logboek")
+    await portal.reads("Support: incident ingediend", "incident 4713", "Sanne Kok (support)")
+    await portal.look("logboek")
+    await portal.open("/search?q=bloemen")
+    await portal.look("zoeken")
+    await portal.log_in(OPERATOR, path)
+    link = page.get_by_role("link", name="Temporal UI")
+    assert "/namespaces/default/workflows/transfer-" in str(await link.get_attribute("href"))
+    await portal.open(f"{path}/mails")
+    await portal.look("mail-opnieuw")
+
+
+async def test_every_page_reads_well_in_english_too(portal: Portal) -> None:
+    """Finds nothing wrong in the other language, nor with pages that say that something is wrong."""
+    await portal.log_in(DE_VRIES, language="en")
+    await portal.reads("My environments")
+    for path in ("/", "/upload", "/transfers", "/nowhere", "/start"):
+        await portal.open(path)
+        await portal.judge(f"{path} in English")
+    await portal.log_in(SUPPORT, "/search", language="en")
+    await portal.page.get_by_role("main").get_by_role("link").first.click()
+    await portal.judge("a transfer in English")
+    await portal.press("Event log")
+    await portal.judge("an event log in English")
