@@ -49,6 +49,7 @@ def context_of_settings(
         sessions=Sessions(settings.web_session_keys),
         zone=settings.zone,
         temporal_ui_url=settings.temporal_ui_url,
+        cancel_licence_url=settings.cancel_licence_url,
     )
 
 

@@ -78,6 +78,44 @@ async def start(environment_id: UUID, here: Here, form: Posted) -> Response:
     return RedirectResponse(f"/transfers/{begun.transfer_id}", HTTPStatus.SEE_OTHER)
 
 
+@router.get("/environments/{environment_id}/retire")
+async def ask_retire(environment_id: UUID, here: Here) -> Response:
+    """Ask once more before an old environment is removed."""
+    return here.render("retire.html", form=here.form(), environment_id=environment_id, planned=None, kept=False)
+
+
+@router.post("/environments/{environment_id}/retire")
+async def retire(environment_id: UUID, here: Here, form: Posted) -> Response:
+    """Have an old environment removed after a while."""
+    asked = typed(form, "sure", "reason")
+    planned = None
+    if asked.value("sure") != "yes":
+        asked.refuse("sure", here.t("Zet een vinkje om te bevestigen.", "Tick the box to confirm."))
+    else:
+        try:
+            planned = await here.api.retire_environment(environment_id, reason=asked.value("reason"), key=key_of(form))
+        except Problem as problem:
+            asked.take(problem, here.t)
+    return here.render(
+        "retire.html", status=asked.status, form=asked, environment_id=environment_id, planned=planned, kept=False
+    )
+
+
+@router.post("/environments/{environment_id}/retire/call-back")
+async def call_back(environment_id: UUID, here: Here, form: Posted) -> Response:
+    """Keep an old environment whose removal was planned."""
+    asked = typed(form, "reason")
+    kept = False
+    try:
+        await here.api.call_back_retirement(environment_id, reason=asked.value("reason"), key=key_of(form))
+        kept = True
+    except Problem as problem:
+        asked.take(problem, here.t)
+    return here.render(
+        "retire.html", status=asked.status, form=asked, environment_id=environment_id, planned=None, kept=kept
+    )
+
+
 async def _preview(environment_id: UUID, here: Visitor, form: Form) -> Response:
     seen = await here.api.preview_transfer(environment_id)
     return here.render("preview.html", status=form.status, seen=seen, form=form)

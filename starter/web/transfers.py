@@ -3,6 +3,7 @@
 from datetime import date
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 from fastapi import APIRouter, Response
@@ -231,7 +232,21 @@ async def transfer_page(transfer_id: UUID, here: Visitor, form: Form) -> Respons
     points: ChecklistView | None = None
     if sides["is_new"] and stands.state in _OPENED:
         points = await here.api.get_checklist(transfer_id)
-    return here.render("transfer.html", status=form.status, ticket=ticket, points=points, form=form, **sides)
+    ends = await _end_of_old(here, stands) if stands.state is TransferState.RELEASED and sides["is_old"] else {}
+    given = {"cancel_url": "", "may_retire": False, **ends}
+    return here.render("transfer.html", status=form.status, ticket=ticket, points=points, form=form, **given, **sides)
+
+
+async def _end_of_old(here: Visitor, stands: TransferView) -> dict[str, Any]:
+    """Return how the old side gets rid of what it has left: an entrepreneur's licence, or a firm's old environment."""
+    own = here.session.caller.licence_number
+    if stands.old is None or (own is not None and stands.old.licence_number != own):
+        return {}
+    found = await here.api.list_licences(stands.old.licence_number)
+    alone = any(one.licence_number == stands.old.licence_number and one.kind == "self_managed" for one in found)
+    if alone:
+        return {"cancel_url": here.context.cancel_licence_url.replace("{licence}", quote(stands.old.licence_number))}
+    return {"may_retire": here.session.caller.may_somewhere(Action.RETIRE)}
 
 
 async def _ticket(transfer_id: UUID, here: Visitor) -> TicketView | None:

@@ -211,6 +211,8 @@ MAILS: dict[str, Pair] = {
     "ticket_reminder": ("Herinnering aan het ticket", "Reminder of the ticket"),
     "release_reminder": ("Herinnering aan de vrijgave", "Reminder of the release"),
     "mailbox_closed": ("Oud mailbox-adres gesloten", "Old mailbox address closed"),
+    "retirement_planned": ("Verwijdering gepland", "Removal planned"),
+    "retired": ("Oude omgeving verwijderd", "Old environment removed"),
 }
 EVENTS: dict[str, Pair] = {
     "environment_frozen": ("Omgeving alleen-lezen gemaakt", "Environment made read-only"),
@@ -252,6 +254,12 @@ EVENTS: dict[str, Pair] = {
     "start_now_refused": ("Directe start geweigerd", "Start at once refused"),
     "reschedule_refused": ("Andere avond geweigerd", "Another evening refused"),
     "resend_mail_refused": ("Mail opnieuw sturen geweigerd", "Sending again refused"),
+    "retirement_planned": ("Verwijdering van de oude omgeving gepland", "Removal of the old environment planned"),
+    "retirement_called_back": ("Verwijdering teruggedraaid", "Removal called back"),
+    "environment_retired": ("Oude omgeving verwijderd", "Old environment removed"),
+    "held_items_delivered": ("Aangehouden mail en scans bezorgd", "Held mail and scans delivered"),
+    "signal_refused": ("Opdracht geweigerd", "Signal refused"),
+    "refusals_counted": ("Geweigerde opdrachten geteld", "Refusals counted"),
     "recovery_started": ("Herstel begonnen", "Recovery begun"),
     "repaired": ("Hersteld", "Repaired"),
     "bank_active": ("Bankkoppeling actief", "Bank connection active"),
@@ -278,6 +286,7 @@ ACTIONS: dict[str, Pair] = {
     "reschedule": ("Andere avond gekozen", "Another evening chosen"),
     "resend_mail": ("Mail opnieuw gestuurd", "Mail sent again"),
     "cancel": ("Geannuleerd", "Cancelled"),
+    "retire": ("Oude omgeving verwijderd", "Old environment removed"),
 }
 
 

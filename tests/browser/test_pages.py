@@ -14,9 +14,15 @@ SUPPORT, OPERATOR = "support", "operator"
 
 
 @pytest.fixture(scope="module")
-async def portal(page: Page, stack: Stack) -> Portal:
+def axe() -> Path:
+    """The script that judges a page; installed the first time, before anything waits for it."""
+    return generators().axe
+
+
+@pytest.fixture(scope="module")
+async def portal(axe: Path, page: Page, stack: Stack) -> Portal:
     assert stack.info.web_url
-    return Portal(page, stack.info.web_url, generators().axe)
+    return Portal(page, stack.info.web_url, axe)
 
 
 async def hand_over(portal: Portal, person: str, environment: str, folder: Path) -> tuple[str, Path]:

@@ -1,7 +1,10 @@
 """The three moves of the manual, pressed through the pages."""
 
 import re
+from datetime import timedelta
 from http import HTTPStatus
+
+from sb_transfer_client.testing._rules import ZONE, opening_after
 
 from tests.unit.starter.web.conftest import Place
 
@@ -128,3 +131,46 @@ async def test_support_finds_everything_and_operators_find_the_temporal_ui(place
             assert f'href="{path}"' in page.text, word
         assert "https://temporal.example/namespaces/default/workflows/transfer-" in (await browser.open(path)).text
     assert "Geen omgeving gevonden" in (await browser.open("/search?q=niemand")).text
+
+
+async def test_support_and_operators_see_how_an_evening_goes(place: Place) -> None:
+    """Counts the moves of an evening by licence, and finds the evenings around it; firms have no such page."""
+    _, ticket = await begun(place, FIRM, "10001", "Enyoi")
+    new = await place.as_(OTHER_FIRM, "/upload")
+    await new.send("/upload", file=ticket)
+    await new.send("/upload/confirm")
+    evening = opening_after(place.fake.clock.now).astimezone(ZONE).date()
+    for person in (SUPPORT, OPERATOR):
+        browser = await place.as_(person)
+        page = await browser.open(f"/tonight?evening={evening}")
+        assert "Per licentie" in page.text
+        assert "10002</a> Bakker" in page.text
+        assert (await browser.open("/tonight")).status_code == HTTPStatus.OK
+        assert (await browser.open("/tonight?evening=0001-01-01")).status_code == HTTPStatus.NOT_FOUND
+    assert (await new.open("/tonight")).status_code == HTTPStatus.FORBIDDEN
+
+
+async def test_a_firm_removes_its_old_environment_and_keeps_it_after_all(place: Place) -> None:
+    """Leads from the released transfer to the removal, asks once more, says what the API refuses, and calls it back."""
+    path, ticket = await begun(place, FIRM, "10001", "Enyoi")
+    new = await place.as_(OTHER_FIRM, "/upload")
+    await new.send("/upload", file=ticket)
+    await new.send("/upload/confirm")
+    place.fake.clock.turn_to("22:00")
+    for _ in range(2):
+        await new.open(path)
+    await new.open(f"{path}/release")
+    await new.send("", sure="yes")
+    old = await place.as_(FIRM, path)
+    link = re.search(r'href="(/environments/[^"]+/retire)"', (await old.open(path)).text)
+    assert link
+    await old.open(link[1])
+    assert (await old.send(link[1])).status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    page = await old.send(link[1], sure="yes")
+    assert page.status_code == HTTPStatus.CONFLICT
+    assert "forwarded" in page.text
+    place.fake.clock.advance(timedelta(days=31))
+    page = await old.send(link[1], sure="yes")
+    assert "De omgeving wordt verwijderd op" in page.text
+    page = await old.send(f"{link[1]}/call-back")
+    assert "De omgeving blijft bestaan" in page.text
