@@ -329,3 +329,12 @@ def test_what_came_along_is_counted_by_what_is_open() -> None:
     """Counts open mails and scans, not those that were processed long ago."""
     letter = flat(WRITER.write(MailKind.READY, facts_of(MailKind.READY), NEW).text)
     assert "Openstaande mails in de Mailbox (7) en facturen in de Scanbox (5) zijn meegenomen." in letter
+
+
+def test_an_outsourcing_links_to_where_the_old_licence_is_cancelled() -> None:
+    """Fills in the licence's number, and says it without a link when there is none."""
+    facts = facts_of(MailKind.RELEASED, Scenario.OUTSOURCE)
+    url = "https://sb.example/opzeggen?licentie={licence}"
+    writer = MailRenderer(ZoneInfo("Europe/Amsterdam"), cancel_licence_url=url)
+    assert "https://sb.example/opzeggen?licentie=10001 ." in flat(writer.write(MailKind.RELEASED, facts, OLD).text)
+    assert "Zeg de oude licentie 10001 op: je administratie" in flat(WRITER.write(MailKind.RELEASED, facts, OLD).text)
