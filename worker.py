@@ -8,9 +8,10 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from typing import Any
 
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
@@ -52,7 +53,7 @@ from adapters.postgres.payload_keys import require_ring
 from adapters.postgres.shards import Shards, open_shards
 from adapters.reconcile.inspection import NotedInspector, PostgresInspector
 from adapters.reconcile.repairs import PostgresRepairer
-from adapters.settings import Settings, load_settings
+from adapters.settings import Settings, WorkerRole, load_settings
 from adapters.temporal.build_id import build_id
 from adapters.temporal.client import connect_temporal
 from adapters.temporal.deliverer import ensure_deliverer
@@ -91,6 +92,14 @@ _log = logging.getLogger("sb_transfer.worker")
 # at, and the next worker goes on after that.
 _GRACE = timedelta(seconds=10)
 _PREVIEWS_AT_ONCE = 2
+_WORKFLOWS = (
+    TransferWorkflow,
+    MailboxForwardingWorkflow,
+    RecoveryWorkflow,
+    ReconcileWorkflow,
+    WebhooksWorkflow,
+    RetirementWorkflow,
+)
 # Deliverers hold one for milliseconds at a time.
 _WEBHOOK_CONNECTIONS = 4
 
@@ -176,71 +185,62 @@ def build_workers(
     )
     interceptors = (ActivityInterceptor(metrics), ErrorBoundary(log))
     deployment = deployment_of(settings)
-    transfers = Worker(
-        client,
-        task_queue=queues.TRANSFERS,
-        workflows=[
-            TransferWorkflow,
-            MailboxForwardingWorkflow,
-            RecoveryWorkflow,
-            ReconcileWorkflow,
-            WebhooksWorkflow,
-            RetirementWorkflow,
-        ],
-        activities=registry.all(),
-        workflow_runner=sandbox(),
-        interceptors=interceptors,
-        plugins=plugins,
-        deployment_config=deployment,
-        max_concurrent_activities=settings.slots_transfers,
-        max_cached_workflows=settings.cached_workflows,
-        graceful_shutdown_timeout=_GRACE,
-    )
-    heavy_work = [
-        Worker(
+
+    def worker(queue: str, slots: int, *, grace: timedelta = _GRACE, **more: Any) -> Worker:
+        return Worker(
             client,
-            task_queue=queues.clone_queue(cell),
+            task_queue=queue,
             activities=registry.all(),
             interceptors=interceptors,
             plugins=plugins,
             deployment_config=deployment,
-            max_concurrent_activities=settings.slots_clone,
-            max_heartbeat_throttle_interval=policies.BEAT,
-            graceful_shutdown_timeout=settings.drain,
+            max_concurrent_activities=slots,
+            graceful_shutdown_timeout=grace,
+            **more,
         )
-        for cell in served_cells(settings)
-    ]
-    mail = Worker(
-        client,
-        task_queue=queues.MAIL,
-        activities=registry.all(),
-        interceptors=interceptors,
-        plugins=plugins,
-        deployment_config=deployment,
-        max_concurrent_activities=settings.slots_mail,
-        graceful_shutdown_timeout=_GRACE,
-    )
-    previews = Worker(
-        client,
-        task_queue=queues.PREVIEWS,
-        activities=registry.all(),
-        interceptors=interceptors,
-        plugins=plugins,
-        deployment_config=deployment,
-        max_concurrent_activities=_PREVIEWS_AT_ONCE,
-        graceful_shutdown_timeout=_GRACE,
-    )
-    webhooks = Worker(
-        client,
-        task_queue=queues.WEBHOOKS,
-        activities=registry.all(),
-        interceptors=interceptors,
-        plugins=plugins,
-        deployment_config=deployment,
-        max_concurrent_activities=DELIVERERS,
-        graceful_shutdown_timeout=_GRACE,
-    )
-    return [transfers, *heavy_work, mail, previews, webhooks]
+
+    # Made only when they are to be run: a connection has one worker of a queue, whether that runs or not.
+    made: dict[WorkerRole, Callable[[], list[Worker]]] = {
+        WorkerRole.TRANSFERS: lambda: [
+            worker(
+                queues.TRANSFERS,
+                settings.slots_transfers,
+                workflows=_WORKFLOWS,
+                workflow_runner=sandbox(),
+                max_cached_workflows=settings.cached_workflows,
+            )
+        ],
+        WorkerRole.CLONES: lambda: [
+            worker(
+                queues.clone_queue(cell),
+                settings.slots_clone,
+                grace=settings.drain,
+                max_heartbeat_throttle_interval=policies.BEAT,
+            )
+            for cell in served_cells(settings)
+        ],
+        WorkerRole.MAIL: lambda: [worker(queues.MAIL, settings.slots_mail)],
+        WorkerRole.PREVIEWS: lambda: [worker(queues.PREVIEWS, _PREVIEWS_AT_ONCE)],
+        WorkerRole.WEBHOOKS: lambda: [worker(queues.WEBHOOKS, DELIVERERS)],
+    }
+    return [one for role, make in made.items() if role in served_roles(settings) for one in make()]
+
+
+def served_roles(settings: Settings) -> tuple[WorkerRole, ...]:
+    """Return what this worker does: what was chosen, or everything."""
+    return settings.serve_roles or tuple(WorkerRole)
+
+
+def watched_queue(settings: Settings) -> str:
+    """Return the queue on which Temporal has to have heard a worker ask for work before it is ready."""
+    queue_of = {
+        WorkerRole.TRANSFERS: queues.TRANSFERS,
+        WorkerRole.CLONES: queues.clone_queue(served_cells(settings)[0]),
+        WorkerRole.MAIL: queues.MAIL,
+        WorkerRole.PREVIEWS: queues.PREVIEWS,
+        WorkerRole.WEBHOOKS: queues.WEBHOOKS,
+    }
+    return next(queue for role, queue in queue_of.items() if role in served_roles(settings))
 
 
 def served_cells(settings: Settings) -> tuple[str, ...]:
@@ -321,7 +321,7 @@ async def serve(settings: Settings, *, plugins: Sequence[Plugin] = ()) -> None:
         resources.callback(delivering.cancel)
         if await Deliveries(quick.home).endpoints():
             await ensure_deliverer(client, task_queue=queues.TRANSFERS)
-        health = WorkerHealth(quick, client, queues.TRANSFERS, key_ids)
+        health = WorkerHealth(quick, client, watched_queue(settings), key_ids)
         if settings.health_port is not None:
             await resources.enter_async_context(
                 HealthServer(settings.health_host, settings.health_port, health.readiness)

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Collection, Mapping
 from datetime import time, timedelta
+from enum import StrEnum
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
@@ -76,6 +77,20 @@ def _names(value: Any) -> Any:
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 
 
+class WorkerRole(StrEnum):
+    """What a worker may be there for: each has task queues of its own."""
+
+    TRANSFERS = "transfers"
+    """The workflows and their short transactions."""
+
+    CLONES = "clones"
+    """Clones, proofs and hashes of the cells that it serves."""
+
+    MAIL = "mail"
+    PREVIEWS = "previews"
+    WEBHOOKS = "webhooks"
+
+
 class Settings(BaseSettings):
     """The service's settings: environment variables with the prefix `SB_TRANSFER_`, or files that such variables name.
 
@@ -107,6 +122,9 @@ class Settings(BaseSettings):
     )
     serve_cells: Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_names)] = Field(
         default=None, description="the cells whose heavy work this worker does, e.g. home,west; or all"
+    )
+    serve_roles: Annotated[tuple[WorkerRole, ...] | None, NoDecode, BeforeValidator(_names)] = Field(
+        default=None, description="what this worker does: transfers, clones, mail, previews, webhooks; or all"
     )
     smtp_url: SecretStr = Field(
         default=SecretStr(""), description="smtp://, smtps:// or smtp+starttls://, with user:password@ for a login"

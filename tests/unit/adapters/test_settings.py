@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from adapters.settings import Settings, settings_of
+from adapters.settings import Settings, WorkerRole, settings_of
 from domain.errors import Misconfigured
-from worker import served_cells
+from worker import served_cells, served_roles, watched_queue
 
 NEEDED = {
     "SB_TRANSFER_DATABASE_URL": "postgresql://sb_owner@localhost/sb",
@@ -66,6 +66,18 @@ def test_cells_are_read_with_their_addresses_and_a_worker_serves_all_or_some() -
     assert served_cells(settings(CELLS=west, SERVE_CELLS="west")) == ("west",)
     with pytest.raises(Misconfigured, match=r"names east, .* There are: home, west"):
         served_cells(settings(CELLS=west, SERVE_CELLS="west,east"))
+
+
+def test_a_worker_serves_all_roles_or_some() -> None:
+    """Clones need not share a process with workflow tasks; a worker is ready when it is heard on a queue of its own."""
+    assert served_roles(settings()) == tuple(WorkerRole)
+    assert watched_queue(settings()) == "transfers"
+    clones = settings(SERVE_ROLES="clones", CELLS='{"west": "postgresql://west/sb"}', SERVE_CELLS="west")
+    assert served_roles(clones) == (WorkerRole.CLONES,)
+    assert watched_queue(clones) == "clone-west"
+    assert watched_queue(settings(SERVE_ROLES="mail, previews")) == "mail"
+    with pytest.raises(Misconfigured):
+        settings(SERVE_ROLES="cloning")
 
 
 @pytest.mark.parametrize("value", ["{'west': 'secret'}", '{"home": "secret"}', '{"We st": "secret"}', '["secret"]'])
