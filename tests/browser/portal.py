@@ -21,8 +21,6 @@ class Portal:
         self.page = page
         self.url = url
         self._axe = axe.read_text()
-        self.seen: set[str] = set()
-        self.shots: Path | None = None
 
     async def log_in(self, person: str, path: str = "/", *, language: str = "nl") -> None:
         """Come as somebody, on a page."""
@@ -52,11 +50,8 @@ class Portal:
             await self.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
             await self.page.set_viewport_size({"width": size["width"], "height": size["height"]})
             await self.judge(f"{name}, {scheme}")
-            if self.shots is not None:
-                await self.page.screenshot(path=self.shots / f"pages-{name}-{scheme}.png", full_page=True)
         await self.page.emulate_media(color_scheme="light")
         await self.page.set_viewport_size({"width": _DESK["width"], "height": _DESK["height"]})
-        self.seen.add(name)
 
     async def judge(self, name: str) -> None:
         """Make sure that axe-core finds nothing, and that nobody has to scroll sideways."""

@@ -1,4 +1,4 @@
-"""Takes the pictures of docs/operations.md from the real UI: `make screenshots`."""
+"""Takes the pictures of docs/operations.md and docs/pages.md from the real ones: `make screenshots`."""
 
 import asyncio
 import os
@@ -15,7 +15,9 @@ from starter.client.client import TransferClient
 from starter.client.connect import connect, settings_of
 from starter.client.polling import snapshots
 from tests.browser.pages import TemporalUi, window
+from tests.browser.portal import Portal
 from tests.tools import debian
+from tests.tools.api_generators import generators
 from tests.tools.chromium import chromium
 from tests.tools.paths import DOCS, TOOLS
 
@@ -27,11 +29,13 @@ async def take() -> None:
     """Bring transfers into different states on a fresh stack, and picture what an operator sees and does."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("SB_TRANSFER_", "TEMPORAL_"))}
     with tempfile.TemporaryDirectory() as folder:
-        async with Stack(Path(folder), codec=True, environment={**clean, "SB_TRANSFER_RUNBOOK_URL": RUNBOOK}) as stack:
+        environment = {**clean, "SB_TRANSFER_RUNBOOK_URL": RUNBOOK}
+        async with Stack(Path(folder), api=True, codec=True, web=True, environment=environment) as stack:
             variables = stack.process_environment()
             await make_books(settings_of(variables), journal_lines=200_000)
             async with connect(settings_of(variables), environment=variables) as client, window(chromium()) as page:
                 workflow_id = await _transfers(client)
+                await pages(page, stack.info.web_url or "")
                 await _pictures(TemporalUi(page, stack.info.ui_url or ""), page, workflow_id)
 
 
@@ -89,6 +93,24 @@ async def _pictures(ui: TemporalUi, page: Page, workflow_id: str) -> None:
     await page.get_by_role("tab", name="Timeline").click()
     await page.set_viewport_size({"width": 1400, "height": 1150})
     await _picture(page, "console-timeline")
+
+
+async def pages(page: Page, url: str) -> None:
+    """Picture what an old side reads before it hands an environment over, and a new side when one is ready."""
+    portal = Portal(page, url, generators().axe)
+    await portal.log_in("firm:10001")
+    await portal.press("Omgeving overdragen Hofman Groep")
+    await page.set_viewport_size({"width": 1100, "height": 900})
+    await _picture(page, "pages-preview")
+    await portal.log_in("firm:10002")
+    await portal.press("Bakker Administraties")
+    await expect(page.get_by_role("link", name="Vrijgeven")).to_be_visible()
+    await _picture(page, "pages-ready")
+    await page.emulate_media(color_scheme="dark")
+    await page.set_viewport_size({"width": 375, "height": 800})
+    await _picture(page, "pages-phone")
+    await page.emulate_media(color_scheme="light")
+    await page.context.clear_cookies()
 
 
 async def _picture(page: Page, name: str) -> None:
