@@ -7,12 +7,11 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from adapters.postgres.migrations import migrate_control
 from devstack.postgres import EmbeddedPostgres
 from tests.integration.schemas.trial import REPORTED, Carried, Refused, Trial, carry, connected
 from tests.integration.services import Move, Services
-from tests.tools.older_postgres import POSTGRES_MAJOR, postgres_of
-from tests.tools.paths import TOOLS
+from tests.load.many_tables import move_many_tables
+from tests.tools.older_postgres import POSTGRES_MAJOR
 
 CARRIED = (
     Carried("check_in_list"),
@@ -190,20 +189,7 @@ async def test_a_right_to_draw_numbers_that_was_handed_on_is_taken_and_given_bac
 
 async def test_five_thousand_tables_are_carried(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Never takes more locks at once than a server has room for: 500 tables fill this one as 5,000 fill the usual."""
-    folder = tmp_path_factory.mktemp("small")
-    settings = {"fsync": "off", "max_locks_per_transaction": "32", "max_connections": "20"}
-    server = EmbeddedPostgres(folder, settings=settings, programs=postgres_of(POSTGRES_MAJOR, TOOLS))
-    await server.start()
-    try:
-        await migrate_control(server.dsn())
-        async with Services(server.dsn()) as services:
-            trial = Trial(services, server, "sb", await services.move())
-            sql = (REPORTED / "five_thousand_tables.sql").read_text()
-            await trial.load(sql.replace("5000", "500"))
-            assert await trial.obstacles() == []
-            await carry(trial, Carried("five_thousand_tables"))
-    finally:
-        await server.stop()
+    await move_many_tables(tmp_path_factory.mktemp("small"), 500, locks=32, connections=20)
 
 
 def test_every_reported_schema_is_tried() -> None:
