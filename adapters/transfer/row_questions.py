@@ -37,6 +37,8 @@ _MOVABLE = frozenset(
 )
 # Of keys that are asked at once: the tables of each, and how many.
 _SMALL_BYTES, _AT_ONCE = 4 * 1024 * 1024, 100
+# What tells whether rows are the same to an index that lets no two such rows be, by its kind.
+_ALIKE = {"unique": "twice", "exclusion": "excluded"}
 _NO_ANSWER = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError)
 
 
@@ -146,8 +148,9 @@ class RowQuestions:
         column = row["kind"] == "column"
         try:
             differs = await self._value(_SQL["differs" if column else "index_values"].format(**there), there=path)
-            if row["kind"] == "unique":
-                differs = await self._value(_SQL["twice"].format(**here))
+            if row["kind"] in _ALIKE:
+                pairs = {"names": row["names"], "pairs": row["pairs"]}
+                differs = await self._value(_SQL[_ALIKE[row["kind"]]].format(**here, **pairs))
         except asyncpg.PostgresError as error:
             self.obstacles.append(_raised(row["what"], error))
         else:

@@ -116,19 +116,19 @@ with doubt (class, id, part, hangs) as materialized (
 ),
 own as materialized (select * from pg_class where oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and relkind = 'r')
 select c.relname::text as name, format('%I.%I', n.nspname, c.relname) as quoted, pg_table_size(c.oid) as bytes, q.kind, q.what,
-    q.stored, q.expression, q.predicate, q.hangs, q.every
+    q.stored, q.expression, q.predicate, q.hangs, q.every, q.names, q.pairs
 from own c join pg_namespace n on n.oid = c.relnamespace
 cross join lateral (
     select 'column' as kind, format('column %I of %I', a.attname, c.relname) as what, format('%I', a.attname) as stored,
         format('(%s)::%s', pg_get_expr(d.adbin, d.adrelid), format_type(a.atttypid, a.atttypmod)) as expression,
-        null::text as predicate, u.hangs, null::text as every
+        null::text as predicate, u.hangs, null::text as every, null::text as names, null::text as pairs
     from pg_attribute a join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
     join doubt u on u.class = 'pg_attrdef'::regclass and u.id = d.oid
         -- Before PostgreSQL 15 it is the column itself that needs the function.
         or u.class = 'pg_class'::regclass and u.id = c.oid and u.part = a.attnum
     where a.attrelid = c.oid and a.attgenerated = 's'
     union all
-    select case when x.indisunique then 'unique' else 'index' end, format('index %I of %I', i.relname, c.relname), null,
+    select case when x.indisexclusion then 'exclusion' when x.indisunique then 'unique' else 'index' end, format('index %I of %I', i.relname, c.relname), null,
         (select string_agg(pg_get_indexdef(x.indexrelid, k, false), ', ' order by k) from generate_series(1, x.indnkeyatts) k),
         pg_get_expr(x.indpred, x.indrelid), u.hangs,
         -- Of an index on a generated column, which is no column that is carried: every column as it stands.
@@ -136,7 +136,12 @@ cross join lateral (
           where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and exists (
               select from pg_depend d join pg_attribute g on g.attrelid = d.refobjid and g.attnum = d.refobjsubid
               where d.classid = 'pg_class'::regclass and d.objid = i.oid and d.refclassid = 'pg_class'::regclass
-                and d.refobjid = c.oid and g.attgenerated <> ''))
+                and d.refobjid = c.oid and g.attgenerated <> '')),
+        (select string_agg(format('%I', n::text), ', ' order by n) from generate_series(1, x.indnkeyatts) n),
+        (select string_agg(format('a.%1$I operator(%2$I.%3$s) b.%1$I', e.place::text, n.nspname, o.oprname), ' and ' order by e.place)
+           from pg_constraint k cross join lateral unnest(k.conexclop) with ordinality e (id, place)
+           join pg_operator o on o.oid = e.id join pg_namespace n on n.oid = o.oprnamespace
+          where k.conrelid = c.oid and k.conindid = i.oid)
     from pg_index x join pg_class i on i.oid = x.indexrelid join doubt u on u.class = 'pg_class'::regclass and u.id = i.oid
     where x.indrelid = c.oid
 ) q
@@ -146,20 +151,25 @@ order by bytes, c.oid
 -- Foreign keys that are valid, and a statement that tells whether rows of theirs refer to nothing.
 select format('foreign key %I of %I', k.conname, c.relname) as what, c.relname::text as name,
     pg_table_size(c.oid) + pg_table_size(r.oid) as bytes,
-    format('select exists (select from %s%s f where %s and not exists (select from %s%s p where %s))',
+    format('select exists (select from %s%s f where %s and not coalesce((select %s from %s%s p where %s), false))',
         case c.relkind when 'r' then 'only ' end, c.oid::regclass,
         case k.confmatchtype when 'f' then 'num_nonnulls(' || f.columns || ') > 0' else 'num_nulls(' || f.columns || ') = 0' end,
+        -- Since PostgreSQL 18 the last column may be a period, all of which has to be there.
+        case when e.period then f.within else 'count(*) > 0' end,
         case r.relkind when 'r' then 'only ' end, r.oid::regclass, f.equal) as statement
 from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_class r on r.oid = k.confrelid
+cross join lateral (select coalesce((to_jsonb(k) ->> 'conperiod')::boolean, false) as period) e
 cross join lateral (
     select string_agg(format('f.%I', a.attname), ', ' order by i) as columns,
-           string_agg(format('p.%I operator(%I.%s) f.%I', b.attname, n.nspname, o.oprname, a.attname), ' and ' order by i) as equal
+           string_agg(format('p.%I operator(%I.%s) f.%I', b.attname, n.nspname, o.oprname, a.attname), ' and ' order by i)
+               filter (where not (e.period and i = cardinality(k.conkey))) as equal,
+           max(format('range_agg(p.%I) @> f.%I', b.attname, a.attname)) filter (where i = cardinality(k.conkey)) as within
     from generate_subscripts(k.conkey, 1) i
     join pg_attribute a on a.attrelid = k.conrelid and a.attnum = k.conkey[i]
     join pg_attribute b on b.attrelid = k.confrelid and b.attnum = k.confkey[i]
     join pg_operator o on o.oid = k.conpfeqop[i] join pg_namespace n on n.oid = o.oprnamespace) f
 where k.conrelid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and k.contype = 'f' and k.convalidated and k.conparentid = 0
-  and coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true) and not coalesce((to_jsonb(k) ->> 'conperiod')::boolean, false)
+  and coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
 order by bytes, k.oid
 
 -- name: views
@@ -205,6 +215,11 @@ select exists (select from (select {expressions}, {stored}::text from only {tabl
 -- Computes what an index holds, of rows as the copy gets them; says no.
 select count(*) < 0 from (select {expressions} from only {table}) as {name} ({columns})
 where {predicate} and num_nulls({expression}) >= 0
+
+-- name: excluded
+-- Whether an exclusion constraint would let no two rows be that are there.
+with kept ("of row", {names}) as materialized (select row_number() over (), {expression} from only {table} where {predicate})
+select exists (select from kept a join kept b on a."of row" < b."of row" where {pairs})
 
 -- name: twice
 -- Whether rows are the same to a unique index.

@@ -101,6 +101,27 @@ CASES = {
         "create table plans (d soon[]); insert into plans values (array[current_date + 3])",
         ("soon", "CURRENT_DATE"),
     ),
+    "an exclusion by a function that changed": Case(
+        "create function plain(text) returns text language sql immutable as 'select $1';"
+        "create table seat (a text, constraint once exclude using btree (plain(a) with =));"
+        "insert into seat values ('a'), ('A');"
+        "create or replace function plain(text) returns text language sql immutable as 'select lower($1)'",
+        ("seat", "once"),
+        "alter table seat drop constraint once",
+    ),
+    "a period that nothing covers": Case(
+        "create table lease (id int4range, during daterange, primary key (id, during without overlaps));"
+        "create table stay (id int4range, during daterange,"
+        "constraint within foreign key (id, period during) references lease);"
+        "insert into lease values ('[1,2)', '[2024-01-01,2024-06-01)'), ('[1,2)', '[2024-06-01,2025-01-01)');"
+        "insert into stay values ('[1,2)', '[2024-02-01,2024-09-01)');"
+        + PAST_KEYS.format("delete from lease where lower(during) = '2024-06-01';")
+        + "alter table lease owner to sb_owner; alter table stay owner to sb_owner",
+        ("within", "stay"),
+        "alter table stay drop constraint within; alter table stay add constraint within "
+        "foreign key (id, period during) references lease not valid",
+        role="postgres",
+    ),
     "a column that is computed by a function of a function": Case(
         "create function rate() returns numeric language sql immutable as 'select 19';"
         "create function tax(n numeric) returns numeric language sql immutable as 'select n * rate() / 100';"
