@@ -18,6 +18,9 @@ ARGS ?=
 # The PostgreSQL of `make schemas-on`.
 PG ?= 15
 
+# Without bytecode every process compiles all of the code once more.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo up test check schemas-on dist audit openapi fuzz-api fuzz-signals chaos model orders histories screenshots format lock clean

@@ -6,6 +6,7 @@ import inspect
 import os
 import shutil
 import signal
+import sys
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -41,9 +42,13 @@ QUICK = {
 
 
 def pytest_configure() -> None:
-    """Let the tests' folders be in memory, unless this machine has little or somebody chose another place."""
+    """Keep bytecode, and the tests' folders in memory unless this machine has little or another place is chosen."""
     if _has_room_in_memory():
         os.environ.setdefault(_ROOT, str(_IN_MEMORY))
+    # A run starts some hundred processes: where bytecode is not to be written, each compiles all of the code once more,
+    # and each start of a workflow what its sandbox loads.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
 
 
 def _has_room_in_memory() -> bool:

@@ -132,7 +132,7 @@ async def test_a_neighbour_that_comes_and_goes_does_not_matter(
 
     noise = asyncio.create_task(neighbour())
     try:
-        end = datetime.now(UTC) + timedelta(seconds=6)
+        end = datetime.now(UTC) + timedelta(seconds=3)
         while datetime.now(UTC) < end:
             assert await trial.obstacles() == []
         await trial.go()
