@@ -12,8 +12,12 @@ from devstack.server_process import ServerProcess
 from domain.errors import Misconfigured, Unavailable
 
 _ANSWER_SECONDS = 0.1
-# As in deploy/temporal-dynamic.yaml: one firm's moves do not wait behind all of another's, and operators can pause.
-DYNAMIC = {"matching.enableFairness": "true", "frontend.WorkflowPauseEnabled": "true"}
+# As in deploy/temporal-dynamic.yaml, which says why.
+DYNAMIC = {
+    "history.maxInFlightUpdatePayloads": "1000000",
+    "matching.enableFairness": "true",
+    "frontend.WorkflowPauseEnabled": "true",
+}
 _PORTS = ("port", "ui-port", "http-port", "metrics-port")
 
 

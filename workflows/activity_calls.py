@@ -11,6 +11,7 @@ from domain import messages as m
 from domain.errors import TransferError
 from domain.steps import Work, work_of
 from workflows.policies import BY_NAME, Policy
+from workflows.renewal import grow
 from workflows.task_queues import clone_queue
 
 _LONGEST_KEY: Final = 16  # characters, of the 64 bytes that a key may have
@@ -86,6 +87,7 @@ async def _execute(
     priority: Priority = Priority.default,
     result_type: Any = None,
 ) -> Any:
+    grow()
     return await workflow.execute_activity(
         activity,
         order,

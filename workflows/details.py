@@ -5,7 +5,7 @@ operator's browser. Each step of the guidance names what is typed in the UI's ow
 """
 
 from datetime import UTC, datetime, timedelta
-from urllib.parse import quote
+from string import ascii_letters, digits
 
 from domain import messages as m
 from domain.reconciliation import Reconciled
@@ -24,6 +24,7 @@ _MARKS = {
 _TITLES = {step.name: step.title for step in STEPS}
 # The UI asks its server to render a page with the page in the address, and proxies take addresses of 8 kB.
 _LONGEST_ADDRESS = 7_500
+_UNQUOTED = f"{ascii_letters}{digits}_.-~/".encode()
 _CELLS = (160, 80, 40, 20, 8)
 _FINDINGS_LISTED = 20
 _PROBLEMS_LISTED = 8
@@ -52,9 +53,15 @@ def current_details(status: m.TransferStatus, *, runbook_url: str = "", takes_si
     page = ""
     for longest in _CELLS:
         page = "\n\n".join(_parts(status, runbook_url, longest, takes_signals=takes_signals))
-        if len(quote(page)) <= _LONGEST_ADDRESS:
+        if _length_in_an_address(page) <= _LONGEST_ADDRESS:
             break
     return page
+
+
+def _length_in_an_address(text: str) -> int:
+    """Return how long a text is once it is quoted as `urllib.parse.quote` does it, which takes forty times as long."""
+    encoded = text.encode()
+    return len(encoded) + 2 * len(encoded.translate(None, _UNQUOTED))
 
 
 def mailbox_details(order: m.MailboxForwardingInput, told: str) -> str:

@@ -15,6 +15,7 @@ from workflows.inbox import Inbox
 from workflows.mail import MailDispatcher
 from workflows.progress import TransferProgress
 from workflows.refusals import refusal
+from workflows.renewal import REFUSED, grow
 from workflows.saga import Saga
 
 _NOBODY: Final = UUID(int=0)
@@ -65,6 +66,7 @@ class EnvironmentWorkflow:
     @workflow.signal(description="Not for people: another move of the environment begins, and only mail is left here.")
     async def make_way(self, *given: Any) -> None:  # noqa: ARG002 - whatever it says
         """Give up the news of an undo that does not get out: whoever begins another move knows of it."""
+        grow(REFUSED)
         await self._mail.make_way(self._log)
 
     @workflow.query(description="Where the transfer stands, what it waits for and what came before.")

@@ -33,11 +33,17 @@ class TransferLog:
 
     def remember(self) -> dict[str, Any]:
         """Return what the next run has to know."""
-        return {"refusals_counted": self.counted}
+        return {
+            "refusals_counted": self.counted,
+            "refusals_left": self._left,
+            "refusals_filled_at": self._filled_at,
+        }
 
     def resume(self, memory: m.TransferMemory) -> None:
         """Go on where an earlier run stopped."""
         self.counted = memory.refusals_counted
+        if memory.refusals_left is not None:
+            self._left, self._filled_at = memory.refusals_left, memory.refusals_filled_at
 
     async def refuse(self, what: str, actor: str, why: str, code: str = WrongMoment.code()) -> None:
         """Write down what came at the wrong moment, or malformed; it is not remembered for later.

@@ -23,6 +23,7 @@ from domain.vocabulary import UNREADABLE
 from workflows import policies
 from workflows.activity_calls import is_cancel, perform
 from workflows.markdown import fenced
+from workflows.renewal import REFUSED, grow
 
 _Message = TypeVar("_Message", bound=m.Message)
 # Far above any ticket, and so small that thousands of them do no harm.
@@ -114,8 +115,10 @@ class Inbox:
         try:
             message, sealed = self._read(given, kind)
         except InputMalformed as error:
+            grow(REFUSED)
             await self._refuse(name, "", error.english, error.code())
             return None
+        grow(REFUSED if sealed else 1)
         if sealed is None:
             return message
         if len(self._unread) >= _WAITING_AT_ONCE:

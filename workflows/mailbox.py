@@ -1,8 +1,10 @@
 """The old mailbox address: "Het oude mailbox-adres blijft nog 30 dagen werken" (manual, Let op)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from temporalio import workflow
+from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError
 
 from activities.freeze_release import FreezeReleaseActivities
@@ -15,7 +17,7 @@ from workflows import policies
 from workflows.activity_calls import perform
 from workflows.details import mailbox_details
 from workflows.refusals import asked, refusal
-from workflows.renewal import is_due
+from workflows.renewal import REFUSED, grow, is_due
 
 
 @workflow.defn
@@ -42,7 +44,7 @@ class MailboxForwardingWorkflow:
             except TimeoutError:
                 pass
             else:
-                workflow.continue_as_new(order)  # signals have made the history long
+                workflow.continue_as_new(order)
         await perform(
             FreezeReleaseActivities.close_mailbox_forwarding,
             m.CloseMailboxForwarding(transfer_id=order.transfer_id, old_mailbox_address=order.old_mailbox_address),
@@ -61,3 +63,8 @@ class MailboxForwardingWorkflow:
             # The address is closed all the same; the failed mail stands in control.sent_mail and can be sent again.
             told = "The old mailbox address is closed, the mail that says so did not arrive"
             workflow.set_current_details(mailbox_details(order, told))
+
+    @workflow.signal(dynamic=True, description="Not for anybody: it waits for a day, and nothing changes that.")
+    async def unknown(self, name: str, args: Sequence[RawValue]) -> None:  # noqa: ARG002 - whatever it says
+        """Leave it; a history that such signals have made long is left behind in time."""
+        grow(REFUSED)

@@ -42,6 +42,7 @@ class TransferProgress:
         self._takes_signals = takes_signals
         self._notes = notes
         self._zone = zone_named(timezone)
+        self._is_stale = False
         self.state = TransferState.PREPARING
         self.scenario: Scenario | None = None
         self.old: m.EnvironmentSummary | None = None
@@ -140,7 +141,17 @@ class TransferProgress:
         )
 
     def show(self) -> None:
-        """Refresh the Markdown in the Temporal UI; costs no history event."""
+        """Refresh the Markdown in the Temporal UI; costs no history event.
+
+        Once, when all that came together has been handled: a page takes a millisecond, and a thousand signals at once
+        would otherwise hold the workflow's thread up until its worker gives the task up.
+        """
+        if not self._is_stale:
+            self._is_stale = True
+            asyncio.get_running_loop().call_soon(self._render)
+
+    def _render(self) -> None:
+        self._is_stale = False
         workflow.set_current_details(
             current_details(self.status(), runbook_url=self._runbook_url, takes_signals=self._takes_signals)
         )

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from temporalio import workflow
+from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
 
 from activities.reconcile import ReconcileActivities
@@ -33,6 +34,7 @@ from workflows.activity_calls import perform, root_cause
 from workflows.details import reconciled_details
 from workflows.recovery import RecoveryWorkflow, watch_mailbox
 from workflows.refusals import asked
+from workflows.renewal import REFUSED, grow, is_long
 
 VIOLATED = "InvariantViolated"
 _TOLD = 20
@@ -79,6 +81,11 @@ class ReconcileWorkflow:
         """Return how far it is; None while it looks for the first time."""
         return self._at
 
+    @workflow.signal(dynamic=True, description="Not for anybody: nothing is decided here.")
+    async def unknown(self, name: str, args: Sequence[RawValue]) -> None:  # noqa: ARG002 - whatever it says
+        """Leave it; a history that such signals have made long is left behind in time."""
+        grow(REFUSED)
+
     async def _inspect(self) -> Findings:
         deep = self._order.deep
         return await perform(
@@ -95,7 +102,7 @@ class ReconcileWorkflow:
             if page.violations:
                 healings = await self._heal_page(page.violations)
                 at = self._at = _with(at, healings, page.last)
-                if workflow.info().is_continue_as_new_suggested():
+                if is_long():
                     workflow.continue_as_new(self._order.model_copy(update={"resume": at}))
                 continue
             again = at.ended and at.rounds < _ROUNDS

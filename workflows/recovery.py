@@ -27,7 +27,7 @@ from workflows.mailbox import MailboxForwardingWorkflow
 from workflows.outcome import closed_with
 from workflows.progress import TransferProgress
 from workflows.refusals import refusal
-from workflows.renewal import HistoryLong
+from workflows.renewal import REFUSED, HistoryLong, grow
 from workflows.saga import Undo
 
 WHY = "The transfer's workflow was stopped from outside, so the transfer could not go on."
@@ -159,6 +159,7 @@ class RecoveryWorkflow(EnvironmentWorkflow):
         raise refusal(WrongMoment())
 
     async def _refuse_late(self, name: str) -> None:
+        grow(REFUSED)
         await self._until_begun()
         await self._log.refuse(name, "", f"the transfer is {self._progress.state.value} and is being recovered")
 

@@ -31,7 +31,7 @@ from workflows.outcome import closed_with
 from workflows.progress import TransferProgress
 from workflows.recovery import go_on_as_a_recovery, watch_mailbox
 from workflows.refusals import answer_for, asked, refusal
-from workflows.renewal import HistoryLong
+from workflows.renewal import REFUSED, HistoryLong, grow
 from workflows.saga import Undo
 from workflows.upload import AwaitedUpload
 
@@ -313,6 +313,7 @@ class TransferWorkflow(EnvironmentWorkflow):
     @workflow.signal(dynamic=True, description="Not for anybody: what has no handler is refused and recorded.")
     async def unknown(self, name: str, args: Sequence[RawValue]) -> None:  # noqa: ARG002 - whatever it says
         """Refuse a signal that nobody knows."""
+        grow(REFUSED)
         await self._until_begun()
         await self._log.refuse(name, "", "there is no such signal", InputMalformed.code())
 

@@ -43,6 +43,8 @@ class TransferMemory(Message):
     undo_requested_by: str = ""
     release: Release | None = Field(default=None, description="it is being carried out")
     refusals_counted: int = 0
+    refusals_left: float | None = Field(default=None, description="how many more are written down one by one")
+    refusals_filled_at: AwareDatetime | None = None
     unread: list[UnreadSignal] = Field(default=[])
 
 

@@ -14,6 +14,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from devstack.binaries import temporal_cli
 from devstack.ports import Ports
+from devstack.temporal import DYNAMIC
 from workflows import search_attributes
 
 _HTTP, _METRICS = "http-port", "metrics-port"
@@ -21,17 +22,16 @@ _HTTP, _METRICS = "http-port", "metrics-port"
 
 @asynccontextmanager
 async def temporal_server(
-    *settings: str, data_converter: DataConverter, skips_time: bool = False
+    *, data_converter: DataConverter, skips_time: bool = False
 ) -> AsyncIterator[WorkflowEnvironment]:
-    """Run a server that knows our search attributes.
+    """Run a server that knows our search attributes, configured as in production.
 
     Args:
-        settings: Dynamic configuration, each `name=JSON value`.
         data_converter: Of the environment's client.
         skips_time: Whether a workflow's clock can be moved on, by `fast_forward`.
     """
     start = WorkflowEnvironment.start_time_skipping_v2 if skips_time else WorkflowEnvironment.start_local
-    values = [*settings, *(["frontend.WorkflowTimeSkippingEnabled=true"] if skips_time else [])]
+    settings = {**DYNAMIC, "frontend.WorkflowTimeSkippingEnabled": str(skips_time).lower()}
     with TemporaryDirectory() as folder:
         ports = Ports(Path(folder) / "ports.json", "port", _HTTP, _METRICS)
         ports.choose()
@@ -42,7 +42,7 @@ async def temporal_server(
                 dev_server_existing_path=str(temporal_cli()),
                 dev_server_extra_args=[
                     *(f"--{name}={ports[name]}" for name in (_HTTP, _METRICS)),
-                    *(word for value in values for word in ("--dynamic-config-value", value)),
+                    *(f"--dynamic-config-value={name}={value}" for name, value in settings.items()),
                 ],
                 dev_server_log_level="error",
                 search_attributes=search_attributes.ALL,

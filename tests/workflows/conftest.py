@@ -24,14 +24,6 @@ async def skipping() -> AsyncIterator[WorkflowEnvironment]:
         yield environment
 
 
-@pytest.fixture(scope="session")
-async def renewing() -> AsyncIterator[WorkflowEnvironment]:
-    """The same, of which a history is long after some dozens of events."""
-    renews = "limit.historyCount.suggestContinueAsNew=100"
-    async with temporal_server(renews, data_converter=plain, skips_time=True) as environment:
-        yield environment
-
-
 @pytest.fixture
 async def world(skipping: WorkflowEnvironment) -> AsyncIterator[Gate]:
     """A fresh world with workers at work."""

@@ -55,7 +55,7 @@ _TYPES = ("TransferWorkflow", "RecoveryWorkflow", "MailboxForwardingWorkflow", "
 _AT_ONCE = 16
 _PATIENCE = timedelta(seconds=20)
 _OPENED = "open_payload"
-_CAME_MEANWHILE = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND
+CAME_MEANWHILE = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND
 
 
 @dataclass
@@ -208,7 +208,7 @@ class Fuzz:
         async for event in handle.fetch_history_events():
             if event.event_type == failed:
                 attributes = event.workflow_task_failed_event_attributes
-                if attributes.cause != _CAME_MEANWHILE:  # a new signal came while it was ending: tried again at once
+                if attributes.cause != CAME_MEANWHILE:  # a new signal came while it was ending: tried again at once
                     failure = await self._client.data_converter.decode_failure(attributes.failure)
                     self.report.stuck.append(f"{what}: {failure!r}")
                     return

@@ -52,6 +52,8 @@ class Malformed:
             "no number": lambda: [_raw(b'{"released_by": NaN}', encoding=b"json/plain")],
             "depth": lambda: [_raw(b"[" * 5_000 + b"]" * 5_000, encoding=b"json/plain")],
             "a long name": lambda: [_json({"released_by": "x" * 1_500_000})],
+            # A signal of this size never gets there; an update does, and goes back as it came.
+            "more than may be stored": lambda: [_json({"requested_by": "x" * 3_000_000})],
             "a storage reference": lambda: [_raw(b"{}", encoding=b"json/external-storage-reference")],
             "a marked storage reference": lambda: [
                 Payload(metadata={"encoding": b"json/plain", _MARKER: b"true"}, data=b"{}")

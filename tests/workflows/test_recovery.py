@@ -168,20 +168,20 @@ async def test_a_mailbox_is_watched_again_with_the_time_that_is_left(skipping: W
     await end_mailbox(skipping, ward.transfer_id)
 
 
-async def test_thousands_of_findings_are_put_right_in_more_than_one_run(renewing: WorkflowEnvironment) -> None:
+async def test_thousands_of_findings_are_put_right_in_more_than_one_run(skipping: WorkflowEnvironment) -> None:
     """After a database was restored the list would be larger than a payload may be, and the history than it may be."""
-    ward, many = Ward(), 130
+    ward, many = Ward(), 300
     ward.wrong = [tuple(wrong(ViolationKind.ORPHAN_SCHEMA, f"schema env_{number}") for number in range(many)), ()]
-    transfers, heavy, mail = workers(renewing.client, ward)
+    transfers, heavy, mail = workers(skipping.client, ward)
     order = Reconcile(heal=True, requested_by="operator")
-    with renewing.with_time_skipping_disabled():
+    with skipping.with_time_skipping_disabled():
         async with transfers, heavy, mail:
-            handle = await renewing.client.start_workflow(
+            handle = await skipping.client.start_workflow(
                 ReconcileWorkflow.run, order, id=f"reconcile-{uuid4()}", task_queue=queues.TRANSFERS
             )
             outcome = await handle.result()
     assert (outcome.found.wrong, outcome.put_right, outcome.left.wrong) == (many, many, 0)
     assert ward.count()["repair"] == many
     assert len(outcome.healings) <= LISTED
-    newest = await renewing.client.get_workflow_handle(handle.id).describe()
+    newest = await skipping.client.get_workflow_handle(handle.id).describe()
     assert newest.run_id != handle.first_execution_run_id
