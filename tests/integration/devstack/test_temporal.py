@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import ClassVar
 
 import psutil
@@ -184,18 +185,21 @@ class Turn:
 
 
 async def test_tasks_of_one_priority_are_shared_out_by_key(server: EmbeddedTemporal) -> None:
-    """Serves the one task of a small firm long before the last of a large firm's that came first."""
+    """Serves the tasks of a small firm long before the last of a large firm's that came first."""
     client = await server.connect()
+    firms = ["large"] * 80 + ["small"] * 20
     handles = [
         await client.start_workflow(
             Turn.run, firm, id=f"turn-{number}", task_queue="fair", priority=Priority(fairness_key=firm)
         )
-        for number, firm in enumerate(["large"] * 80 + ["small"])
+        for number, firm in enumerate(firms)
     ]
     async with Worker(
         client, task_queue="fair", workflows=[Turn], max_concurrent_workflow_tasks=2, max_cached_workflows=2
     ):
         await asyncio.gather(*(handle.result() for handle in handles))
     assert len(Turn.order) == len(handles)
-    # The queue has four parts, each fair in itself.
-    assert Turn.order.index("small") < 40
+    turns = [turn for turn, firm in enumerate(Turn.order) if firm == "small"]
+    # In the order in which they came, it would be 90. The queue has four parts, each fair in itself, and a worker may
+    # take more from one than from another.
+    assert median(turns) < 75
