@@ -17,7 +17,7 @@ Transfer = WorkflowHandle[TransferWorkflow, m.TransferResult]
 UPLOAD = m.Upload(sealed_ticket="sealed", licence_number="10002", name="Enyoi", uploaded_by="new side")
 
 
-async def reach(transfer: Transfer, state: TransferState, *, patience_seconds: float = 15.0) -> m.TransferStatus:
+async def reach(transfer: Transfer, state: TransferState, *, patience_seconds: float = 45.0) -> m.TransferStatus:
     """Wait until the transfer is in a state, and return its status."""
     deadline = asyncio.get_running_loop().time() + patience_seconds
     while True:
