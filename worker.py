@@ -24,6 +24,7 @@ from activities.event_log import EventLogActivities
 from activities.freeze_release import FreezeReleaseActivities
 from activities.mail import MailActivities
 from activities.payloads import PayloadActivities
+from activities.portfolio import PortfolioActivities
 from activities.preview import PreviewActivities
 from activities.reconcile import ReconcileActivities
 from activities.registry import ActivityRegistry
@@ -61,7 +62,9 @@ from adapters.temporal.running_workflows import TemporalWorkflows
 from adapters.transfer.auditfile import PostgresAuditor
 from adapters.transfer.event_log import PostgresTransferEventLog
 from adapters.transfer.freeze_release import PostgresEnvironmentAccess
+from adapters.transfer.portfolios import PostgresPortfolios
 from adapters.transfer.preview import PostgresPreviewReader
+from adapters.transfer.queries import PostgresTransferQueries
 from adapters.transfer.rehearsal import PostgresRehearsal
 from adapters.transfer.retirement import PostgresRetirements
 from adapters.transfer.scheduling import PostgresEveningPlanner
@@ -76,9 +79,13 @@ from adapters.webhooks.deliverer import WebhookDeliverer
 from adapters.webhooks.deliveries import Deliveries
 from domain.errors import Misconfigured
 from domain.vocabulary import HOME
+from starter.client.client import TransferClient
+from starter.client.comparison import Comparer
+from starter.client.portfolio import ClientPortfolioMover
 from workflows import policies
 from workflows import task_queues as queues
 from workflows.mailbox import MailboxForwardingWorkflow
+from workflows.portfolio import PortfolioWorkflow
 from workflows.reconcile import ReconcileWorkflow
 from workflows.recovery import RecoveryWorkflow
 from workflows.retirement import RetirementWorkflow
@@ -99,6 +106,7 @@ _WORKFLOWS = (
     ReconcileWorkflow,
     WebhooksWorkflow,
     RetirementWorkflow,
+    PortfolioWorkflow,
 )
 # Deliverers hold one for milliseconds at a time.
 _WEBHOOK_CONNECTIONS = 4
@@ -172,6 +180,20 @@ def build_workers(
             PostgresPreviewReader(home, shards=quick, mail=mailer, question_timeout=settings.question_timeout),
             PostgresAuditor(quick),
         ),
+        portfolios=PortfolioActivities(
+            ClientPortfolioMover(
+                _caller(
+                    client,
+                    settings,
+                    quick,
+                    seal=seal,
+                    log=log,
+                    verifier=PostgresVerifier(home, parallelism=1, shards=quick),
+                ),
+                PostgresPortfolios(home),
+                PostgresTransferQueries(home),
+            )
+        ),
         webhooks=WebhookActivities(
             WebhookDeliverer(home, WebhookSecrets(settings.payload_keys), AddressRules(settings.webhook_networks))
         ),
@@ -241,6 +263,30 @@ def watched_queue(settings: Settings) -> str:
         WorkerRole.WEBHOOKS: queues.WEBHOOKS,
     }
     return next(queue for role, queue in queue_of.items() if role in served_roles(settings))
+
+
+def _caller(
+    client: Client,
+    settings: Settings,
+    quick: Shards,
+    *,
+    seal: TicketSeal,
+    log: PostgresTransferEventLog,
+    verifier: PostgresVerifier,
+) -> TransferClient:
+    """Return what moves environments as callers do: a portfolio is many of such moves."""
+    home = quick.home
+    return TransferClient(
+        client,
+        register=PostgresTransferQueries(home),
+        previews=PostgresPreviewReader(home, shards=quick),
+        tickets=PostgresTicketIssuer(home, seal, settings.ticket_ttl),
+        seal=seal,
+        comparer=Comparer(quick, verifier),
+        log=log,
+        zone=settings.zone,
+        runbook_url=settings.runbook_url or "",
+    )
 
 
 def served_cells(settings: Settings) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from activities.event_log import EventLogActivities
 from activities.freeze_release import FreezeReleaseActivities
 from activities.mail import MailActivities
 from activities.payloads import PayloadActivities
+from activities.portfolio import PortfolioActivities
 from activities.preview import PreviewActivities
 from activities.reconcile import ReconcileActivities
 from activities.retirement import RetirementActivities
@@ -38,6 +39,7 @@ class ActivityRegistry:
     previews: PreviewActivities | None = None
     webhooks: WebhookActivities | None = None
     retirement: RetirementActivities | None = None
+    portfolios: PortfolioActivities | None = None
 
     def all(self) -> list[Callable[..., Any]]:
         """Return every activity.

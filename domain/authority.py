@@ -59,6 +59,10 @@ class Action(StrEnum):
     SEE_WEBHOOKS = "see_webhooks"
     CHANGE_WEBHOOKS = "change_webhooks"
     RETIRE = "retire"
+    SEE_PORTFOLIO = "see_portfolio"
+    MOVE_PORTFOLIO = "move_portfolio"
+    """Many environments at once, of both halves: the platform's, and support's."""
+
     DELIVER = "deliver"
     """Hand in mail and scans: what the platform's mail server does."""
 
@@ -79,9 +83,10 @@ _HALVES: dict[Side, frozenset[Action]] = {
 _BOTH_HALVES = _HALVES[Side.OLD] | _HALVES[Side.NEW]
 # With what is a licence's own, and of no transfer.
 _OF_A_LICENCE = frozenset({Action.SEE_WEBHOOKS, Action.CHANGE_WEBHOOKS})
+_PORTFOLIOS = frozenset({Action.SEE_PORTFOLIO, Action.MOVE_PORTFOLIO})
 _EVERYWHERE: dict[Role, frozenset[Action]] = {
     # An incident is support's own work, and a start before the evening needs a person who answers for it.
-    Role.BACKEND: _BOTH_HALVES | _OF_A_LICENCE | {Action.AUDIT, Action.RESEND_MAIL, Action.DELIVER},
+    Role.BACKEND: _BOTH_HALVES | _OF_A_LICENCE | _PORTFOLIOS | {Action.AUDIT, Action.RESEND_MAIL, Action.DELIVER},
     # Who is told of what is the platform's to say, and each licence's for itself.
     Role.SUPPORT: frozenset(Action) - {Action.DELIVER, Action.CHANGE_WEBHOOKS},
     Role.OPERATOR: frozenset(
@@ -89,6 +94,7 @@ _EVERYWHERE: dict[Role, frozenset[Action]] = {
             *(Action.SEE, Action.AUDIT, Action.COMPARE, Action.CERTIFICATE, Action.READ_HISTORY),
             *(Action.START_NOW, Action.RESCHEDULE, Action.RESEND_MAIL),
             *_OF_A_LICENCE,
+            Action.SEE_PORTFOLIO,
         }
     ),
     Role.FIRM: frozenset(),
@@ -96,7 +102,7 @@ _EVERYWHERE: dict[Role, frozenset[Action]] = {
 _READING = frozenset(
     {
         *(Action.PREVIEW, Action.SEE, Action.AUDIT, Action.COMPARE, Action.CERTIFICATE, Action.READ_HISTORY),
-        Action.SEE_WEBHOOKS,
+        *(Action.SEE_WEBHOOKS, Action.SEE_PORTFOLIO),
     }
 )
 

@@ -370,6 +370,15 @@ class MailDelayed(Unavailable):
     """The mail server does not take the mail now. It is tried again by itself."""
 
 
+# --- portfolios ------------------------------------------------------------------------------------------------
+
+
+class PortfolioUnknown(Refused):
+    """There is no such portfolio. Check its id."""
+
+    dutch = "Deze portefeuille bestaat niet. Controleer het id."
+
+
 # --- webhooks --------------------------------------------------------------------------------------------------
 
 

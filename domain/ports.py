@@ -13,6 +13,7 @@ from uuid import UUID
 
 from domain import messages as m
 from domain import reconciliation as r
+from domain.portfolio import ItemDone, ItemOrder, ItemsRead, ReadItems
 from domain.webhooks import WebhooksDelivered
 
 ReportProgress = Callable[[m.CloneProgress], None]
@@ -172,6 +173,30 @@ class TransferOwners(Protocol):
 
     async def workflow_of(self, transfer_id: UUID) -> str | None:
         """Return the id of the workflow that froze for this transfer; None when none has."""
+        ...
+
+
+class PortfolioMover(Protocol):
+    """Moves the environments of a portfolio, one at a time."""
+
+    async def read(self, order: ReadItems) -> ItemsRead:
+        """Return the next items in a state."""
+        ...
+
+    async def look(self, order: ItemOrder) -> ItemDone:
+        """Find out whether an environment could move; nothing of it changes."""
+        ...
+
+    async def move(self, order: ItemOrder) -> ItemDone:
+        """Freeze it, upload its ticket for the new licence, and plan it on its evening."""
+        ...
+
+    async def release(self, order: ItemOrder) -> ItemDone:
+        """Release it if it awaits that, and its comparison found no difference."""
+        ...
+
+    async def cancel(self, order: ItemOrder) -> ItemDone:
+        """Let it stay where it is, unless its clone has begun."""
         ...
 
 

@@ -49,6 +49,9 @@ _HEARD_BY: Final[dict[str, frozenset[Side]]] = {
     EventKind.TICKET_ISSUED: frozenset({Side.OLD}),
     EventKind.TICKET_DOWNLOADED: frozenset({Side.OLD}),
     EventKind.MAILBOX_FORWARDING_CLOSED: frozenset({Side.NEW}),
+    EventKind.RETIREMENT_PLANNED: frozenset({Side.OLD}),
+    EventKind.RETIREMENT_CALLED_BACK: frozenset({Side.OLD}),
+    EventKind.ENVIRONMENT_RETIRED: frozenset({Side.OLD}),
 }
 
 

@@ -223,6 +223,16 @@ WEBHOOKS = Policy(
     retry=_SERVER_AWAY,
 )
 
+# One environment of many: a look at it, or its freeze and upload, which wait for others and for people at work. What
+# does not come about in a quarter of an hour stays as it is, and is met by the next look.
+PORTFOLIO = Policy(
+    task_queue=TRANSFERS,
+    start_to_close=timedelta(minutes=5),
+    schedule_to_close=timedelta(minutes=15),
+    heartbeat=_SILENCE,
+    retry=_SERVER_AWAY,
+)
+
 # A reconciliation waits this long for transfers to be undone before it looks again; a recovery itself goes on until it
 # succeeds, and while it does it is nothing that is wrong.
 RECOVERIES = timedelta(minutes=10)

@@ -9,5 +9,7 @@ TARGET_LICENCE = SearchAttributeKey.for_keyword("TargetLicence")
 STARTS_AT = SearchAttributeKey.for_datetime("StartsAt")
 # How it ended: `released`, or why it was undone.
 OUTCOME = SearchAttributeKey.for_keyword("Outcome")
+# Of which portfolio it is.
+PORTFOLIO = SearchAttributeKey.for_keyword("Portfolio")
 
-ALL = (TRANSFER_STATE, TRANSFER_SCENARIO, SOURCE_LICENCE, TARGET_LICENCE, STARTS_AT, OUTCOME)
+ALL = (TRANSFER_STATE, TRANSFER_SCENARIO, SOURCE_LICENCE, TARGET_LICENCE, STARTS_AT, OUTCOME, PORTFOLIO)

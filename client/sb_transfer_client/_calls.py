@@ -38,6 +38,7 @@ from sb_transfer_client.models import (
     MailView,
     NameView,
     PlannedView,
+    PortfolioStanding,
     PreviewView,
     Readiness,
     RetirementView,
@@ -354,6 +355,78 @@ def deliver_scan(
     """Put a scanned document into the environment that an address leads to; the rest as for `deliver_mail`."""
     told = {"document_id": document_id, "name": name, "content": b64encode(content).decode()}
     return deliver({"kind": "scan", "address": address, "received_at": received_at.isoformat(), **told})
+
+
+def create_portfolio(
+    *,
+    licence: str,
+    environments: Iterable[UUID | str] = (),
+    from_licence: str | None = None,
+    name_pattern: str = "{name}",
+    first_evening: date | None = None,
+    per_night: int = 50,
+    at_once: int = 4,
+    begin: bool = False,
+    reason: str = "",
+    key: str | None = None,
+) -> Call[PortfolioStanding]:
+    """Look whether each of many environments could move to a licence; `begin_portfolio` moves those that can.
+
+    Args:
+        licence: Who takes them over.
+        environments: Which, in the order in which they move.
+        from_licence: All active environments of this licence instead.
+        name_pattern: What they are called there; {name} is the name that each has now.
+        first_evening: The coming one, for all, if left out.
+        per_night: How many move in one evening.
+        at_once: How many are frozen side by side.
+        begin: Do not wait after the look.
+        reason: Why support does this.
+        key: The Idempotency-Key.
+    """
+    wanted = {
+        "licence": licence,
+        "environments": [str(one) for one in environments],
+        "from_licence": from_licence,
+        "name_pattern": name_pattern,
+        "first_evening": first_evening.isoformat() if first_evening else None,
+        "per_night": per_night,
+        "at_once": at_once,
+        "begin": begin,
+        "reason": reason,
+    }
+    return _post("/v1/portfolios", _read(PortfolioStanding), key, **wanted)
+
+
+def begin_portfolio(portfolio_id: UUID | str, *, reason: str = "", key: str | None = None) -> Call[PortfolioStanding]:
+    """Move all of a portfolio that can be moved."""
+    return _decided(portfolio_id, "begin", reason, key)
+
+
+def release_portfolio(portfolio_id: UUID | str, *, reason: str = "", key: str | None = None) -> Call[PortfolioStanding]:
+    """Release all of a portfolio in which the comparison found no difference."""
+    return _decided(portfolio_id, "release", reason, key)
+
+
+def retry_portfolio(portfolio_id: UUID | str, *, reason: str = "", key: str | None = None) -> Call[PortfolioStanding]:
+    """Try again what was refused of a portfolio."""
+    return _decided(portfolio_id, "retry", reason, key)
+
+
+def cancel_portfolio(portfolio_id: UUID | str, *, reason: str = "", key: str | None = None) -> Call[PortfolioStanding]:
+    """Cancel what has not begun of a portfolio."""
+    return _decided(portfolio_id, "cancel", reason, key)
+
+
+def _decided(portfolio_id: UUID | str, decision: str, reason: str, key: str | None) -> Call[PortfolioStanding]:
+    path = f"/v1/portfolios/{UUID(str(portfolio_id))}/{decision}"
+    return _post(path, _read(PortfolioStanding), key, reason=reason)
+
+
+def get_portfolio(portfolio_id: UUID | str, *, after: int = 0, limit: int = 200) -> Call[PortfolioStanding]:
+    """Return how many of a portfolio are in which state, and so many of its environments behind a number."""
+    path = f"/v1/portfolios/{UUID(str(portfolio_id))}"
+    return _get(path, _read(PortfolioStanding), after=after, limit=limit)
 
 
 def create_webhook(

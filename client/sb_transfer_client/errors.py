@@ -380,6 +380,13 @@ class UrlReserved(UploadRefused):
     status_code = 422
 
 
+class PortfolioUnknown(Problem):
+    """There is no such portfolio. Check its id."""
+
+    type_uri = f"{PREFIX}portfolio-unknown"
+    status_code = 404
+
+
 class WebhookUnknown(Problem):
     """There is no such webhook. `GET /v1/webhooks` lists yours."""
 

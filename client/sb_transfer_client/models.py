@@ -46,6 +46,7 @@ __all__ = [
     "Figures",
     "Finding",
     "InboxCounts",
+    "ItemState",
     "LicenceEvening",
     "LicenceKind",
     "LicenceView",
@@ -57,6 +58,8 @@ __all__ = [
     "NameView",
     "Phase",
     "PlannedView",
+    "PortfolioItem",
+    "PortfolioStanding",
     "PreviewView",
     "ProblemDetail",
     "QuoteLost",
@@ -162,6 +165,16 @@ class MailKind(_Word):
     MAILBOX_CLOSED = "mailbox_closed"
     RETIREMENT_PLANNED = "retirement_planned"
     RETIRED = "retired"
+
+
+class ItemState(_Word):
+    """How far one environment of a portfolio is, as long as its transfer does not say so."""
+
+    WAITING = "waiting"
+    READY = "ready"
+    REFUSED = "refused"
+    MOVING = "moving"
+    CANCELLED = "cancelled"
 
 
 class DisabledBecause(_Word):
@@ -685,6 +698,33 @@ class EventPage(_Answer):
     items: list[CloudEvent]
     after: int
     more: bool
+
+
+class PortfolioItem(_Answer):
+    """One environment of a portfolio, and where it stands."""
+
+    number: int
+    environment_id: UUID
+    name: str
+    state: ItemState
+    evening: date | None = None
+    transfer_id: UUID | None = None
+    transfer_state: TransferState | None = None
+    equal: bool | None = None
+    code: str | None = None
+    problem: str | None = None
+
+
+class PortfolioStanding(_Answer):
+    """Where a whole portfolio stands."""
+
+    portfolio_id: UUID
+    licence_number: str
+    name_pattern: str
+    first_evening: date | None
+    per_night: int
+    counts: dict[str, int]
+    items: tuple[PortfolioItem, ...]
 
 
 class WebhookView(_Answer):

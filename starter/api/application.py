@@ -16,6 +16,7 @@ from starter.api import (
     environments,
     evenings,
     health,
+    portfolios,
     progress,
     retirements,
     transfers,
@@ -63,6 +64,7 @@ def build_app(open_context: OpenContext, meter: MetricMeter = MetricMeter.noop) 
         checklist,
         retirements,
         evenings,
+        portfolios,
     )
     for router in (module.router for module in routers):
         app.include_router(router)

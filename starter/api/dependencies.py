@@ -16,6 +16,7 @@ from structlog.contextvars import bind_contextvars
 from adapters.api_store.idempotency import PostgresIdempotencyKeys
 from adapters.api_store.rate_limit import PostgresRateLimit, Rate
 from adapters.postgres.connection import Pool
+from adapters.transfer.portfolios import PostgresPortfolios
 from adapters.transfer.queries import EnvironmentRecord, PostgresTransferQueries, RecordedTransfer
 from adapters.webhooks.endpoints import PostgresWebhooks
 from adapters.webhooks.events import PostgresEventFeed
@@ -58,6 +59,7 @@ class ApiContext:
     queries: PostgresTransferQueries
     feed: PostgresEventFeed
     webhooks: PostgresWebhooks
+    portfolios: PostgresPortfolios
     pool: Pool
     key_ids: Sequence[str]
     """The names of this process's payload keys, newest first."""

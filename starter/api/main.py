@@ -20,6 +20,7 @@ from adapters.observability.runtime import start_runtime
 from adapters.observability.tracing import traced
 from adapters.postgres.database import database
 from adapters.settings import Settings
+from adapters.transfer.portfolios import PostgresPortfolios
 from adapters.transfer.queries import PostgresTransferQueries
 from adapters.webhooks.addresses import AddressRules
 from adapters.webhooks.endpoints import PostgresWebhooks
@@ -71,6 +72,7 @@ async def open_context(
             ),
             queries=PostgresTransferQueries(pool),
             feed=PostgresEventFeed(pool),
+            portfolios=PostgresPortfolios(pool),
             webhooks=PostgresWebhooks(
                 pool, WebhookSecrets(settings.payload_keys), AddressRules(settings.webhook_networks)
             ),

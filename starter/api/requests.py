@@ -1,15 +1,16 @@
 """What callers send."""
 
 from datetime import UTC, date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from fastapi import Header, Path, UploadFile
-from pydantic import AfterValidator, AwareDatetime, Base64Bytes, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, Base64Bytes, ConfigDict, Field, model_validator
 
 from domain.checklist import ChecklistItem
 from domain.messages import Message
 from domain.naming import licence_spelling
+from domain.portfolio import LARGEST
 from domain.vocabulary import MailKind, Scenario, TransferState, UndoReason
 from domain.webhooks import every_type
 from starter.api.idempotency import KEY_HEADER, KEY_PATTERN, unquoted
@@ -232,3 +233,45 @@ class RedeliverBody(_Body):
     """Send again."""
 
     after: Position = Field(description="everything behind this position in the feed")
+
+
+PortfolioId = Annotated[UUID, Path(description="the portfolio's id, as `Location` gave it")]
+
+
+class PortfolioQuery(Message):
+    """Which items of a portfolio, and how many."""
+
+    after: Annotated[int, Field(ge=0, lt=2**31)] = Field(
+        default=0, description="the number of the last item that was read"
+    )
+    limit: Annotated[int, Field(ge=1, le=_MOST_PER_PAGE)] = 200
+
+
+class PortfolioBody(_Body):
+    """Move many environments to one licence."""
+
+    licence: Annotated[LicenceNumber, Field(min_length=1)] = Field(description="who takes them over")
+    environments: Annotated[tuple[UUID, ...], Field(max_length=LARGEST)] = Field(
+        default=(), description="which, in the order in which they move"
+    )
+    from_licence: Annotated[LicenceNumber, Field(min_length=1)] | None = Field(
+        default=None, description="all active environments of this licence, by name, instead of a list"
+    )
+    name_pattern: Annotated[str, Field(max_length=200, pattern=r"^[^\u0000]*\{name\}[^\u0000]*$")] = Field(
+        default="{name}", description="what they are called there; {name} is the name that each has now"
+    )
+    first_evening: date | None = Field(
+        default=None, ge=date(2000, 1, 1), le=date(2199, 12, 31), description="the coming one, for all, if left out"
+    )
+    per_night: Annotated[int, Field(ge=1, le=10_000)] = Field(default=50, description="how many move in one evening")
+    at_once: Annotated[int, Field(ge=1, le=50)] = Field(default=4, description="how many are frozen side by side")
+    begin: bool = Field(default=False, description="do not wait after the dry run: move all that can be moved")
+    reason: Reason = Field(default="", description="why support does this")
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if bool(self.environments) == (self.from_licence is not None):
+            raise ValueError("give environments or from_licence, one of the two")
+        if len(set(self.environments)) != len(self.environments):
+            raise ValueError("an environment is named twice")
+        return self

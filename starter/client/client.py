@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import UTC, date, timedelta, tzinfo
 
 from temporalio.client import Client
+from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
 
 from adapters.temporal.deliverer import ensure_deliverer
 from adapters.transfer.evenings import PostgresEvenings
@@ -26,6 +27,7 @@ from domain.errors import (
 )
 from domain.events import EventKind
 from domain.naming import workflow_id_of
+from domain.portfolio import PORTFOLIO_WORKFLOW, MovePortfolio, PortfolioDecision, portfolio_workflow_id
 from domain.vocabulary import MailKind, TransferState, UndoReason
 from starter.client.comparison import Comparer
 from starter.client.decisions import Decision, decide
@@ -35,6 +37,7 @@ from starter.client.preparing import OnProgress, order_for, until_ticket
 from starter.client.reader import TransferReader
 from starter.client.retirement import call_back_retirement, plan_retirement
 from starter.client.workflow_handle import RemoteTransfer
+from workflows.search_attributes import PORTFOLIO
 from workflows.task_queues import TRANSFERS
 
 _PAUSE_SECONDS = 0.05
@@ -70,7 +73,8 @@ class TransferClient(TransferReader):
         self._seal = seal
         self._log = log
         self._runbook_url = runbook_url
-        self._zone = zone
+        self.zone = zone
+        """On whose clock evenings are."""
 
     # --- the old side --------------------------------------------------------------------------------------------
 
@@ -121,6 +125,7 @@ class TransferClient(TransferReader):
         requested_by: str,
         for_licence: str | None = None,
         transfer_id: uuid.UUID | None = None,
+        portfolio: uuid.UUID | None = None,
     ) -> m.TransferInput:
         """Start a transfer and return at once; its status shows when the ticket can be downloaded.
 
@@ -130,6 +135,7 @@ class TransferClient(TransferReader):
             for_licence: The only licence that may upload the ticket; any, if left out.
             transfer_id: The id to give it. Whoever did not hear the answer asks again with the same one, and gets the
                 transfer that was started then.
+            portfolio: Of which it is, for operators' lists.
 
         Returns:
             The order, with the transfer's id in it.
@@ -145,7 +151,7 @@ class TransferClient(TransferReader):
         if transfer_id is not None and await self._register.transfer(transfer_id) is not None:
             return order
         try:
-            await self._start(preview, order)
+            await self._start(preview, order, portfolio)
         except AlreadyInTransfer:
             # Perhaps by a request that was not answered, and that is not in the database yet.
             remote = await RemoteTransfer.newest(self._temporal, workflow_id_of(order.environment_id))
@@ -162,13 +168,15 @@ class TransferClient(TransferReader):
                 return
             await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def _start(self, preview: m.Preview, order: m.TransferInput) -> RemoteTransfer:
+    async def _start(
+        self, preview: m.Preview, order: m.TransferInput, portfolio: uuid.UUID | None = None
+    ) -> RemoteTransfer:
         await self.require_movable(preview, for_licence=order.for_licence)
-        order = order.model_copy(update={"runbook_url": self._runbook_url, "timezone": str(self._zone)})
+        order = order.model_copy(update={"runbook_url": self._runbook_url, "timezone": str(self.zone)})
         until = asyncio.get_running_loop().time() + _MAKE_WAY_PATIENCE_SECONDS
         while True:
             try:
-                return await RemoteTransfer.start(self._temporal, order, preview)
+                return await RemoteTransfer.start(self._temporal, order, preview, portfolio)
             except AlreadyInTransfer:
                 if asyncio.get_running_loop().time() > until or not await self._makes_way(order.environment_id):
                     raise
@@ -257,6 +265,32 @@ class TransferClient(TransferReader):
         """Tell whether Temporal's frontend is healthy."""
         with domain_errors():
             return await self._temporal.service_client.check_health(timeout=timedelta(seconds=5))
+
+    async def lead_portfolio(self, order: MovePortfolio) -> None:
+        """Let a portfolio be looked at, and moved once somebody says so; a repetition changes nothing."""
+        key = SearchAttributePair(PORTFOLIO, str(order.portfolio_id))
+        with domain_errors():
+            await self._temporal.start_workflow(
+                PORTFOLIO_WORKFLOW,
+                order,
+                id=portfolio_workflow_id(order.portfolio_id),
+                task_queue=TRANSFERS,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                search_attributes=TypedSearchAttributes([key]),
+            )
+
+    async def tell_portfolio(self, portfolio_id: uuid.UUID, decision: str, *, by: str) -> None:
+        """Send a portfolio a decision: `begin`, `release_equal`, `retry` or `cancel_rest`.
+
+        Raises:
+            WrongMoment: It has ended.
+        """
+        handle = self._temporal.get_workflow_handle(portfolio_workflow_id(portfolio_id))
+        try:
+            with domain_errors():
+                await handle.signal(decision, PortfolioDecision(requested_by=by))
+        except TransferUnknown:
+            raise WrongMoment from None
 
     async def deliver_webhooks(self) -> None:
         """Let webhooks be delivered from now on."""

@@ -22,7 +22,7 @@ from adapters.transfer.queries import (
 from domain import messages as m
 from domain.certificate import Certificate
 from domain.errors import TransferUnknown
-from domain.vocabulary import CheckKind, EnvironmentStatus, TransferState
+from domain.vocabulary import CheckKind, EnvironmentStatus, LicenceKind, TransferState
 from starter.client.comparison import Comparer, OnComparison
 from starter.client.errors import domain_errors
 from starter.client.lookup import TransferLookup
@@ -74,6 +74,10 @@ class TransferReader:
     ) -> list[EnvironmentRecord]:
         """Return environments by licence and name; see `PostgresTransferQueries.environments`."""
         return await self._register.environments(search, statuses=statuses, limit=limit)
+
+    async def licence_kind(self, licence_number: str) -> LicenceKind | None:
+        """Return what a licence is, None when there is none."""
+        return await self._register.licence_kind(licence_number)
 
     async def preview(self, environment: str) -> m.Preview:
         """Tell what a move of this environment will do, without doing anything.

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
+from uuid import UUID
 
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import HistoryEventFilterType, WorkflowExecutionStatus
@@ -44,7 +45,7 @@ from workflows import search_attributes
 from workflows.markdown import fenced
 from workflows.outcome import result_in
 from workflows.recovery import RecoveryWorkflow
-from workflows.search_attributes import SOURCE_LICENCE, TRANSFER_STATE
+from workflows.search_attributes import PORTFOLIO, SOURCE_LICENCE, TRANSFER_STATE
 from workflows.task_queues import TRANSFERS
 from workflows.transfer import TransferWorkflow
 
@@ -89,7 +90,9 @@ class RemoteTransfer:
         )
 
     @classmethod
-    async def start(cls, client: Client, order: m.TransferInput, preview: m.Preview) -> "RemoteTransfer":
+    async def start(
+        cls, client: Client, order: m.TransferInput, preview: m.Preview, portfolio: UUID | None = None
+    ) -> "RemoteTransfer":
         """Start a transfer; Temporal itself allows one live move per environment.
 
         Raises:
@@ -114,6 +117,7 @@ class RemoteTransfer:
                             [
                                 SearchAttributePair(TRANSFER_STATE, TransferState.PREPARING.value),
                                 SearchAttributePair(SOURCE_LICENCE, environment.licence_number),
+                                *([SearchAttributePair(PORTFOLIO, str(portfolio))] if portfolio else []),
                             ]
                         ),
                         static_summary=f"{fenced(environment.name, _SUMMARY_LENGTH)} · {holder}",

@@ -106,6 +106,7 @@ _STATUS: tuple[tuple[type[e.TransferError], HTTPStatus], ...] = (
     (e.CertificateUnknown, HTTPStatus.NOT_FOUND),
     (e.YearUnknown, HTTPStatus.NOT_FOUND),
     (e.WebhookUnknown, HTTPStatus.NOT_FOUND),
+    (e.PortfolioUnknown, HTTPStatus.NOT_FOUND),
     (BodyTooSlow, HTTPStatus.REQUEST_TIMEOUT),
     (BodyTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (ItemTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),

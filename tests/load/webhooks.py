@@ -66,7 +66,9 @@ class Report:
         return not self.lost and not self.out_of_order and self.receiver_killed > 0 and self.deliverers_killed > 0
 
 
-async def run(pool: Pool, folder: Path, *, events: int, seed: int = 1, every_seconds: float = 2.0) -> Report:
+async def run(
+    pool: Pool, folder: Path, *, events: int, seed: int = 1, every_seconds: float = 2.0, blows: int = 1_000_000
+) -> Report:
     """Tell a receiver of events while it and the deliverers are killed.
 
     Args:
@@ -75,6 +77,7 @@ async def run(pool: Pool, folder: Path, *, events: int, seed: int = 1, every_sec
         events: How many.
         seed: Of who is killed when.
         every_seconds: How often about somebody is killed.
+        blows: How often at most.
     """
     secrets, rules = WebhookSecrets([SecretStr(Fernet.generate_key().decode())]), AddressRules(["127.0.0.0/8"])
     port, book = free_port(), folder / "taken"
@@ -102,7 +105,9 @@ async def run(pool: Pool, folder: Path, *, events: int, seed: int = 1, every_sec
         async with asyncio.timeout(_LONGEST_SECONDS):
             while await _left(pool) or not (receiver_killed and deliverers_killed):
                 await asyncio.sleep(every_seconds * dice.uniform(0.5, 1.5))
-                if dice.random() < 0.5:
+                if receiver_killed + deliverers_killed >= blows:
+                    continue
+                if receiver_killed <= deliverers_killed:
                     receiver.send_signal(signal.SIGKILL)
                     await receiver.wait()
                     receiver_killed += 1

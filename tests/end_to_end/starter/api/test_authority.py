@@ -57,6 +57,12 @@ MAY: dict[tuple[str, str], set[str]] = {
     ("POST", "/v1/transfers/{transfer_id}/reschedule"): {"backend", "support", "operator", "new side"},
     ("POST", "/v1/transfers/{transfer_id}/cancel"): {"backend", "support", "old side"},
     ("POST", "/v1/transfers/{transfer_id}/mails"): {"backend", "support", "operator"},
+    ("POST", "/v1/portfolios"): {"backend", "support"},
+    ("GET", "/v1/portfolios/{portfolio_id}"): {"backend", "support", "operator"},
+    ("POST", "/v1/portfolios/{portfolio_id}/begin"): {"backend", "support"},
+    ("POST", "/v1/portfolios/{portfolio_id}/release"): {"backend", "support"},
+    ("POST", "/v1/portfolios/{portfolio_id}/retry"): {"backend", "support"},
+    ("POST", "/v1/portfolios/{portfolio_id}/cancel"): {"backend", "support"},
     ("GET", "/v1/events"): {"backend", "support", "operator", "old side", "new side", "another firm"},
     ("GET", "/v1/webhooks"): {"backend", "support", "operator", "old side", "new side", "another firm"},
     ("POST", "/v1/webhooks"): {"backend", "operator", "old side", "new side", "another firm"},
@@ -79,6 +85,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/transfers/{transfer_id}/reschedule": {"evening": "2020-01-01", "reason": "test"},
     "/v1/deliveries": {"address": "a@b.nl", "raw": "bWFpbA==", "received_at": "2026-11-29T13:02:11Z"},
     "/v1/transfers/{transfer_id}/mails": {"kind": "ready", "reason": "test"},
+    "/v1/portfolios": {"licence": NEW, "reason": "test"},
     "/v1/webhooks": {"url": "https://93.184.216.34/"},
     "/v1/webhooks/{webhook_id}": {"description": "test"},
     "/v1/webhooks/{webhook_id}/redeliver": {"after": 0},
@@ -96,7 +103,7 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-async def moved(client: TransferClient) -> dict[str, str]:
+async def moved(client: TransferClient, context: ApiContext) -> dict[str, str]:
     """A transfer from OLD to NEW that has been released: whatever is asked of it now changes nothing."""
     ready = await client.prepare(f"{OLD}/enyoi", requested_by="old side")
     old = ready.preview.environment.environment_id
@@ -108,6 +115,9 @@ async def moved(client: TransferClient) -> dict[str, str]:
     report = (await client.results(ready.workflow_id)).report
     assert report is not None
     booked = report.years[0]
+    portfolio_id = uuid.uuid4()
+    plan: dict[str, Any] = {"name_pattern": "{name}", "first_evening": None, "per_night": 1, "created_by": "test"}
+    await context.portfolios.create(portfolio_id, licence=NEW, environments=[old], from_licence=None, **plan)
     return {
         "transfer_id": str(ready.transfer_id),
         "environment_id": str(old),
@@ -115,6 +125,7 @@ async def moved(client: TransferClient) -> dict[str, str]:
         "year": str(booked.year),
         "webhook_id": str(uuid.uuid4()),
         "evening": "2026-12-01",
+        "portfolio_id": str(portfolio_id),
     }
 
 
@@ -135,6 +146,8 @@ async def ask(session: httpx.AsyncClient, method: str, path: str, ids: dict[str,
     if method == "DELETE":
         return await session.delete(url)
     body = BODIES.get(path, {"reason": "test"})
+    if path == "/v1/portfolios":
+        body = {**body, "environments": [ids["environment_id"]]}
     if path == "/v1/transfers":
         body = {**body, "environment_id": ids["environment_id"]}
     return await session.request(method, url, json=body)
@@ -157,7 +170,9 @@ async def test_who_may_do_what(  # noqa: PLR0917 - pytest names them
 ) -> None:
     """Answers each role as the matrix says, and a stranger's transfer like none at all."""
     roles, licence = WHO[who]
-    unknown = {**moved, **{name: str(uuid.uuid4()) for name in ("transfer_id", "environment_id", "webhook_id")}}
+    unknown = {**moved, **{name: str(uuid.uuid4()) for name in ("transfer_id", "webhook_id", "portfolio_id")}}
+    if path != "/v1/portfolios":
+        unknown["environment_id"] = str(uuid.uuid4())
     if "{webhook_id}" in path:  # whoever may has deleted it
         which, url = uuid.UUID(moved["webhook_id"]), "https://93.184.216.34/"
         await context.webhooks.register(which, licence=OLD, url=url, types=(), description="", created_by="test")

@@ -452,3 +452,37 @@ async def test_who_registered_a_webhook_is_told(service: Service) -> None:
         await old.delete_webhook(made.webhook_id)
     assert [event.data.state for event in told] == [S.PREPARING, S.AWAITING_UPLOAD, S.UNDOING, S.UNDONE]
     assert {event.data.transfer_id for event in told} == {transfer_id}
+
+
+async def test_a_portfolio_is_looked_at_moved_and_cancelled(
+    stack: Stack, callers: Callers, ids: dict[str, UUID]
+) -> None:
+    """Every refusal is told before anything is frozen; what can move waits for its evening."""
+    async with AsyncClient(str(stack.info.api_url), callers.token(Role.BACKEND)) as backend:
+        which = [ids["10002/Van Dam Horeca"], ids["10002/Bloemisterij Smit"], ids["10001/enyoi"]]
+        words: dict[str, Any] = {"licence": "10001", "name_pattern": "{name} (over)", "per_night": 1}
+        tomorrow = (datetime.now(UTC) + timedelta(days=3)).date()
+        made = await backend.create_portfolio(environments=which, first_evening=tomorrow, **words)
+        assert [item.state for item in made.items] == ["waiting"] * 3
+
+        async def until(**wanted: int) -> Any:
+            async with asyncio.timeout(WAIT):
+                while (standing := await backend.get_portfolio(made.portfolio_id)).counts != wanted:  # noqa: ASYNC110
+                    await asyncio.sleep(0.2)
+            return standing
+
+        looked = await until(ready=2, refused=1)
+        assert looked.items[2].code in ("SameLicence", "EnvironmentNotActive")  # another test has moved it by then
+        await backend.begin_portfolio(made.portfolio_id)
+        planned = await until(scheduled=2, refused=1)
+        evenings = [item.evening for item in planned.items]
+        assert evenings[:2] == [tomorrow, tomorrow + timedelta(days=1)]
+        transfer = await backend.get_transfer(planned.items[1].transfer_id)
+        assert transfer.new is not None
+        assert transfer.new.name == "Bloemisterij Smit (over)"
+        assert transfer.starts_at is not None
+        assert transfer.starts_at.date() == evenings[1]
+        await backend.cancel_portfolio(made.portfolio_id)
+        await until(cancelled=1, undone=2)
+        with pytest.raises(errors.PortfolioUnknown):
+            await backend.get_portfolio(uuid4())

@@ -13,13 +13,17 @@ from tests.integration.services import Services
 READ_BY_API = {
     *("migration", "licence", "environment", "transfer", "transfer_record", "transfer_event", "transfer_sight"),
     *("ticket", "sent_mail", "certificate", "compared_rows", "auditfile", "payload_key", "api_request", "api_attempt"),
-    *("published_event", "webhook", "webhook_delivery"),
+    *("published_event", "webhook", "webhook_delivery", "portfolio", "portfolio_item"),
     *("retirement", "bank_consent"),
 }
 ENTRANCE = {"control.deliver_mail", "control.deliver_scan"}
 # It moves lines of the log on to those who read the feed, and nothing else.
 OPEN = {"sb_api": {*ENTRANCE, "control.publish_events"}, "sb_app": ENTRANCE}
-WRITTEN = {"sb_api": {"api_request", "api_attempt", "webhook"}, "sb_codec": {"history_reading"}}
+ADDED_TO = {"history_reading", "portfolio", "portfolio_item"}
+WRITTEN = {
+    "sb_api": {"api_request", "api_attempt", "webhook", "portfolio", "portfolio_item"},
+    "sb_codec": {"history_reading"},
+}
 REFUSED_TO_API = (
     "update control.transfer set state = 'released'",
     "update control.transfer set released_by = 'me'",
@@ -62,7 +66,7 @@ async def test_each_table_is_open_to_those_who_need_it(
     await connection.close()
     assert {row["relname"] for row in rows if row["reads"]} == (READ_BY_API if role == "sb_api" else {"payload_key"})
     assert {row["relname"] for row in rows if row["inserts"]} == WRITTEN[role]
-    assert {row["relname"] for row in rows if row["more"]} == WRITTEN[role] - {"history_reading"}
+    assert {row["relname"] for row in rows if row["more"]} == WRITTEN[role] - ADDED_TO
 
 
 @pytest.mark.parametrize("role", ["sb_api", "sb_codec", "sb_app"])

@@ -1,0 +1,136 @@
+"""`sb-transfer portfolio`: many environments to one licence."""
+
+import uuid
+from datetime import datetime
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from adapters.postgres.database import database
+from adapters.transfer.portfolios import PostgresPortfolios
+from domain.errors import LicenceUnknown
+from domain.portfolio import MovePortfolio, PortfolioStanding
+from starter.cli import panels
+from starter.cli.options import AsJson, By, acting_user
+from starter.cli.output import ExitCode, Output, run
+from starter.cli.panels import columns
+from starter.client.connect import connect
+from starter.environment import surroundings
+
+commands = typer.Typer()
+portfolio = typer.Typer(help="Move many environments to one licence: a dry run for all first.", no_args_is_help=True)
+commands.add_typer(portfolio, name="portfolio")
+Which = Annotated[uuid.UUID, typer.Argument(metavar="PORTFOLIO", help="The portfolio's id.")]
+_SHOWN = 200
+
+
+@portfolio.command()
+def create(  # noqa: PLR0917 - typer names them on the command line
+    licence: Annotated[str, typer.Option(help="The number of the licence that takes them over.")],
+    environments: Annotated[
+        list[str] | None, typer.Argument(metavar="[ENV]...", help="Ids or names, in the order in which they move.")
+    ] = None,
+    from_licence: Annotated[str | None, typer.Option(help="All active environments of this licence instead.")] = None,
+    pattern: Annotated[str, typer.Option(help="What they are called there; {name} is the present name.")] = "{name}",
+    first_evening: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The coming one, for all, if left out.")
+    ] = None,
+    per_night: Annotated[int, typer.Option(min=1, max=10_000, help="How many move in one evening.")] = 50,
+    at_once: Annotated[int, typer.Option(min=1, max=50, help="How many are frozen side by side.")] = 4,
+    begin: Annotated[bool, typer.Option("--begin", help="Do not wait after the dry run.")] = False,
+    by: By = "",
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Look whether each environment could move; `begin` moves those that can."""
+    if bool(environments) == (from_licence is not None):
+        raise typer.BadParameter("give environments or --from-licence, one of the two")
+    if "{name}" not in pattern:
+        raise typer.BadParameter("the pattern needs {name}, or all would be called the same", param_hint="--pattern")
+
+    async def work() -> ExitCode:
+        here = surroundings()
+        output = Output(as_json=as_json, zone=here.settings.zone)
+        async with (
+            connect(here.settings, environment=here.environment) as client,
+            database(here.settings.database_url) as pool,
+        ):
+            if await client.licence_kind(licence) is None:
+                raise LicenceUnknown
+            named = uuid.uuid4()
+            ids = [(await client.environment(one)).environment_id for one in environments or ()]
+            books = PostgresPortfolios(pool)
+            await books.create(
+                named,
+                licence=licence,
+                environments=ids,
+                from_licence=from_licence,
+                name_pattern=pattern,
+                first_evening=first_evening.date() if first_evening else None,
+                per_night=per_night,
+                created_by=acting_user(by),
+            )
+            await client.lead_portfolio(MovePortfolio(portfolio_id=named, at_once=at_once, begin=begin))
+            _answer(output, await books.standing(named))
+        return ExitCode.OK
+
+    return run(work())
+
+
+@portfolio.command()
+def show(which: Which, as_json: AsJson = False) -> ExitCode:
+    """Show how many are in which state, and what is wrong. Exit code 1 when something was refused."""
+    return run(_tell(which, None, "", as_json=as_json))
+
+
+@portfolio.command("begin")
+def begin_all(which: Which, by: By = "", as_json: AsJson = False) -> ExitCode:
+    """Move all that can be moved."""
+    return run(_tell(which, "begin", by, as_json=as_json))
+
+
+@portfolio.command()
+def release(which: Which, by: By = "", as_json: AsJson = False) -> ExitCode:
+    """Release all in which the comparison found no difference."""
+    return run(_tell(which, "release_equal", by, as_json=as_json))
+
+
+@portfolio.command()
+def retry(which: Which, by: By = "", as_json: AsJson = False) -> ExitCode:
+    """Try again what was refused."""
+    return run(_tell(which, "retry", by, as_json=as_json))
+
+
+@portfolio.command()
+def cancel(which: Which, by: By = "", as_json: AsJson = False) -> ExitCode:
+    """Cancel what has not begun."""
+    return run(_tell(which, "cancel_rest", by, as_json=as_json))
+
+
+async def _tell(which: uuid.UUID, decision: str | None, by: str, *, as_json: bool) -> ExitCode:
+    here = surroundings()
+    async with (
+        connect(here.settings, environment=here.environment) as client,
+        database(here.settings.database_url) as pool,
+    ):
+        standing = await PostgresPortfolios(pool).standing(which, limit=_SHOWN)
+        if decision is not None:
+            await client.tell_portfolio(which, decision, by=acting_user(by))
+        _answer(Output(as_json=as_json, zone=here.settings.zone), standing)
+    refused = decision is None and standing.counts.get("refused", 0)
+    return ExitCode.DIFFERENT if refused else ExitCode.OK
+
+
+def _answer(output: Output, standing: PortfolioStanding) -> None:
+    counts = ", ".join(f"{number} {state}" for state, number in standing.counts.items())
+    output.answer(standing, Text(f"Portfolio {standing.portfolio_id}: {counts}."), _items(standing))
+
+
+def _items(standing: PortfolioStanding) -> Table:
+    table = columns("", "environment", "state", "evening", "problem")
+    for item in standing.items:
+        state = item.transfer_state or item.state
+        evening = f"{item.evening:%Y-%m-%d}" if item.evening else ""
+        table.add_row(str(item.number), panels.plain(item.name), state.value, evening, panels.plain(item.problem or ""))
+    return table

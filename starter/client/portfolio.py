@@ -1,0 +1,141 @@
+"""Moves the items of a portfolio by the client that everybody moves with, so that every rule holds."""
+
+import asyncio
+from uuid import UUID, uuid5
+
+import asyncpg
+
+from adapters.transfer.portfolios import PostgresPortfolios
+from adapters.transfer.queries import PostgresTransferQueries
+from domain.errors import EnvironmentBusy, Refused, TransferUnknown
+from domain.portfolio import ItemDone, ItemOrder, ItemsRead, ItemState, ReadItems, evening_of, name_of
+from domain.vocabulary import TransferState
+from starter.client.client import TransferClient
+
+_POLL_SECONDS = 0.5
+_UNTIL_TICKET_SECONDS = 120.0
+_NOT_BEGUN = (TransferState.PREPARING, TransferState.AWAITING_UPLOAD, TransferState.SCHEDULED)
+
+
+class ClientPortfolioMover:
+    """Plays `domain.ports.PortfolioMover`; everything may be done again, and goes on where it was."""
+
+    def __init__(
+        self, client: TransferClient, portfolios: PostgresPortfolios, queries: PostgresTransferQueries
+    ) -> None:
+        self._client = client
+        self._portfolios = portfolios
+        self._queries = queries
+
+    async def read(self, order: ReadItems) -> ItemsRead:
+        """Return the next items in a state."""
+        return await self._portfolios.read(order)
+
+    async def look(self, order: ItemOrder) -> ItemDone:
+        """Find out whether an environment could move, and write down why not."""
+        item = await self._portfolios.item(order.portfolio_id, order.number)
+        try:
+            preview = await self._client.preview(str(item["environment_id"]))
+            await self._client.require_movable(preview, for_licence=item["licence_number"])
+        except Refused as refused:
+            return await self._refused(order, refused)
+        return await self._done(order, ItemState.READY)
+
+    async def move(self, order: ItemOrder) -> ItemDone:
+        """Freeze an environment, upload its ticket for the new licence, and plan it on its evening."""
+        item = await self._portfolios.item(order.portfolio_id, order.number)
+        if item["state"] != ItemState.READY:  # an attempt whose answer was lost has done it
+            return ItemDone(state=ItemState(item["state"]))
+        by = order.requested_by or f"portfolio {order.portfolio_id}"
+        # Of each try a transfer of its own: one that was undone is not begun again by a repetition of its request.
+        named = uuid5(order.portfolio_id, f"{item['environment_id']} after {item['transfer_id']}")
+        try:
+            started = await self._client.start(
+                str(item["environment_id"]),
+                requested_by=by,
+                for_licence=item["licence_number"],
+                transfer_id=named,
+                portfolio=order.portfolio_id,
+            )
+            if await self._until_ticket(named) is TransferState.AWAITING_UPLOAD:
+                await self._upload(item, named, by)
+            await self._plan(item, named, by)
+        except Refused as refused:
+            return await self._refused(order, refused)
+        return await self._done(order, ItemState.MOVING, started.transfer_id)
+
+    async def release(self, order: ItemOrder) -> ItemDone:
+        """Release an environment if it awaits that, and its comparison found no difference."""
+        item = await self._portfolios.item(order.portfolio_id, order.number)
+        if item["transfer_state"] == TransferState.AWAITING_RELEASE:
+            report = (await self._queries.results(item["transfer_id"])).report
+            if report is not None and all(check.equal for check in report.checks):
+                await self._client.release(str(item["transfer_id"]), by=order.requested_by)
+        return ItemDone(state=ItemState(item["state"]))
+
+    async def cancel(self, order: ItemOrder) -> ItemDone:
+        """Let an environment stay where it is, unless its clone has begun."""
+        item = await self._portfolios.item(order.portfolio_id, order.number)
+        if item["state"] != ItemState.MOVING:
+            return await self._done(order, ItemState.CANCELLED)
+        if item["transfer_state"] in _NOT_BEGUN:
+            await self._client.cancel(str(item["transfer_id"]), by=order.requested_by, reason="the portfolio's rest")
+        return ItemDone(state=ItemState.MOVING)
+
+    async def _until_ticket(self, transfer_id: UUID) -> TransferState:
+        """Wait until a ticket can be made, and return the state.
+
+        Raises:
+            Refused: It was undone before.
+            EnvironmentBusy: It takes long; this is tried again.
+        """
+        until = asyncio.get_running_loop().time() + _UNTIL_TICKET_SECONDS
+        while asyncio.get_running_loop().time() < until:
+            try:
+                standing = await self._queries.standing(transfer_id)
+            except TransferUnknown:  # it has only just begun
+                pass
+            else:
+                if standing.undo_reason is not None:
+                    raise Refused(f"It was undone: {standing.undo_detail or standing.undo_reason}.")
+                if standing.state is not TransferState.PREPARING:
+                    return standing.state
+            await asyncio.sleep(_POLL_SECONDS)
+        raise EnvironmentBusy
+
+    async def _upload(self, item: asyncpg.Record, transfer_id: UUID, by: str) -> None:
+        _, ticket = await self._client.download_ticket(str(transfer_id), requested_by=by)
+        name = name_of(item["name_pattern"], item["name"])
+        environment = await self._client.environment(str(item["environment_id"]))
+        await self._client.upload(
+            ticket,
+            licence=item["licence_number"],
+            name=name,
+            login_email=environment.login_email,
+            uploaded_by=by,
+        )
+
+    async def _plan(self, item: asyncpg.Record, transfer_id: UUID, by: str) -> None:
+        evening = evening_of(item["number"], first=item["first_evening"], per_night=item["per_night"])
+        standing = await self._queries.standing(transfer_id)
+        if evening is None or standing.state is not TransferState.SCHEDULED or standing.starts_at is None:
+            return
+        if standing.starts_at.astimezone(self._client.zone).date() != evening:
+            await self._client.reschedule(str(transfer_id), evening=evening, by=by, reason="the portfolio's evenings")
+
+    async def _refused(self, order: ItemOrder, refused: Refused) -> ItemDone:
+        return await self._done(order, ItemState.REFUSED, code=refused.code(), problem=refused.english[:1000])
+
+    async def _done(
+        self,
+        order: ItemOrder,
+        state: ItemState,
+        transfer_id: UUID | None = None,
+        *,
+        code: str | None = None,
+        problem: str | None = None,
+    ) -> ItemDone:
+        await self._portfolios.mark(
+            order.portfolio_id, order.number, state, transfer_id=transfer_id, code=code, problem=problem
+        )
+        return ItemDone(state=state)
