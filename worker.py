@@ -60,6 +60,7 @@ from adapters.temporal.client import connect_temporal
 from adapters.temporal.deliverer import ensure_deliverer
 from adapters.temporal.running_workflows import TemporalWorkflows
 from adapters.transfer.auditfile import PostgresAuditor
+from adapters.transfer.evenings import PostgresEvenings
 from adapters.transfer.event_log import PostgresTransferEventLog
 from adapters.transfer.freeze_release import PostgresEnvironmentAccess
 from adapters.transfer.portfolios import PostgresPortfolios
@@ -283,6 +284,7 @@ def _caller(
         tickets=PostgresTicketIssuer(home, seal, settings.ticket_ttl),
         seal=seal,
         comparer=Comparer(quick, verifier),
+        evenings=PostgresEvenings(home, settings.window, slots=settings.slots_clone),
         log=log,
         zone=settings.zone,
         runbook_url=settings.runbook_url or "",

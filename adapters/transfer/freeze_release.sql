@@ -115,10 +115,14 @@ update control.mailbox_route set environment_id = $2 where environment_id = $1 a
 and closed_at is null
 
 -- name: route_mailbox
--- Who gets mail for an address from now on, and until when.
-insert into control.mailbox_route (address, environment_id, valid_until) values ($1, $2, $3)
-on conflict (address) do update
-set environment_id = excluded.environment_id, valid_until = excluded.valid_until, closed_at = null
+-- Who gets mail for an address from now on, and until when. In two steps: where the table is a view of the platform's own, no
+-- conflict can be handled. Whoever releases holds the transfer, so nobody else adds this address meanwhile.
+with known as (
+    update control.mailbox_route set environment_id = $2::uuid, valid_until = $3::timestamptz, closed_at = null
+    where address = $1::text returning address
+)
+insert into control.mailbox_route (address, environment_id, valid_until)
+select $1::text, $2::uuid, $3::timestamptz where not exists (select from known)
 
 -- name: close_route
 -- Mail for the old address of a released transfer ($2) goes to nobody, from when that was promised on; clocks may differ by an
@@ -162,3 +166,7 @@ on conflict do nothing
 -- name: mute_triggers
 -- Keep a customer's own triggers from reacting to what this service writes.
 select control.mute_triggers()
+
+-- name: unmute_triggers
+-- End the silence: the platform's own tables may stand behind views whose triggers write them.
+select control.unmute_triggers()

@@ -30,6 +30,7 @@ async def invite(connection: Connection, transfer: asyncpg.Record, new: asyncpg.
         await connection.execute(within(_SQL["add_owner"], new["schema_name"]), owner)
     command_tag: str = await connection.execute(within(_SQL["invite_users"], new["schema_name"]))
     await leave_schema(connection)
+    await connection.execute(_SQL["unmute_triggers"])
     return int(command_tag.rsplit(" ", 1)[1])
 
 

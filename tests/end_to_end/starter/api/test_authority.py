@@ -202,7 +202,8 @@ async def test_a_made_up_id_is_refused_and_tells_nothing(
 ) -> None:
     """Answers ids that are none, or something else's, with a refusal: whoever asks, and without a word of the books."""
     swapped = {name: moved["transfer_id" if name == "environment_id" else "environment_id"] for name in moved}
-    forged = [swapped, *({**moved, "transfer_id": one, "environment_id": one, "webhook_id": one} for one in FORGED)]
+    named = ("transfer_id", "environment_id", "webhook_id", "portfolio_id")
+    forged = [swapped, *({**moved, **dict.fromkeys(named, one)} for one in FORGED)]
     if "{administration}" in path:
         forged += [
             {**moved, "administration": moved["transfer_id"]},
