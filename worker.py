@@ -60,12 +60,9 @@ from adapters.temporal.client import connect_temporal
 from adapters.temporal.deliverer import ensure_deliverer
 from adapters.temporal.running_workflows import TemporalWorkflows
 from adapters.transfer.auditfile import PostgresAuditor
-from adapters.transfer.evenings import PostgresEvenings
 from adapters.transfer.event_log import PostgresTransferEventLog
 from adapters.transfer.freeze_release import PostgresEnvironmentAccess
-from adapters.transfer.portfolios import PostgresPortfolios
 from adapters.transfer.preview import PostgresPreviewReader
-from adapters.transfer.queries import PostgresTransferQueries
 from adapters.transfer.rehearsal import PostgresRehearsal
 from adapters.transfer.retirement import PostgresRetirements
 from adapters.transfer.scheduling import PostgresEveningPlanner
@@ -80,9 +77,7 @@ from adapters.webhooks.deliverer import WebhookDeliverer
 from adapters.webhooks.deliveries import Deliveries
 from domain.errors import Misconfigured
 from domain.vocabulary import HOME
-from starter.client.client import TransferClient
-from starter.client.comparison import Comparer
-from starter.client.portfolio import ClientPortfolioMover
+from starter.client.portfolio import portfolio_mover
 from workflows import policies
 from workflows import task_queues as queues
 from workflows.mailbox import MailboxForwardingWorkflow
@@ -182,17 +177,13 @@ def build_workers(
             PostgresAuditor(quick),
         ),
         portfolios=PortfolioActivities(
-            ClientPortfolioMover(
-                _caller(
-                    client,
-                    settings,
-                    quick,
-                    seal=seal,
-                    log=log,
-                    verifier=PostgresVerifier(home, parallelism=1, shards=quick),
-                ),
-                PostgresPortfolios(home),
-                PostgresTransferQueries(home),
+            portfolio_mover(
+                client,
+                settings,
+                quick,
+                seal=seal,
+                log=log,
+                verifier=PostgresVerifier(home, parallelism=1, shards=quick),
             )
         ),
         webhooks=WebhookActivities(
@@ -264,31 +255,6 @@ def watched_queue(settings: Settings) -> str:
         WorkerRole.WEBHOOKS: queues.WEBHOOKS,
     }
     return next(queue for role, queue in queue_of.items() if role in served_roles(settings))
-
-
-def _caller(
-    client: Client,
-    settings: Settings,
-    quick: Shards,
-    *,
-    seal: TicketSeal,
-    log: PostgresTransferEventLog,
-    verifier: PostgresVerifier,
-) -> TransferClient:
-    """Return what moves environments as callers do: a portfolio is many of such moves."""
-    home = quick.home
-    return TransferClient(
-        client,
-        register=PostgresTransferQueries(home),
-        previews=PostgresPreviewReader(home, shards=quick),
-        tickets=PostgresTicketIssuer(home, seal, settings.ticket_ttl),
-        seal=seal,
-        comparer=Comparer(quick, verifier),
-        evenings=PostgresEvenings(home, settings.window, slots=settings.slots_clone),
-        log=log,
-        zone=settings.zone,
-        runbook_url=settings.runbook_url or "",
-    )
 
 
 def served_cells(settings: Settings) -> tuple[str, ...]:

@@ -4,13 +4,22 @@ import asyncio
 from uuid import UUID, uuid5
 
 import asyncpg
+from temporalio.client import Client
 
+from adapters.postgres.shards import Shards
+from adapters.settings import Settings
+from adapters.transfer.evenings import PostgresEvenings
+from adapters.transfer.event_log import PostgresTransferEventLog
 from adapters.transfer.portfolios import PostgresPortfolios
+from adapters.transfer.preview import PostgresPreviewReader
 from adapters.transfer.queries import PostgresTransferQueries
+from adapters.transfer.tickets import PostgresTicketIssuer, TicketSeal
+from adapters.verify.verifier import PostgresVerifier
 from domain.errors import EnvironmentBusy, Refused, TransferUnknown
 from domain.portfolio import ItemDone, ItemOrder, ItemsRead, ItemState, ReadItems, evening_of, name_of
 from domain.vocabulary import TransferState
 from starter.client.client import TransferClient
+from starter.client.comparison import Comparer
 
 _POLL_SECONDS = 0.5
 _UNTIL_TICKET_SECONDS = 120.0
@@ -139,3 +148,30 @@ class ClientPortfolioMover:
             order.portfolio_id, order.number, state, transfer_id=transfer_id, code=code, problem=problem
         )
         return ItemDone(state=state)
+
+
+def portfolio_mover(
+    client: Client,
+    settings: Settings,
+    quick: Shards,
+    *,
+    seal: TicketSeal,
+    log: PostgresTransferEventLog,
+    verifier: PostgresVerifier,
+) -> ClientPortfolioMover:
+    """Return what moves environments as callers do, inside a worker: a portfolio is many of such moves."""
+    home = quick.home
+    queries = PostgresTransferQueries(home)
+    caller = TransferClient(
+        client,
+        register=queries,
+        previews=PostgresPreviewReader(home, shards=quick),
+        tickets=PostgresTicketIssuer(home, seal, settings.ticket_ttl),
+        seal=seal,
+        comparer=Comparer(quick, verifier),
+        evenings=PostgresEvenings(home, settings.window, slots=settings.slots_clone),
+        log=log,
+        zone=settings.zone,
+        runbook_url=settings.runbook_url or "",
+    )
+    return ClientPortfolioMover(caller, PostgresPortfolios(home), queries)
