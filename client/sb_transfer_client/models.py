@@ -422,6 +422,7 @@ class TransferLine(_Answer):
     state: TransferState
     scenario: Scenario | None
     environment_name: str | None
+    new_name: str | None
     source_licence: str | None
     target_licence: str | None
     new_holder: str | None

@@ -100,6 +100,7 @@ class TransferRecord(Message):
     environment_id: UUID
     environment_name: str
     new_environment_id: UUID | None
+    new_name: str | None = None
     state: TransferState
     scenario: Scenario | None
     source_licence: str | None

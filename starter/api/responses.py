@@ -151,6 +151,7 @@ class TransferLine(View):
     state: TransferState
     scenario: Scenario | None
     environment_name: str | None
+    new_name: str | None = Field(description="what the environment is called under the new licence, from the upload on")
     source_licence: str | None
     target_licence: str | None
     new_holder: str | None
@@ -336,6 +337,7 @@ def transfer_line(record: m.TransferRecord, caller: Caller) -> TransferLine:
         state=record.state,
         scenario=record.scenario if sees(Part.SCENARIO) else None,
         environment_name=record.environment_name if sees(Part.OLD_ENVIRONMENT) else None,
+        new_name=record.new_name if sees(Part.NEW_ENVIRONMENT) else None,
         source_licence=record.source_licence if sees(Part.OLD_ENVIRONMENT) else None,
         target_licence=record.target_licence if sees(Part.NEW_ENVIRONMENT) else None,
         new_holder=record.target_holder if sees(Part.NEW_HOLDER) else None,

@@ -103,7 +103,7 @@ async def pages(page: Page, url: str) -> None:
     await page.set_viewport_size({"width": 1100, "height": 900})
     await _picture(page, "pages-preview")
     await portal.log_in("firm:10002")
-    await portal.press("Bakker Administraties")
+    await portal.press("Enyoi Advies")
     await expect(page.get_by_role("link", name="Vrijgeven")).to_be_visible()
     await _picture(page, "pages-ready")
     await page.emulate_media(color_scheme="dark")

@@ -590,6 +590,7 @@ class FakeHttp:
                 for name in ("transfer_id", "state", "scenario", "new_holder", "starts_at", "undo_reason")
             },
             "environment_name": old and old["name"],
+            "new_name": new and new["name"],
             "source_licence": old and old["licence_number"],
             "target_licence": new and new["licence_number"],
             "created_at": transfer.created_at,

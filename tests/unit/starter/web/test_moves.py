@@ -40,6 +40,7 @@ async def test_a_firm_hands_a_customer_over_and_another_takes_it(place: Place) -
     assert page.url.path == path
     assert "Ingepland" in page.text
     assert "https://bakker.sb.example/enyoi-bv" in page.text
+    assert f'<a href="{path}">Enyoi BV</a>' in (await new.open("/")).text
     place.fake.clock.turn_to("22:00")
     for _ in range(2):
         page = await new.open(path)
