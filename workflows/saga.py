@@ -44,7 +44,7 @@ class Undo(Exception):
             return error
         if is_cancel(error):
             if cancel is not None:
-                return cls(UndoReason.CANCELLED, str(cancel), cancel.requested_by)
+                return cls(UndoReason.CANCELLED, cancel.reason, cancel.requested_by)
             return cls(UndoReason.CANCELLED, workflow.cancellation_reason() or "")
         cause = innermost(error)
         if not isinstance(cause, ApplicationError):

@@ -71,10 +71,6 @@ class ExplainCancel(Message):
     requested_by: str = ""
     reason: str = ""
 
-    def __str__(self) -> str:
-        """Return it as people read it."""
-        return f"{self.reason} (by {self.requested_by})" if self.reason else f"by {self.requested_by}"
-
 
 class Reschedule(Message):
     """Move on another evening than the one that is planned."""

@@ -101,7 +101,10 @@ class Line:
 
     async def run(self, moves: int, items: int) -> None:
         """Move so often while so many items come in, and count what is wrong at the end."""
-        senders = [asyncio.create_task(self._send(number, items // _SUPPLIERS)) for number in range(_SUPPLIERS)]
+        senders = [
+            asyncio.create_task(self._send(number, (items + _SUPPLIERS - 1 - number) // _SUPPLIERS))
+            for number in range(_SUPPLIERS)
+        ]
         for number in range(moves):
             await self._move(number)
             self._score.moves += 1
@@ -218,8 +221,9 @@ async def deliver(server: EmbeddedPostgres, database: str, *, items: int, moves:
         killing = asyncio.create_task(_kill(server.dsn("postgres", "postgres"), database, score))
         try:
             async with asyncio.TaskGroup() as running:
-                for line in all_lines:
-                    running.create_task(line.run(moves // lines, items // lines))
+                for number, line in enumerate(all_lines):
+                    share = (moves + lines - 1 - number) // lines, (items + lines - 1 - number) // lines
+                    running.create_task(line.run(*share))
         finally:
             killing.cancel()
             with suppress(asyncio.CancelledError):

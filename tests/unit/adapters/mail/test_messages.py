@@ -192,7 +192,7 @@ def test_released_letter_has_the_scenarios_own_list(
     ("reason", "said"),
     [
         (UndoReason.EXPIRED, "het ticket is verlopen"),
-        (UndoReason.CANCELLED, "de overdracht is geannuleerd"),
+        (UndoReason.CANCELLED, "de overdracht is geannuleerd. De toelichting: “Er mist een factuur”"),
         (UndoReason.REJECTED, "De toelichting: “Er mist een factuur”"),
         (UndoReason.FAILED, "Neem contact op met support"),
     ],
