@@ -236,7 +236,11 @@ async def measure(moves: int, window: int | None, *, kill: bool) -> dict[str, An
                 temporal = await connect_temporal(
                     environment=variables, data_converter=encrypting(settings.payload_keys)
                 )
-                return await _measured(Evening(stack, client, temporal, pool, Path(name)), moves, window, kill=kill)
+                evening = Evening(stack, client, temporal, pool, Path(name))
+                try:
+                    return await _measured(evening, moves, window, kill=kill)
+                finally:
+                    await evening.stop_worker()
 
 
 async def _measured(evening: Evening, moves: int, window: int | None, *, kill: bool) -> dict[str, Any]:
