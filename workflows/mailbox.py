@@ -1,10 +1,8 @@
 """The old mailbox address: "Het oude mailbox-adres blijft nog 30 dagen werken" (manual, Let op)."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError
 
 from activities.freeze_release import FreezeReleaseActivities
@@ -17,11 +15,12 @@ from workflows import policies
 from workflows.activity_calls import perform
 from workflows.details import mailbox_details
 from workflows.refusals import asked, refusal
-from workflows.renewal import REFUSED, grow, is_due
+from workflows.renewal import is_due
+from workflows.unknown_signals import LeavesUnknownSignals
 
 
 @workflow.defn
-class MailboxForwardingWorkflow:
+class MailboxForwardingWorkflow(LeavesUnknownSignals):
     """Waits out the 30 days after a release, then closes the old mailbox address and says so."""
 
     @workflow.run
@@ -63,8 +62,3 @@ class MailboxForwardingWorkflow:
             # The address is closed all the same; the failed mail stands in control.sent_mail and can be sent again.
             told = "The old mailbox address is closed, the mail that says so did not arrive"
             workflow.set_current_details(mailbox_details(order, told))
-
-    @workflow.signal(dynamic=True, description="Not for anybody: it waits for a day, and nothing changes that.")
-    async def unknown(self, name: str, args: Sequence[RawValue]) -> None:  # noqa: ARG002 - whatever it says
-        """Leave it; a history that such signals have made long is left behind in time."""
-        grow(REFUSED)

@@ -26,6 +26,8 @@ from domain.portfolio import (
 from workflows import policies
 from workflows.activity_calls import perform
 from workflows.refusals import asked, refusal
+from workflows.renewal import REFUSED, grow, is_long
+from workflows.unknown_signals import LeavesUnknownSignals
 
 # How often it looks whether all have ended, when nobody asks for anything.
 _LOOK_AGAIN: Final = timedelta(hours=1)
@@ -40,7 +42,7 @@ _ACTIVITIES: Final[Mapping[Work, _Activity]] = {
 
 
 @workflow.defn(name=PORTFOLIO_WORKFLOW)
-class PortfolioWorkflow:
+class PortfolioWorkflow(LeavesUnknownSignals):
     """Leads many environments through their moves; how far each is stands in the database, and so does the report."""
 
     def __init__(self) -> None:
@@ -78,7 +80,7 @@ class PortfolioWorkflow:
                 self._show("waits for its transfers")
                 self._renew_if_long(None)
                 try:
-                    await workflow.wait_condition(self._is_asked, timeout=_LOOK_AGAIN)
+                    await workflow.wait_condition(lambda: self._is_asked() or is_long(), timeout=_LOOK_AGAIN)
                 except TimeoutError:
                     continue
             self._retry = False
@@ -106,6 +108,7 @@ class PortfolioWorkflow:
 
     def _heard(self, given: tuple[Any, ...]) -> bool:
         """Tell whether a signal is one; what is none is dropped."""
+        grow(REFUSED)
         try:
             self._by = asked(given, PortfolioDecision).requested_by
         except ApplicationError as error:
@@ -119,7 +122,8 @@ class PortfolioWorkflow:
     async def _until_begun(self) -> None:
         if not (self._known.begun or self._known.begin or self._begin or self._cancel):
             self._show("all have been looked at; it waits until somebody begins, or cancels")
-            await workflow.wait_condition(lambda: self._begin or self._cancel)
+            await workflow.wait_condition(lambda: self._begin or self._cancel or is_long())
+            self._renew_if_long(None)
         self._begin = False
         self._order = self._known.model_copy(update={"begun": True})
 
@@ -162,7 +166,7 @@ class PortfolioWorkflow:
 
     def _renew_if_long(self, at: AtWork | None) -> None:
         """Go on in a new run once the history is long; the database knows how far every item is."""
-        if workflow.info().is_continue_as_new_suggested() and not (self._begin or self._is_asked()):
+        if is_long() and not (self._begin or self._is_asked()):
             workflow.continue_as_new(self._known.model_copy(update={"at": at}))
 
     @property

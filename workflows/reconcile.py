@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from temporalio import workflow
-from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
 
 from activities.reconcile import ReconcileActivities
@@ -34,7 +33,8 @@ from workflows.activity_calls import perform, root_cause
 from workflows.details import reconciled_details
 from workflows.recovery import RecoveryWorkflow, watch_mailbox
 from workflows.refusals import asked
-from workflows.renewal import REFUSED, grow, is_long
+from workflows.renewal import is_long
+from workflows.unknown_signals import LeavesUnknownSignals
 
 VIOLATED = "InvariantViolated"
 _TOLD = 20
@@ -43,7 +43,7 @@ _Recovery = workflow.ChildWorkflowHandle[RecoveryWorkflow, m.TransferResult]
 
 
 @workflow.defn(name=RECONCILE_WORKFLOW)
-class ReconcileWorkflow:
+class ReconcileWorkflow(LeavesUnknownSignals):
     """Looks at every environment; fails when something is wrong at the end, so that nobody can miss it."""
 
     def __init__(self) -> None:
@@ -80,11 +80,6 @@ class ReconcileWorkflow:
     def progress(self, *given: Any) -> ReconcileProgress | None:  # noqa: ARG002 - whatever is asked, this is the answer
         """Return how far it is; None while it looks for the first time."""
         return self._at
-
-    @workflow.signal(dynamic=True, description="Not for anybody: nothing is decided here.")
-    async def unknown(self, name: str, args: Sequence[RawValue]) -> None:  # noqa: ARG002 - whatever it says
-        """Leave it; a history that such signals have made long is left behind in time."""
-        grow(REFUSED)
 
     async def _inspect(self) -> Findings:
         deep = self._order.deep

@@ -17,11 +17,12 @@ from workflows.activity_calls import perform
 from workflows.details import retirement_details
 from workflows.inbox import read
 from workflows.refusals import answer_for, asked, refusal
-from workflows.renewal import is_due
+from workflows.renewal import REFUSED, grow, is_due
+from workflows.unknown_signals import LeavesUnknownSignals
 
 
 @workflow.defn
-class RetirementWorkflow:
+class RetirementWorkflow(LeavesUnknownSignals):
     """Tells both sides, waits, and drops what is left of the environment unless somebody calls it back."""
 
     def __init__(self) -> None:
@@ -47,7 +48,7 @@ class RetirementWorkflow:
         self._planned = planned
         workflow.set_current_details(retirement_details(planned, "Will be removed"))
         await self._tell(planned.transfer_id, MailKind.RETIREMENT_PLANNED)
-        if await self._is_called_back(planned):
+        if await self._is_called_back(order, planned):
             workflow.set_current_details(retirement_details(planned, "Called back: it stays"))
             return m.RetirementResult(environment_id=order.environment_id, outcome=m.RetirementOutcome.CALLED_BACK)
         result = await self._carry_out(planned)
@@ -62,6 +63,7 @@ class RetirementWorkflow:
     @workflow.signal(description="Keep the environment after all: requested_by, reason. Until it is removed.")
     async def call_back(self, *given: Any) -> None:
         """Note who wants to keep it; what cannot be read is no reason to remove it, and none to keep it."""
+        grow(REFUSED)
         try:
             self._call_back = read(given, m.CallBack)
         except (InputMalformed, PayloadKeyUnknown):
@@ -72,15 +74,19 @@ class RetirementWorkflow:
         """Return what is planned."""
         return self._planned
 
-    async def _is_called_back(self, planned: m.RetirementPlanned) -> bool:
+    async def _is_called_back(self, order: m.RetirementInput, planned: m.RetirementPlanned) -> bool:
         remaining = planned.due_at - workflow.now()
         if remaining.total_seconds() > 0:
             try:
                 await workflow.wait_condition(
-                    lambda: self._call_back is not None, timeout=remaining, timeout_summary="it can be called back"
+                    lambda: self._call_back is not None or is_due(),
+                    timeout=remaining,
+                    timeout_summary="it can be called back",
                 )
             except TimeoutError:
                 return False
+        if self._call_back is None and is_due():
+            workflow.continue_as_new(order)  # what is planned stays as it is, and was told
         return await self._keep(planned)
 
     async def _keep(self, planned: m.RetirementPlanned) -> bool:

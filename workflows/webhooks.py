@@ -10,6 +10,8 @@ from domain.webhooks import WEBHOOKS_WORKFLOW, DeliverWebhooks, WebhooksDelivere
 from workflows import policies
 from workflows.activity_calls import perform
 from workflows.refusals import asked
+from workflows.renewal import REFUSED, grow, is_long
+from workflows.unknown_signals import LeavesUnknownSignals
 
 # In two processes, if there are two: when one of them dies the other goes on.
 DELIVERERS: Final = 2
@@ -18,7 +20,7 @@ _SHIFTS: Final = 100
 
 
 @workflow.defn(name=WEBHOOKS_WORKFLOW)
-class WebhooksWorkflow:
+class WebhooksWorkflow(LeavesUnknownSignals):
     """Runs deliverers, shift after shift; ends when there is nobody to tell. Whoever registers an endpoint starts it.
 
     What has to be delivered, and whose turn it is, stands in the database: docs/decisions/0015-webhooks.md.
@@ -46,13 +48,14 @@ class WebhooksWorkflow:
             workflow.set_current_details(_details(self._newest))
             if not self._newest.endpoints and not self._asked:
                 return self._newest
-            if workflow.info().is_continue_as_new_suggested():
+            if is_long():
                 break
         return workflow.continue_as_new(order)
 
     @workflow.signal(description="An endpoint was registered or switched on.")
     def endpoint_added(self, *given: Any) -> None:  # noqa: ARG002 - whatever is sent, this is what it means
         """Go on, for there is somebody to tell."""
+        grow(REFUSED)
         self._asked = True
 
 

@@ -72,12 +72,12 @@ class Books:
             await asyncio.sleep(0.02)
 
 
-async def test_five_hundred_customers_and_what_becomes_of_each(renewing: WorkflowEnvironment) -> None:
+async def test_five_hundred_customers_and_what_becomes_of_each(skipping: WorkflowEnvironment) -> None:
     """A firm that takes over another would be moved by hand, or by a script that dies half-way."""
     books, portfolio_id = Books(), uuid.uuid4()
     activities = PortfolioActivities(books)
     worker = Worker(
-        renewing.client,
+        skipping.client,
         task_queue=TRANSFERS,
         workflows=[PortfolioWorkflow],
         activities=[
@@ -90,8 +90,8 @@ async def test_five_hundred_customers_and_what_becomes_of_each(renewing: Workflo
         workflow_runner=sandbox(),
     )
     async with worker:
-        with renewing.with_time_skipping_disabled():
-            handle = await renewing.client.start_workflow(
+        with skipping.with_time_skipping_disabled():
+            handle = await skipping.client.start_workflow(
                 PortfolioWorkflow.run,
                 MovePortfolio(portfolio_id=portfolio_id, at_once=8),
                 id=portfolio_workflow_id(portfolio_id),
@@ -114,8 +114,8 @@ async def test_five_hundred_customers_and_what_becomes_of_each(renewing: Workflo
             books.rejected.extend(UNEQUAL)
             described = await handle.describe()
             assert described.run_id != handle.first_execution_run_id  # its history was long
-        newest = renewing.client.get_workflow_handle(handle.id, run_id=described.run_id)
-        await renewing.fast_forward(newest, timedelta(hours=2))
-        with renewing.with_time_skipping_disabled():
+        newest = skipping.client.get_workflow_handle(handle.id, run_id=described.run_id)
+        await skipping.fast_forward(newest, timedelta(hours=2))
+        with skipping.with_time_skipping_disabled():
             ended = await handle.result()
     assert ended.settled
