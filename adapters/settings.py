@@ -1,4 +1,7 @@
-"""Every setting of this service, read once, in the composition roots only."""
+"""Every setting of this service, read once, in the composition roots only.
+
+Long, for each has its bounds here and the sentence that says what to write instead.
+"""
 
 import json
 import os

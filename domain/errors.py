@@ -2,6 +2,8 @@
 
 A class's first docstring line is its English sentence; `dutch` is what customers read. Both end in what to do next.
 Whether a failed activity is worth another try is decided by type: `activities.boundary` reads `retryable`.
+
+Long, for every refusal has its two sentences here.
 """
 
 from typing import ClassVar

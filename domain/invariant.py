@@ -5,6 +5,8 @@ workflow runs; old and read-only, while its successor is active. Each rule below
 were read at one instant; each change of the database is one transaction, so the rules also hold in the middle of a
 healthy move, between any two of its steps. What Temporal says is younger than what the database said: a finding about
 something in motion is worth a second look before it is believed.
+
+Long, for every rule stands here.
 """
 
 from collections import defaultdict

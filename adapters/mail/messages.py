@@ -1,4 +1,7 @@
-"""What a mail says: its facts, read from the database, and the letter that a template makes of them."""
+"""What a mail says: its facts, read from the database, and the letter that a template makes of them.
+
+Long, for each kind of mail has its facts here, and nowhere else.
+"""
 
 import asyncio
 import re

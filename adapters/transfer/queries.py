@@ -1,4 +1,7 @@
-"""The read side of `control`: which transfer or environment somebody means, and all that is known about it."""
+"""The read side of `control`: which transfer or environment somebody means, and all that is known about it.
+
+Long, for whoever may see a thing is decided here for every way of asking for it.
+"""
 
 from collections.abc import AsyncGenerator, Collection
 from datetime import datetime

@@ -1,4 +1,7 @@
-"""Each route as a description of one call: what is sent and how its answer is read, without sending anything."""
+"""Each route as a description of one call: what is sent and how its answer is read, without sending anything.
+
+Long, for every route of the service has its function here: both clients and the fake stand on it.
+"""
 
 import re
 from base64 import b64encode

@@ -2,6 +2,8 @@
 
 Catch a class, or `UploadRefused` or `Problem` for all of a kind; `str(error)` and `error.detail` are for people, in the
 language that the client was made with. A refusal has changed nothing.
+
+Long, for every type of problem has its class here.
 """
 
 from collections.abc import Mapping

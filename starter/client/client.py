@@ -1,4 +1,7 @@
-"""The typed client that the platform's backend imports: every button of the manual, as one method each."""
+"""The typed client that the platform's backend imports: every button of the manual, as one method each.
+
+Long, for every button has its method here.
+"""
 
 import asyncio
 import uuid

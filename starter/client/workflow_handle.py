@@ -1,4 +1,7 @@
-"""One run of a transfer's workflow, spoken to in the domain's messages and answering in the domain's errors."""
+"""One run of a transfer's workflow, spoken to in the domain's messages and answering in the domain's errors.
+
+Long, for every signal, update and query has its method here.
+"""
 
 import asyncio
 import uuid

@@ -1,4 +1,7 @@
-"""Licences, environments and transfers in memory, and a clock: what happens by itself happens when it is looked at."""
+"""Licences, environments and transfers in memory, and a clock: what happens by itself happens when it is looked at.
+
+Long, for the rules of a move hold together, and a program that is tested meets all of them.
+"""
 
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta

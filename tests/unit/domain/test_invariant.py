@@ -1,4 +1,7 @@
-"""The invariant's rules: silent through every instant of a healthy life, and each heard when its own thing is wrong."""
+"""The invariant's rules: silent through every instant of a healthy life, and each heard when its own thing is wrong.
+
+Long, for every rule is heard here.
+"""
 
 import uuid
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,7 @@
-"""What a backend may rely on, asked by sb-transfer-client of the service on a real stack and of the fake in memory."""
+"""What a backend may rely on, asked by sb-transfer-client of the service on a real stack and of the fake in memory.
+
+Long, for each promise is asked of both.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator

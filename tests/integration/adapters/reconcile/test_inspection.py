@@ -1,4 +1,7 @@
-"""The inspection against real tables: silent at every step of a healthy move, and each violation found where it is."""
+"""The inspection against real tables: silent at every step of a healthy move, and each violation found where it is.
+
+Long, for every kind of violation is made here once.
+"""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,7 @@
-"""The gate: what a freeze shuts, what an undo opens again, what a release opens for good."""
+"""The gate: what a freeze shuts, what an undo opens again, what a release opens for good.
+
+Long, for what shuts is opened again in the same place.
+"""
 
 import asyncio
 import uuid
