@@ -196,7 +196,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
         raise AssertionError("nothing is sent here")
 
     limit = BodyLimit(answering("app"), answering("large"), answering("slow"), patience_seconds=0.05)
-    await limit({"type": "http", "headers": []}, silence, send)
+    await limit({"type": "http", "path": "/v1/transfers", "headers": []}, silence, send)
     assert answered == ["slow"]
 
 
