@@ -15,7 +15,7 @@ router = APIRouter(prefix="/v1", tags=["deliveries"])
 
 
 @router.post("/deliveries", summary="Deliver a mail or a scan", responses=refusals(ItemTooLarge))
-async def deliver(
+async def deliver_item(
     item: MailDelivery | ScanDelivery, caller: CurrentCaller, context: Context, response: Response
 ) -> DeliveryView:
     """Put an item where its address leads, or hold it while that environment moves; once, however often it is sent.

@@ -133,10 +133,12 @@ def _name_files(schemas: dict[str, Any]) -> None:
 
 
 def _give_examples(content: dict[str, Any], examples: dict[str, Any]) -> None:
-    """Put the example of a schema beside each mention of it; a list has one of its items."""
+    """Put the example of a schema beside each mention of it; a list has one of its items, a choice one of each."""
     for media in content.values():
         schema = media.get("schema", {})
         one = schema.get("items", schema)
         name = one.get("$ref", "").rpartition("/")[2] or one.get("title", "")
         if name in examples:
             media["example"] = examples[name] if one is schema else [examples[name]]
+        elif choices := [choice["$ref"].rpartition("/")[2] for choice in schema.get("anyOf", [])]:
+            media["examples"] = {choice: {"value": examples[choice]} for choice in choices}

@@ -2,13 +2,13 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from domain import errors as e
 from domain.authority import Action
 from starter.api.dependencies import Context, CurrentCaller, actor_name
 from starter.api.idempotency import IdempotentRoute
-from starter.api.openapi import refusals
+from starter.api.openapi import LOCATION, refusals
 from starter.api.requests import IdempotencyKey, ReasonBody
 from starter.api.responses import CalledBackView, RetirementView
 from starter.http.problems import ReasonMissing
@@ -28,16 +28,23 @@ router = APIRouter(prefix="/v1", route_class=IdempotentRoute, tags=["environment
         e.AlreadyRetired,
         ReasonMissing,
         repeats=True,
-    ),
+    )
+    | {202: {"description": "Planned. The events of the transfer at `Location` tell what comes.", "headers": LOCATION}},
 )
 async def retire_environment(
-    environment_id: UUID, body: ReasonBody, caller: CurrentCaller, context: Context, _: IdempotencyKey
+    environment_id: UUID,
+    body: ReasonBody,
+    caller: CurrentCaller,
+    context: Context,
+    response: Response,
+    _: IdempotencyKey,
 ) -> RetirementView:
     """Tell both sides, and drop what is left of the environment at `due_at`, unless it is called back until then."""
     await context.environment(caller, Action.RETIRE, environment_id)
     context.require_reason(caller, Action.RETIRE, body.reason)
     await context.limit_rate(caller, {f"retirement of {environment_id}": context.limits.changes})
     planned = await context.client.retire(str(environment_id), by=actor_name(caller), reason=body.reason)
+    response.headers["Location"] = f"/v1/transfers/{planned.transfer_id}"
     return RetirementView(environment_id=environment_id, transfer_id=planned.transfer_id, due_at=planned.due_at)
 
 

@@ -79,7 +79,7 @@ def test_every_answer_has_a_schema_and_an_example_that_fits() -> None:
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             bodies = [operation["requestBody"]["content"]] if "requestBody" in operation else []
-            answers = [answer.get("content", {}) for answer in operation["responses"].values()]
+            answers = [answer.get("content", {}) for code, answer in operation["responses"].items() if code != "204"]
             assert all(answers), f"{method} {path} answers without a body or a schema"
             for kind, media in [pair for content in (*bodies, *answers) for pair in content.items()]:
                 shown = [one["value"] for one in media.get("examples", {}).values()] or [media["example"]]
