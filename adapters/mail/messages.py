@@ -277,12 +277,10 @@ def recipients_of(facts: MailFacts, kind: MailKind) -> list[Recipient]:
         match kind:
             case MailKind.TICKET_ISSUED | MailKind.TICKET_REMINDER:
                 found = old
-            case MailKind.RETIREMENT_PLANNED | MailKind.RETIRED:
-                found = old + new
-            case MailKind.UPLOAD_ACCEPTED | MailKind.RELEASED | MailKind.UNDONE:
-                found = old + new
-            case _:
+            case MailKind.READY | MailKind.RELEASE_REMINDER | MailKind.MAILBOX_CLOSED:
                 found = new
+            case _:
+                found = old + new
     return merged(found)
 
 

@@ -287,9 +287,16 @@ async def test_every_kind_leaves_the_database_as_a_mail(
             "released": "released",
             "invitation": "released",
             "mailbox_closed": "released",
+            "retirement_planned": "released",
+            "retired": "released",
         }.get(kind, "awaiting_release")
         if kind is MailKind.MAILBOX_CLOSED:
             await pool.execute("update control.mailbox_route set environment_id = null, closed_at = now()")
+        if kind is MailKind.RETIREMENT_PLANNED:
+            await pool.execute(
+                "insert into control.retirement (environment_id, transfer_id, requested_by, planned_at, due_at)"
+                " select environment_id, transfer_id, 'old side', now(), now() + interval '14 days' from control.transfer"
+            )
         if kind is MailKind.UNDONE:
             await case.undo()
         else:
