@@ -26,9 +26,9 @@ from tests.tools.paths import TOOLS
 _LONGEST_TEST_SECONDS = 240
 
 # A database is some hundred files. To make, force to disk and remove them costs more than what most tests do with it;
-# in memory it costs nearly nothing. A whole run keeps up to 3 GB there until it ends.
+# in memory it costs nearly nothing. A whole run keeps up to 5 GB there until it ends.
 _IN_MEMORY = Path("/dev/shm")  # noqa: S108 - pytest makes a folder of its own in it, for nobody else
-_ENOUGH_BYTES = 6 * 1024**3
+_ENOUGH_BYTES = 8 * 1024**3
 _ROOT = "PYTEST_DEBUG_TEMPROOT"
 
 # For servers that nobody kills: what they have written need not outlive them, nor take room for long.

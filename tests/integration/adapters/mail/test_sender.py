@@ -295,7 +295,8 @@ async def test_every_kind_leaves_the_database_as_a_mail(
         if kind is MailKind.RETIREMENT_PLANNED:
             await pool.execute(
                 "insert into control.retirement (environment_id, transfer_id, requested_by, planned_at, due_at)"
-                " select environment_id, transfer_id, 'old side', now(), now() + interval '14 days' from control.transfer"
+                " select environment_id, transfer_id, 'old side', now(), now() + interval '14 days'"
+                " from control.transfer"
             )
         if kind is MailKind.UNDONE:
             await case.undo()
