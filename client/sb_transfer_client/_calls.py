@@ -334,7 +334,7 @@ def resend_mail(
     return _post(f"{_one(transfer_id)}/mails", _read(MailView), key, kind=kind, to=to, reason=reason)
 
 
-def deliver(item: Mapping[str, Any]) -> Call[DeliveryView]:
+def deliver_item(item: Mapping[str, Any]) -> Call[DeliveryView]:
     """Hand in a mail or a scan as the description has it; `deliver_mail` and `deliver_scan` make the item."""
     return _post("/v1/deliveries", _read(DeliveryView), None, **item)
 
@@ -349,7 +349,7 @@ def deliver_mail(address: str, raw: bytes, *, message_id: str = "", received_at:
         received_at: When it came in; aware.
     """
     told = {"message_id": message_id, "raw": b64encode(raw).decode()}
-    return deliver({"kind": "mail", "address": address, "received_at": received_at.isoformat(), **told})
+    return deliver_item({"kind": "mail", "address": address, "received_at": received_at.isoformat(), **told})
 
 
 def deliver_scan(
@@ -357,7 +357,7 @@ def deliver_scan(
 ) -> Call[DeliveryView]:
     """Put a scanned document into the environment that an address leads to; the rest as for `deliver_mail`."""
     told = {"document_id": document_id, "name": name, "content": b64encode(content).decode()}
-    return deliver({"kind": "scan", "address": address, "received_at": received_at.isoformat(), **told})
+    return deliver_item({"kind": "scan", "address": address, "received_at": received_at.isoformat(), **told})
 
 
 def create_portfolio(

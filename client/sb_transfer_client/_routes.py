@@ -113,7 +113,7 @@ class Routes:
     call_back_retirement = Route(_calls.call_back_retirement)
     deliver_mail = Route(_calls.deliver_mail)
     deliver_scan = Route(_calls.deliver_scan)
-    deliver = Route(_calls.deliver)
+    deliver_item = Route(_calls.deliver_item)
     create_portfolio = Route(_calls.create_portfolio)
     get_portfolio = Route(_calls.get_portfolio)
     begin_portfolio = Route(_calls.begin_portfolio)
