@@ -210,7 +210,8 @@ class Fuzz:
                 attributes = event.workflow_task_failed_event_attributes
                 if attributes.cause != CAME_MEANWHILE:  # a new signal came while it was ending: tried again at once
                     failure = await self._client.data_converter.decode_failure(attributes.failure)
-                    self.report.stuck.append(f"{what}: {failure!r}")
+                    cause = WorkflowTaskFailedCause.Name(attributes.cause)
+                    self.report.stuck.append(f"{what}: {cause}, {failure!r}")
                     return
 
 
