@@ -1,5 +1,6 @@
 """A transfer: where it stands, and what each side can do with it."""
 
+from collections.abc import Awaitable
 from datetime import date
 from http import HTTPStatus
 from typing import Any
@@ -59,30 +60,22 @@ async def choose_evening(transfer_id: UUID, here: Here, form: Posted) -> Respons
     except ValueError:
         asked.refuse("evening", here.t("Kies een datum.", "Choose a date."))
         return await transfer_page(transfer_id, here, asked)
-    try:
-        await here.api.reschedule_transfer(transfer_id, evening=evening, reason=asked.value("reason"), key=key_of(form))
-    except Problem as problem:
-        asked.take(problem, here.t)
-        return await transfer_page(transfer_id, here, asked)
-    return _back(transfer_id)
+    doing = here.api.reschedule_transfer(transfer_id, evening=evening, reason=asked.value("reason"), key=key_of(form))
+    return await _pressed(doing, transfer_id, here, asked)
 
 
 @router.post("/transfers/{transfer_id}/checklist")
 async def tick(transfer_id: UUID, here: Here, form: Posted) -> Response:
     """Tick a point of the manual's lists, or clear it."""
     asked = typed(form, "item", "done", "reason")
-    try:
-        await here.api.tick_checklist(
-            transfer_id,
-            asked.value("item"),
-            done=asked.value("done") != "no",
-            reason=asked.value("reason"),
-            key=key_of(form),
-        )
-    except Problem as problem:
-        asked.take(problem, here.t)
-        return await transfer_page(transfer_id, here, asked)
-    return _back(transfer_id, "#checklist")
+    doing = here.api.tick_checklist(
+        transfer_id,
+        asked.value("item"),
+        done=asked.value("done") != "no",
+        reason=asked.value("reason"),
+        key=key_of(form),
+    )
+    return await _pressed(doing, transfer_id, here, asked, back_to="#checklist")
 
 
 @router.get("/transfers/{transfer_id}/release")
@@ -104,14 +97,10 @@ async def release(transfer_id: UUID, here: Here, form: Posted) -> Response:
             ),
         )
         return await _question("release.html", transfer_id, here, asked)
-    try:
-        await here.api.release_transfer(
-            transfer_id, note=asked.value("note"), reason=asked.value("reason"), key=key_of(form)
-        )
-    except Problem as problem:
-        asked.take(problem, here.t)
-        return await _question("release.html", transfer_id, here, asked)
-    return _back(transfer_id)
+    doing = here.api.release_transfer(
+        transfer_id, note=asked.value("note"), reason=asked.value("reason"), key=key_of(form)
+    )
+    return await _pressed(doing, transfer_id, here, asked, on="release.html")
 
 
 @router.get("/transfers/{transfer_id}/reject")
@@ -127,12 +116,8 @@ async def reject(transfer_id: UUID, here: Here, form: Posted) -> Response:
     if not asked.value("reason").strip():
         asked.refuse("reason", here.t("Vul een reden in.", "Give a reason."))
         return await _question("reject.html", transfer_id, here, asked)
-    try:
-        await here.api.reject_transfer(transfer_id, reason=asked.value("reason"), key=key_of(form))
-    except Problem as problem:
-        asked.take(problem, here.t)
-        return await _question("reject.html", transfer_id, here, asked)
-    return _back(transfer_id)
+    doing = here.api.reject_transfer(transfer_id, reason=asked.value("reason"), key=key_of(form))
+    return await _pressed(doing, transfer_id, here, asked, on="reject.html")
 
 
 @router.get("/transfers/{transfer_id}/cancel")
@@ -145,12 +130,8 @@ async def ask_cancel(transfer_id: UUID, here: Here) -> Response:
 async def cancel(transfer_id: UUID, here: Here, form: Posted) -> Response:
     """Undo a transfer before its release."""
     asked = typed(form, "reason")
-    try:
-        await here.api.cancel_transfer(transfer_id, reason=asked.value("reason"), key=key_of(form))
-    except Problem as problem:
-        asked.take(problem, here.t)
-        return await _question("cancel.html", transfer_id, here, asked)
-    return _back(transfer_id)
+    doing = here.api.cancel_transfer(transfer_id, reason=asked.value("reason"), key=key_of(form))
+    return await _pressed(doing, transfer_id, here, asked, on="cancel.html")
 
 
 @router.get("/transfers/{transfer_id}/start-now")
@@ -163,12 +144,8 @@ async def ask_start_now(transfer_id: UUID, here: Here) -> Response:
 async def start_now(transfer_id: UUID, here: Here, form: Posted) -> Response:
     """Do not wait for the evening."""
     asked = typed(form, "reason")
-    try:
-        await here.api.start_transfer_now(transfer_id, reason=asked.value("reason"), key=key_of(form))
-    except Problem as problem:
-        asked.take(problem, here.t)
-        return await _question("start_now.html", transfer_id, here, asked)
-    return _back(transfer_id)
+    doing = here.api.start_transfer_now(transfer_id, reason=asked.value("reason"), key=key_of(form))
+    return await _pressed(doing, transfer_id, here, asked, on="start_now.html")
 
 
 @router.get("/transfers/{transfer_id}/mails")
@@ -181,18 +158,14 @@ async def ask_mail(transfer_id: UUID, here: Here) -> Response:
 async def resend_mail(transfer_id: UUID, here: Here, form: Posted) -> Response:
     """Send a mail again."""
     asked = typed(form, "kind", "to", "reason")
-    try:
-        await here.api.resend_mail(
-            transfer_id,
-            kind=MailKind(asked.value("kind")),
-            to=asked.value("to").strip() or None,
-            reason=asked.value("reason"),
-            key=key_of(form),
-        )
-    except Problem as problem:
-        asked.take(problem, here.t)
-        return await _question("mails.html", transfer_id, here, asked)
-    return _back(transfer_id)
+    doing = here.api.resend_mail(
+        transfer_id,
+        kind=MailKind(asked.value("kind")),
+        to=asked.value("to").strip() or None,
+        reason=asked.value("reason"),
+        key=key_of(form),
+    )
+    return await _pressed(doing, transfer_id, here, asked, on="mails.html")
 
 
 @router.get("/transfers/{transfer_id}/events")
@@ -279,5 +252,13 @@ def facts_of(here: Visitor, stands: TransferView) -> dict[str, Any]:
     }
 
 
-def _back(transfer_id: UUID, anchor: str = "") -> Response:
-    return RedirectResponse(f"/transfers/{transfer_id}{anchor}", HTTPStatus.SEE_OTHER)
+async def _pressed(
+    doing: Awaitable[object], transfer_id: UUID, here: Visitor, asked: Form, *, on: str = "", back_to: str = ""
+) -> Response:
+    """Do what a button says; a refusal is shown where it was pressed: on a question's page, or on the transfer's."""
+    try:
+        await doing
+    except Problem as problem:
+        asked.take(problem, here.t)
+        return await (_question(on, transfer_id, here, asked) if on else transfer_page(transfer_id, here, asked))
+    return RedirectResponse(f"/transfers/{transfer_id}{back_to}", HTTPStatus.SEE_OTHER)
