@@ -21,6 +21,6 @@ class WebhookActivities:
         self._shift = shift
 
     @activity.defn(name=DELIVER_WEBHOOKS)
-    async def deliver_webhooks(self, order: DeliverWebhooks) -> WebhooksDelivered:  # noqa: ARG002 - says that it is one
+    async def deliver_webhooks(self, order: DeliverWebhooks) -> WebhooksDelivered:  # noqa: ARG002 - each has one message
         async with heartbeats():
             return await self._deliverer.deliver(self._shift, activity.is_worker_shutdown)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import groupby
+from typing import cast
 
 import asyncpg
 
@@ -163,7 +164,7 @@ class RowQuestions:
         """Ask for orphans of several keys at once, and one key after another where that fails."""
         statements = ", ".join(f"({row['statement']})" for row in rows)
         try:
-            answers = await self._value(_SQL["together"].format(statements=statements))
+            answers = cast(list[bool], await self._value(_SQL["together"].format(statements=statements)))
         except asyncpg.PostgresError as error:
             if len(rows) == 1:
                 self.obstacles.append(_raised(rows[0]["what"], error))
@@ -171,7 +172,6 @@ class RowQuestions:
                 for row in rows:
                     await self._within([row], partial(self._ask_keys, [row]))
             return
-        assert isinstance(answers, list)  # noqa: S101 - tells the type checker
         self.obstacles += [obstacle("orphans", row["what"]) for row, found in zip(rows, answers, strict=True) if found]
 
     async def _ask_view(self, row: asyncpg.Record) -> None:

@@ -20,16 +20,18 @@ router = APIRouter(prefix="/v1", route_class=IdempotentRoute, tags=["environment
     "/environments/{environment_id}/retirement",
     status_code=202,
     summary="Remove an old environment after a while",
-    responses=refusals(
-        e.EnvironmentUnknown,
-        e.NotMovedAway,
-        e.StillForwarded,
-        e.StillInTransfer,
-        e.AlreadyRetired,
-        ReasonMissing,
-        repeats=True,
-    )
-    | {202: {"description": "Planned. The events of the transfer at `Location` tell what comes.", "headers": LOCATION}},
+    responses={
+        **refusals(
+            e.EnvironmentUnknown,
+            e.NotMovedAway,
+            e.StillForwarded,
+            e.StillInTransfer,
+            e.AlreadyRetired,
+            ReasonMissing,
+            repeats=True,
+        ),
+        202: {"description": "Planned. The events of the transfer at `Location` tell what comes.", "headers": LOCATION},
+    },
 )
 async def retire_environment(
     environment_id: UUID,

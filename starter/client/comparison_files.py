@@ -56,8 +56,8 @@ async def write_comparison(
     if form is FileForm.CSV:
         await _write_csv(file, checks, rows, words)
         return
-    # Making workbooks takes an eighth of the time in which a command line starts, and few commands do.
-    from starter.client.comparison_workbook import write_workbook  # noqa: PLC0415
+    # To load what makes them is an eighth of the time in which a command line starts, and few commands make any.
+    from starter.client.comparison_workbook import write_workbook  # noqa: PLC0415 - loaded by who needs it
 
     await write_workbook(file, checks, rows, words)
 

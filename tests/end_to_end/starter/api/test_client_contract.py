@@ -470,7 +470,7 @@ async def test_a_portfolio_is_looked_at_moved_and_cancelled(
 
         async def until(**wanted: int) -> Any:
             async with asyncio.timeout(WAIT):
-                while (standing := await backend.get_portfolio(made.portfolio_id)).counts != wanted:  # noqa: ASYNC110
+                while (standing := await backend.get_portfolio(made.portfolio_id)).counts != wanted:  # noqa: ASYNC110 - HTTP
                     await asyncio.sleep(0.2)
             return standing
 

@@ -6,6 +6,7 @@ import uuid
 from collections import defaultdict
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -41,9 +42,9 @@ class Hooks:
         self.endpoints = PostgresWebhooks(pool, self.secrets, NEARBY)
         self.feed = PostgresEventFeed(pool)
 
-    async def register(self, receiver: Receiver, licence: str | None = None, **words: object) -> Endpoint:
-        given: dict[str, object] = {"types": (), "description": "", "created_by": "test", **words}
-        endpoint, secret = await self.endpoints.register(uuid.uuid4(), licence=licence, url=receiver.url, **given)  # type: ignore[arg-type]
+    async def register(self, receiver: Receiver, licence: str | None = None, **words: Any) -> Endpoint:
+        given = {"types": (), "description": "", "created_by": "test", **words}
+        endpoint, secret = await self.endpoints.register(uuid.uuid4(), licence=licence, url=receiver.url, **given)
         receiver.secrets.append(secret)
         return endpoint
 
@@ -309,10 +310,10 @@ async def test_readers_beside_writers_miss_nothing(hooks: Hooks) -> None:
 async def test_an_address_inside_is_refused_when_registered_and_when_delivered(hooks: Hooks) -> None:
     """Whoever registers an endpoint would reach what only this service can reach."""
     strict = PostgresWebhooks(hooks.pool, hooks.secrets, AddressRules())
-    words = {"licence": None, "types": (), "description": "", "created_by": "x"}
+    words: dict[str, Any] = {"licence": None, "types": (), "description": "", "created_by": "x"}
     for url in ("https://127.0.0.1/", "http://93.184.216.34/", "https://localhost/", "https://[::1]/"):
         with pytest.raises(WebhookUrlRefused):
-            await strict.register(uuid.uuid4(), url=url, **words)  # type: ignore[arg-type]
+            await strict.register(uuid.uuid4(), url=url, **words)
     async with Receiver() as receiver:
         endpoint = await hooks.register(receiver)
         await hooks.tell(await hooks.transfer(), "environment_frozen")
