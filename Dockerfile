@@ -5,11 +5,12 @@ COPY requirements.lock ./
 RUN python -m venv /tools \
  && /tools/bin/pip install --no-cache-dir --require-hashes --no-deps --requirement requirements.lock \
  && /tools/bin/pip wheel --no-cache-dir --require-hashes --no-deps --wheel-dir /wheels --requirement requirements.lock
-COPY pyproject.toml README.md LICENSE worker.py ./
+COPY pyproject.toml setup.py README.md LICENSE worker.py ./
 COPY activities activities
 COPY adapters adapters
 COPY client client
 COPY domain domain
+COPY sb_transfer_service sb_transfer_service
 COPY starter starter
 COPY workflows workflows
 # The wheels lie there in one version each, so this takes the locked ones, and no development tools.
@@ -23,4 +24,4 @@ COPY --from=build /opt/sb-transfer /opt/sb-transfer
 ENV PATH=/opt/sb-transfer/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001
 WORKDIR /tmp
-CMD ["python", "-m", "worker"]
+CMD ["sb-transfer", "worker"]

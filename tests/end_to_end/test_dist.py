@@ -1,16 +1,21 @@
 """What `make dist` builds: wheels that install into empty environments, an image's context and an SBOM."""
 
 import json
+import os
 import re
 import subprocess
+import sys
 import tarfile
 import venv
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.tools.dist import CannotRelease, build, require_section, version_of
 from tests.tools.paths import ROOT
+
+OURS = ("activities", "adapters", "devstack", "domain", "starter", "workflows", "worker")
 
 
 @pytest.fixture(scope="module")
@@ -39,37 +44,70 @@ def test_the_version_is_the_tags_and_everything_is_there(built: tuple[str, Path]
     ]
 
 
-@pytest.mark.timeout(900)  # it installs everything that the service needs
-@pytest.mark.parametrize(
-    ("wheel", "program"),
-    [
-        (
-            "sb_transfer_client",
-            "import sb_transfer_client.testing as t; print(t.FakeService().client('backend').get_liveness().status)",
-        ),
-        (
-            "sb_transfer",
-            "from starter.cli.main import main; import worker, starter.api.write_openapi as w; w.text(); print('ok')",
-        ),
-    ],
-)
-def test_a_wheel_works_in_an_empty_environment(
-    built: tuple[str, Path], tmp_path: Path, wheel: str, program: str
-) -> None:
+@pytest.fixture
+def install(built: tuple[str, Path], tmp_path: Path) -> Callable[[str], Path]:
+    """Installs a wheel and what it needs, at the locked versions, into an empty environment; returns its programs."""
+    _, folder = built
+
+    def into_an_empty_environment(wheel: str, extras: str = "") -> Path:
+        venv.create(tmp_path / "venv")
+        pins = tmp_path / "pins.txt"
+        pins.write_text("\n".join(re.findall(r"^\S+==\S+", (ROOT / "requirements.lock").read_text(), re.MULTILINE)))
+        file = f"{next(folder.glob(f'{wheel}-*.whl'))}{extras}"
+        # By the pip that is here, and nothing compiled but what runs: either costs more than all that is asked then.
+        pip = (sys.executable, "-m", "pip", "--python", str(tmp_path / "venv" / "bin" / "python"))
+        words = ("install", "--quiet", "--no-compile", "--disable-pip-version-check", "-c", str(pins), file)
+        subprocess.run((*pip, *words), check=True, capture_output=True)
+        return tmp_path / "venv" / "bin"
+
+    return into_an_empty_environment
+
+
+def test_the_client_works_in_an_empty_environment(built: tuple[str, Path], install: Callable[[str], Path]) -> None:
     """What lies beside the code here, and is not in the wheel, would be missed by the first who installs it."""
-    version, folder = built
-    venv.create(tmp_path / "venv", with_pip=True)
-    python = str(tmp_path / "venv" / "bin" / "python")
-    pins = tmp_path / "pins.txt"
-    pins.write_text("\n".join(re.findall(r"^\S+==\S+", (ROOT / "requirements.lock").read_text(), re.MULTILINE)))
-    file = f"{next(folder.glob(f'{wheel}-*.whl'))}{'[api]' if wheel == 'sb_transfer' else ''}"
-    pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", str(pins), file)
-    subprocess.run((python, *pip), check=True, capture_output=True)
-    done = subprocess.run((python, "-c", program), cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "ok", done.stderr
-    said = "from importlib.metadata import version; import sys; print(version(sys.argv[1]))"
-    told = subprocess.run((python, "-c", said, wheel), cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-    assert told.strip() == version
+    version, _ = built
+    program = (
+        "import sb_transfer_client.testing as t; print(t.FakeService().client('backend').get_liveness().status);"
+        "from importlib.metadata import version; print(version('sb-transfer-client'))"
+    )
+    done = _run(install("sb_transfer_client") / "python", "-c", program)
+    assert done.stdout.split() == ["ok", version], done.stderr
+
+
+@pytest.mark.timeout(900)  # it installs everything that the service needs
+def test_the_service_is_an_application_beside_a_platforms_own_packages(
+    built: tuple[str, Path], install: Callable[..., Path]
+) -> None:
+    """A platform with a `domain` of its own would lose it to ours, or we ours to it."""
+    version, _ = built
+    programs = install("sb_transfer", "[api]")
+    [site] = (programs.parent / "lib").glob("python3.*/site-packages")
+    assert not [name for name in OURS if (site / name).exists() or (site / f"{name}.py").exists()]
+    for name in OURS:
+        (site / f"{name}.py").write_text("whose = 'the platform'")
+    brought = "import domain, worker, starter; print({domain.whose, worker.whose, starter.whose})"
+    assert _run(programs / "python", "-c", brought).stdout.strip() == "{'the platform'}"
+    assert _run(programs / "sb-transfer", "--version").stdout.split()[-1] == version
+    assert "sb-transfer demo" in _run(programs / "python", "-m", "sb_transfer_service", "demo", "--help").stdout
+    # A program that it becomes finds the same packages.
+    servers = {"SB_TRANSFER_DATABASE_URL": "postgresql://127.0.0.1:1/x", "SB_TRANSFER_SMTP_URL": "smtp://127.0.0.1:1"}
+    done = _run(programs / "sb-transfer", "worker", **servers)
+    assert "SB_TRANSFER_TICKET_KEYS" in done.stderr
+    application = site / "sb_transfer_service" / "application"
+    everything = "import worker, starter.api.write_openapi as w; w.text(); print('ok')"
+    assert _run(programs / "python", "-c", everything, PYTHONPATH=str(application)).stdout.strip() == "ok"
+    listing = ("git", "-C", str(ROOT), "ls-files", *OURS[:-1])
+    listed = subprocess.run(listing, check=True, capture_output=True, text=True).stdout
+    assert [name for name in listed.split() if not (application / name).is_file()] == []
+
+
+def _run(*words: str | Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run a program in a folder that has nothing of ours."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("SB_TRANSFER_", "PYTHON"))}
+    place = Path(words[0]).parent
+    return subprocess.run(
+        words, cwd=place, env={**clean, **environment}, capture_output=True, text=True, check=False, timeout=60
+    )
 
 
 def test_the_image_is_built_of_what_its_dockerfile_copies(built: tuple[str, Path]) -> None:

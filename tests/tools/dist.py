@@ -23,8 +23,17 @@ _VERSION_LINE = re.compile(r'^version = "[^"]*"$', re.MULTILINE)
 _PIN = re.compile(r"^([a-z0-9.-]+)==(\S+) \\\n((?:    --hash=sha256:[0-9a-f]{64}.*\n)+)", re.MULTILINE)
 # What .dockerignore lets into the image's build.
 _CONTEXT = (
-    *(".dockerignore", "Dockerfile", "LICENSE", "README.md", "pyproject.toml", "requirements.lock", "worker.py"),
-    *("activities", "adapters", "client", "domain", "starter", "workflows"),
+    *(
+        ".dockerignore",
+        "Dockerfile",
+        "LICENSE",
+        "README.md",
+        "pyproject.toml",
+        "requirements.lock",
+        "setup.py",
+        "worker.py",
+    ),
+    *("activities", "adapters", "client", "domain", "sb_transfer_service", "starter", "workflows"),
 )
 
 
