@@ -11,6 +11,9 @@
 create role sb_owner login createrole password :'owner_password';
 -- The bookkeeping application: sees only what it is granted.
 create role sb_app login password :'app_password';
+-- What an environment's own code runs as: no rights, no login, and nobody can become it but by this service.
+create role sb_carrier;
+grant sb_carrier to sb_owner;
 -- The API and the codec server: `sb-transfer setup` grants them what each needs in `control`, and no environment.
 create role sb_api login password :'api_password';
 create role sb_codec login password :'codec_password';

@@ -14,7 +14,7 @@ from adapters.postgres.connection import Connection, Pool, translated_errors
 from adapters.postgres.place import Move
 from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
-from adapters.postgres.transfer_rows import lock_for_step, record_event
+from adapters.postgres.transfer_rows import lock_for_step, one, record_event
 from domain.errors import Superseded, WindowTooShort
 from domain.events import EventKind
 from domain.vocabulary import TransferState
@@ -59,13 +59,14 @@ class CloneAttempt:
         *,
         evening: int = 1,
         closes_at: datetime | None = None,
+        grace_until: datetime | None = None,
         metrics: Metrics = UNMEASURED,
         shards: Shards | None = None,
     ) -> "CloneAttempt":
         """Bar every older attempt and read what they have finished; `result` is set when that is everything.
 
         Raises:
-            WindowTooShort: It would not be ready by `closes_at`; nothing has begun.
+            WindowTooShort: It would not be ready by `closes_at`, or might not be by `grace_until`; nothing has begun.
             Superseded: The transfer is being undone, this evening was put off, or the clone has been dropped.
         """
         shards = shards or Shards(pool)
@@ -81,7 +82,7 @@ class CloneAttempt:
                     return cls(there, transfer_id, move, 0, metrics, evening, result, source_pool=from_elsewhere)
                 if transfer["state"] == TransferState.SCHEDULED:
                     if closes_at is not None:
-                        await _require_time(connection, transfer, closes_at)
+                        await _require_time(connection, transfer, closes_at, grace_until or closes_at)
                     await connection.execute(_SQL["begin_cloning"], transfer_id)
                     key = uuid5(transfer_id, f"clone_started {evening}")
                     await record_event(
@@ -153,20 +154,25 @@ class CloneAttempt:
         self.metrics.clone_rows.add(finished.rows)
 
 
-async def _require_time(connection: Connection, transfer: asyncpg.Record, closes_at: datetime) -> None:
+async def _require_time(
+    connection: Connection, transfer: asyncpg.Record, closes_at: datetime, grace_until: datetime
+) -> None:
     """Make sure that a move can be ready before the window closes, or that no other evening would give it more time.
+
+    How much longer it may take than such moves usually do is what the grace is there for.
 
     Raises:
         WindowTooShort: It cannot.
     """
-    starts_at = transfer["starts_at"]
-    left = (closes_at - datetime.now(UTC)).total_seconds()
+    now, starts_at = datetime.now(UTC), transfer["starts_at"]
+    left = (closes_at - now).total_seconds()
     if left >= _NEARLY_ALL * (closes_at - starts_at).total_seconds():
         return
-    needed = await connection.fetchval(_SQL["seconds_needed"], transfer["transfer_id"], starts_at, _READINGS)
-    if needed is not None and needed > left:
+    needed = await one(connection, _SQL["seconds_needed"], transfer["transfer_id"], starts_at, _READINGS)
+    seconds = needed["seconds"]
+    if seconds is not None and (seconds > left or seconds + needed["more"] > (grace_until - now).total_seconds()):
         raise WindowTooShort(
-            f"{WindowTooShort.default_english()} It needs some {_minutes(needed)} min, and {_minutes(left)} were left."
+            f"{WindowTooShort.default_english()} It needs some {_minutes(seconds)} min, and {_minutes(left)} were left."
         )
 
 

@@ -18,6 +18,10 @@ select r.attempt = $2 and not r.closed and t.state = 'cloning',
 from control.clone_run r join control.transfer t using (transfer_id)
 where r.target_schema = $1 for share of r
 
+-- name: hold_copy
+-- One after the other, what makes a copy that has code of somebody's: its rights and owners change on the way.
+select pg_advisory_xact_lock(hashtextextended('control.let_in ' || $1::text, 0))
+
 -- name: hold_run
 -- How many units are done, while this attempt may write.
 select (select count(*) from control.clone_unit u where u.target_schema = r.target_schema)
@@ -30,8 +34,8 @@ update control.transfer set state = 'cloning', begun_at = clock_timestamp() wher
 
 -- name: seconds_needed
 -- How long this transfer ($1) may need from the beginning of its clone until everything is proved: by its bytes, after what
--- the last moves took (those of this evening, since $2, as soon as there are five), with room for how much they vary; before
--- there are any, $3 times what it took to read it once. Null when nothing is known.
+-- the last moves took (those of this evening, since $2, as soon as there are five); before there are any, $3 times what it took
+-- to read it once. Null when nothing is known. `more`: how much longer such moves take now and then.
 with moved as materialized (
     select size_bytes::double precision as bytes, extract(epoch from ready_at - begun_at)::double precision as seconds,
            begun_at >= $2 as tonight
@@ -44,8 +48,9 @@ with moved as materialized (
     from moved where tonight or (select count(*) from moved where tonight) < 5
 )
 select case when k.moves = 0 then t.hash_seconds * $3::double precision
-            when k.slope > 0 then greatest(k.anyhow + k.slope * t.size_bytes, 0) + 2 * k.varies
-            else k.longest * greatest(1, t.size_bytes / greatest(k.largest, 1)) end
+            when k.slope > 0 then greatest(k.anyhow + k.slope * t.size_bytes, 0)
+            else k.longest * greatest(1, t.size_bytes / greatest(k.largest, 1)) end as seconds,
+       case when k.slope > 0 then 2 * k.varies else 0 end as more
 from control.transfer t, known k where t.transfer_id = $1
 
 -- name: done_units
@@ -67,7 +72,7 @@ select format('comment on schema %I is %L', $1::text, $2::text)
 -- name: copy_ranges
 -- Copy ranges of pages; inside the server, so the worker's memory does not see the rows.
 select control.copy_ranges($1, $2, $3, $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::bigint[],
-                           $10::bigint[])
+                           $10::bigint[], $11::boolean[])
 
 -- name: range_queries
 -- What reads each range of pages in the source ($1) of another database, in their order.
@@ -91,21 +96,33 @@ select set_config('session_replication_role', $1, true)
 -- Read and write times as in another zone.
 select set_config('timezone', $1, true)
 
+-- name: show_rows
+-- Let a materialised view of the source ($1, $2; columns $3, expressions $4) be read by the role that can do nothing.
+select control.show_rows($1, $2, $3, $4, 'true')
+
+-- name: drop_rows
+-- Not any more.
+drop view pg_temp.sb_rows
+
 -- name: write_view_rows
--- Put the rows of a table or view ($5, $6; expressions $4) in the place of those of a materialised view ($1, $2; columns $3).
-select control.write_view_rows($1, $2, $3, format('select %s from %I.%I', $4::text, $5::text, $6::text))
+-- Put the rows of a query ($4) in the place of those of a materialised view ($1, $2; columns $3).
+select control.write_view_rows($1, $2, $3, $4)
+
+-- name: place_rows
+-- Put the rows of a query ($4) into a table ($1, $2; columns $3) as the role that can do nothing.
+select control.place_rows($1, $2, $3, $4)
 
 -- name: view_query
 -- What reads a materialised view of the source in another database.
 select format('select %s from %I.%I', $3::text, $1::text, $2::text)
 
--- name: make_staging
--- A table for the rows of a materialised view on their way from another database, as a statement.
-select format('create table %1$I.sb_transfer_rows as table %1$I.%2$I with no data', $1::text, $2::text)
+-- name: stage
+-- Make a table for rows of a table or view ($1, $2; columns $3) on their way from another database; how they are read there.
+select control.stage($1, $2, $3::text[])
 
 -- name: drop_staging
--- Take it away again, as a statement.
-select format('drop table %I.sb_transfer_rows', $1::text)
+-- Take it away again.
+drop table pg_temp.sb_staging
 
 -- name: index_settings
 -- How many processes help with a build, and memory for the sort: runs that stay near the processor are sorted and merged

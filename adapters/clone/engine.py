@@ -97,6 +97,7 @@ class PostgresCloneEngine:
             Move.of(order),
             evening=order.evening,
             closes_at=order.closes_at,
+            grace_until=order.grace_until,
             metrics=self._metrics,
             shards=self._shards,
         )

@@ -95,28 +95,29 @@ class ClonePlan:
         found = [item for item in self.blueprint.constraints if item in self._early and item.family == family]
         return sorted(found, key=lambda item: item.referred or "")
 
-    def late(self) -> tuple[list[str], list[str], dict[str, list[str]]]:
-        """Return the constraints that come when all rows are there, and what then validates those of small tables.
+    def late(self) -> tuple[list[str], list[ConstraintDefinition], dict[str, list[ConstraintDefinition]]]:
+        """Return what declares the constraints that come when all rows are there, and what is then held against them.
 
-        The third is what validates those of large ones, by table.
+        That is the constraints of small tables, and by table those of large ones.
         """
         declared: list[str] = []
-        soon: list[str] = []
-        validations: dict[str, list[str]] = {}
+        soon: list[ConstraintDefinition] = []
+        validations: dict[str, list[ConstraintDefinition]] = {}
         for item in self.blueprint.constraints:
             if item in self._early or (item.at_once and not item.foreign_key):
                 continue
             small = item.family in self.small
             # A small table is looked through faster than a second transaction is begun. A check calls functions, which
             # are to find what they name: it is never looked through while definitions are made.
-            if item.validation is None or (small and item.foreign_key):
+            if not self.blueprint.code.around(item) and (item.validation is None or (small and item.foreign_key)):
                 declared.append(item.statement)
                 continue
-            declared.append(f"{item.statement} not valid")
-            if small:
-                soon.append(item.validation)
+            if item.validation is not None:
+                declared.append(f"{item.statement} not valid")
+            if small or item.validation is None:
+                soon.append(item)
             else:
-                validations.setdefault(item.table, []).append(item.validation)
+                validations.setdefault(item.table, []).append(item)
         return declared, soon, validations
 
     def ranges_of(self, load: StoredTable) -> list[PageRange]:

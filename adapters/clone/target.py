@@ -2,16 +2,19 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import asyncpg
 
 from adapters.clone.attempt import CloneAttempt
-from adapters.clone.copy_stream import CopyStream, carry, carry_ranges
+from adapters.clone.copy_stream import carry_ranges, carry_to_staging
 from adapters.clone.plan import ClonePlan, PageRange
 from adapters.postgres.connection import Connection
+from adapters.postgres.contained import as_contained
 from adapters.postgres.statements import load
 from adapters.schema import catalog, ddl
-from adapters.schema.blueprint import StoredTable
+from adapters.schema.blueprint import ConstraintDefinition, StoredTable
+from adapters.schema.lending import lend, lending
 from adapters.schema.ordering import Definition
 from adapters.schema.rights import apply_owners_and_rights
 from domain.errors import TransferError
@@ -20,7 +23,6 @@ _SQL = load("adapters.clone.clone")
 _STATISTICS_CARRIED = 18  # the PostgreSQL since which they can be
 # The server is going down, or somebody has cut the connection: that is not the definition's fault.
 _INTERVENED = "57"
-_STAGING = "sb_transfer_rows"
 
 
 class NotCarried(TransferError):
@@ -34,6 +36,8 @@ class TargetWriter:
         """Take the attempt and what it has to make."""
         self._attempt = attempt
         self._blueprint = plan.blueprint
+        code = plan.blueprint.code
+        self._with_code = frozenset(table for family in code.families for table in code.tables[family])
         self._replica = plan.partitioning.replica
         self._files = plan.partitioning.filenodes
 
@@ -46,26 +50,58 @@ class TargetWriter:
         if comment is not None:
             await connection.execute(await connection.fetchval(_SQL["comment_schema"], target, comment))
 
-    async def make(self, connection: Connection, statements: Sequence[str]) -> None:
-        """Run definitions.
+    async def make(self, connection: Connection, statements: Sequence[str], families: Iterable[str] = ()) -> None:
+        """Run definitions; `families` are those whose rows, or planner, they may look at.
 
         Raises:
             NotCarried: The server refuses one.
         """
-        try:
+        lent = self._blueprint.code.of(*families)
+        await self._made(connection, [*map(as_contained, statements)] if lent else statements, lent)
+
+    async def attach(self, connection: Connection, statements: Sequence[str]) -> None:
+        """Run definitions that hang on tables and views, indexes of materialised views among them.
+
+        Raises:
+            NotCarried: The server refuses one.
+        """
+        await self._made(connection, statements, self._blueprint.code.views)
+
+    async def _made(self, connection: Connection, statements: Sequence[str], lent: Sequence[str]) -> None:
+        async def work() -> None:
             await ddl.make(connection, statements)
+
+        if not statements:
+            return
+        try:
+            await lending(connection, self._attempt.target, lent, work)
         except ddl.NotMadeError as error:
             raise NotCarried(f"{error}. The transfer is undone; ask support.") from error
 
-    async def validate(self, connection: Connection, statements: Sequence[str]) -> None:
-        """Hold rows against constraints that were declared without a look at them."""
+    async def refer(self, connection: Connection, items: Sequence[ConstraintDefinition]) -> None:
+        """Declare foreign keys of tables that have no rows yet.
+
+        Raises:
+            NotCarried: The server refuses one.
+        """
+        for item in items:
+            careful = item.validation is not None and self._blueprint.code.around(item)
+            await self.make(connection, [f"{item.statement} not valid" if careful else item.statement])
+            if careful:
+                await self.validate(connection, [item])
+
+    async def validate(self, connection: Connection, items: Sequence[ConstraintDefinition]) -> None:
+        """Hold rows against constraints that were declared without a look at them, or that need one to be declared."""
 
         async def work() -> int:
-            for statement in statements:
-                await connection.execute(statement)
+            for item in items:
+                lent = self._blueprint.code.around(item)
+                statement = item.validation or item.statement
+                hold = partial(connection.execute, as_contained(statement) if lent else statement)
+                await lending(connection, self._attempt.target, lent, hold)
             return 0
 
-        if statements:
+        if items:
             await self._as_rows_were_written(connection, work)
 
     async def copy(self, connection: Connection, pieces: Iterable[PageRange]) -> int:
@@ -82,7 +118,9 @@ class TargetWriter:
             if self._replica:
                 await connection.execute(_SQL["past_triggers"], "replica")
             async with run.reading(connection) as there:
-                rows = await carry_ranges(there, connection, pieces, (run.source, run.target), files)
+                rows = await carry_ranges(
+                    there, connection, pieces, (run.source, run.target), files, run_code=self._blueprint.code.families
+                )
             if self._replica:
                 await connection.execute(_SQL["past_triggers"], "origin")
             return rows
@@ -98,6 +136,7 @@ class TargetWriter:
             [piece.load.expressions for piece in pieces],
             [piece.start for piece in pieces],
             [piece.end for piece in pieces],
+            [piece.load.family in self._blueprint.code.families for piece in pieces],
         )
         return copied
 
@@ -141,27 +180,28 @@ class TargetWriter:
                 create, refresh = item.statements
                 await self.make(connection, [*waiting, create])
                 waiting = []
-                await catalog.enter_rows(connection, self._attempt.target)
-                await self.make(connection, [refresh])
-                await catalog.enter_definitions(connection)
-                await self._replace_rows(connection, view)
+                async with lend(connection, self._attempt.target, [view.name], letting_in=True):
+                    await catalog.enter_rows(connection, self._attempt.target)
+                    await self.make(connection, [refresh])
+                    await catalog.enter_definitions(connection)
+                    await self._replace_rows(connection, view)
         await self.make(connection, waiting)
 
     async def _replace_rows(self, connection: Connection, view: StoredTable) -> None:
         """Give a materialised view the rows that the source's holds, which its query may never return again."""
         run = self._attempt
+        into = run.target, view.name, view.columns
         if not run.across:
-            rows = view.expressions, run.source, view.name
-            await connection.execute(_SQL["write_view_rows"], run.target, view.name, view.columns, *rows)
+            await connection.execute(_SQL["show_rows"], run.source, view.name, view.columns, view.expressions)
+            await connection.execute(_SQL["write_view_rows"], *into, "select * from pg_temp.sb_rows")
+            await connection.execute(_SQL["drop_rows"])
         else:
-            await connection.execute(await connection.fetchval(_SQL["make_staging"], run.target, view.name))
-            async with run.reading(connection) as there, there.transaction(readonly=True):
+            async with run.reading(connection) as there, there.transaction():
                 await catalog.enter_definitions(there)
                 query = await there.fetchval(_SQL["view_query"], run.source, view.name, view.columns)
-                await carry(there, connection, CopyStream(query, _STAGING, run.target, view.names, view.portable))
-            rows = view.columns, run.target, _STAGING
-            await connection.execute(_SQL["write_view_rows"], run.target, view.name, view.columns, *rows)
-            await connection.execute(await connection.fetchval(_SQL["drop_staging"], run.target))
+                staged = await carry_to_staging(there, connection, query, (run.source, run.target), view)
+            await connection.execute(_SQL["write_view_rows"], *into, staged)
+            await connection.execute(_SQL["drop_staging"])
 
     async def copy_positions(self, connection: Connection, sequences: list[str]) -> None:
         """Put sequences where the source's stand."""
@@ -173,6 +213,7 @@ class TargetWriter:
         """Give everything its owner, and everybody his rights."""
         blueprint = self._blueprint
         await catalog.enter_schema(connection, self._attempt.target)
+        await self.make(connection, blueprint.definers)
         await apply_owners_and_rights(connection, self._attempt.target, blueprint.owners, blueprint.rights)
         await self.make(connection, blueprint.default_privileges)
 
@@ -184,9 +225,9 @@ class TargetWriter:
         known: set[str] = set()
         if connection.get_server_version().major >= _STATISTICS_CARRIED and not self._attempt.across:
             async with _forgiven(connection):
-                rows = await connection.fetch(
-                    _SQL["copy_statistics"], self._attempt.source, self._attempt.target, tables
-                )
+                # A value of a domain's is held against its rules when it is told to the planner.
+                told = [table for table in tables if table not in self._with_code]
+                rows = await connection.fetch(_SQL["copy_statistics"], self._attempt.source, self._attempt.target, told)
                 known = {row["name"] for row in rows}
         unknown = [table for table in tables if table not in known]
         if unknown and not await self._analyzed(connection, unknown):
@@ -195,7 +236,8 @@ class TargetWriter:
 
     async def _analyzed(self, connection: Connection, tables: list[str]) -> bool:
         statement = await connection.fetchval(_SQL["analyze"], self._attempt.target, tables)
-        async with _forgiven(connection):
+        own = [table for table in tables if table in self._with_code]
+        async with _forgiven(connection), lend(connection, self._attempt.target, own):
             await catalog.enter_rows(connection, self._attempt.target)
             await connection.execute(statement)
             await catalog.enter_definitions(connection)

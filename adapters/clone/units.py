@@ -14,6 +14,7 @@ from adapters.clone.throttle import Throttle
 from adapters.postgres.connection import Connection
 from adapters.postgres.statements import load
 from adapters.schema import catalog
+from adapters.schema.blueprint import ConstraintDefinition, IndexDefinition
 from adapters.schema.ordering import Definition
 from domain.messages import CloneProgress
 from domain.ports import ReportProgress
@@ -100,6 +101,8 @@ class CloneExecution:
         self._rows_begun |= unit.phase == "rows" and bool(self._plan.large)
         async with self._attempt.unit(unit.name, connection) as finished:
             await catalog.enter_definitions(connection)
+            if self._plan.blueprint.code.families:
+                await connection.execute(_SQL["hold_copy"], self._attempt.target)
             finished.rows = await unit.work(connection)
             finished.bytes = unit.bytes
 
@@ -133,7 +136,10 @@ class CloneExecution:
         for unit in _chained("finish", [*jobs, *self._finishing()], shaped):
             shaped = [unit.name]
             yield unit
-        yield from self._statistics(shaped[0])
+        known = [*self._statistics(shaped[0])]
+        yield from known
+        owners = _TABLE_LOCKS * len(plan.blueprint.owners)
+        yield from _chained("rights", [(owners, self._rights())], [*shaped, *(unit.name for unit in known)])
 
     def _structure(self) -> Iterator[CloneUnit]:
         """Make what comes before rows, in as many transactions as the server's table of locks demands."""
@@ -160,14 +166,14 @@ class CloneExecution:
         name = f"small tables {number}"
         for stored in loads:
             self._units_of_table[stored.table] = [name]
-        before = [*plan.bare_of(batch), *plan.indexes_before_rows(batch)]
         pieces = [PageRange(stored, 0, stored.pages) for stored in loads]
         rest = [*(index.statement for index in plan.indexes_after_rows(batch)), *plan.keys_of(batch)]
 
         async def work(connection: Connection) -> int:
-            await self._target.make(connection, before)
+            await self._target.make(connection, plan.bare_of(batch))
+            await self._target.make(connection, plan.indexes_before_rows(batch), batch)
             copied = await self._target.copy(connection, pieces)
-            await self._target.make(connection, rest)
+            await self._target.make(connection, rest, batch)
             return copied
 
         size = sum(stored.bytes for stored in loads)
@@ -179,13 +185,13 @@ class CloneExecution:
         references = plan.references_of(family)
         if references:
             needed = {name for item in references if (name := self._keys_unit(item.referred))}
-            work = self._statements([item.statement for item in references])
+            work = self._references(references)
             yield CloneUnit(f"references {family}", "constraints", work, after=begin | needed)
             begin = frozenset({f"references {family}"})
         # After those, though it needs none of them: whoever refers to this family comes after its key, so two units
         # never want the same tables for themselves in another order.
         if indexes := plan.indexes_before_rows([family]):
-            yield CloneUnit(f"key {family}", "tables", self._statements(indexes), after=begin)
+            yield CloneUnit(f"key {family}", "tables", self._statements(indexes, family), after=begin)
             begin = frozenset({f"key {family}"})
         loaded: list[str] = []
         for stored in plan.loads_of([family]):
@@ -204,12 +210,10 @@ class CloneExecution:
         built: list[str] = []
         for index in plan.indexes_after_rows([family]):
             built.append(f"index {index.name}")
-            yield CloneUnit(
-                built[-1], "indexes", self._index(index.statement), index.effort, after=begin | frozenset(loaded)
-            )
+            yield CloneUnit(built[-1], "indexes", self._index(index), index.effort, after=begin | frozenset(loaded))
         # Not while indexes are built: a transaction that has built one and then wants the whole table for itself would
         # wait for another build on it, and that one for the first.
-        rest = self._statements(plan.keys_of([family]))
+        rest = self._statements(plan.keys_of([family]), family)
         yield CloneUnit(f"keys {family}", "constraints", rest, after=begin | frozenset(loaded) | frozenset(built))
 
     def _keys_unit(self, family: str | None) -> str | None:
@@ -221,15 +225,14 @@ class CloneExecution:
         return f"keys {family}" if family in self._plan.large else None
 
     def _finishing(self) -> Iterator["_Job"]:
-        """Make what hangs on whole tables, put sequences where they stand, and give everything its owner."""
+        """Make what hangs on whole tables, and put sequences where they stand."""
         blueprint = self._plan.blueprint
         for items in _parts(blueprint.late, 1):
             yield len(items), self._late(items)
         for statements in _parts([*blueprint.attached, *blueprint.comments], 1):
-            yield len(statements), self._statements(statements)
+            yield len(statements), self._attached(statements)
         for sequences in _parts(blueprint.sequences, 2):
             yield 2 * len(sequences), self._positions(sequences)
-        yield _TABLE_LOCKS * len(blueprint.owners), self._rights()
 
     def _statistics(self, after: str) -> Iterator[CloneUnit]:
         loads = [stored for stored in self._plan.blueprint.loads if stored.pages]
@@ -275,16 +278,30 @@ class CloneExecution:
 
     # --- what a unit runs --------------------------------------------------------------------------------------------
 
-    def _statements(self, statements: list[str]) -> Work:
+    def _statements(self, statements: list[str], *families: str) -> Work:
         async def work(connection: Connection) -> int:
-            await self._target.make(connection, statements)
+            await self._target.make(connection, statements, families)
             return 0
 
         return work
 
-    def _validation(self, statements: list[str]) -> Work:
+    def _attached(self, statements: list[str]) -> Work:
         async def work(connection: Connection) -> int:
-            await self._target.validate(connection, statements)
+            await self._target.attach(connection, statements)
+            return 0
+
+        return work
+
+    def _references(self, items: list[ConstraintDefinition]) -> Work:
+        async def work(connection: Connection) -> int:
+            await self._target.refer(connection, items)
+            return 0
+
+        return work
+
+    def _validation(self, items: list[ConstraintDefinition]) -> Work:
+        async def work(connection: Connection) -> int:
+            await self._target.validate(connection, items)
             return 0
 
         return work
@@ -292,13 +309,13 @@ class CloneExecution:
     def _rows(self, piece: PageRange) -> Work:
         return lambda connection: self._target.copy(connection, [piece])
 
-    def _index(self, statement: str) -> Work:
+    def _index(self, index: IndexDefinition) -> Work:
         async def work(connection: Connection) -> int:
             # While there is other work, the connections keep the cores busy and a build's own helper would only be in
             # the way. When this is the last that can begin, another connection is idle or soon will be.
             helped = self._parallelism > 1 and not self._schedule.others_ready
             await connection.execute(_SQL["index_settings"], str(int(helped)))
-            await self._target.make(connection, [statement])
+            await self._target.make(connection, [index.statement], [index.family])
             return 0
 
         return work

@@ -85,6 +85,38 @@ class StoredTable:
 
 
 @dataclass(frozen=True, slots=True)
+class CarriedCode:
+    """Where code that somebody has made runs while a copy is made: see `adapters/postgres/contained.py`.
+
+    `families` are those that run some when they are written; `tables` has the names of all families' tables, when there
+    is one such. `views` are the materialised ones.
+    """
+
+    families: frozenset[str]
+    tables: Mapping[str, tuple[str, ...]]
+    views: tuple[str, ...]
+
+    def of(self, *families: str | None) -> list[str]:
+        """Return the tables of some families, if one of these runs code; those of other schemas are in none."""
+        if self.families.isdisjoint(families):
+            return []
+        return [table for family in dict.fromkeys(families) for table in self.tables.get(family or "", ())]
+
+    def around(self, item: ConstraintDefinition) -> list[str]:
+        """Return the tables that are looked at when rows are held against a constraint, if one of them runs code."""
+        return self.of(item.family, item.referred)
+
+    @classmethod
+    def found(cls, rows: Rows) -> "CarriedCode":
+        """Take the answer to `carried_code`."""
+        return cls(
+            families=frozenset(row["family"] for row in rows if row["runs_code"] and not row["view"]),
+            tables={row["family"]: tuple(row["tables"]) for row in rows if not row["view"]},
+            views=tuple(row["tables"][0] for row in rows if row["view"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Blueprint:
     """Everything that makes a schema again, in the order in which it is run.
 
@@ -103,20 +135,18 @@ class Blueprint:
     filled: dict[Key, StoredTable]
     attached: list[str]
     comments: list[str]
+    definers: list[str]
     owners: list[Owner]
     rights: Rights
     default_privileges: list[str]
     sequences: list[str]
+    code: CarriedCode
 
-    def without_rows(self) -> tuple[list[str], list[str]]:
-        """Return everything but owners and rights, in an order in which it can be made where there are no rows.
-
-        The second half calls functions, which are to find what they name: checks are validated, views filled.
-        """
+    def without_rows(self) -> "WithoutRows":
+        """Return everything but owners and rights, in an order in which it can be made where there are no rows."""
         named = {item.statement: item.validation for item in self.constraints if not item.foreign_key}
         singles = [index for index in self.indexes if not (index.partitioned or index.in_structure)]
-        made = [
-            *(statement for item in self.structure for statement in item.statements),
+        rest = [
             *(index.statement for index in singles),
             *(index.constraint for index in singles if index.constraint),
             *(index.statement for index in self.indexes if index.partitioned and not index.in_structure),
@@ -127,13 +157,26 @@ class Blueprint:
                 if item.foreign_key or not item.at_once
             ),
             *(text for item in self.late for text in item.statements[: 1 if item.key in self.filled else None]),
-            *self.attached,
-            *self.comments,
-            *self.default_privileges,
         ]
         validations = [item.validation for item in self.constraints if not (item.foreign_key or item.at_once)]
-        filled = [item.statements[1] for item in self.late if item.key in self.filled]
-        return made, [*(text for text in validations if text), *filled]
+        return WithoutRows(
+            structure=[statement for item in self.structure for statement in item.statements],
+            rest=rest,
+            attached=[*self.attached, *self.comments, *self.default_privileges],
+            validations=[text for text in validations if text],
+            refreshes=[item.statements[1] for item in self.late if item.key in self.filled],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WithoutRows:
+    """Statements in their order. The last two call functions, which are to find what they name."""
+
+    structure: list[str]
+    rest: list[str]
+    attached: list[str]
+    validations: list[str]
+    refreshes: list[str]
 
 
 def renaming(schema: str, copy: str) -> Rename:
@@ -177,10 +220,12 @@ def assemble(found: Mapping[str, Rows], rename: Rename) -> Blueprint:
         filled={(_PG_CLASS, row["id"]): _stored(row, rename) for row in found["loads"] if row["view"]},
         attached=_statements(found["attached"], rename),
         comments=_statements(found["comments"], rename),
+        definers=_statements(found["definers"], rename),
         owners=[Owner(rename(row["what"]), row["owner"]) for row in found["owners"]],
         rights=Rights.of(found["rights"], rename),
         default_privileges=_statements(found["default_privileges"], rename),
         sequences=[row["relname"] for row in found["sequences"]],
+        code=CarriedCode.found(found["carried_code"]),
     )
 
 
@@ -202,6 +247,7 @@ def _table(row: asyncpg.Record, rename: Rename) -> Table:
         not_nulls=tuple(rename(rule) for rule in row["not_nulls"]),
         inherits=rename(row["inherits"] or ""),
         tail=rename(row["tail"]),
+        worked_out=(rename(row["schema"]), row["name"]) if row["worked_out"] else None,
     )
 
 

@@ -13,6 +13,7 @@ from adapters.postgres.statements import load
 from adapters.schema.blueprint import Blueprint, assemble, renaming
 from adapters.schema.obstacles import obstacle
 from adapters.task_group import task_group
+from domain.consequences import CHANGED_ON_PURPOSE
 from domain.messages import Obstacle
 
 _SQL = load(__name__)
@@ -20,8 +21,18 @@ _OBSTACLES = load("adapters.schema.obstacles")
 _SCHEMA_PUBLICATIONS = 15  # the PostgreSQL since which there are any
 _BOOKS_ZONE = "Europe/Amsterdam"  # books are kept by the clock of the country that they are kept in
 # What a blueprint is drawn from, in two halves that take about as long.
-_FIRST_HALF = ("parts", "needs", "definitions", "tables", "columns", "sequences", "owners", "default_privileges")
-_SECOND_HALF = ("loads", "indexes", "constraints", "attached", "comments", "rights")
+_FIRST_HALF = (
+    "parts",
+    "needs",
+    "definitions",
+    "tables",
+    "columns",
+    "sequences",
+    "definers",
+    "owners",
+    "default_privileges",
+)
+_SECOND_HALF = ("loads", "indexes", "constraints", "attached", "comments", "rights", "carried_code")
 _ALL = _SQL | load("adapters.schema.tables") | load("adapters.schema.attached") | load("adapters.schema.rights")
 
 
@@ -65,7 +76,7 @@ async def inspect_schema(connection: Connection, schema: str) -> list[Obstacle]:
     try:
         await enter_schema(connection, schema)
         async with by_index(connection):
-            rows = await connection.fetch(_OBSTACLES["obstacles"], schema)
+            rows = await connection.fetch(_OBSTACLES["obstacles"], schema, [*CHANGED_ON_PURPOSE])
             if connection.get_server_version().major >= _SCHEMA_PUBLICATIONS:
                 rows += await connection.fetch(_OBSTACLES["published_schema"], schema)
         # What an undo, or somebody else, drops while it is looked at has no description any more.

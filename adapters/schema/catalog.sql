@@ -189,8 +189,11 @@ from pg_class c join pg_sequence s on s.seqrelid = c.oid
 where c.oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[])
   and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'i')
 union all
-select 'pg_proc'::regclass, p.oid, 'function', null, p.proname, pg_get_functiondef(p.oid)
-from pg_proc p
+-- None runs as its owner, who may be this service, as long as the copy is made: see `definers`.
+select 'pg_proc'::regclass, p.oid, 'function', null, p.proname, concat(pg_get_functiondef(p.oid),
+    case when p.prosecdef then format(E';\nalter routine %I.%I(%s) security invoker', n.nspname, p.proname,
+                                      pg_get_function_identity_arguments(p.oid)) end)
+from pg_proc p join pg_namespace n on n.oid = p.pronamespace
 where p.oid = any((select current_setting('sb_transfer.functions')::oid[])::oid[]) and p.prokind <> 'a'
 union all
 select 'pg_proc'::regclass, p.oid, 'aggregate', null, p.proname, format('create aggregate %I.%I(%s) (%s)', n.nspname, p.proname,
@@ -354,6 +357,12 @@ select 'pg_opclass'::regclass, c.oid, 'operator class', null, c.opcname,
 from pg_opclass c join pg_namespace n on n.oid = c.opcnamespace join pg_am am on am.oid = c.opcmethod
 join pg_opfamily f on f.oid = c.opcfamily join pg_namespace fn on fn.oid = f.opfnamespace
 where c.oid = any((select current_setting('sb_transfer.others')::oid[])::oid[]) and c.opcnamespace = current_setting('sb_transfer.namespace')::oid
+
+-- name: definers
+-- Lets functions run as their owners when the copy is whole.
+select format('alter routine %I.%I(%s) security definer', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)) as statement
+from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+where p.oid = any((select current_setting('sb_transfer.functions')::oid[])::oid[]) and p.prosecdef order by p.oid
 
 -- name: sequences
 -- The sequences, identities' included.

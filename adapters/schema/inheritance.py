@@ -11,12 +11,17 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 
+from adapters.postgres.contained import as_made_contained
+
 _Column = tuple[int, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table as the catalog tells of it; `own`: which of its columns are its own, be they its parents' as well."""
+    """A table as the catalog tells of it; `own`: which of its columns are its own, be they its parents' as well.
+
+    `worked_out`: schema and name, bare, of one whose definition runs code when it is made.
+    """
 
     id: int
     qualified: str
@@ -30,12 +35,14 @@ class Table:
     not_nulls: tuple[str, ...]
     inherits: str
     tail: str
+    worked_out: tuple[str, str] | None
 
     @property
     def create(self) -> str:
         """Return the statement that makes it after its parents."""
         columns = [clause for clause, own in zip(self.clauses, self.own, strict=True) if own]
-        return f"{self.head} ({', '.join([*columns, *self.not_nulls])}){self.inherits}{self.tail}"
+        statement = f"{self.head} ({', '.join([*columns, *self.not_nulls])}){self.inherits}{self.tail}"
+        return as_made_contained(*self.worked_out, statement) if self.worked_out else statement
 
 
 def out_of_order(tables: Mapping[int, Table]) -> list[list[Table]]:

@@ -1,5 +1,5 @@
 -- What keeps an environment from being carried exactly. Runs after `own` and `enter_definitions` of catalog.sql; $1 is the
--- schema's name.
+-- schema's name, $2 the tables that a move changes on purpose.
 
 -- name: obstacles
 -- Everything that the clone could not carry exactly, with the reason and what to do.
@@ -108,6 +108,29 @@ select what, said from (
         array['key_triggers']
     from rel c join pg_constraint k on k.conrelid = c.oid and k.contype = 'f'
     where exists (select from pg_trigger g where g.tgconstraint = k.oid and g.tgisinternal and g.tgenabled <> 'O')
+    union all
+    -- Others are passed over while a move changes these; PostgreSQL 14 lets a superuser alone do so, and rules go by it there.
+    select format('trigger %I of %s', g.tgname, c.oid::regclass), array['fires_always']
+    from rel c join pg_trigger g on g.tgrelid = c.oid
+    where c.relname = any($2::text[]) and c.relkind in ('r', 'p') and not g.tgisinternal and g.tgname <> 'sb_transfer_fence'
+      and g.tgenabled in ('A', 'R')
+    union all
+    select format('rewrite rule %I of %s', w.rulename, c.oid::regclass), array['fires_always']
+    from rel c join pg_rewrite w on w.ev_class = c.oid cross join me
+    where c.relname = any($2::text[]) and c.relkind in ('r', 'p')
+      and (w.ev_enabled in ('A', 'R')
+           or w.ev_enabled = 'O' and current_setting('server_version_num')::int < 150000 and not me.superuser)
+    union all
+    -- The server works these out when it reads the definition, as whoever it reads it for.
+    select format('column %I of %s', a.attname, c.oid::regclass), array['worked_out']
+    from rel c join pg_attrdef d on d.adrelid = c.oid
+    join pg_attribute a on a.attrelid = c.oid and a.attnum = d.adnum and a.attgenerated <> ''
+    where control.is_worked_out(d.adbin::text) and not c.relispartition and exists (
+        select from pg_inherits i where c.oid in (i.inhrelid, i.inhparent) and c.relkind = 'r')
+    union all
+    select format('table %s', c.oid::regclass), array['worked_out']
+    from rel c join pg_partitioned_table t on t.partrelid = c.oid
+    where t.partexprs is not null and control.is_worked_out(t.partexprs::text)
     union all
     select format('%s %s', i.type, i.identity), array['superuser_only']
     from pg_depend d cross join me cross join lateral pg_identify_object(d.classid, d.objid, 0) i

@@ -6,7 +6,10 @@
 -- be made beside others at any time, as far as their names go: two tables that are made at once must not want the same
 -- name for their array types, which is theirs behind an underscore.
 select c.oid as id, quote_ident(c.relname) as quoted, c.oid::regclass::text as qualified,
-    c.relispartition as partition,
+    c.relispartition as partition, (select nspname::text from pg_namespace where oid = c.relnamespace) as schema, c.relname::text as name,
+    exists (
+        select from pg_attribute a join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+        where a.attrelid = c.oid and a.attgenerated <> '' and control.is_worked_out(d.adbin::text)) as worked_out,
     array(select i.inhparent from pg_inherits i where i.inhrelid = c.oid order by i.inhseqno) as parents,
     c.relname not like '\_%' and octet_length(c.relname::text) < 63
         and not exists (select from pg_inherits i where c.oid in (i.inhrelid, i.inhparent)) as lonely,
@@ -46,6 +49,23 @@ cross join lateral (
     where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) k
 where c.oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and c.relkind in ('r', 'p')
 order by c.oid
+
+-- name: carried_code
+-- Whether to write into a family of tables runs code that somebody has made; of all families, when one does. Materialised views
+-- have code of their own.
+with own as materialized (
+    select c.oid, c.relname::text as relname, root.relname as root
+    from pg_class c join pg_class root on root.oid = coalesce(pg_partition_root(c.oid), c.oid)
+    where c.oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and c.relkind in ('r', 'p')
+), code (oid) as materialized (
+    select control.tables_with_code(array(select oid from own))
+)
+select quote_ident(o.root) as family, array_agg(o.relname order by o.oid) as tables,
+       bool_or(o.oid in (select oid from code)) as runs_code, false as view
+from own o where exists (select from code) group by o.root
+union all
+select quote_ident(c.relname), array[c.relname::text], true, true
+from pg_class c where c.oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and c.relkind = 'm'
 
 -- name: columns
 -- Settings of single columns other than defaults: identities too, which a column does not pass on to those that inherit

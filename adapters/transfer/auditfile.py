@@ -9,6 +9,7 @@ import re
 from asyncio import to_thread
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from importlib.metadata import version
@@ -23,6 +24,7 @@ from zlib import compress
 import asyncpg
 
 from adapters.postgres.connection import Connection, transaction
+from adapters.postgres.contained import ask, asked, bound
 from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load, within
 from domain import messages as m
@@ -70,7 +72,7 @@ _RESULT = ("RESULTAAT", "Resultaat voorgaande jaren")
 
 async def booked_years(connection: Connection, schema: str) -> list[BookedYear]:
     """Return the years of which there can be an auditfile, by administration; within the caller's transaction."""
-    rows = await connection.fetch(within(_SQL["years"], schema))
+    rows = await ask(connection, within(_SQL["years"], schema), schema)
     return [BookedYear.model_validate(dict(row)) for row in rows]
 
 
@@ -90,11 +92,13 @@ async def write_auditfile(
     Raises:
         YearUnknown: There is no such administration, or nothing was booked in that year.
     """
-    statements = {name: within(statement, schema) for name, statement in _SQL.items()}
-    company = await connection.fetchrow(statements["company"], administration)
-    if company is None or not date.min.year < year < date.max.year:
+    if not date.min.year < year < date.max.year:
         raise YearUnknown
-    await _Auditfile(file, connection, statements, company, year).write(made_on)
+    books = _Books(connection, schema, (administration, date(year, 1, 1), date(year + 1, 1, 1)))
+    companies = await books.ask("company")
+    if not companies:
+        raise YearUnknown
+    await _Auditfile(file, books, companies[0], year).write(made_on)
 
 
 class PostgresAuditor:
@@ -132,29 +136,46 @@ class PostgresAuditor:
         return m.AuditfileWritten(size=size)
 
 
+@dataclass(frozen=True, slots=True)
+class _Books:
+    """What the statements of an auditfile are asked of."""
+
+    connection: Connection
+    schema: str
+    arguments: tuple[UUID, date, date]
+
+    async def ask(self, name: str) -> list[asyncpg.Record]:
+        return await ask(self.connection, self._statement(name), self.schema)
+
+    async def read(self, name: str, *, order: str) -> AsyncGenerator[asyncpg.Record, None]:
+        async with asked(self.connection, self._statement(name), self.schema, order=order) as answers:
+            async for row in self.connection.cursor(answers, prefetch=_AT_ONCE):
+                yield row
+
+    def _statement(self, name: str) -> str:
+        return within(bound(_SQL[name], *self.arguments), self.schema)
+
+
 class _Auditfile:
     """One file while it is being written."""
 
     def __init__(
         self,
         file: IO[bytes],
-        connection: Connection,
-        statements: Mapping[str, str],
+        books: _Books,
         company: asyncpg.Record,
         year: int,
     ) -> None:
         self._xml = XMLGenerator(file, "UTF-8", short_empty_elements=True)
-        self._connection = connection
-        self._sql = statements
+        self._books = books
         self._company = company
         self._year = year
-        self._within = company["id"], date(year, 1, 1), date(year + 1, 1, 1)
 
     async def write(self, made_on: date) -> None:
-        totals = await self._connection.fetchrow(self._sql["totals"], *self._within)
-        if totals is None or not totals["lines"]:
+        [totals] = await self._books.ask("totals")
+        if not totals["lines"]:
             raise YearUnknown
-        opening = await self._connection.fetch(self._sql["opening"], *self._within[:2])
+        opening = await self._books.ask("opening")
         self._xml.startDocument()
         self._xml.startElement("auditfile", AttributesImpl({"xmlns": _NAMESPACE}))
         self._header(made_on)
@@ -187,34 +208,35 @@ class _Auditfile:
 
     async def _relations(self) -> None:
         self._open("customersSuppliers")
-        async for row in self._connection.cursor(self._sql["relations"], self._company["id"], prefetch=_AT_ONCE):
-            self._open("customerSupplier")
-            # A customer and a supplier may have one number; their ids are two.
-            self._value("custSupID", str(row["id"]))
-            self._value("custSupName", row["name"], 50)
-            self._value("eMail", row["email"], 999)
-            country = row["country"] if row["country"] in _COUNTRIES else None
-            self._value("taxRegistrationCountry", country if row["vat_number"] else None)
-            self._value("taxRegIdent", row["vat_number"], 30)
-            self._value("relationshipID", row["number"], _LONGEST_ID)
-            self._value("custSupTp", "C" if row["kind"] == "debtor" else "S")
-            if row["street"] or row["city"] or row["postal_code"]:
-                self._open("streetAddress")
-                self._value("streetname", row["street"], 999)
-                self._value("city", row["city"], 50)
-                self._value("postalCode", row["postal_code"], 10)
-                self._value("country", country)
-                self._close("streetAddress")
-            if row["iban"]:
-                self._open("bankAccount")
-                self._value("bankAccNr", row["iban"], _LONGEST_ID)
-                self._close("bankAccount")
-            self._close("customerSupplier")
+        async with aclosing(self._books.read("relations", order="id")) as rows:
+            async for row in rows:
+                self._open("customerSupplier")
+                # A customer and a supplier may have one number; their ids are two.
+                self._value("custSupID", str(row["id"]))
+                self._value("custSupName", row["name"], 50)
+                self._value("eMail", row["email"], 999)
+                country = row["country"] if row["country"] in _COUNTRIES else None
+                self._value("taxRegistrationCountry", country if row["vat_number"] else None)
+                self._value("taxRegIdent", row["vat_number"], 30)
+                self._value("relationshipID", row["number"], _LONGEST_ID)
+                self._value("custSupTp", "C" if row["kind"] == "debtor" else "S")
+                if row["street"] or row["city"] or row["postal_code"]:
+                    self._open("streetAddress")
+                    self._value("streetname", row["street"], 999)
+                    self._value("city", row["city"], 50)
+                    self._value("postalCode", row["postal_code"], 10)
+                    self._value("country", country)
+                    self._close("streetAddress")
+                if row["iban"]:
+                    self._open("bankAccount")
+                    self._value("bankAccNr", row["iban"], _LONGEST_ID)
+                    self._close("bankAccount")
+                self._close("customerSupplier")
         self._close("customersSuppliers")
 
     async def _accounts(self, *, with_result: bool) -> None:
         self._open("generalLedger")
-        rows = await self._connection.fetch(self._sql["accounts"], self._company["id"])
+        rows = await self._books.ask("accounts")
         accounts = [(row["code"], row["name"], row["kind"], row["rgs_code"]) for row in rows]
         for code, name, kind, rgs_code in [*accounts, *([(*_RESULT, "balance_sheet", None)] if with_result else [])]:
             self._open("ledgerAccount")
@@ -227,7 +249,7 @@ class _Auditfile:
 
     async def _vat_codes(self) -> None:
         self._open("vatCodes")
-        for row in await self._connection.fetch(self._sql["vat_accounts"], self._company["id"]):
+        for row in await self._books.ask("vat_accounts"):
             self._open("vatCode")
             self._value("vatID", row["vat_code"], _LONGEST_ID)
             self._value("vatDesc", _VAT_NAMES.get(row["vat_code"], row["vat_code"]), 999)
@@ -287,11 +309,12 @@ class _Auditfile:
     async def _entries(self) -> AsyncGenerator[list[asyncpg.Record], None]:
         """Give the lines of one entry after another."""
         entry: list[asyncpg.Record] = []
-        async for line in self._connection.cursor(self._sql["lines"], *self._within, prefetch=_AT_ONCE):
-            if entry and entry[0]["entry_id"] != line["entry_id"]:
-                yield entry
-                entry = []
-            entry.append(line)
+        async with aclosing(self._books.read("lines", order="journal, entry_date, entry_id, id")) as lines:
+            async for line in lines:
+                if entry and entry[0]["entry_id"] != line["entry_id"]:
+                    yield entry
+                    entry = []
+                entry.append(line)
         if entry:
             yield entry
 

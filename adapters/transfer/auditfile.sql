@@ -36,8 +36,8 @@ select id, name, legal_name, chamber_of_commerce_number, vat_number from {env}.a
 
 -- name: relations
 -- Customers and suppliers.
-select id, number, kind, name, email, street, postal_code, city, country, iban, vat_number
-from {env}.relation where administration_id = $1 order by id
+select id::bigint as id, number, kind, name, email, street, postal_code, city, country, iban, vat_number
+from {env}.relation where administration_id = $1
 
 -- name: accounts
 -- The ledger accounts.
@@ -71,11 +71,11 @@ join {env}.journal_entry e on e.administration_id = l.administration_id and e.id
 where l.administration_id = $1 and e.entry_date >= $2 and e.entry_date < $3
 
 -- name: lines
--- The year's lines, by journal, entry and line.
-select e.journal, e.id as entry_id, e.number, e.entry_date, e.description as entry_description, l.id, a.code,
+-- The year's lines.
+select e.journal::text as journal, e.id::bigint as entry_id, e.number, e.entry_date::date as entry_date,
+       e.description as entry_description, l.id::bigint as id, a.code,
        l.debit, l.credit, l.description, l.relation_id, l.vat_code
 from {env}.journal_entry e
 join {env}.journal_line l on l.administration_id = e.administration_id and l.journal_entry_id = e.id
 join {env}.ledger_account a on a.administration_id = l.administration_id and a.id = l.ledger_account_id
 where e.administration_id = $1 and e.entry_date >= $2 and e.entry_date < $3
-order by e.journal, e.entry_date, e.id, l.id

@@ -160,10 +160,11 @@ left join {env}.relation r on r.administration_id = o.administration_id and r.id
 where o.administration_id = any ($1::uuid[]) and o.kind = '{kind}'
 group by o.administration_id, o.relation_id
 
--- name: rows
--- The rows of one check on one side, in an order that both sides share.
-select administration_id, id collate "C" as id, item, facts, figures from ({detail}) as detail
-order by administration_id, id collate "C"
+-- name: rows_of_one
+-- The rows of one check on one side; {place} is that check's among those that are asked together.
+select {place} as place, administration_id::uuid as administration_id, id::text collate "C" as id, item::text as item, facts,
+       figures::text as figures
+from ({detail}) as detail
 
 -- name: forget_rows
 -- Make room for another comparison of the transfer $1.

@@ -13,6 +13,7 @@ import asyncpg
 from adapters.inbox.held_items import Target, forget_drained, hand_on_inbox
 from adapters.observability.metrics import UNMEASURED, Metrics
 from adapters.postgres.connection import Connection, Pool, transaction
+from adapters.postgres.contained import ask, bound
 from adapters.postgres.lock_waits import busy, in_the_way, named_waits
 from adapters.postgres.place import Place
 from adapters.postgres.shards import Guest, Shards, is_released_here, note, release_here
@@ -57,7 +58,7 @@ from domain.errors import (
 )
 from domain.events import EventKind
 from domain.naming import schema_name_of
-from domain.vocabulary import HOME, EnvironmentStatus, TransferState
+from domain.vocabulary import HOME, EnvironmentStatus, Scenario, TransferState
 
 # "Het oude mailbox-adres blijft nog 30 dagen werken" (manual, Let op).
 FORWARDING_TIME = timedelta(days=30)
@@ -358,8 +359,9 @@ class PostgresEnvironmentAccess:
                 # Home says first that there is no way back, then the cell opens: an undo cannot come in between. Nobody
                 # writes there meanwhile, so that whoever is going to be invited can be counted now.
                 async with self._shards.together(connection, new["cell"], new["cell"]) as (there, _):
-                    count_users = within(_SQL["count_users"], new["schema_name"])
-                    invited = int(await there.fetchval(count_users, owner_of(transfer, new)))
+                    count_users = within(bound(_SQL["count_users"], owner_of(transfer, new)), new["schema_name"])
+                    [(users,)] = await ask(there, count_users, new["schema_name"])
+                    invited = int(users)
             await connection.execute(_SQL["set_status"], new_id, EnvironmentStatus.ACTIVE)
             await connection.execute(_SQL["mark_released"], order.transfer_id, order.released_by, order.released_at)
             await record_event(
@@ -370,7 +372,16 @@ class PostgresEnvironmentAccess:
                 reason=order.note,
                 detail={"users_invited": invited, **sent_by(order.sent_by)},
             )
+            if transfer["scenario"] == Scenario.OUTSOURCE:
+                await self._tell_left_licence(connection, order.transfer_id, old["licence_number"])
         return invited
+
+    async def _tell_left_licence(self, connection: Connection, transfer_id: UUID, licence_number: str) -> None:
+        """Tell that an entrepreneur's licence is in use no more (manual: "Zeg de oude licentie op")."""
+        if not await connection.fetchval(_SQL["is_in_use"], licence_number):
+            await record_event(
+                connection, transfer_id, EventKind.LICENCE_LEFT, detail={"licence_number": licence_number}
+            )
 
     async def _fence(self, connection: Connection, order: m.ReleaseEnvironment) -> asyncpg.Record:
         return await one(connection, _SQL["fence_of"], order.transfer_id)

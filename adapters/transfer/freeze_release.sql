@@ -59,6 +59,12 @@ from control.fence where transfer_id = $1
 -- Remember that an undo opened the old environment.
 update control.fence set lifted_at = now() where transfer_id = $1
 
+-- name: is_in_use
+-- Whether a licence has an environment that somebody works in, or will again when its move is undone.
+select exists (select from control.environment e where e.licence_number = $1
+               and (e.status = 'active' or e.status = 'read_only' and not exists (
+                   select from control.transfer t where t.environment_id = e.environment_id and t.state = 'released')))
+
 -- name: set_status
 -- Change what an environment is good for.
 update control.environment set status = $2 where environment_id = $1
@@ -138,7 +144,7 @@ select exists (select from control.mailbox_route where address = $1 and closed_a
 
 -- name: add_owner
 -- The customer's own login.
-insert into {env}.app_user (email, role, invitation_status, mobile_link_status)
+insert into {table} (email, role, invitation_status, mobile_link_status)
 values ($1, 'owner', 'not_invited', 'needs_relink')
 on conflict ((pg_catalog.lower(email))) do update set role = 'owner'
 
@@ -150,7 +156,10 @@ from {env}.app_user
 
 -- name: invite_users
 -- Every user is asked in again.
-update {env}.app_user set invitation_status = 'invited'
+with invited as (
+    update {table} set invitation_status = 'invited' returning 1
+)
+{told} select pg_catalog.to_jsonb(pg_catalog.count(*)) from invited
 
 -- name: carried_consents
 -- The connections that a release takes along by their consent.
@@ -165,7 +174,7 @@ on conflict do nothing
 
 -- name: mute_triggers
 -- Keep a customer's own triggers from reacting to what this service writes.
-select control.mute_triggers()
+select control.mute_triggers_in($1)
 
 -- name: unmute_triggers
 -- End the silence: the platform's own tables may stand behind views whose triggers write them.

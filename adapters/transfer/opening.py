@@ -6,9 +6,10 @@ import asyncpg
 
 from adapters.inbox.held_items import Target, drain
 from adapters.postgres.connection import Connection
+from adapters.postgres.contained import ask, bound, write
 from adapters.postgres.shards import Guest, note
 from adapters.postgres.statements import load, within
-from adapters.postgres.transfer_rows import enter_schema, leave_schema, record_event
+from adapters.postgres.transfer_rows import record_event
 from domain.events import EventKind
 from domain.vocabulary import HOME, EnvironmentStatus, Scenario
 
@@ -24,14 +25,14 @@ async def open_up(there: Connection, transfer: asyncpg.Record, new: asyncpg.Reco
 
 async def invite(connection: Connection, transfer: asyncpg.Record, new: asyncpg.Record) -> int:
     """Invite every user again: "Nodig tenslotte alle gebruikers opnieuw uit" (manual, Gebruikers uitnodigen)."""
-    await connection.execute(_SQL["mute_triggers"])
-    await enter_schema(connection, new["schema_name"])
+    await connection.execute(_SQL["mute_triggers"], new["schema_name"])
+    steps = [_SQL["invite_users"]]
     if owner := owner_of(transfer, new):
-        await connection.execute(within(_SQL["add_owner"], new["schema_name"]), owner)
-    command_tag: str = await connection.execute(within(_SQL["invite_users"], new["schema_name"]))
-    await leave_schema(connection)
+        steps.insert(0, bound(_SQL["add_owner"], owner))
+    invited: int
+    *_, invited = await write(connection, new["schema_name"], *(("app_user", step) for step in steps))
     await connection.execute(_SQL["unmute_triggers"])
-    return int(command_tag.rsplit(" ", 1)[1])
+    return invited
 
 
 async def restore_access(there: Connection, cell: str, transfer_id: UUID, fence: asyncpg.Record) -> None:
@@ -55,7 +56,7 @@ async def hand_on_consents(home: Connection, there: Connection, old: UUID, new: 
     """Write down whose the consents of connections are that came along: one consent is used by one environment."""
     try:
         async with there.transaction():
-            rows = await there.fetch(within(_SQL["carried_consents"], new["schema_name"]))
+            rows = await ask(there, within(_SQL["carried_consents"], new["schema_name"]), new["schema_name"])
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.DataError):
         return  # an environment of another make has no such connections
     columns = [[row[name] for row in rows] for name in ("administration_id", "bank", "iban")]

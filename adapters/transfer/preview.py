@@ -10,6 +10,8 @@ import asyncpg
 from adapters.mail.addresses import AddressUnusable, envelope_address
 from adapters.mail.smtp import SmtpClient
 from adapters.postgres.connection import Connection, Pool, transaction
+from adapters.postgres.contained import ask, bound
+from adapters.postgres.place import Place
 from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load, within
 from adapters.postgres.transfer_rows import (
@@ -20,8 +22,16 @@ from adapters.postgres.transfer_rows import (
     summary_of,
 )
 from adapters.transfer.rehearsal import Findings, refusal_of, rehearse_at_home
+from adapters.transfer.tried_structures import TriedStructures
 from domain import messages as m
-from domain.errors import AlreadyInTransfer, CannotBeCarried, EnvironmentNotActive, EnvironmentUnknown, LicenceUnknown
+from domain.errors import (
+    AlreadyInTransfer,
+    CannotBeCarried,
+    EnvironmentNotActive,
+    EnvironmentUnknown,
+    LicenceCancelled,
+    LicenceUnknown,
+)
 from domain.scenario import scenario_of
 from domain.vocabulary import Bank, EnvironmentStatus, LicenceKind
 
@@ -39,6 +49,7 @@ class PostgresPreviewReader:
         shards: Shards | None = None,
         mail: SmtpClient | None = None,
         question_timeout: timedelta = QUESTION_TIMEOUT,
+        tried: TriedStructures | None = None,
     ) -> None:
         """Prepare a reader.
 
@@ -47,7 +58,9 @@ class PostgresPreviewReader:
             shards: Other cells' pools.
             mail: The server that news goes through.
             question_timeout: How long rows may be looked at for one answer.
+            tried: What else was tried in this process.
         """
+        self._tried = tried or TriedStructures()
         self._question_timeout = question_timeout
         self._pool = pool
         self._shards = shards or Shards(pool)
@@ -63,7 +76,8 @@ class PostgresPreviewReader:
             environment = await _known(connection, environment_id)
             licence = await one(connection, _SQL["licence_of"], environment_id)
             async with self._shards.together(connection, environment["cell"], environment["cell"]) as (there, _):
-                findings = await rehearse_at_home(there, environment["schema_name"], limit=self._question_timeout)
+                place = Place(environment["schema_name"], environment["cell"])
+                findings = await rehearse_at_home(there, place, limit=self._question_timeout, tried=self._tried)
                 found, odd = await _preview(there, environment, licence, findings)
             seconds = await connection.fetchval(_SQL["seconds"], found.estimate.bytes)
             found = found.model_copy(update={"estimate": found.estimate.model_copy(update={"seconds": seconds})})
@@ -93,7 +107,7 @@ class PostgresPreviewReader:
         Raises:
             EnvironmentUnknown, AlreadyInTransfer, EnvironmentNotActive: As for the freeze.
             CannotBeCarried: The message lists the obstacles.
-            LicenceUnknown, SameLicence, ScenarioNotOffered: The ticket could never be uploaded.
+            LicenceUnknown, LicenceCancelled, SameLicence, ScenarioNotOffered: The ticket could never be uploaded.
         """
         async with transaction(self._pool) as connection:
             environment = await _known(connection, preview.environment.environment_id)
@@ -115,8 +129,8 @@ async def _preview(
     size = await one(there, _SQL["size_of_schema"], schema_name)
     obstacles = findings.obstacles
 
-    async def listed(name: str, *arguments: object) -> list[asyncpg.Record]:
-        return list(await there.fetch(within(_SQL[name], schema_name), *arguments))
+    async def listed(name: str, *arguments: bool | int | str) -> list[asyncpg.Record]:
+        return await ask(there, within(bound(_SQL[name], *arguments), schema_name), schema_name)
 
     lists = {
         "administrations": await listed("administrations", m.MOST_SHOWN),
@@ -157,6 +171,8 @@ async def _require_target(connection: Connection, environment: asyncpg.Record, f
     new = await connection.fetchrow(_SQL["licence"], plain(for_licence))
     if new is None:
         raise LicenceUnknown
+    if new["cancelled"]:
+        raise LicenceCancelled
     scenario_of(
         old_licence=old["licence_number"],
         old_kind=LicenceKind(old["kind"]),

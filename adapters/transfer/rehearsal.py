@@ -7,24 +7,28 @@ server then says of it is held beside what the first one says.
 
 import textwrap
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import chain
 
 import asyncpg
 
 from adapters.postgres.connection import Connection, transaction
+from adapters.postgres.contained import as_contained, ask
 from adapters.postgres.place import Place
 from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
-from adapters.schema import catalog
-from adapters.schema.blueprint import Blueprint, ConstraintDefinition, renaming
-from adapters.schema.ddl import refusals
+from adapters.schema import catalog, ddl
+from adapters.schema.blueprint import Blueprint, ConstraintDefinition, StoredTable, renaming
+from adapters.schema.ddl import Refusal, refusals
+from adapters.schema.lending import lend
 from adapters.schema.obstacles import obstacle
 from adapters.schema.ordering import CircularDefinitionsError
 from adapters.schema.rights import apply_owners_and_rights
 from adapters.transfer.row_questions import RowQuestions
+from adapters.transfer.tried_structures import TriedStructures, structure_of
 from adapters.verify.dependencies import ties_to_others
 from adapters.verify.schema_diff import schema_differences
 from adapters.verify.schema_snapshot import THIS_SCHEMA, SchemaSnapshot, read_snapshot
@@ -45,12 +49,22 @@ class Findings:
     unasked: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """What kept a copy from being made or from being equal, whose tables it was; `whole`: with nothing left out."""
+
+    obstacles: list[Obstacle]
+    loads: Sequence[StoredTable]
+    whole: bool = False
+
+
 class PostgresRehearsal:
     """Looks at what has been frozen: nothing is left unasked, and no move is begun that would fail in the evening."""
 
-    def __init__(self, shards: Shards) -> None:
-        """Take the pools of all cells."""
+    def __init__(self, shards: Shards, tried: TriedStructures | None = None) -> None:
+        """Take the pools of all cells, and what else was tried in this process."""
         self._shards = shards
+        self._tried = tried or TriedStructures()
 
     async def require_movable(self, place: Place) -> None:
         """Return when an environment, which keeps still, can be moved.
@@ -60,36 +74,49 @@ class PostgresRehearsal:
             Unavailable: The server is away; try again.
         """
         async with transaction(self._shards.pool(place.shard)) as there:
-            found = await rehearse_at_home(there, place.schema, limit=None)
+            found = await rehearse_at_home(there, place, limit=None, tried=self._tried)
         if found.obstacles:
             raise refusal_of(CannotBeCarried, found.obstacles)
 
 
-async def rehearse_at_home(connection: Connection, schema: str, *, limit: timedelta | None) -> Findings:
+async def rehearse_at_home(
+    connection: Connection, place: Place, *, limit: timedelta | None, tried: TriedStructures
+) -> Findings:
     """Return everything in a schema that could not be carried to another one beside it; nothing of the try stays.
 
     Holds nobody up: it waits for no lock for long, and keeps none on the environment that a writer would wait for.
 
     Args:
         connection: In a transaction.
-        schema: The environment's schema.
+        place: The environment's schema, and the cell that the connection goes to.
         limit: How long rows may be looked at; until everything is known, if None.
+        tried: Structures of which no copy has to be made again, unless rows are to be held against it.
 
     Raises:
         Unavailable: Somebody is changing a definition at this moment, or the server went away.
     """
+    schema = place.schema
     if obstacles := await catalog.inspect_schema(connection, schema):
         return Findings(obstacles)
     async with _taken_back(connection):
         await connection.execute(_SQL["hurry"])
         try:
             copy = _new_name()
-            obstacles, plan = await _tried(connection, connection, schema, copy)
-            if obstacles:
-                return Findings(obstacles)
-            await catalog.enter_schema(connection, schema)
             rows = RowQuestions(connection, schema, copy, renaming(schema, copy), limit=limit)
-            await rows.ask(plan.loads)
+            async with _taken_back(connection):
+                old = await read_snapshot(connection, schema, place.shard)
+            structure = structure_of(old)
+            if tried.know(structure):
+                await catalog.enter_schema(connection, schema)
+                await rows.ask()
+                return Findings(rows.obstacles, rows.unasked)
+            trial = await _try(connection, connection, old, copy)
+            if trial.obstacles:
+                return Findings(trial.obstacles)
+            await catalog.enter_schema(connection, schema)
+            await rows.ask(trial.loads)
+            if trial.whole and not rows.needed_copy:
+                tried.remember(structure)
         except CircularDefinitionsError as error:
             return Findings([obstacle("circle", str(error))])
         except asyncpg.InsufficientPrivilegeError as error:
@@ -115,7 +142,9 @@ async def rehearse(source: Connection, target: Connection, schema: str) -> list[
     async with AsyncExitStack() as tries:
         for connection in (source, target):
             await tries.enter_async_context(_taken_back(connection))
-        return obstacles + (await _tried(source, target, schema, _new_name()))[0]
+        async with _taken_back(source):
+            old = await read_snapshot(source, schema)
+        return obstacles + (await _try(source, target, old, _new_name())).obstacles
 
 
 def refusal_of(kind: type[Refused], obstacles: Sequence[Obstacle]) -> Refused:
@@ -147,52 +176,64 @@ async def _endless_intervals(source: Connection, target: Connection, schema: str
     return [
         obstacle("endless", row["what"])
         for row in await source.fetch(_SQL["endless"], schema)
-        if await source.fetchval(row["statement"])
+        if (await ask(source, row["statement"], schema))[0][0]
     ]
 
 
-async def _tried(source: Connection, target: Connection, schema: str, copy: str) -> tuple[list[Obstacle], Blueprint]:
-    """Make a copy without rows and hold it beside the environment; return what differs, and what was made.
+async def _try(source: Connection, target: Connection, old: SchemaSnapshot, copy: str) -> _Trial:
+    """Make a copy without rows and hold it beside the environment.
 
     Of thousands of tables, all of which the server could not lock at once, the plainest are not made.
     """
+    schema = old.schema
     await catalog.enter_schema(source, schema)
     sessions, room = await target.fetchrow(_SQL["room"]) or (1, 0)
     surplus = {row["oid"]: row["object"] for row in await source.fetch(_SQL["surplus"], room)}
     version = 0 if source is target else await catalog.server_version(target)
     plan = await catalog.read_blueprint(source, schema, copy, version=version, without=[*surplus])
-    try:
-        return await _made(source, target, (schema, copy), plan, frozenset(surplus.values())), plan
-    except asyncpg.OutOfMemoryError:
-        return [obstacle("locks", "the database", str(_LOCKS_OF_TABLE * plan.tables // sessions))], plan
-
-
-async def _made(
-    source: Connection, target: Connection, names: tuple[str, str], plan: Blueprint, surplus: frozenset[str]
-) -> list[Obstacle]:
-    schema, copy = names
-    async with _taken_back(source):
-        old = await read_snapshot(source, schema)
-    for name in surplus:
+    for name in surplus.values():
         old.tables.pop(name, None)
         old.definitions.pop(name, None)
+    try:
+        return _Trial(await _made(target, old, copy, plan), plan.loads, whole=not surplus)
+    except asyncpg.OutOfMemoryError:
+        return _Trial([obstacle("locks", "the database", str(_LOCKS_OF_TABLE * plan.tables // sessions))], plan.loads)
+
+
+async def _made(target: Connection, old: SchemaSnapshot, copy: str, plan: Blueprint) -> list[Obstacle]:
     # To refer to a table beside the environment would hold up whoever writes there.
     outside = [item for item in plan.constraints if item.outside]
     skipped = {item.statement for item in outside}
     about_skipped = tuple(_leave_out(old, outside, copy))
     await target.execute(await target.fetchval(_SQL["scratch"], copy))
     await catalog.enter_definitions(target)
-    definitions, named = plan.without_rows()
-    refused = await refusals(
-        target,
-        [
-            statement
-            for statement in definitions
-            if statement not in skipped and not statement.startswith(about_skipped)
-        ],
-    )
-    await catalog.enter_rows(target, copy)
-    refused += await refusals(target, named)
+    parts = plan.without_rows()
+    careful = [
+        text
+        for item in plan.constraints
+        if plan.code.around(item)
+        for text in (item.validation, item.foreign_key and item.statement)
+    ]
+    for index in plan.indexes:
+        if plan.code.of(index.family):
+            careful += [index.statement, index.constraint, *index.afterwards]
+    contained = {text: as_contained(text) for text in careful if text}
+
+    async def make(statements: Iterable[str]) -> None:
+        made = [text for text in statements if text not in skipped and not text.startswith(about_skipped)]
+        refused.extend(await refusals(target, [contained.get(text, text) for text in made]))
+
+    refused: list[Refusal] = []
+    await make(parts.structure)
+    tables = [*chain(*plan.code.tables.values())]
+    async with lend(target, copy, tables):
+        await make(parts.rest)
+    async with lend(target, copy, plan.code.views, letting_in=True):
+        await make(parts.attached)
+    async with lend(target, copy, [*tables, *plan.code.views], letting_in=bool(plan.code.views)):
+        await catalog.enter_rows(target, copy)
+        await make([*parts.validations, *parts.refreshes])
+        await catalog.enter_definitions(target)
     found = [
         obstacle("refused", textwrap.shorten(refusal.statement.replace(f"{copy}.", ""), _SHOWN), str(refusal.error))
         for refusal in refused
@@ -202,6 +243,7 @@ async def _made(
     await catalog.enter_schema(target, copy)
     try:
         async with target.transaction():
+            await ddl.make(target, plan.definers)
             await apply_owners_and_rights(target, copy, plan.owners, plan.rights)
     except asyncpg.PostgresError as error:
         return [obstacle("refused", "owners and rights", str(error))]

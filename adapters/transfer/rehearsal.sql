@@ -22,8 +22,8 @@ where d.deptype in ('n', 'a')
   and other.schema is not null and other.schema not in ($1, 'pg_catalog', 'information_schema', 'pg_toast')
   and not exists (select from pg_depend e where e.classid = d.refclassid and e.objid = d.refobjid and e.deptype = 'e')
   -- The fence goes with a move.
-  and not (d.classid = 'pg_trigger'::regclass and exists (
-      select from pg_trigger g where g.oid = d.objid and g.tgname = 'sb_transfer_fence'))
+  and (d.classid <> 'pg_trigger'::regclass
+       or (select tgname from pg_trigger where oid = d.objid) is distinct from 'sb_transfer_fence')
 order by 1, 2
 
 -- name: hurry

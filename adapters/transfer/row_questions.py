@@ -6,7 +6,6 @@ only within a limit; what is not answered by then is unasked, and asked again wh
 
 import re
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
@@ -16,6 +15,7 @@ from typing import cast
 import asyncpg
 
 from adapters.postgres.connection import Connection
+from adapters.postgres.contained import ask, let_in
 from adapters.postgres.statements import load
 from adapters.schema import catalog
 from adapters.schema.blueprint import Rename, StoredTable
@@ -58,15 +58,25 @@ class RowQuestions:
         self._stored: dict[str, StoredTable] = {}
         self.obstacles: list[Obstacle] = []
         self.unasked: list[str] = []
+        self.needed_copy = False
+        """Whether rows were held against the copy, and not only against what they are."""
 
-    async def ask(self, tables: Sequence[StoredTable]) -> None:
-        """Ask everything; small tables first, so that a large one keeps no answer of theirs."""
+    async def ask(self, tables: Sequence[StoredTable] = ()) -> None:
+        """Ask everything; small tables first, so that a large one keeps no answer of theirs.
+
+        Args:
+            tables: What the copy was made of; none, where it is known that no question needs a copy.
+        """
         connection = self._connection
         async with catalog.by_index(connection):
             await connection.execute(_SQL["prepare"])
             rules, computed, keys, views = [
                 await connection.fetch(_SQL[name]) for name in ("rules", "computed", "keys", "views")
             ]
+        self.needed_copy = bool(computed or views or any(row["domain"] for row in rules))
+        if await connection.fetchval(_SQL["has_code"]):
+            await let_in(connection, self._schema)
+            await let_in(connection, self._copy)
         zones = await catalog.time_zones(connection)
         self._stored |= {table.name: table for table in tables}
         by_table = [[*rows] for _, rows in groupby(rules, lambda row: str(row["name"]))]
@@ -193,7 +203,9 @@ class RowQuestions:
     async def _value(
         self, statement: str, *, zone: str | None = None, there: str | None = None, first: str = ""
     ) -> object:
-        """Return one value of a statement that cannot write, and whose locks are let go of at once.
+        """Return one value of a statement that can change nothing, and whose locks are let go of at once.
+
+        Its names are bound to the server's own, whatever the functions that its rows pass through find then.
 
         Args:
             statement: The question.
@@ -205,15 +217,14 @@ class RowQuestions:
         if self._ends is not None and left <= 0:
             raise asyncpg.QueryCanceledError("the time is up")
         connection = self._connection
-        view = f"sb_question_{uuid.uuid4().hex}"  # a name of its own: what is known of one is taken for the next
-        script = await connection.fetchval(_SQL["question"], str(left), view, statement, zone, there or self._schema)
-        asking = connection.transaction()
-        await asking.start()
-        try:
-            await connection.execute(f"{first};\n{script}" if first else script)
-            return await connection.fetchval(f"table pg_temp.{view}")
-        finally:
-            await asking.rollback()
+        bounds = await connection.fetchval(_SQL["bounds"], str(left), zone)
+        [answer] = await ask(
+            connection,
+            statement,
+            path=there or self._schema,
+            first=f"{first};\n{bounds}" if first else bounds,
+        )
+        return answer[0]
 
     def _as_carried(self, row: asyncpg.Record) -> dict[str, str]:
         """Return what a statement says of a table whose rows are read as the copy gets them."""
@@ -249,4 +260,5 @@ def _at(expression: str, later: str) -> str:
 def _raised(what: str, error: asyncpg.PostgresError) -> Obstacle:
     if isinstance(error, _NO_ANSWER):
         raise error
-    return obstacle("raises", what, str(error).splitlines()[0])
+    kind = "denied" if isinstance(error, asyncpg.InsufficientPrivilegeError) else "raises"
+    return obstacle(kind, what, str(error).splitlines()[0])

@@ -15,6 +15,12 @@ with recursive part (class, id) as materialized (
     union
     select 'pg_class'::regclass, unnest(current_setting('sb_transfer.relations')::oid[])
 ),
+need as materialized (
+    -- Asked for each part, or the server reads what every environment calls.
+    select distinct d.refclassid, d.refobjid from part
+    cross join lateral (select * from pg_depend where classid = part.class and objid = part.id offset 0) d
+    where d.refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass)
+),
 body as materialized (
     select p.oid, regexp_replace(p.proname, '\W', '\\\&', 'g') as name,
            regexp_replace(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc), '--[^\n]*|/\*.*?\*/', ' ', 'g') as text
@@ -24,7 +30,7 @@ body as materialized (
       and p.oid = any(array(
           select unnest(current_setting('sb_transfer.functions')::oid[])
           union
-          select d.refobjid from part join pg_depend d on d.classid = part.class and d.objid = part.id where d.refclassid = 'pg_proc'::regclass))
+          select refobjid from need where refclassid = 'pg_proc'::regclass))
 ),
 hanging (oid) as (
     select oid from body
@@ -35,9 +41,8 @@ hanging (oid) as (
 )
 select set_config('sb_transfer.hanging', array(select oid from hanging)::text, true),
        set_config('sb_transfer.doubtful', array(
-           select distinct d.refobjid from part join pg_depend d on d.classid = part.class and d.objid = part.id
-           where d.refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass)
-             and not exists (select from pg_depend e where e.classid = d.refclassid and e.objid = d.refobjid and e.deptype = 'e')
+           select distinct n.refobjid from need n
+           where not exists (select from pg_depend e where e.classid = n.refclassid and e.objid = n.refobjid and e.deptype = 'e')
            )::text, true)
 
 -- name: rules
@@ -179,13 +184,15 @@ select format('materialized view %I', c.relname) as what, c.relname::text as nam
 from pg_class c where c.oid = any((select current_setting('sb_transfer.relations')::oid[])::oid[]) and c.relkind = 'm' and c.relispopulated
 order by bytes, c.oid
 
--- name: question
--- What puts a question ($3) into a view ($2) that is read within so many milliseconds ($1; 0 is for ever), in a time zone ($4,
--- or this one) and with a schema's names ($5), and that writes nothing. A view's names are bound when it is made: to the
--- server's own, whatever the functions that its rows pass through find then.
-select format('set local statement_timeout = %s; create temporary view %I as %s; set transaction read only; '
-              'set local timezone to %L; set local search_path to %I, public',
-              $1::text, $2::text, $3::text, coalesce($4::text, current_setting('timezone')), $5::text)
+-- name: has_code
+-- Whether rows may pass through functions that look around for themselves.
+select current_setting('sb_transfer.functions') <> '{}'
+    or exists (select from pg_proc p join pg_language l on l.oid = p.prolang and l.lanname not in ('c', 'internal')
+               where p.pronamespace = 'public'::regnamespace)
+
+-- name: bounds
+-- Within how many milliseconds ($1; 0 is for ever) a question is answered, and in which time zone ($2, or this one).
+select format('set local statement_timeout = %s; set local timezone to %L', $1::text, coalesce($2::text, current_setting('timezone')))
 
 -- name: at_moment
 -- Give the copy of a domain ($1) its rule ($2) as it will be at some moment ($3); not held against rows, of which there are none.

@@ -8,11 +8,12 @@ import asyncpg
 
 from adapters.inbox.held_items import count_waiting
 from adapters.postgres.connection import Connection, Pool, transaction
+from adapters.postgres.contained import write
 from adapters.postgres.lock_waits import named_waits
 from adapters.postgres.place import Place
 from adapters.postgres.shards import Shards
-from adapters.postgres.statements import load, within
-from adapters.postgres.transfer_rows import enter_schema, leave_schema, lock_for_step, one, record_event
+from adapters.postgres.statements import load
+from adapters.postgres.transfer_rows import lock_for_step, one, record_event
 from adapters.transfer.auditfile import booked_years
 from adapters.transfer.comparison import EnvironmentPair, comparison_report, rows_kept
 from domain import messages as m
@@ -150,37 +151,36 @@ class _Changed(m.Message):
 
 
 async def _reconnect(connection: Connection, schema_name: str) -> m.BanksReconnected:
-    await _work_in(connection, schema_name)
-    rows = await connection.fetch(within(_SQL["reconnect_banks"], schema_name))
-    await leave_schema(connection)
+    await connection.execute(_SQL["mute_triggers"], schema_name)
+    [rows] = await write(connection, schema_name, ("bank_connection", _SQL["reconnect_banks"]))
     return m.BanksReconnected(banks=[m.BankOutcome(**row) for row in rows])
 
 
 async def _change(connection: Connection, sides: asyncpg.Record) -> _Changed:
     schema_name = sides["new_schema"]
-    await _work_in(connection, schema_name)
+    await connection.execute(_SQL["mute_triggers"], schema_name)
     steps = [
-        (ConsequenceKind.QUOTES_EXPIRED, "expire_quotes"),
-        (ConsequenceKind.APP_CONNECTIONS_DEACTIVATED, "deactivate_apps"),
-        (ConsequenceKind.MOBILE_LINKS_UNLINKED, "unlink_mobiles"),
-        (ConsequenceKind.MAILBOX_MESSAGES_CARRIED, "count_mailbox_messages"),
-        (ConsequenceKind.SCANBOX_DOCUMENTS_CARRIED, "count_scanbox_documents"),
-        (ConsequenceKind.BECON_NUMBERS_CLEARED, "clear_becon_numbers")
+        (ConsequenceKind.QUOTES_EXPIRED, "quote", "expire_quotes"),
+        (ConsequenceKind.APP_CONNECTIONS_DEACTIVATED, "app_connection", "deactivate_apps"),
+        (ConsequenceKind.MOBILE_LINKS_UNLINKED, "app_user", "unlink_mobiles"),
+        (ConsequenceKind.MAILBOX_MESSAGES_CARRIED, "mailbox_message", "count_mailbox_messages"),
+        (ConsequenceKind.SCANBOX_DOCUMENTS_CARRIED, "scanbox_document", "count_scanbox_documents"),
+        (ConsequenceKind.BECON_NUMBERS_CLEARED, "administration", "clear_becon_numbers")
         if sides["scenario"] == Scenario.INSOURCE
-        else (ConsequenceKind.BECON_NUMBERS_TO_REVIEW, "flag_becon_numbers"),
-        (ConsequenceKind.TAX_CONTACT_KINDS_TO_REVIEW, "flag_tax_contact_kinds"),
+        else (ConsequenceKind.BECON_NUMBERS_TO_REVIEW, "administration", "flag_becon_numbers"),
+        (ConsequenceKind.TAX_CONTACT_KINDS_TO_REVIEW, "administration", "flag_tax_contact_kinds"),
     ]
-    told = {kind: dict(await one(connection, within(_SQL[statement], schema_name))) for kind, statement in steps}
+    changes = [(table, _SQL[statement]) for _, table, statement in steps]
+    *done, withdrawn = await write(connection, schema_name, *changes, ("app_user", _SQL["withdraw_invitations"]))
+    told = {kind: detail for (kind, _, _), detail in zip(steps, done, strict=True)}
     # The reservation gave the new environment its own address; nothing in its books holds it.
     told[ConsequenceKind.MAILBOX_ADDRESS_CHANGED] = {
         "count": 1,
         "old": sides["old_mailbox_address"],
         "new": sides["new_mailbox_address"],
     }
-    withdrawn = await connection.fetchval(within(_SQL["withdraw_invitations"], schema_name))
-    await leave_schema(connection)
     return _Changed(
-        told=[(kind, told[kind]) for kind in ConsequenceKind if kind in told], invitations_withdrawn=withdrawn
+        told=[(kind, told[kind]) for kind in ConsequenceKind if kind in told], invitations_withdrawn=withdrawn["count"]
     )
 
 
@@ -214,8 +214,3 @@ async def _sides(connection: Connection, transfer_id: UUID) -> asyncpg.Record:
 
 def _new(sides: asyncpg.Record) -> Place:
     return Place(sides["new_schema"], sides["new_cell"])
-
-
-async def _work_in(connection: Connection, schema_name: str) -> None:
-    await connection.execute(_SQL["mute_triggers"])
-    await enter_schema(connection, schema_name)

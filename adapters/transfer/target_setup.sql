@@ -1,5 +1,5 @@
--- What a move changes in the new environment. Rules of its own that its rows have to pass may name its functions without
--- a schema, so it stands on the search_path meanwhile. Hence the functions of these statements have theirs in front.
+-- What a move changes in the new environment. The statements with `{table}` are for `control.write`: its schema may stand on the
+-- search_path, so their functions have theirs in front.
 
 -- name: results
 -- What earlier attempts of this transfer did: an attempt that finds its result there has nothing left to do.
@@ -16,7 +16,7 @@ where t.transfer_id = $1
 
 -- name: mute_triggers
 -- Keep a customer's own triggers from reacting to what this service writes.
-select control.mute_triggers()
+select control.mute_triggers_in($1)
 
 -- name: keep_banks
 -- Remember the outcome.
@@ -34,72 +34,77 @@ update control.transfer set report = $2::jsonb where transfer_id = $1
 -- Rabobank comes along when it was active, by its consent; all others are to be activated again. `before` sees the rows as the clone
 -- carried them.
 with before as (
-    select administration_id, id, status from {env}.bank_connection
+    select administration_id, id, status from {table}
 ), changed as (
-    update {env}.bank_connection
+    update {table}
     set status = case when bank = 'rabobank' and status = 'active' and pg_catalog.btrim(consent_reference) <> '' then 'active'
                       else 'needs_reactivation' end
     returning administration_id, id, bank, status
 )
-select changed.bank, before.status as old, changed.status as new, pg_catalog.count(*)::integer as count
-from changed join before using (administration_id, id)
-group by changed.bank, before.status, changed.status
-order by changed.bank <> 'rabobank', changed.bank, before.status
+{told} select coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('bank', bank, 'old', old, 'new', new, 'count', count)
+                                            order by bank <> 'rabobank', bank, old), '[]')
+from (select changed.bank, before.status as old, changed.status as new, pg_catalog.count(*) as count
+      from changed join before using (administration_id, id)
+      group by changed.bank, before.status, changed.status) b
 
 -- name: expire_quotes
 -- Open quotes are lost, and the link to the portal no longer opens them.
 with expired as (
-    update {env}.quote set status = 'expired', portal_token = null where status = 'open' returning number
+    update {table} set status = 'expired', portal_token = null where status = 'open' returning number
 )
-select pg_catalog.count(*)::integer as count, coalesce((pg_catalog.array_agg(number order by number))[1:50], '{}') as numbers from expired
+{told} select pg_catalog.jsonb_build_object(
+    'count', pg_catalog.count(*), 'numbers', coalesce((pg_catalog.array_agg(number order by number))[1:50], '{}')) from expired
 
 -- name: deactivate_apps
 -- Every App Center connection is to be activated again.
 with changed as (
-    update {env}.app_connection set status = 'needs_reactivation' where status <> 'needs_reactivation' returning name
+    update {table} set status = 'needs_reactivation' where status <> 'needs_reactivation' returning name
 )
-select pg_catalog.count(*)::integer as count, coalesce((pg_catalog.array_agg(name order by name))[1:50], '{}') as names from changed
+{told} select pg_catalog.jsonb_build_object(
+    'count', pg_catalog.count(*), 'names', coalesce((pg_catalog.array_agg(name order by name))[1:50], '{}')) from changed
 
 -- name: unlink_mobiles
 -- AFAS Link is to be linked again by every user.
 with changed as (
-    update {env}.app_user set mobile_link_status = 'needs_relink' where mobile_link_status <> 'needs_relink' returning 1
+    update {table} set mobile_link_status = 'needs_relink' where mobile_link_status <> 'needs_relink' returning 1
 )
-select pg_catalog.count(*)::integer as count from changed
+{told} select pg_catalog.jsonb_build_object('count', pg_catalog.count(*)) from changed
 
 -- name: withdraw_invitations
 -- Nobody has been asked into the new environment yet; the release does that.
 with changed as (
-    update {env}.app_user set invitation_status = 'not_invited' where invitation_status <> 'not_invited' returning 1
+    update {table} set invitation_status = 'not_invited' where invitation_status <> 'not_invited' returning 1
 )
-select pg_catalog.count(*)::integer as count from changed
+{told} select pg_catalog.jsonb_build_object('count', pg_catalog.count(*)) from changed
 
 -- name: count_mailbox_messages
 -- Mail that came along, and how much of it is still open.
-select pg_catalog.count(*)::integer as count, pg_catalog.count(*) filter (where status = 'open')::integer as open from {env}.mailbox_message
+{told} select pg_catalog.jsonb_build_object(
+    'count', pg_catalog.count(*), 'open', pg_catalog.count(*) filter (where status = 'open')) from {table}
 
 -- name: count_scanbox_documents
 -- Documents that came along, and how many of them are still open.
-select pg_catalog.count(*)::integer as count, pg_catalog.count(*) filter (where status = 'open')::integer as open from {env}.scanbox_document
+{told} select pg_catalog.jsonb_build_object(
+    'count', pg_catalog.count(*), 'open', pg_catalog.count(*) filter (where status = 'open')) from {table}
 
 -- name: clear_becon_numbers
 -- Who works without a firm has no becon number.
 with changed as (
-    update {env}.administration set becon_number = null, becon_number_needs_review = false
+    update {table} set becon_number = null, becon_number_needs_review = false
     where becon_number is not null or becon_number_needs_review returning 1
 )
-select pg_catalog.count(*)::integer as count from changed
+{told} select pg_catalog.jsonb_build_object('count', pg_catalog.count(*)) from changed
 
 -- name: flag_becon_numbers
 -- The number is probably still the former firm's; it stays until somebody has looked.
 with changed as (
-    update {env}.administration set becon_number_needs_review = true returning 1
+    update {table} set becon_number_needs_review = true returning 1
 )
-select pg_catalog.count(*)::integer as count from changed
+{told} select pg_catalog.jsonb_build_object('count', pg_catalog.count(*)) from changed
 
 -- name: flag_tax_contact_kinds
 -- In whose name returns are filed has probably changed.
 with changed as (
-    update {env}.administration set tax_contact_kind_needs_review = true returning 1
+    update {table} set tax_contact_kind_needs_review = true returning 1
 )
-select pg_catalog.count(*)::integer as count from changed
+{told} select pg_catalog.jsonb_build_object('count', pg_catalog.count(*)) from changed

@@ -13,11 +13,13 @@ from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import environment_row, lock_for_step, one, record_event
 from adapters.verify.fingerprint_store import Moment, MoveSide, keep_fingerprint, kept_fingerprint
+from adapters.verify.purposeful_changes import changed_on_purpose
 from adapters.verify.verifier import PostgresVerifier
 from domain import messages as m
 from domain.certificate import (
     Certificate,
     CertifiedEnvironment,
+    CheckedPoint,
     Issuer,
     Moments,
     PurposefulChange,
@@ -25,8 +27,8 @@ from domain.certificate import (
     certified_objects,
     certified_tables,
 )
-from domain.consequences import CHANGED_ON_PURPOSE
-from domain.errors import CloneDiffers, WrongMoment
+from domain.checklist import Phase, checklist_of
+from domain.errors import CloneDiffers, TransferError, WrongMoment
 from domain.events import EventKind
 from domain.fingerprint import Fingerprint
 from domain.ports import ReportProgress
@@ -108,8 +110,7 @@ class PostgresCertifier:
             await lock_for_step(connection, order.transfer_id, evening=order.evening)
             issued = await connection.fetchrow(_SQL["kept_certificate"], order.transfer_id, order.evening)
         if issued is None:
-            opened = await self._verifier.hashes(Place(order.target_schema, order.target_cell), report)
-            await self._require_only_purposeful(order, opened)
+            opened = await self._opened(order, report)
             async with transaction(self._pool) as connection:
                 await lock_for_step(connection, order.transfer_id, evening=order.evening)
                 await keep_fingerprint(connection, order.transfer_id, Moment.OPENED, MoveSide.NEW, opened)
@@ -118,11 +119,14 @@ class PostgresCertifier:
                 issued = await one(connection, _SQL["kept_certificate"], order.transfer_id, order.evening)
         return m.CertificateIssued(key_id=issued["key_id"], issued_at=issued["issued_at"])
 
-    async def _require_only_purposeful(self, order: m.IssueCertificate, opened: Fingerprint) -> None:
-        """Make sure that the new environment is the old one but for what a move changes on purpose.
+    async def _opened(self, order: m.IssueCertificate, report: ReportProgress) -> Fingerprint:
+        """Make sure that the new environment is the old one but for what a move changes on purpose; return what it is.
 
         Where this service may not silence the environment's own triggers (PostgreSQL 14 without superuser), they may
         have answered to our changes with others; then there is nothing to hold the rest against.
+
+        Raises:
+            CloneDiffers: More has changed.
         """
         async with transaction(self._pool) as connection:
             cloned = await kept_fingerprint(connection, order.transfer_id, Moment.CLONED, MoveSide.NEW)
@@ -130,25 +134,24 @@ class PostgresCertifier:
             await there.execute(_SQL["mute_triggers"])
             muted = await there.fetchval(_SQL["muted"])
             await there.execute(_SQL["unmute_triggers"])
+            purposeful = await changed_on_purpose(there, order.target_schema)
+        old, new = _places(order)
         if cloned is None or not muted:
-            return
-        changes = [
-            change for change in cloned.changes(opened) if change.table not in CHANGED_ON_PURPOSE or change.redefined
-        ]
-        before, after = [
-            await self._verifier.hashes(place, without=CHANGED_ON_PURPOSE, only=CHANGED_ON_PURPOSE.keys())
-            for place in _places(order)
-        ]
-        changes += before.changes(after, definitions=False)  # which are proved equal, in whatever words
+            return await self._verifier.hashes(new, report)
+        opened, changes = await self._verifier.hashes_of_copy(old, new, purposeful, report)
+        changes += [change for change in cloned.changes(opened) if change.table not in purposeful or change.redefined]
         if changes:
             named = "; ".join(f"{change.table}: {change.problem}" for change in changes[:5])
             raise CloneDiffers(
                 f"More has changed in the new environment than a move changes on purpose: {named}. "
                 "The transfer is undone."
             )
+        return opened
 
     async def _issue(self, connection: Connection, order: m.IssueCertificate, opened: Fingerprint) -> None:
-        certificate = await self._certificate(connection, order.transfer_id, opened)
+        async with transaction(self._shards.pool(order.target_cell)) as there:
+            purposeful = await changed_on_purpose(there, order.target_schema)
+        certificate = await self._certificate(connection, order.transfer_id, opened, purposeful)
         await connection.execute(
             _SQL["keep_certificate"],
             order.transfer_id,
@@ -165,7 +168,9 @@ class PostgresCertifier:
             event_key=uuid5(order.transfer_id, f"certificate_issued {order.evening}"),
         )
 
-    async def _certificate(self, connection: Connection, transfer_id: UUID, opened: Fingerprint) -> Certificate:
+    async def _certificate(
+        self, connection: Connection, transfer_id: UUID, opened: Fingerprint, purposeful: Mapping[str, frozenset[str]]
+    ) -> Certificate:
         transfer = await lock_for_step(connection, transfer_id)
         frozen = await kept_fingerprint(connection, transfer_id, Moment.FROZEN, MoveSide.OLD)
         cloned = await kept_fingerprint(connection, transfer_id, Moment.CLONED, MoveSide.NEW)
@@ -196,7 +201,7 @@ class PostgresCertifier:
             tables=certified_tables(frozen, opened),
             others=certified_objects(frozen, opened),
             comparison=report.summary(),
-            changed_on_purpose=_changed(CHANGED_ON_PURPOSE),
+            changed_on_purpose=_changed(purposeful),
             banks=m.BanksReconnected.model_validate_json(proven["banks"]).banks,
             consequences=m.ConsequencesApplied.model_validate_json(proven["consequences"]).consequences,
         )
@@ -239,7 +244,30 @@ class PostgresCertifier:
                 detail={"tables": checked.tables, "rows": checked.rows},
                 event_key=order.event_key,
             )
+            if not checked.drift:
+                await self._certify_ticks(connection, order.transfer_id)
         return checked
+
+    async def _certify_ticks(self, connection: Connection, transfer_id: UUID) -> None:
+        """Sign the certificate once more with the points that people have ticked; all else in it stays as it is."""
+        document = await connection.fetchval(_SQL["certificate"], transfer_id)
+        ticked = {row["item"]: row for row in await connection.fetch(_SQL["ticks"], transfer_id)}
+        if document is None:
+            return
+        try:
+            certificate = self._signer.reader.read(str(document).encode())
+        except (
+            TransferError
+        ):  # not ours any more: a release does not hang on it, and we sign nothing that we did not make
+            return
+        checklist = [
+            CheckedPoint(item=point.item, ticked_by=ticked[point.item]["actor"], ticked_at=ticked[point.item]["at"])
+            for point in checklist_of(certificate.scenario)
+            if point.phase is Phase.BEFORE_RELEASE and point.item in ticked
+        ]
+        if checklist != certificate.checklist:
+            signed = certificate.model_copy(update={"checklist": checklist, "key_id": self._signer.key_id})
+            await connection.execute(_SQL["sign_again"], transfer_id, signed.key_id, self._signer.sign(signed).decode())
 
 
 def _places(order: m.IssueCertificate | m.CheckUnchanged) -> tuple[Place, Place]:

@@ -43,6 +43,22 @@ insert into control.certificate (transfer_id, evening, key_id, issued_at, docume
 on conflict (transfer_id) do update
 set evening = excluded.evening, key_id = excluded.key_id, issued_at = excluded.issued_at, document = excluded.document
 
+-- name: certificate
+-- The certificate of a transfer.
+select document from control.certificate where transfer_id = $1
+
+-- name: ticks
+-- The points of the check lists that are ticked, by whom and when.
+select item, actor, at from (
+    select distinct on (detail ->> 'item') detail ->> 'item' as item, kind, actor, at
+    from control.transfer_event where transfer_id = $1 and kind in ('check_ticked', 'check_cleared')
+    order by detail ->> 'item', event_id desc) newest
+where kind = 'check_ticked'
+
+-- name: sign_again
+-- The certificate with the points that were ticked meanwhile.
+update control.certificate set key_id = $2, document = $3 where transfer_id = $1
+
 -- name: proven
 -- What a certificate tells of a transfer beside its hashes.
 select t.scenario, t.frozen_at, t.banks::text, t.consequences::text, t.report::text,

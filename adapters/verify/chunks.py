@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from adapters.postgres.connection import Connection
+from adapters.postgres.contained import ask
 from adapters.verify.row_hash import PageRange, hash_statement
 from adapters.verify.schema_snapshot import SchemaSnapshot, Table
 
@@ -55,10 +56,8 @@ class Batch:
 
 
 async def read(connection: Connection, batch: Batch) -> list[tuple[Chunk, tuple[int, int, int]]]:
-    """Return the number of rows of each chunk, and two sums of their hashes."""
-    bounds = batch.chunks[0].part.bounds or ()
-    statement = hash_statement(batch.side, [chunk.part for chunk in batch.chunks])
-    rows = await connection.fetch(statement, *((page, 0) for page in bounds))
+    """Return the number of rows of each chunk, and two sums of their hashes, in a transaction that may write."""
+    rows = await ask(connection, hash_statement(batch.side, [chunk.part for chunk in batch.chunks]), batch.side.schema)
     return [(batch.chunks[row["place"]], (row["rows"], int(row["first"]), int(row["second"]))) for row in rows]
 
 

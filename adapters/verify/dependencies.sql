@@ -58,8 +58,9 @@ with recursive part (class, id) as (
     where (d.deptype = 'n' and d.refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_opclass'::regclass,
         'pg_opfamily'::regclass, 'pg_collation'::regclass, 'pg_ts_config'::regclass, 'pg_ts_dict'::regclass)
           or d.deptype = 'x' and d.refclassid = 'pg_extension'::regclass)
-      and not (p.class = 'pg_trigger'::regclass and exists (
-          select from pg_trigger g where g.oid = p.id and g.tgname = 'sb_transfer_fence'))
+      -- Not `exists`, which the server would answer once for the triggers of all environments.
+      and (p.class <> 'pg_trigger'::regclass
+           or (select tgname from pg_trigger where oid = p.id) is distinct from 'sb_transfer_fence')
 )
 select o.type || ' ' || o.identity as object, string_agg(i.identity, ', ' order by replace(i.identity, $1::text, '')) as called
 from call c

@@ -66,7 +66,7 @@ class Prefetcher:
             batch = next(self._units, None)
             if batch is None:
                 return False
-            async with there.transaction(readonly=True):
+            async with there.transaction():
                 await enter(there)
                 [(chunk, sums)] = await read(there, batch)
         except (EnvironmentUnknown, asyncpg.PostgresError):

@@ -1,10 +1,9 @@
 """Names the rows in which two environments differ, wherever each of them lives."""
 
-from contextlib import AbstractAsyncContextManager
-
 import asyncpg
 
 from adapters.postgres.connection import Connection, rows_of, unless_lost
+from adapters.postgres.contained import ask, asked
 from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
 from adapters.verify.schema_diff import NEW, OLD
@@ -29,15 +28,16 @@ class RowDiff:
 
     async def keys(self, old: SchemaSnapshot, new: SchemaSnapshot) -> list[str]:
         """Name the rows that differ by their primary key, with the columns that differ."""
-        async with self._beside(old, new) as connection:
+        async with reading(self._shards.pool(new.cell), readonly=False) as connection:
             parts = [self._hashed(side) for side in (old, new)]
             if old.cell != new.cell:
                 parts[0] = await self._carry(old, connection, parts[0], "keys")
-            statement = _SQL["differing_keys"].format(old=parts[0], new=parts[1])
-            keys = [row["key"] for row in await connection.fetch(statement, self._at_most)]
+            statement = fragment("differing_keys").format(old=parts[0], new=parts[1], most=self._at_most)
+            keys = [row["key"] for row in await ask(connection, statement, old.schema, new.schema)]
         sides: list[dict[bytes, asyncpg.Record]] = []
         for side in (old, new):
-            statement = _SQL["keyed_rows"].format(
+            statement = fragment("keyed_rows").format(
+                keys=", ".join(f"'\\x{key.hex()}'" for key in keys),
                 key=side.row(self._table, self._key),
                 shown=", ".join(f"left({side.bare(self._table, column)}::text, 80)" for column in self._key),
                 columns=", ".join(
@@ -45,13 +45,13 @@ class RowDiff:
                 ),
                 table=side.tables[self._table].quoted,
             )
-            async with reading(self._shards.pool(side.cell)) as connection:
-                sides.append({row["key"]: row for row in await connection.fetch(statement, keys)})
+            async with reading(self._shards.pool(side.cell), readonly=False) as connection:
+                sides.append({row["key"]: row for row in await ask(connection, statement, side.schema)})
         return [self._named(sides[0].get(one), sides[1].get(one)) for one in keys]
 
     async def rows(self, old: SchemaSnapshot, new: SchemaSnapshot) -> list[str]:
         """Name the rows that differ by the beginning of their text, where no primary key does."""
-        async with self._beside(old, new) as connection:
+        async with reading(self._shards.pool(new.cell), readonly=False) as connection:
             parts = [
                 fragment("hashed_rows").format(
                     row=side.row(self._table, self._columns), table=side.tables[self._table].quoted
@@ -60,12 +60,13 @@ class RowDiff:
             ]
             if old.cell != new.cell:
                 parts[0] = await self._carry(old, connection, parts[0], "rows")
-            statement = _SQL["differing_rows"].format(old=parts[0], new=parts[1])
-            found = await connection.fetch(statement, self._at_most)
+            statement = fragment("differing_rows").format(old=parts[0], new=parts[1], most=self._at_most)
+            found = await ask(connection, statement, old.schema, new.schema)
         surplus = {(row["first"], row["second"]): row["surplus"] for row in found}
         shown: dict[tuple[int, int], str] = {}
         for side in (old, new):
-            statement = _SQL["shown_rows"].format(
+            statement = fragment("shown_rows").format(
+                firsts=", ".join(f"'{first:d}'" for first, _ in surplus),
                 row=side.row(self._table, self._columns),
                 # As people know the table: in the order of its columns.
                 plain=", ".join(
@@ -73,8 +74,8 @@ class RowDiff:
                 ),
                 table=side.tables[self._table].quoted,
             )
-            async with reading(self._shards.pool(side.cell)) as connection:
-                for row in await connection.fetch(statement, [first for first, _ in surplus]):
+            async with reading(self._shards.pool(side.cell), readonly=False) as connection:
+                for row in await ask(connection, statement, side.schema):
                     shown[row["first"], row["second"]] = row["shown"]
         return [f"{shown[row]}: {abs(count)} more in {OLD if count > 0 else NEW}" for row, count in surplus.items()]
 
@@ -90,15 +91,15 @@ class RowDiff:
         # A name for each kind: what a connection once knew of a table's columns it goes on believing.
         table = f"sb_compared_{what}"
         await connection.execute(_SQL[f"make_compared_{what}"])
-        async with reading(self._shards.pool(old.cell)) as there:
-            hashes = rows_of(there, _SQL["compared"].format(hashed=query), at_once=_AT_ONCE)
-            async with unless_lost(connection):
-                await connection.copy_records_to_table(table, schema_name="pg_temp", records=hashes)
+        question = fragment("compared").format(hashed=query)
+        async with (
+            reading(self._shards.pool(old.cell), readonly=False) as there,
+            asked(there, question, old.schema) as answers,
+            unless_lost(connection),
+        ):
+            hashes = rows_of(there, answers, at_once=_AT_ONCE)
+            await connection.copy_records_to_table(table, schema_name="pg_temp", records=hashes)
         return f"pg_temp.{table}"
-
-    def _beside(self, old: SchemaSnapshot, new: SchemaSnapshot) -> AbstractAsyncContextManager[Connection]:
-        """Read where the new side is; with a table of one's own when the old one is elsewhere."""
-        return reading(self._shards.pool(new.cell), readonly=old.cell == new.cell)
 
     def _named(self, old: asyncpg.Record | None, new: asyncpg.Record | None) -> str:
         row = old or new

@@ -60,10 +60,7 @@ class PageRange:
 
 
 def hash_statement(side: SchemaSnapshot, parts: Sequence[PageRange]) -> str:
-    """Return a statement that gives each part's place in the list, rows, and two sums of hashes.
-
-    The bounds of a single part are the statement's parameters, so that it is prepared once for all ranges of a table.
-    """
+    """Return a statement that gives each part's place in the list, rows, and two sums of hashes."""
     return " union all ".join(_part_statement(side, place, part) for place, part in enumerate(parts))
 
 
@@ -76,7 +73,7 @@ def _part_statement(side: SchemaSnapshot, place: int, part: PageRange) -> str:
         second=second,
         read=", ".join(row.read()),
         table=side.tables[part.table].quoted,
-        bounds="" if part.bounds is None else "where t.ctid >= $1 and t.ctid < $2",
+        bounds="" if part.bounds is None else "where t.ctid >= '({:d},0)' and t.ctid < '({:d},0)'".format(*part.bounds),
     )
 
 

@@ -25,7 +25,7 @@ hash_record_extended(row({bytes}), {seed})
 select coalesce(o.key, n.key) as key
 from {old} o full join {new} n on n.key = o.key
 where o.key is null or n.key is null or o.first <> n.first or o.second <> n.second
-order by 1 limit $1
+order by 1 limit {most}
 
 -- name: compared
 -- The hashes of one side, to be put beside another database's.
@@ -44,7 +44,7 @@ create temporary table sb_compared_rows (first bigint, second bigint) on commit 
 select x.key, x.shown, x.columns
 from (select record_send(row({key})) as key, array[{shown}]::text[] as shown, array[{columns}]::bigint[] as columns
       from only {table} t) x
-where x.key = any ($1::bytea[])
+where x.key = any (array[{keys}]::bytea[])
 
 -- name: column_hash
 -- One column of keyed_rows.
@@ -64,12 +64,12 @@ hash_record_extended(row(record_send(row({value}))), 1)
 select x.first, x.second, sum(x.side)::bigint as surplus
 from (select o.first, o.second, 1 as side from {old} o union all select n.first, n.second, -1 from {new} n) x
 group by 1, 2 having sum(x.side) <> 0
-order by 1, 2 limit $1
+order by 1, 2 limit {most}
 
 -- name: shown_rows
 -- The beginning of the text of a few rows, by their hashes.
 select distinct on (x.first, x.second) x.first, x.second, left(x.shown, 160) as shown
 from (select hash_record_extended(row(s.sent), 1) as first, hash_record_extended(row(s.sent), 2) as second, s.shown
       from (select record_send(row({row})) as sent, row({plain})::text as shown from only {table} t) s) x
-where x.first = any ($1::bigint[])
+where x.first = any (array[{firsts}]::bigint[])
 order by x.first, x.second

@@ -11,7 +11,7 @@ import operator
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import Self
@@ -32,7 +32,7 @@ _DEPENDENCIES = load("adapters.verify.dependencies")
 _ONCE = {"schema", "others"}
 _AT_ONCE = 250
 
-_POSITION = "position"
+POSITION = "position"
 THIS_SCHEMA = "<this schema>"
 # What says where an environment lives and who may use it there, not what it is.
 _LOCAL = re.compile(
@@ -116,6 +116,7 @@ class SchemaSnapshot:
     """What is known of one schema, and the expressions that read its rows (from a table called t).
 
     `calls` are the functions, operators and the like that each object depends on, by the server's description of it.
+    Both are empty where it was read for its rows alone.
     """
 
     schema: str
@@ -153,7 +154,7 @@ class SchemaSnapshot:
                     table=name,
                     rows=rows,
                     content="".join(f"{one % 2**128:032x}" for one in hashes),
-                    definition=_digest(self.definitions[name]),
+                    definition=_digest(self.definitions.get(name, {})),
                 )
                 for name, (rows, *hashes) in whole.items()
             ),
@@ -168,15 +169,19 @@ class SchemaSnapshot:
                 ObjectHash(
                     object=name,
                     definition=_digest(self.definitions[name]),
-                    position=self.definitions[name].get(_POSITION),
+                    position=self.definitions[name].get(POSITION),
                 )
                 for name in sorted(others)
             ],
         )
 
+    def of_rows(self) -> "SchemaSnapshot":
+        """Return what is needed to read the rows."""
+        return replace(self, definitions={}, calls={})
+
     def filled(self, table: str) -> frozenset[str]:
         """Return the columns in which no null can be. Where a rule has not been held against the rows, that is none."""
-        definitions = self.definitions[self.tables[table].object]
+        definitions = self.definitions.get(self.tables[table].object, {})
         if any("NOT VALID" in definition for definition in definitions.values()):
             return frozenset()
         columns = self.tables[table].columns.items()
@@ -245,13 +250,16 @@ async def reading(pool: Pool, *, readonly: bool = True) -> AsyncIterator[Connect
             yield connection
 
 
-async def read_snapshot(connection: Connection, schema: str, cell: str = HOME) -> SchemaSnapshot:
+async def read_snapshot(
+    connection: Connection, schema: str, cell: str = HOME, *, of_rows: bool = False
+) -> SchemaSnapshot:
     """Read everything about a schema but its rows. What is found on a path, and how values look, is fixed from here on.
 
     Args:
         connection: In a transaction.
         schema: Its name.
         cell: Where the connection goes.
+        of_rows: Leave out what is not needed to read the rows, which is most of it.
 
     Raises:
         EnvironmentUnknown: There is no such schema.
@@ -262,7 +270,7 @@ async def read_snapshot(connection: Connection, schema: str, cell: str = HOME) -
         raise EnvironmentUnknown(f"There is no schema {schema}. Check the environment's name or id.")
     definitions: Definitions = {}
     kinds = [own[kind] for kind in ("relations", "types", "functions")]
-    for first in range(0, max(1, *map(len, kinds)), _AT_ONCE):
+    for first in range(0, 0 if of_rows else max(1, *map(len, kinds)), _AT_ONCE):
         some = [ids[first : first + _AT_ONCE] for ids in kinds]
         async with _about(connection, own["namespace"], some):
             for row in await _facts(connection, once=first == 0):
@@ -277,7 +285,9 @@ async def read_snapshot(connection: Connection, schema: str, cell: str = HOME) -
             await _types(connection),
             own["server"],
             cell,
-            {
+            {}
+            if of_rows
+            else {
                 whole.replace(schema, THIS_SCHEMA): called.replace(schema, THIS_SCHEMA)
                 for whole, called in await connection.fetch(_DEPENDENCIES["calls"], schema)
             },
@@ -322,9 +332,7 @@ async def _types(connection: Connection) -> dict[int, Type]:
 
 def _digest(definitions: Mapping[str, str]) -> str:
     """Return the SHA-256 of what the server says an object is."""
-    said = sorted(
-        (fact, text) for fact, text in definitions.items() if fact != _POSITION and not _LOCAL.fullmatch(fact)
-    )
+    said = sorted((fact, text) for fact, text in definitions.items() if fact != POSITION and not _LOCAL.fullmatch(fact))
     return hashlib.sha256(json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
 
 

@@ -5,7 +5,6 @@ It shares no code and no statement with the clone engine, so that a mistake in o
 
 import json
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from types import MappingProxyType
 from uuid import uuid5
@@ -127,21 +126,12 @@ class PostgresVerifier:
         """
         return (await self._compare(_place(old), _place(new), ignored_columns, report, fenced=True)).verification
 
-    async def hashes(
-        self,
-        place: Place | str,
-        report: ReportProgress = _silence,
-        *,
-        only: AbstractSet[str] | None = None,
-        without: Mapping[str, frozenset[str]] = _NOTHING,
-    ) -> Fingerprint:
+    async def hashes(self, place: Place | str, report: ReportProgress = _silence) -> Fingerprint:
         """Read every row of a schema once and return what it is; see `domain.fingerprint`.
 
         Args:
             place: The schema; at home, when its place is not given.
             report: Told of progress.
-            only: The tables to read; all of them, if left out.
-            without: Columns to leave out, by table.
 
         Raises:
             EnvironmentUnknown: There is no such schema.
@@ -150,15 +140,45 @@ class PostgresVerifier:
         """
         progress = Progress(report, "hash")
         async with named_waits(self._shards, _place(place)), progress.telling():
-            side = await self._side(_place(place))
-            pairs = [
-                TablePair(name, tuple(sorted(table.columns.keys() - without.get(name, frozenset()))), None)
-                for name, table in side.readable.items()
-                if only is None or name in only or table.hashed in only
+            return await self._fingerprint(await self._side(_place(place)), progress)
+
+    async def hashes_of_copy(
+        self, old: Place, new: Place, purposeful: Mapping[str, frozenset[str]], report: ReportProgress
+    ) -> tuple[Fingerprint, list[TableDifference]]:
+        """Do as `hashes` for a copy, and hold some of its tables against the original's, whose structure is as proved.
+
+        Args:
+            old: The original.
+            new: The copy.
+            purposeful: The columns in which they may differ, by table.
+            report: Told of progress.
+
+        Returns:
+            What the copy is, and those tables whose other columns differ.
+        """
+        progress = Progress(report, "hash")
+        async with named_waits(self._shards, old, new), progress.telling():
+            copy = await self._side(new)
+            fingerprint = await self._fingerprint(copy, progress)
+            before, after = [
+                await self._fingerprint(side, Progress(_silence), without=purposeful)
+                for side in (await self._side(old, of_rows=True), copy.of_rows())
             ]
-            batches = cut(pairs, (side,))
-            progress.measure(pairs, batches, side)
-            await self._in_parallel(self._hash_batches, progress, iter(batches))
+        return fingerprint, before.changes(after, definitions=False)
+
+    async def _fingerprint(
+        self, side: SchemaSnapshot, progress: Progress, *, without: Mapping[str, frozenset[str]] | None = None
+    ) -> Fingerprint:
+        """Read all rows, or only those of tables of which some columns are left out."""
+        left_out = without or _NOTHING
+        pairs = [
+            TablePair(name, tuple(sorted(table.columns.keys() - left_out.get(name, frozenset()))), None)
+            for name, table in side.readable.items()
+            if without is None or name in without or table.hashed in without
+        ]
+        batches = cut(pairs, (side,))
+        progress.measure(pairs, batches, side)
+        await self._in_parallel(self._hash_batches, progress, iter(batches))
         for pair in pairs:
             if pair.unreadable:
                 raise CloneDiffers(f"{side.tables[pair.name].object}: its rows could not be read: {pair.unreadable}")
@@ -233,9 +253,9 @@ class PostgresVerifier:
             reading = [readers.create_task(self._side(place)) for place in places]
         return [task.result() for task in reading]
 
-    async def _side(self, place: Place) -> SchemaSnapshot:
+    async def _side(self, place: Place, *, of_rows: bool = False) -> SchemaSnapshot:
         async with reading(self._shards.pool(place.shard)) as connection:
-            return await read_snapshot(connection, place.schema, place.shard)
+            return await read_snapshot(connection, place.schema, place.shard, of_rows=of_rows)
 
     async def _forget_taken_grants(self, old: SchemaSnapshot, new: SchemaSnapshot) -> None:
         async with reading(self._shards.pool(old.cell)) as connection:
@@ -261,7 +281,7 @@ class PostgresVerifier:
                     await self._hash_batches(progress, iter([Batch(batch.side, (chunk,)) for chunk in batch.chunks]))
 
     async def _hash(self, progress: Progress, batch: Batch) -> None:
-        async with reading(self._shards.pool(batch.side.cell)) as connection:
+        async with reading(self._shards.pool(batch.side.cell), readonly=False) as connection:
             found = await read(connection, batch)
         for chunk, sums in found:
             progress.take(chunk, sums)

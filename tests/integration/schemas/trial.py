@@ -3,12 +3,14 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
 import pytest
 
 from adapters.clone import PostgresCloneEngine
+from adapters.transfer.preview import PostgresPreviewReader
 from adapters.verify.prefetch import Prefetcher
 from adapters.verify.verifier import PostgresVerifier
 from devstack.postgres import EmbeddedPostgres
@@ -81,7 +83,8 @@ class Trial:
 
     async def obstacles(self) -> list[m.Obstacle]:
         """Ask what a preview names; `prepare` must say the same."""
-        found = await self.services.previews.preview(self.move.environment_id)
+        previews = PostgresPreviewReader(self.services.pool, question_timeout=timedelta(minutes=2))
+        found = await previews.preview(self.move.environment_id)
         if found.obstacles:
             with pytest.raises(CannotBeCarried):
                 await self.services.previews.refusal(found)

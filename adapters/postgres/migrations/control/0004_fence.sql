@@ -30,6 +30,20 @@ exception when insufficient_privilege then
 end
 $$;
 
+create function control.mute_triggers_in(a_schema text) returns void language plpgsql
+set search_path = pg_catalog, pg_temp as $$
+-- The same before an environment's tables are written that this service knows by name. Where one of them is a view with
+-- INSTEAD OF triggers, those are how it is written: muted they would take each row and put it nowhere.
+begin
+    if not exists (
+        select from pg_namespace n join pg_class c on c.relnamespace = n.oid join pg_trigger t on t.tgrelid = c.oid
+        where n.nspname = a_schema and c.relkind = 'v' and t.tgtype & 64 <> 0
+          and c.relname in ('administration', 'bank_connection', 'quote', 'app_connection', 'app_user', 'mailbox_message', 'scanbox_document')) then
+        perform control.mute_triggers();
+    end if;
+end
+$$;
+
 create function control.unmute_triggers() returns void language plpgsql
 set search_path = pg_catalog, pg_temp as $$
 begin
@@ -107,12 +121,21 @@ create function control.flag_administrations(
     schema_name text, out administrations text[], out administration_count integer
 ) language plpgsql
 set search_path = pg_catalog, pg_temp as $$
+declare
+    told jsonb;
 begin
-    perform control.mute_triggers();
-    execute format(
-        'with flagged as (update %1$I.administration set read_only = true where not read_only returning id::text as id) '
-        'select coalesce(array_agg(id order by id), ''{}''), (select count(*) from %1$I.administration) from flagged',
-        schema_name) into administrations, administration_count;
+    perform control.mute_triggers_in(schema_name);
+    told := control.write(schema_name, 'administration', $sql$
+        with flagged as (
+            update {table} set read_only = true where not read_only returning id::text as id
+        )
+        {told} select pg_catalog.jsonb_build_object(
+            'ids', coalesce(pg_catalog.jsonb_agg(id order by id), '[]'),
+            'count', (select pg_catalog.count(*) from {table}))
+        from flagged
+    $sql$);
+    administrations := array(select jsonb_array_elements_text(told -> 'ids'));
+    administration_count := told -> 'count';
     -- ALTER TABLE refuses a table with deferred work pending, which a foreign trigger may have left.
     set constraints all immediate;
     perform control.unmute_triggers();
@@ -179,9 +202,9 @@ begin
     for target in select control.refusals_in(schema_name) loop
         execute format('drop function %s', target);
     end loop;
-    perform control.mute_triggers();
-    execute format('update %I.administration set read_only = false where read_only and id::text = any ($1)', schema_name)
-        using administrations;
+    perform control.mute_triggers_in(schema_name);
+    perform control.write(schema_name, 'administration', format(
+        'update {table} set read_only = false where read_only and id::text = any (%L)', administrations));
     set constraints all immediate;
     perform control.unmute_triggers();
     return lifted;
@@ -288,16 +311,14 @@ end
 $$;
 
 create function control.flags_left(schema_name text, administrations text[], opened xid) returns integer
-language plpgsql stable
+language plpgsql
 set search_path = pg_catalog, pg_temp as $$
 -- How many of these administrations are still read-only as the freeze left them: not written by the transaction that
 -- opened the environment, nor since. A person who sets the flag afterwards writes a younger row.
-declare
-    found integer;
 begin
-    execute format('select count(*) from %I.administration where read_only and id::text = any ($1) and age(xmin) > age($2)',
-                   schema_name) into found using administrations, opened;
-    return found;
+    return control.write(schema_name, 'administration', format(
+        '{told} select pg_catalog.to_jsonb(pg_catalog.count(*)) from {table} '
+        'where read_only and id::text = any (%L) and pg_catalog.age(xmin) > pg_catalog.age(%L::xid)', administrations, opened))::integer;
 exception when undefined_table or undefined_column or invalid_schema_name then
     return 0;
 end
@@ -312,11 +333,11 @@ set search_path = pg_catalog, pg_temp as $$
 declare
     lowered integer;
 begin
-    perform control.mute_triggers();
-    execute format('update %I.administration set read_only = false '
-                   'where read_only and id::text = any ($1) and age(xmin) > age($2)', schema_name)
-        using administrations, opened;
-    get diagnostics lowered = row_count;
+    perform control.mute_triggers_in(schema_name);
+    lowered := control.write(schema_name, 'administration', format(
+        'with lowered as (update {table} set read_only = false where read_only and id::text = any (%L) '
+        'and pg_catalog.age(xmin) > pg_catalog.age(%L::xid) returning 1) '
+        '{told} select pg_catalog.to_jsonb(pg_catalog.count(*)) from lowered', administrations, opened))::integer;
     set constraints all immediate;
     perform control.unmute_triggers();
     return lowered;

@@ -98,55 +98,15 @@ end
 $$;
 revoke execute on function control.drop_clone_objects(uuid, text, integer) from public;
 
--- PostgreSQL writes into a materialised view only what its query returns, but for one moment: while it refreshes another
--- one concurrently, it lets statements change materialised views. A function in an index of that other one runs then, and
--- runs the statement that the transaction has put down for it. What the query of a view returned then, by that day's clock,
--- that year's rates and that plan's order, is so carried as any other row.
-
-create function control.run_view_rows() returns void language plpgsql
-set search_path = pg_catalog, pg_temp as $$
-begin
-    execute current_setting('sb_transfer.view_rows');
-end
-$$;
-revoke execute on function control.run_view_rows() from public;
-
-create function control.open_for_rows(an_id integer) returns integer language plpgsql immutable
-set search_path = pg_catalog, pg_temp as $$
--- Immutable, as an index demands; it is evaluated once, for the one row that the view of `write_view_rows` gets.
-begin
-    perform control.run_view_rows();
-    return an_id;
-end
-$$;
-revoke execute on function control.open_for_rows(integer) from public;
-
-create function control.write_view_rows(a_schema text, a_view text, columns text, query text) returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp as $$
--- Put the rows of a query in the place of those of a materialised view that has been filled.
-begin
-    perform set_config('sb_transfer.view_rows', '', true);
-    execute format('create materialized view %I.sb_transfer_opener as '
-                   'select 1 as id where current_setting(''sb_transfer.view_rows'') <> %L', a_schema, '');
-    execute format('create unique index on %I.sb_transfer_opener (id)', a_schema);
-    execute format('create index on %I.sb_transfer_opener (control.open_for_rows(id))', a_schema);
-    perform set_config('sb_transfer.view_rows', format('delete from %I.%I', a_schema, a_view)
-        || case when columns = '' then '' else format('; insert into %I.%I (%s) %s', a_schema, a_view, columns, query) end, true);
-    execute format('refresh materialized view concurrently %I.sb_transfer_opener', a_schema);
-    execute format('drop materialized view %I.sb_transfer_opener', a_schema);
-end
-$$;
-revoke execute on function control.write_view_rows(text, text, text, text) from public;
-
 create function control.copy_ranges(
     source text, target text, past_triggers boolean, names text[], targets text[], files bigint[], columns text[],
-    expressions text[], starts bigint[], ends bigint[]
+    expressions text[], starts bigint[], ends bigint[], run_code boolean[]
 ) returns bigint language plpgsql as $$
 -- Ranges of pages of some tables, the end not included, each into its target; returns the number of rows. The caller sets
 -- search_path to the target, for functions that rows pass through; hence every function that is called here has its schema
--- in front. Whoever has locked one of the source's tables is not waited for long. `past_triggers`: the foreign keys are
--- declared already; the source enforces them, and the proof of equality carries that over.
+-- in front. Those that run code that somebody has made are written as a role that can do nothing (`run_code`). Whoever has
+-- locked one of the source's tables is not waited for long. `past_triggers`: the foreign keys are declared already; the source
+-- enforces them, and the proof of equality carries that over.
 declare
     copied bigint;
     total  bigint := 0;
@@ -160,15 +120,24 @@ begin
         perform pg_catalog.set_config('session_replication_role', 'replica', true);
     end if;
     for i in 1 .. coalesce(pg_catalog.array_length(names, 1), 0) loop
-        execute case when columns[i] = '' then
-                pg_catalog.format('insert into %I.%I select from only %I.%I where ctid >= $1 and ctid < $2',
-                       target, targets[i], source, names[i])
-            else
-                pg_catalog.format('insert into %I.%I (%s) overriding system value select %s from only %I.%I '
-                       'where ctid >= $1 and ctid < $2', target, targets[i], columns[i], expressions[i], source, names[i])
-            end
-            using pg_catalog.format('(%s,0)', starts[i])::tid, pg_catalog.format('(%s,0)', ends[i])::tid;
-        get diagnostics copied = row_count;
+        if run_code[i] then
+            perform control.show_rows(source, names[i], columns[i], expressions[i], pg_catalog.format(
+                'ctid >= %L::pg_catalog.tid and ctid < %L::pg_catalog.tid',
+                pg_catalog.format('(%s,0)', starts[i]), pg_catalog.format('(%s,0)', ends[i])));
+            copied := control.place_rows(target, targets[i], columns[i], pg_catalog.format(
+                'select %s from pg_temp.sb_rows', case when columns[i] <> '' then '*' end), source);
+            drop view pg_temp.sb_rows;
+        else
+            execute case when columns[i] = '' then
+                    pg_catalog.format('insert into %I.%I select from only %I.%I where ctid >= $1 and ctid < $2',
+                           target, targets[i], source, names[i])
+                else
+                    pg_catalog.format('insert into %I.%I (%s) overriding system value select %s from only %I.%I '
+                           'where ctid >= $1 and ctid < $2', target, targets[i], columns[i], expressions[i], source, names[i])
+                end
+                using pg_catalog.format('(%s,0)', starts[i])::tid, pg_catalog.format('(%s,0)', ends[i])::tid;
+            get diagnostics copied = row_count;
+        end if;
         total := total + copied;
         -- Asked while the table is locked by the reading, so it cannot be rewritten after the answer.
         if pg_catalog.pg_relation_filenode(pg_catalog.format('%I.%I', source, names[i])::regclass) <> files[i]::oid then
@@ -181,5 +150,5 @@ begin
     return total;
 end
 $$;
-revoke execute on function control.copy_ranges(text, text, boolean, text[], text[], bigint[], text[], text[], bigint[], bigint[])
+revoke execute on function control.copy_ranges(text, text, boolean, text[], text[], bigint[], text[], text[], bigint[], bigint[], boolean[])
     from public;

@@ -40,7 +40,7 @@ async def test_an_undo_needs_nothing_that_others_hold(move: PendingClone) -> Non
         )
         for row in held:
             await other.execute(f"lock table {row['name']} in access exclusive mode")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await move.drop()
     assert await move.pool.fetchval("select count(*) from pg_namespace where nspname = $1", move.target) == 0
 

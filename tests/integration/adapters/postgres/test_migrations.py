@@ -32,7 +32,7 @@ async def test_it_lets_the_transfers_pass(dsn: str, monkeypatch: pytest.MonkeyPa
     await reading.start()
     await report.fetch("select from control.transfer")
     setup = asyncio.create_task(migrate_control(dsn))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         queued = "select exists (select from pg_locks where not granted and relation = 'control.transfer'::regclass)"
         while not await step.fetchval(queued):  # noqa: ASYNC110 - the server's to know
             await asyncio.sleep(0.01)

@@ -14,11 +14,13 @@ READ_BY_API = {
     *("migration", "licence", "environment", "transfer", "transfer_record", "transfer_event", "transfer_sight"),
     *("ticket", "sent_mail", "certificate", "compared_rows", "auditfile", "payload_key", "api_request", "api_attempt"),
     *("published_event", "webhook", "webhook_delivery", "portfolio", "portfolio_item"),
-    *("retirement", "bank_consent"),
+    *("retirement", "bank_consent", "cancelled_licence"),
 }
-ENTRANCE = {"control.deliver_mail", "control.deliver_scan"}
-# It moves lines of the log on to those who read the feed, and nothing else.
-OPEN = {"sb_api": {*ENTRANCE, "control.publish_events"}, "sb_app": ENTRANCE}
+ENTRANCE = {"control.deliver_mail", "control.deliver_scan", "control.portal_opens"}
+# It moves lines of the log on to those who read the feed, and registers what can be moved.
+REGISTERS = {"control.register_licence", "control.register_environment", "control.cancel_licence"}
+HELD = {"control.held_items", "control.all_held_items"}
+OPEN = {"sb_api": {*ENTRANCE, *REGISTERS, *HELD, "control.publish_events"}, "sb_app": ENTRANCE}
 ADDED_TO = {"history_reading", "portfolio", "portfolio_item"}
 WRITTEN = {
     "sb_api": {"api_request", "api_attempt", "webhook", "portfolio", "portfolio_item"},

@@ -53,6 +53,22 @@ from tests.tools.paths import ROOT
             ),
             "constraint present of c",
         ),
+        # A move itself writes into these.
+        (
+            (
+                "create table quote (id int); create rule kept as on update to quote do instead nothing; "
+                "alter table quote enable always rule kept"
+            ),
+            "rewrite rule kept of quote",
+        ),
+        (
+            (
+                "create table app_user (id int); create function f() returns trigger language plpgsql as "
+                "'begin return null; end'; create trigger never before update on app_user for each row "
+                "execute function f(); alter table app_user enable replica trigger never"
+            ),
+            "trigger never of app_user",
+        ),
     ],
 )
 async def test_what_cannot_be_carried_is_told_before(move: PendingClone, sql: str, what: str) -> None:

@@ -11,6 +11,9 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
+from adapters.transfer.queries import PostgresTransferQueries
+from adapters.transfer.registration import PostgresRegistration, RegisteredLicence
+from devstack.postgres import EmbeddedPostgres
 from domain import messages as m
 from domain.errors import (
     AlreadyInTransfer,
@@ -18,12 +21,13 @@ from domain.errors import (
     CloneDiffers,
     EnvironmentNotActive,
     EnvironmentUnknown,
+    LicenceInUse,
     NotItsTransfer,
     Superseded,
     TransferUnknown,
     WrongMoment,
 )
-from tests.integration.services import ENTREPRENEUR, OTHER_ENTREPRENEUR, Move, Services
+from tests.integration.services import ENTREPRENEUR, NEW_FIRM, OTHER_ENTREPRENEUR, Move, Services
 
 WRITE = "update {}.app_user set full_name = 'x'"
 
@@ -291,6 +295,66 @@ async def test_a_release_opens_invites_and_routes(
     assert [row[0] for row in statuses] == ["invited"]
     row = await services.transfer_row(move)
     assert (row["state"], row["released_by"], row["released_at"]) == ("released", "bo@zuid.example", at)
+
+
+async def test_an_entrepreneurs_last_environment_leaves_the_licence(services: Services) -> None:
+    """Says so of the last one only, so that the platform hears when a licence can be cancelled."""
+    licences = PostgresTransferQueries(services.pool)
+    moves = [await services.move(name, ENTREPRENEUR) for name in ("Eerste", "Laatste")]
+    for move, in_use in zip(moves, (True, False), strict=True):
+        await services.inspectable(move, name=f"Nieuw {move.environment_id}")
+        await services.gate.release(services.release_order(move))
+        assert ("licence_left" in await services.kinds(move)) is not in_use
+        (licence,) = await licences.licences(ENTREPRENEUR, only=ENTREPRENEUR)
+        assert licence.in_use is in_use
+    (firm,) = await licences.licences(NEW_FIRM, only=NEW_FIRM)
+    assert firm.in_use
+
+
+async def test_the_move_that_left_a_licence_tells_that_it_was_cancelled(
+    services: Services, postgres: EmbeddedPostgres, database_name: str
+) -> None:
+    """Refuses a cancel while an environment is worked in, and writes it down once where the old side reads it."""
+    row = await services.row("select * from control.licence where licence_number = $1", ENTREPRENEUR)
+    licence = RegisteredLicence(**{name: row[name] for name in RegisteredLicence.model_fields if name != "cancelled"})
+    move = await services.move("Eerste", ENTREPRENEUR)
+    async with asyncpg.create_pool(postgres.dsn("sb_api", database_name), min_size=0) as pool:
+        registration = PostgresRegistration(pool, "sb.example")
+        with pytest.raises(LicenceInUse):
+            await registration.licence(licence, cancelled=True, by="the platform")
+        await services.inspectable(move, name="Nieuw")
+        await services.gate.release(services.release_order(move))
+        for _ in range(2):
+            cancelled, _new = await registration.licence(licence, cancelled=True, by="the platform")
+            assert cancelled.cancelled
+        (seen,) = await PostgresTransferQueries(pool).licences(ENTREPRENEUR, only=ENTREPRENEUR)
+        assert seen.cancelled_at is not None
+    told = await services.row("select actor, detail from control.transfer_event where kind = 'licence_cancelled'")
+    assert (told["actor"], ENTREPRENEUR in told["detail"]) == ("the platform", True)
+    assert (await services.kinds(move)).count("licence_cancelled") == 1
+
+
+async def test_the_portal_opens_nothing_of_what_moves_or_was_moved_away(
+    services: Services, app: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """Shuts the link to a quote from the freeze on, opens it again after an undo, and never after a release."""
+
+    async def opens(environment_id: uuid.UUID) -> bool:
+        return bool(await app.fetchval("select control.portal_opens($1)", environment_id))
+
+    undone, move = await services.move("Terug"), await services.move()
+    await services.freeze(undone)
+    assert not await opens(undone.environment_id)
+    await services.begin_undo(undone)
+    await services.unfreeze(undone)
+    assert await opens(undone.environment_id)
+    await services.inspectable(move)
+    assert not await opens(move.new_environment_id)
+    await services.gate.release(services.release_order(move))
+    assert await opens(move.new_environment_id)
+    assert not await opens(move.environment_id)
+    with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+        await app.execute(f"update {move.schema}.quote set status = 'accepted'")
 
 
 async def test_a_retried_release_changes_nothing_more(

@@ -1,7 +1,6 @@
 """The write fence where it could leak or stall: numbers, prepared transactions, cascades, leftovers, busy hours."""
 
 import asyncio
-import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
@@ -13,7 +12,7 @@ from adapters.postgres.connection import Connection, Pool
 from adapters.transfer import write_fence as fence
 from devstack.postgres import EmbeddedPostgres
 from domain.errors import EnvironmentBusy
-from tests.integration.services import Move, Services
+from tests.integration.services import Move, Services, held_at_most
 
 REFUSED = asyncpg.ReadOnlySQLTransactionError
 Connect = Callable[[], Awaitable[Connection]]
@@ -211,18 +210,15 @@ async def test_a_table_that_is_locked_is_not_waited_for_while_writers_queue(
 ) -> None:
     """Gives way when a locked table would make writers queue."""
     holder, other = await connect(), await connect()
+    await held_at_most(other, "1s")  # deadlock_timeout: past it the server would end a writer, and not the freeze
     async with holder.transaction():
         await holder.execute(f"lock table {move.schema}.tally in row exclusive mode")
         await holder.execute("select pg_advisory_xact_lock(1)")
         freezing = asyncio.create_task(services.freeze(move))
-        slowest = 0.0
         while not freezing.done():
-            begun = time.monotonic()
             await other.execute(f"insert into {move.schema}.tally values (1)")
-            slowest = max(slowest, time.monotonic() - begun)
         with pytest.raises(EnvironmentBusy, match=r"session \d+ of sb_app .*tally"):
             await freezing
-    assert slowest < 1.0  # deadlock_timeout: past it the server would end a writer, and not the freeze
     await services.freeze(move)
 
 
@@ -252,7 +248,7 @@ async def test_overlapping_transactions_do_not_starve_a_freeze(
             break
         except EnvironmentBusy:
             continue
-    written = sum(await asyncio.wait_for(asyncio.gather(*busy), timeout=10))
+    written = sum(await asyncio.wait_for(asyncio.gather(*busy), timeout=60))
     assert await services.pool.fetchval(f"select count(*) from {move.schema}.tally") == written
 
 

@@ -1,28 +1,23 @@
 """Two environments that are equal, as somebody else would make them."""
 
-import uuid
 from collections.abc import AsyncIterator
 
-import asyncpg
 import pytest
 
 from adapters.postgres.connection import Pool, connect_pool
 from devstack.postgres import EmbeddedPostgres
+from tests.conftest import temporary_database
 from tests.integration.adapters.verify.twins import build
 
 
 @pytest.fixture(scope="module")
 async def pool(postgres: EmbeddedPostgres) -> AsyncIterator[Pool]:
     """A database with the old environment."""
-    name = f"test_{uuid.uuid4().hex}"
-    admin = await asyncpg.connect(postgres.dsn("sb_owner", "postgres"))
-    await admin.execute(f"create database {name} template sb owner sb_owner")
-    opened = await connect_pool(postgres.dsn("sb_owner", name), max_size=4, application_name="verifier test")
-    await build(opened, "env_old", backwards=False)
-    yield opened
-    await opened.close()
-    await admin.execute(f"drop database {name} with (force)")
-    await admin.close()
+    async with temporary_database(postgres) as name:
+        opened = await connect_pool(postgres.dsn("sb_owner", name), max_size=4, application_name="verifier test")
+        await build(opened, "env_old", backwards=False)
+        yield opened
+        await opened.close()
 
 
 @pytest.fixture

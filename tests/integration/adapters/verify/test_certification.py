@@ -4,6 +4,7 @@ import base64
 import os
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from adapters.clone import PostgresCloneEngine
 from adapters.crypto.certificate_signer import CertificateSigner
 from adapters.postgres.connection import Pool, connect_pool
 from adapters.postgres.shards import Shards
+from adapters.transfer.event_log import PostgresTransferEventLog
 from adapters.transfer.queries import PostgresTransferQueries
 from adapters.transfer.target_setup import PostgresTargetSetup
 from adapters.verify.certification import PostgresCertifier
@@ -112,18 +114,29 @@ class Bench:
         return file, SIGNER.reader.read(file)
 
 
-@pytest.fixture
-async def bench(postgres: EmbeddedPostgres, dsn: str, database_name: str) -> AsyncIterator[Bench]:
-    """A move whose environment is frozen and hashed, and whose upload is accepted."""
+@asynccontextmanager
+async def bench_of(postgres: EmbeddedPostgres, dsn: str, database_name: str, *also: str) -> AsyncIterator[Bench]:
+    """Freeze and hash an environment in which something more was run, and take its upload."""
     superuser = await connect_pool(postgres.dsn("postgres", database_name), application_name="somebody at night")
     async with Services(dsn) as services:
         move = await services.move()
+        async with services.pool.acquire() as connection, connection.transaction():
+            await connection.execute(f"set local search_path to {move.schema}, pg_catalog")
+            for script in also:
+                await connection.execute(script)
         verifier = PostgresVerifier(services.pool, parallelism=2)
         made = Bench(services, move, PostgresCertifier(services.pool, verifier, SIGNER), verifier, superuser)
         await services.accept(move, await services.ticket(move))
         await made.hash_frozen()
         yield made
     await superuser.close()
+
+
+@pytest.fixture
+async def bench(postgres: EmbeddedPostgres, dsn: str, database_name: str) -> AsyncIterator[Bench]:
+    """A move whose environment is frozen and hashed, and whose upload is accepted."""
+    async with bench_of(postgres, dsn, database_name) as made:
+        yield made
 
 
 async def test_a_move_in_which_nothing_happens_passes_and_is_certified(bench: Bench) -> None:
@@ -151,6 +164,34 @@ async def test_a_move_in_which_nothing_happens_passes_and_is_certified(bench: Be
         "certificate_issued",
         "release_checked",
     ]
+
+
+async def test_the_points_that_people_ticked_stand_in_the_certificate(bench: Bench) -> None:
+    """Signs who had ticked what at the last look before the release: not what was cleared, nor what comes later."""
+    await bench.to_inspection()
+    log = PostgresTransferEventLog(bench.services.pool)
+    for kind, item, actor in (
+        ("check_ticked", "trial_balance", "An (10002)"),
+        ("check_ticked", "bank_connections", "Bo (10002)"),
+        ("check_ticked", "bank_transactions", "Bo (10002)"),
+        ("check_cleared", "bank_transactions", "Bo (10002)"),
+        ("check_ticked", "becon_number", "Bo (10002)"),
+    ):
+        tick = m.RecordEvent(
+            event_key=uuid.uuid4(), transfer_id=bench.move.transfer_id, actor=actor, kind=kind, item=item
+        )
+        await log.record(tick)
+    before, certificate = await bench.certificate()
+    assert certificate.checklist == []
+    await bench.check()
+    file, certificate = await bench.certificate()
+    assert [(point.item, point.ticked_by) for point in certificate.checklist] == [
+        ("bank_connections", "Bo (10002)"),
+        ("trial_balance", "An (10002)"),
+    ]
+    assert certificate.model_copy(update={"checklist": []}) == SIGNER.reader.read(before)
+    await bench.check()
+    assert (await bench.certificate())[0] == file
 
 
 CELL_OLD = "update OLD.administration set name = 'Enyoi B.V.' where name = 'Enyoi BV'"

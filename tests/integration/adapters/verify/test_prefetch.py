@@ -18,8 +18,6 @@ LEDGER = (
     "create table ledger as select i as id, md5(i::text) as text, i * 0.01 as amount "
     f"from generate_series(1, {ROWS}) i;"
     "alter table ledger add primary key (id);"
-    # A vacuum between the two reads gives the table a map of what is visible, and other ranges of pages are cut.
-    "alter table ledger set (autovacuum_enabled = false);"
     "create table note as select 'few rows' as text;"
     "analyze;"
 )

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.postgres.connection import Pool
@@ -234,7 +234,7 @@ async def cells(pool: Pool) -> Pool:
     return pool
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(cell=_CELL, row=st.integers(1, 5))
 async def test_any_single_cell_counts(cells: Pool, cell: tuple[str, str | None, str | None], row: int) -> None:
     """Agrees with the server on every changed cell."""
@@ -271,7 +271,7 @@ async def loose(cells: Pool) -> Pool:
     return cells
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(old=_LOOSE_ROWS, new=st.one_of(st.none(), _LOOSE_ROWS), order=st.randoms(use_true_random=False))
 async def test_any_two_sets_of_rows_are_equal_or_told_apart(
     loose: Pool, old: list[tuple[str | None, ...]], new: list[tuple[str | None, ...]] | None, order: Random

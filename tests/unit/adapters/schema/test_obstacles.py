@@ -11,7 +11,7 @@ SAID = ("aardappel", "kroketten", "sinaasappel")
 CODES = sorted(
     set(re.findall(r"array\[(?:case when \S+ then )?'(\w+)'", load("adapters.schema.obstacles")["obstacles"]))
     | {"support_function", "publishes_all", "clock", "hidden_clock", "broken", "broken_domain", "computed", "twice"}
-    | {"raises", "orphans", "circle", "unreadable", "refused", "otherwise", "encoding", "outside", "endless"}
+    | {"raises", "denied", "orphans", "circle", "unreadable", "refused", "otherwise", "encoding", "outside", "endless"}
     | {"locks", "tied"}
 )
 
