@@ -8,7 +8,7 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
@@ -48,18 +48,22 @@ from adapters.observability.metrics import UNMEASURED, Metrics
 from adapters.observability.program import run_program
 from adapters.observability.runtime import start_runtime
 from adapters.observability.tracing import traced
-from adapters.postgres.connection import connect_pool
+from adapters.postgres.connection import Connection, connect_pool
+from adapters.postgres.contained import require_carrier
 from adapters.postgres.guards import unguarded_definitions
 from adapters.postgres.payload_keys import require_ring
+from adapters.postgres.session_priority import stand_as_this_process
 from adapters.postgres.shards import Shards, open_shards
 from adapters.reconcile.inspection import NotedInspector, PostgresInspector
 from adapters.reconcile.repairs import PostgresRepairer
-from adapters.settings import Settings, WorkerRole, load_settings
+from adapters.settings import CACHED_WORKFLOW_BYTES, Inviter, Settings, WorkerRole, load_settings
 from adapters.temporal.build_id import build_id
 from adapters.temporal.client import connect_temporal
 from adapters.temporal.deliverer import ensure_deliverer
 from adapters.temporal.running_workflows import TemporalWorkflows
 from adapters.transfer.auditfile import PostgresAuditor
+from adapters.transfer.evening_report import EveningReporter
+from adapters.transfer.evenings import PostgresEvenings
 from adapters.transfer.event_log import PostgresTransferEventLog
 from adapters.transfer.freeze_release import PostgresEnvironmentAccess
 from adapters.transfer.preview import PostgresPreviewReader
@@ -68,6 +72,7 @@ from adapters.transfer.retirement import PostgresRetirements
 from adapters.transfer.scheduling import PostgresEveningPlanner
 from adapters.transfer.target_setup import PostgresTargetSetup
 from adapters.transfer.tickets import PostgresTicketIssuer, TicketSeal
+from adapters.transfer.tried_structures import TriedStructures
 from adapters.transfer.uploads import PostgresReservations
 from adapters.verify.certification import PostgresCertifier
 from adapters.verify.prefetch import Prefetcher
@@ -95,6 +100,7 @@ _log = logging.getLogger("sb_transfer.worker")
 # at, and the next worker goes on after that.
 _GRACE = timedelta(seconds=10)
 _PREVIEWS_AT_ONCE = 2
+_CHECKS_AT_ONCE = 2
 _WORKFLOWS = (
     TransferWorkflow,
     MailboxForwardingWorkflow,
@@ -144,6 +150,7 @@ def build_workers(
     gate = PostgresEnvironmentAccess(home, remind_every=settings.release_reminder_every, shards=quick, metrics=metrics)
     log = PostgresTransferEventLog(home, metrics)
     running = TemporalWorkflows(client, queues.TRANSFERS)
+    tried = TriedStructures()
     registry = ActivityRegistry(
         freeze_release=FreezeReleaseActivities(gate),
         tickets=TicketActivities(
@@ -154,7 +161,7 @@ def build_workers(
         clone=CloneActivities(engine, verifier, log),
         certification=CertificationActivities(
             PostgresCertifier(
-                heavy.home, verifier, signer, shards=heavy, look=PostgresRehearsal(heavy).require_movable
+                heavy.home, verifier, signer, shards=heavy, look=PostgresRehearsal(heavy, tried).require_movable
             ),
             log,
         ),
@@ -166,6 +173,7 @@ def build_workers(
                 settings.zone,
                 support=settings.support_contact,
                 cancel_licence_url=settings.cancel_licence_url,
+                platform_invites=settings.inviter is Inviter.PLATFORM,
                 shards=post,
                 metrics=metrics,
             )
@@ -173,7 +181,9 @@ def build_workers(
         event_log=EventLogActivities(log),
         payloads=PayloadActivities(KeyringPayloadOpener(settings.payload_keys)),
         previews=PreviewActivities(
-            PostgresPreviewReader(home, shards=quick, mail=mailer, question_timeout=settings.question_timeout),
+            PostgresPreviewReader(
+                home, shards=quick, mail=mailer, question_timeout=settings.question_timeout, tried=tried
+            ),
             PostgresAuditor(quick),
         ),
         portfolios=PortfolioActivities(
@@ -187,7 +197,12 @@ def build_workers(
             )
         ),
         webhooks=WebhookActivities(
-            WebhookDeliverer(home, WebhookSecrets(settings.payload_keys), AddressRules(settings.webhook_networks))
+            WebhookDeliverer(
+                home,
+                WebhookSecrets(settings.payload_keys),
+                AddressRules(settings.webhook_networks),
+                metrics=metrics,
+            )
         ),
         retirement=RetirementActivities(PostgresRetirements(home, signer, wait=settings.retirement_wait, shards=quick)),
         reconcile=ReconcileActivities(
@@ -213,6 +228,17 @@ def build_workers(
             **more,
         )
 
+    def heavy_workers(queue: str, slots: int) -> list[Worker]:
+        return [
+            worker(
+                queues.queue_of_cell(queue, cell),
+                slots,
+                grace=settings.drain,
+                max_heartbeat_throttle_interval=policies.BEAT,
+            )
+            for cell in served_cells(settings)
+        ]
+
     # Made only when they are to be run: a connection has one worker of a queue, whether that runs or not.
     made: dict[WorkerRole, Callable[[], list[Worker]]] = {
         WorkerRole.TRANSFERS: lambda: [
@@ -220,19 +246,12 @@ def build_workers(
                 queues.TRANSFERS,
                 settings.slots_transfers,
                 workflows=_WORKFLOWS,
-                workflow_runner=sandbox(),
-                max_cached_workflows=settings.cached_workflows,
+                workflow_runner=sandbox(apart=False),
+                max_cached_workflows=settings.workflow_cache // CACHED_WORKFLOW_BYTES,
             )
         ],
-        WorkerRole.CLONES: lambda: [
-            worker(
-                queues.clone_queue(cell),
-                settings.slots_clone,
-                grace=settings.drain,
-                max_heartbeat_throttle_interval=policies.BEAT,
-            )
-            for cell in served_cells(settings)
-        ],
+        WorkerRole.CLONES: lambda: heavy_workers(queues.CLONE, settings.slots_clone),
+        WorkerRole.CHECKS: lambda: heavy_workers(queues.CHECKS, _CHECKS_AT_ONCE),
         WorkerRole.MAIL: lambda: [worker(queues.MAIL, settings.slots_mail)],
         WorkerRole.PREVIEWS: lambda: [worker(queues.PREVIEWS, _PREVIEWS_AT_ONCE)],
         WorkerRole.WEBHOOKS: lambda: [worker(queues.WEBHOOKS, DELIVERERS)],
@@ -249,7 +268,8 @@ def watched_queue(settings: Settings) -> str:
     """Return the queue on which Temporal has to have heard a worker ask for work before it is ready."""
     queue_of = {
         WorkerRole.TRANSFERS: queues.TRANSFERS,
-        WorkerRole.CLONES: queues.clone_queue(served_cells(settings)[0]),
+        WorkerRole.CLONES: queues.queue_of_cell(queues.CLONE, served_cells(settings)[0]),
+        WorkerRole.CHECKS: queues.queue_of_cell(queues.CHECKS, served_cells(settings)[0]),
         WorkerRole.MAIL: queues.MAIL,
         WorkerRole.PREVIEWS: queues.PREVIEWS,
         WorkerRole.WEBHOOKS: queues.WEBHOOKS,
@@ -307,7 +327,8 @@ async def serve(settings: Settings, *, plugins: Sequence[Plugin] = ()) -> None:
         tracing = resources.enter_context(traced("sb-transfer-worker"))
         runtime = start_runtime(settings.metrics_bind)
         # Each clone also holds one connection for its bookkeeping, and may read or write in any cell.
-        clones = len(served_cells(settings)) * settings.slots_clone * (settings.clone_parallelism + 1)
+        places = settings.slots_clone + _CHECKS_AT_ONCE
+        clones = len(served_cells(settings)) * places * (settings.clone_parallelism + 1)
         quick = await _shards(
             resources,
             settings,
@@ -315,8 +336,9 @@ async def serve(settings: Settings, *, plugins: Sequence[Plugin] = ()) -> None:
             settings.slots_transfers + _PREVIEWS_AT_ONCE + _WEBHOOK_CONNECTIONS,
             ready=1,
         )
-        heavy = await _shards(resources, settings, "sb-transfer clone", clones)
+        heavy = await _shards(resources, settings, "sb-transfer clone", clones, prove=stand_as_this_process)
         await require_sight(quick.home, _limits(settings))
+        await require_carrier(quick)
         key_ids = EncryptingCodec(settings.payload_keys).key_ids
         await require_ring(quick.home, key_ids)
         if unguarded := await unguarded_definitions(quick):
@@ -328,13 +350,24 @@ async def serve(settings: Settings, *, plugins: Sequence[Plugin] = ()) -> None:
             runtime=runtime,
         )
         if settings.metrics_bind is not None:
-            gauges = DatabaseGauges(quick.home, runtime.metric_meter)
+            evenings = PostgresEvenings(quick.home, settings.window, slots=settings.slots_clone)
+            gauges = DatabaseGauges(quick.home, runtime.metric_meter, evenings.evening)
             reading = asyncio.create_task(gauges.keep_reading(), name="gauges")
             resources.callback(reading.cancel)
         delivering = asyncio.create_task(HeldItemDelivery(quick).keep_delivering(), name="held items")
         resources.callback(delivering.cancel)
         if await Deliveries(quick.home).endpoints():
             await ensure_deliverer(client, task_queue=queues.TRANSFERS)
+        if settings.operators_to and WorkerRole.MAIL in served_roles(settings):
+            reporter = EveningReporter(
+                post.home,
+                settings.window,
+                SmtpClient(settings.smtp_url, settings.mail_from, reply_to=settings.mail_reply_to),
+                settings.operators_to,
+                support=settings.support_contact,
+            )
+            reporting = asyncio.create_task(reporter.keep_reporting(), name="evening report")
+            resources.callback(reporting.cancel)
         health = WorkerHealth(quick, client, watched_queue(settings), key_ids)
         if settings.health_port is not None:
             await resources.enter_async_context(
@@ -359,10 +392,18 @@ async def _work(workers: Sequence[Worker], stop: asyncio.Event, health: WorkerHe
             running.create_task(worker.shutdown())
 
 
-async def _shards(resources: AsyncExitStack, settings: Settings, name: str, most: int, *, ready: int = 0) -> Shards:
+async def _shards(
+    resources: AsyncExitStack,
+    settings: Settings,
+    name: str,
+    most: int,
+    *,
+    ready: int = 0,
+    prove: Callable[[Connection], Coroutine[Any, Any, None]] | None = None,
+) -> Shards:
     """Connect to the home database and to every other cell, with at most so many connections to each."""
     dsn = settings.database_url.get_secret_value()
-    home = await connect_pool(dsn, min_size=ready, max_size=most, application_name=name)
+    home = await connect_pool(dsn, min_size=ready, max_size=most, application_name=name, prove=prove)
     resources.push_async_callback(home.close)
     return await resources.enter_async_context(open_shards(home, settings.cells, max_size=most, application_name=name))
 

@@ -89,9 +89,26 @@ class WorkerRole(StrEnum):
     CLONES = "clones"
     """Clones, proofs and hashes of the cells that it serves."""
 
+    CHECKS = "checks"
+    """The last look before a release, in the cells that it serves: a person waits for it."""
+
     MAIL = "mail"
     PREVIEWS = "previews"
     WEBHOOKS = "webhooks"
+
+
+class Inviter(StrEnum):
+    """Who invites the users of a released environment."""
+
+    MAIL = "mail"
+    """A letter of this service to each."""
+
+    PLATFORM = "platform"
+    """The platform, which is told whom: no letter goes out."""
+
+
+# What a transfer takes while it waits; docs/scale.md has where this is from.
+CACHED_WORKFLOW_BYTES = 200_000
 
 
 class Settings(BaseSettings):
@@ -127,7 +144,7 @@ class Settings(BaseSettings):
         default=None, description="the cells whose heavy work this worker does, e.g. home,west; or all"
     )
     serve_roles: Annotated[tuple[WorkerRole, ...] | None, NoDecode, BeforeValidator(_names)] = Field(
-        default=None, description="what this worker does: transfers, clones, mail, previews, webhooks; or all"
+        default=None, description="what this worker does: transfers, clones, checks, mail, previews, webhooks; or all"
     )
     smtp_url: SecretStr = Field(
         default=SecretStr(""), description="smtp://, smtps:// or smtp+starttls://, with user:password@ for a login"
@@ -144,6 +161,9 @@ class Settings(BaseSettings):
     mail_from: str = "SB <noreply@sb.example>"
     mail_reply_to: str = Field(default="", description="who gets what people answer; the sender, if left out")
     support_contact: str = Field(default="", description="shown in mails: an address, a url or a telephone number")
+    operators_to: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = Field(
+        default=(), description="who gets a mail each morning about the evening: addresses"
+    )
     base_domain: str = Field(default="sb.example", description="an environment lives at https://<host>.<base_domain>/")
     window_opens: time = time(22, 0)
     window_closes: time = Field(
@@ -170,6 +190,10 @@ class Settings(BaseSettings):
         default=timedelta(days=14),
         ge=timedelta(0),
         description="how long the removal of an old environment can be called back",
+    )
+    inviter: Inviter = Field(
+        default=Inviter.MAIL,
+        description="who invites users after a release: a mail of ours to each, or the platform, which is told whom",
     )
     cancel_licence_url: str = Field(
         default="",
@@ -200,11 +224,12 @@ class Settings(BaseSettings):
     slots_transfers: int = Field(default=16, ge=1, le=200, description="short transactions that a worker runs at once")
     slots_clone: int = Field(default=2, ge=1, le=32, description="clones and proofs that a worker runs at once")
     slots_mail: int = Field(default=4, ge=1, le=100, description="mails that a worker sends at once")
-    cached_workflows: int = Field(
-        # Each takes at most 3 MB (bench/worker.py); one that is not cached costs a replay of its history when needed.
-        default=200,
-        ge=10,
-        description="transfers that a worker keeps in memory between two steps",
+    workflow_cache: ByteSize = Field(
+        # One that is not cached costs a replay of its history when needed, and on an evening of a thousand all are
+        # needed at once.
+        default=ByteSize(200_000_000),
+        ge=10 * CACHED_WORKFLOW_BYTES,
+        description="memory for transfers that a worker keeps between two steps: 200MB for a thousand",
     )
     drain: Duration = Field(
         default=timedelta(minutes=2),
@@ -235,7 +260,10 @@ class Settings(BaseSettings):
         description="how often one licence, one transfer, and one address, may ask for a change",
     )
     api_reschedules_per_day: int = Field(
-        default=10, ge=1, le=100_000, description="how often a day one transfer may be given another evening"
+        default=10,
+        ge=1,
+        le=100_000,
+        description="how often a day one transfer may be given another evening, and its upload be corrected",
     )
     api_trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = Field(
         default=(), description="addresses or networks of the proxies whose X-Forwarded-For is believed"

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -17,7 +18,7 @@ _POLL_SECONDS = 0.05
 
 
 def launch(
-    command: Sequence[str], *, folder: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str], *, folder: Path, environment: Mapping[str, str] | None = None, niceness: int = 0
 ) -> subprocess.Popen[bytes]:
     """Start a program that writes to `folder/log` and is recognised by `leftovers(folder)`.
 
@@ -25,13 +26,15 @@ def launch(
         command: The program and its arguments.
         folder: An existing folder; its absolute path is the process's mark.
         environment: All of the program's environment variables; this process's own when it is not given.
+        niceness: How much further than this process it stands behind others for the processor.
     """
     log_file = folder / "log"
     if log_file.exists() and log_file.stat().st_size > _LOG_LIMIT_BYTES:
         log_file.replace(folder / "log.1")
     with os.fdopen(os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:
-        return subprocess.Popen(
-            command,
+        process = subprocess.Popen(
+            # Each thread has a priority of its own: the program begins with it. Set here as well it is lowered twice.
+            [*(("nice", f"-n{niceness}") if niceness else ()), *command],
             env={**(os.environ if environment is None else environment), _MARK: str(folder.absolute())},
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -39,6 +42,15 @@ def launch(
             umask=0o077,  # what servers write here is customers' data
             start_new_session=True,  # Ctrl-C in the terminal is for the parent, which stops its servers in order
         )
+    if niceness:
+        _let_session_stand_behind(process.pid, min(os.getpriority(os.PRIO_PROCESS, 0) + niceness, 19))
+    return process
+
+
+def _let_session_stand_behind(pid: int, niceness: int) -> None:
+    """Let all of a program stand so far behind others: Linux may share the processor out among sessions first."""
+    with suppress(OSError):
+        Path(f"/proc/{pid}/autogroup").write_text(str(niceness), encoding="ascii")
 
 
 def log_size(folder: Path) -> int:
@@ -58,9 +70,25 @@ def log_from(folder: Path, begins: int) -> str:
 
 async def ended(process: subprocess.Popen[bytes]) -> int:
     """Wait until a process has ended and return its exit code; cancelling leaves no thread waiting."""
-    while (code := process.poll()) is None:  # noqa: ASYNC110 - the operating system sets no asyncio.Event
+    if process.poll() is None and (descriptor := _descriptor_of(process.pid)) is not None:
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(descriptor, over.set)
+        try:
+            await over.wait()
+        finally:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
+    while (code := process.poll()) is None:  # noqa: ASYNC110 - where no descriptor tells of the end
         await asyncio.sleep(_POLL_SECONDS)
     return code
+
+
+def _descriptor_of(pid: int) -> int | None:
+    """Return a descriptor that can be read once the process has ended; None where only asking again tells (macOS)."""
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return None
 
 
 async def stop(process: subprocess.Popen[bytes], *signals: signal.Signals, patience_seconds: float = 20.0) -> None:

@@ -11,11 +11,17 @@ from devstack.binaries import temporal_cli
 from devstack.server_process import ServerProcess
 from domain.errors import Misconfigured, Unavailable
 
-_ANSWER_SECONDS = 0.1
+_ANSWER_SECONDS = 1.0
 # As in deploy/temporal-dynamic.yaml, which says why.
 DYNAMIC = {
-    "history.maxInFlightUpdatePayloads": "1000000",
+    "limit.blobSize.error": "307200",
+    "limit.blobSize.warn": "262144",
+    "limit.historySize.error": "209715200",
+    "limit.historyCount.error": "204800",
+    "history.maxInFlightUpdatePayloads": "200000",
     "matching.enableFairness": "true",
+    "matching.numTaskqueueReadPartitions": "1",
+    "matching.numTaskqueueWritePartitions": "1",
     "frontend.WorkflowPauseEnabled": "true",
 }
 _PORTS = ("port", "ui-port", "http-port", "metrics-port")
@@ -23,6 +29,8 @@ _PORTS = ("port", "ui-port", "http-port", "metrics-port")
 
 class EmbeddedTemporal(ServerProcess):
     """One Temporal server in one folder, which keeps its workflows and its ports between starts."""
+
+    niceness = 5
 
     def __init__(self, folder: Path, *, settings: Mapping[str, str] | None = None) -> None:
         """Prepare a server.

@@ -21,6 +21,8 @@ COMMAND = (sys.executable, "-P", "-m", "worker")
 class WorkerProcess(Program):
     """`python -m worker` with the settings of a stack."""
 
+    niceness = 10
+
     def __init__(self, folder: Path, command: Sequence[str] = COMMAND) -> None:
         """Prepare the process; `folder` is made when it is missing and holds `log`. It shows its metrics."""
         super().__init__("worker", command, folder, metrics=True)

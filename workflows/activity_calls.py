@@ -12,7 +12,7 @@ from domain.errors import TransferError
 from domain.steps import Work, work_of
 from workflows.policies import BY_NAME, Policy
 from workflows.renewal import grow
-from workflows.task_queues import clone_queue
+from workflows.task_queues import queue_of_cell
 
 _LONGEST_KEY: Final = 16  # characters, of the 64 bytes that a key may have
 _Order = TypeVar("_Order")
@@ -70,7 +70,7 @@ async def _perform(
     work: Work, activity: Any, order: Any, of: m.EnvironmentSummary | None, ahead: int, *, result_type: Any = None
 ) -> Any:
     policy = BY_NAME[work.policy]
-    queue = clone_queue(of.cell) if of is not None and policy.is_heavy else policy.task_queue
+    queue = queue_of_cell(policy.task_queue, of.cell) if of is not None and policy.is_heavy else policy.task_queue
     # What has begun is finished first, and of one kind the firms take turns.
     licence = of.licence_number[:_LONGEST_KEY] if of is not None else None
     turn = Priority(priority_key=max(work.turn - ahead, 1), fairness_key=licence)

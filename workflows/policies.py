@@ -9,7 +9,7 @@ from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
 from domain.steps import PolicyName
-from workflows.task_queues import CLONE, TRANSFERS
+from workflows.task_queues import CHECKS, CLONE, OF_CELLS, TRANSFERS
 from workflows.task_queues import MAIL as MAIL_QUEUE
 from workflows.task_queues import WEBHOOKS as WEBHOOKS_QUEUE
 
@@ -28,7 +28,7 @@ class Policy:
     @property
     def is_heavy(self) -> bool:
         """Tell whether it is work that waits in the queue of a cell."""
-        return self.task_queue == CLONE
+        return self.task_queue in OF_CELLS
 
 
 # The SDK passes on a beat at most this often: a cancel and fresh progress travel with it. Its default, 80% of the
@@ -97,10 +97,11 @@ HASH = replace(
     cancellation=ActivityCancellationType.TRY_CANCEL,
 )
 
-# Somebody waits for the answer. All places may be taken for a night; when the
-# answer is not there after that, the release is refused and can be given again.
+# Somebody waits for the answer, in places that no clone takes. When it is not there after a night, the release is
+# refused and can be given again.
 CHECK = replace(
     HEAVY,
+    task_queue=CHECKS,
     schedule_to_close=timedelta(hours=8),
     cancellation=ActivityCancellationType.TRY_CANCEL,
 )

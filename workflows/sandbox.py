@@ -8,6 +8,13 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 _SHARED = ("activities", "domain")
 
 
-def sandbox() -> SandboxedWorkflowRunner:
-    """Return a runner that keeps workflows apart from the world and from each other."""
-    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*_SHARED))
+def sandbox(*, apart: bool = True) -> SandboxedWorkflowRunner:
+    """Return a runner that keeps workflows apart from the world and from each other.
+
+    Args:
+        apart: Whether each run has the workflows' own modules for itself, in which a call that a workflow may not make
+            is refused. Tests and replays do; a worker, for whom it is a third of what an evening costs, does not: no
+            module of workflows keeps anything, and a test looks that it stays so.
+    """
+    shared = _SHARED if apart else (*_SHARED, "workflows")
+    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*shared))

@@ -26,6 +26,7 @@ from devstack.worker import COMMAND
 from domain.vocabulary import TransferState
 from starter.client.client import TransferClient
 from starter.client.connect import connect, settings_of
+from starter.client.models import PreparedTransfer
 from tests.end_to_end.test_kills import clean_environment, largest_environment, other_firm, reach
 from tests.tools.paths import DOCS
 
@@ -152,7 +153,7 @@ async def test_a_stopped_worker_ends_what_its_clone_is_at(
 async def make_current(environment: Mapping[str, str], build: str) -> None:
     """Choose the version that gets the work, as an operator does; a worker that has just started is soon known."""
     words = ("worker", "deployment", "set-current-version", "--deployment-name", "sb-transfer", "--build-id", build)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             process = await asyncio.create_subprocess_exec(
                 *(str(temporal_cli()), *words, "--yes"),
@@ -194,6 +195,19 @@ async def run_the_page(stack: Stack, environment: Mapping[str, str], worker: Wor
     return said.decode()
 
 
+@asynccontextmanager
+async def held_up(stack: Stack, ready: PreparedTransfer) -> AsyncIterator[None]:
+    """Keep a clone from reading a table while the block runs."""
+    owner = await asyncpg.connect(stack.info.database_url)
+    try:
+        async with owner.transaction():
+            schema = ready.preview.environment.schema_name
+            await owner.execute(f"lock table {schema}.relation in access exclusive mode")
+            yield
+    finally:
+        await owner.close()
+
+
 async def version_of(temporal: Client, workflow_id: str) -> str:
     described = await temporal.get_workflow_handle(workflow_id).describe()
     info = described.raw_description.workflow_execution_info.versioning_info
@@ -203,7 +217,7 @@ async def version_of(temporal: Client, workflow_id: str) -> str:
 async def test_a_new_version_takes_over_when_it_is_made_current(
     stack: Stack, client: TransferClient, temporal: Client, tmp_path: Path
 ) -> None:
-    """Moves transfers to a new version when it is made current, and back."""
+    """Moves transfers to a new version when it is made current in the middle of their evening, and back."""
     environment = {**stack.process_environment(), "SB_TRANSFER_DEPLOYMENT": "sb-transfer"}
     blue, green = {"SB_TRANSFER_BUILD_ID": "blue"}, {"SB_TRANSFER_BUILD_ID": "green"}
     async with at_work(tmp_path / "blue", {**environment, **blue}) as old:
@@ -214,12 +228,14 @@ async def test_a_new_version_takes_over_when_it_is_made_current(
             name = "Nieuwe versie"
             await client.upload(ready.ticket, licence=SWITCH.new_licence, name=name, uploaded_by="new side")
             assert await version_of(temporal, ready.workflow_id) == "blue"
-            said = await run_the_page(stack, {**environment, **green}, new)
+            async with held_up(stack, ready):
+                await client.start_now(ready.workflow_id, by="test")
+                await reach(client, ready.workflow_id, TransferState.CLONING)
+                said = await run_the_page(stack, {**environment, **green}, new)
             assert '{"status": "ok"}' in said
             assert "green" in said
-            await old.stop()
-            await client.start_now(ready.workflow_id, by="test")
             await reach(client, ready.workflow_id, TransferState.AWAITING_RELEASE)
+            await old.stop()
             assert await version_of(temporal, ready.workflow_id) == "green"
             assert await current_version(temporal) == "green"
             assert new.process.poll() is None
