@@ -39,6 +39,13 @@ class EmbeddedPostgres(ServerProcess):
     """
 
     stop_signals = (signal.SIGINT, signal.SIGQUIT)
+    # Helpers that a killed server left end by themselves. While the system takes their memory back they are in no list
+    # of processes any more, and a new server still finds them there. Or its number has just been given to a program,
+    # and is taken for a server's: `stop_leftover` sees that before the next try.
+    passing_troubles = ("pre-existing shared memory block", "lock file")
+    # After a crash everything that was written since the last checkpoint is brought to disk first, file by file: half a
+    # minute for two hundred environments. A server that has ended is not waited for.
+    start_timeout_seconds = 600.0
 
     def __init__(
         self, folder: Path, *, settings: Mapping[str, str] | None = None, programs: Postgres | None = None

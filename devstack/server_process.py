@@ -15,16 +15,21 @@ from devstack.ports import Ports
 from domain.errors import Unavailable
 
 _POLL_SECONDS = 0.05
-_TRIES = 5
+_TRIES = 6
+_FIRST_PAUSE_SECONDS = 0.25  # twice as long each time
 _PORT_TAKEN = os.strerror(EADDRINUSE).lower()
 
 
 class ServerProcess(ABC):
     """A server in one folder, which holds its `log` and `ports.json`; `name` is how messages call it."""
 
-    start_timeout_seconds = 30.0
+    start_timeout_seconds = 60.0
     stop_patience_seconds = 30.0
     stop_signals: tuple[signal.Signals, ...] = (signal.SIGTERM,)
+    passing_troubles: tuple[str, ...] = ()
+    """What the log of a server that ended says, in small letters, when it would have started a moment later."""
+    niceness = 0
+    """How far it stands behind what people wait for: those who ask the API, and who work in other environments."""
 
     def __init__(self, name: str, folder: Path, *ports: str) -> None:
         """Prepare the server; the folder is made at the first start when it is missing."""
@@ -53,24 +58,32 @@ class ServerProcess(ABC):
     async def start(self) -> None:
         """Start the server and wait until it answers; one that was left behind in this folder is stopped first.
 
-        A port that somebody else has got costs another try, on another port. A server that died starts on the ports
-        that it had, or not at all: others have its address.
+        A port that somebody else has got costs another try, on another port, and a trouble that passes costs one a
+        moment later. A server that died starts on the ports that it had, or not at all: others have its address.
 
         Raises:
             Unavailable: It has ended, or does not answer in time; the message names its log.
         """
         make_private_folder(self.folder)
-        await asyncio.to_thread(self.stop_leftover)
-        for left in reversed(range(_TRIES)):
+        for tried in range(_TRIES):
+            await asyncio.to_thread(self.stop_leftover)
             self.ports.choose()
             log_begins = processes.log_size(self.folder)
-            self._process = processes.launch(self.command(), folder=self.folder, environment=self.environment())
+            self._process = processes.launch(
+                self.command(), folder=self.folder, environment=self.environment(), niceness=self.niceness
+            )
             try:
                 await self._until_ready()
             except Unavailable:
-                if not left or self._address_is_given_away or not self._lost_a_port(log_begins):
+                if self.is_running or tried == _TRIES - 1:
                     raise
-                self.ports.let_go()
+                said = processes.log_from(self.folder, log_begins).lower()
+                if not self._address_is_given_away and (self.ports.are_taken() or _PORT_TAKEN in said):
+                    self.ports.let_go()
+                elif any(trouble in said for trouble in self.passing_troubles):
+                    await asyncio.sleep(_FIRST_PAUSE_SECONDS * 2**tried)
+                else:
+                    raise
             else:
                 self._address_is_given_away = True
                 return
@@ -109,12 +122,6 @@ class ServerProcess(ABC):
             if not self.is_running or asyncio.get_running_loop().time() > deadline:
                 raise Unavailable(f"The {self.name} did not start. Its log says why: {self.folder / 'log'}")
             await asyncio.sleep(_POLL_SECONDS)
-
-    def _lost_a_port(self, log_begins: int) -> bool:
-        """Tell whether it ended because somebody has one of its ports: listens there now, or did when it tried."""
-        if self.is_running:
-            return False
-        return self.ports.are_taken() or _PORT_TAKEN in processes.log_from(self.folder, log_begins).lower()
 
     def _started(self) -> "subprocess.Popen[bytes]":
         if self._process is None:

@@ -43,6 +43,8 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _DATABASE, _TEMPORAL, _SMTP = "SB_TRANSFER_DATABASE_URL", "TEMPORAL_ADDRESS", "SB_TRANSFER_SMTP_URL"
 _ORIGINS, _PROXIES = "SB_TRANSFER_CODEC_ORIGINS", "SB_TRANSFER_API_TRUSTED_PROXIES"
 _UI = "SB_TRANSFER_TEMPORAL_UI_URL"
+# A server that is killed loses nothing by this, only a machine that is.
+_FORGETFUL = {"fsync": "off", "full_page_writes": "off"}
 # Whoever tries the product out has an endpoint on the same machine.
 _NEARBY = {"SB_TRANSFER_WEBHOOK_NETWORKS": "127.0.0.0/8"}
 _OF_THE_WORKER = ("SB_TRANSFER_CERTIFICATE_KEYS", _SMTP, "SB_TRANSFER_CELLS")
@@ -75,6 +77,7 @@ class Stack:
         environment: Mapping[str, str] | None = None,
         worker_command: Sequence[str] = WORKER_COMMAND,
         restarts: bool = True,
+        lasts: bool = True,
     ) -> None:
         """Prepare a stack.
 
@@ -87,6 +90,7 @@ class Stack:
             environment: Settings to honour instead of this process's environment variables.
             worker_command: The program that is the worker.
             restarts: Whether a server that dies is started again by itself.
+            lasts: Whether the books have to outlive a crash of the machine itself; those of a demo need not.
         """
         self.folder = folder.absolute()
         self._given = dict(os.environ if environment is None else environment)
@@ -102,7 +106,11 @@ class Stack:
         self._wants_identity = web and not self._given.get("SB_TRANSFER_OIDC_ISSUER")
         self._identity = IdentityProcess(self.folder / "identity")
         self._issuer = EmbeddedIssuer(self.folder)
-        self._postgres = EmbeddedPostgres(self.folder / "postgres") if not self._given.get(_DATABASE) else None
+        self._postgres = (
+            EmbeddedPostgres(self.folder / "postgres", settings=None if lasts else _FORGETFUL)
+            if not self._given.get(_DATABASE)
+            else None
+        )
         self._temporal = EmbeddedTemporal(self.folder / "temporal") if not self._given.get(_TEMPORAL) else None
         self._mail = MailProcess(self.folder / "mail") if not self._given.get(_SMTP) else None
         self._info: StackInfo | None = None

@@ -1,7 +1,8 @@
 """Believable books from a seed value: the same value always gives the same rows, at any size."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time
 from time import perf_counter
@@ -98,7 +99,7 @@ async def seed(pool: Pool, *, value: int = 1, journal_lines: int = 20_000, base_
         Unavailable: The database does not answer; run it again.
     """
     started = perf_counter()
-    async with transaction(pool) as connection:
+    async with _patient(pool) as connection:
         await _require_value(connection, value, base_domain)
         await connection.executemany(
             load(__name__)["register_licence"],
@@ -110,12 +111,20 @@ async def seed(pool: Pool, *, value: int = 1, journal_lines: int = 20_000, base_
     turn = asyncio.Semaphore(_PARALLEL_ENVIRONMENTS)
 
     async def in_turn(environment: SeedEnvironment) -> SeededEnvironment:
-        async with turn, transaction(pool) as connection:
+        async with turn, _patient(pool) as connection:
             return await _Seeding(connection, environment, value, journal_lines, base_domain).run()
 
     # The largest comes first in the catalogue, so that the small ones fill the other connection meanwhile.
     seeded = await asyncio.gather(*map(in_turn, ENVIRONMENTS))
     return SeedReport(environments=seeded, seconds=perf_counter() - started)
+
+
+@asynccontextmanager
+async def _patient(pool: Pool) -> AsyncIterator[Connection]:
+    """Run a block in one transaction that waits as long as it takes for another seed at the same books."""
+    async with transaction(pool) as connection:
+        await connection.execute("set local lock_timeout to 0")
+        yield connection
 
 
 async def _require_value(connection: Connection, value: int, base_domain: str) -> None:

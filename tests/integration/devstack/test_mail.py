@@ -171,7 +171,7 @@ async def test_the_process_serves_until_it_is_told_to_stop(tmp_path: Path) -> No
         process = server._process
         assert process is not None
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(processes.ended(process), 10) == 0
+        assert await asyncio.wait_for(processes.ended(process), 60) == 0
     finally:
         await server.stop()
     assert len(MailFolder(server.mail_dir).mails()) == 1

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import signal
-import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -113,6 +112,10 @@ async def test_a_server_that_was_left_behind_is_ended(tmp_path: Path) -> None:
     assert processes.leftovers(tmp_path) == []
 
 
+# To be refused once, also on a busy machine: a server that does not answer is tried until then.
+LONG_ENOUGH = 2.0
+
+
 @pytest.mark.parametrize(
     ("environment", "error", "words"),
     [
@@ -129,10 +132,9 @@ async def test_a_server_that_was_left_behind_is_ended(tmp_path: Path) -> None:
 )
 async def test_no_server_is_one_clear_line(environment: dict[str, str], error: type[TransferError], words: str) -> None:
     """Says in one line that no server answers."""
-    started = time.monotonic()
-    with pytest.raises(error, match=words) as raised:
-        await connect_temporal(environment=environment, timeout_seconds=0.5)
-    assert time.monotonic() - started < 5
+    async with asyncio.timeout(20):
+        with pytest.raises(error, match=words) as raised:
+            await connect_temporal(environment=environment, timeout_seconds=LONG_ENOUGH)
     assert "\n" not in str(raised.value)
     assert len(str(raised.value)) < 250
 
@@ -155,7 +157,7 @@ async def test_a_silent_server_is_not_waited_for(tmp_path: Path) -> None:
         address = "{}:{}".format(*encrypted.sockets[0].getsockname())
         environment = {"TEMPORAL_ADDRESS": address, "TEMPORAL_TLS": "true"}
         with pytest.raises(Unavailable, match=f"{address} .*certificate is not accepted: UnknownIssuer"):
-            await connect_temporal(environment=environment, timeout_seconds=0.5)
+            await connect_temporal(environment=environment, timeout_seconds=LONG_ENOUGH)
 
 
 async def test_an_unknown_namespace_is_told_apart(server: EmbeddedTemporal) -> None:
