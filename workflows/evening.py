@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from temporalio import workflow
@@ -28,6 +28,9 @@ from workflows.waiting import done_before, wait_until
 # More often than a stray attempt of a run from before a reset can be in the way.
 _LOOKS: Final = 3
 _BEFORE_ALL: Final = 9
+# A thousand that woke at once would keep the worker from the first that goes on. One firm's come one after the other,
+# ten in a second: more than any worker has places for, and a firm of ten is through in one.
+_BETWEEN: Final = timedelta(milliseconds=100)
 
 
 class EveningMove:
@@ -41,7 +44,8 @@ class EveningMove:
         self._steps = steps
         self._mail = mail
         self._number = 1
-        self._planning = asyncio.Lock()
+        self.planning = asyncio.Lock()
+        """Whoever changes what the evening begins with holds it, and it does not begin meanwhile."""
         self._begun = False
         self._all_is_done = False
         self._tried = False
@@ -49,12 +53,14 @@ class EveningMove:
         self._hurried = False
         self._asked_for: m.StartNow | None = None
         self._grace_until: datetime | None = None
+        self._behind = 0
 
     def _plan(self, starts_at: datetime, planned: m.StartPlanned | m.ReservationMade) -> None:
         """Wait for an evening from now on."""
         self._progress.starts_at = starts_at
         self._progress.closes_at = planned.closes_at
         self._grace_until = planned.grace_until
+        self._behind = planned.behind
         self._progress.enter(TransferState.SCHEDULED)
 
     def go_on_with(self, planned: m.ReservationMade) -> None:
@@ -79,23 +85,25 @@ class EveningMove:
             "all_is_done": self._all_is_done,
             "hurried": self._hurried,
             "grace_until": self._grace_until,
+            "behind": self._behind,
         }
 
     def resume(self, memory: m.TransferMemory) -> None:
         """Go on where an earlier run stopped."""
         self._number, self._all_is_done = memory.evening, memory.all_is_done
-        self._hurried, self._grace_until = memory.hurried, memory.grace_until
+        self._hurried, self._grace_until, self._behind = memory.hurried, memory.grace_until, memory.behind
 
     async def _begins(self) -> bool:
         """Sleep until the planned start, or until somebody asks for another; tell whether the evening begins."""
         starts_at = self._progress.starts_at
         if starts_at is None:
             raise AssertionError("the upload sets the start")
-        remaining = (starts_at - workflow.now()).total_seconds()
+        behind = self._behind
+        remaining = (starts_at + self._turn() - workflow.now()).total_seconds()
         if remaining > 0 and self._asked_for is None:
             try:
                 await wait_until(
-                    lambda: self._is_woken(starts_at),
+                    lambda: self._is_woken(starts_at) or self._behind != behind,
                     timeout_seconds=remaining,
                     summary=f"sleep until {starts_at:%Y-%m-%d %H:%M %Z}",
                 )
@@ -103,9 +111,16 @@ class EveningMove:
                 if self._number == 1:  # later on it is worth more to read why this is not the first
                     self._progress.detail(StepName.WAIT_FOR_EVENING, "the evening window opened")
         await self._certification.raise_refusal()
-        async with self._planning:  # whoever is choosing another evening at this moment gets it
-            self._begun |= self._asked_for is not None or self._progress.starts_at == starts_at
+        async with self.planning:  # whoever is choosing another evening at this moment gets it
+            is_time = (self._progress.starts_at, self._behind) == (starts_at, behind)
+            self._begun |= self._asked_for is not None or is_time
             return self._begun
+
+    def _turn(self) -> timedelta:
+        """Return how long after the opening it begins: its firm's come one after the other."""
+        starts_at, closes_at = self._progress.starts_at, self._progress.closes_at
+        turn = self._behind * _BETWEEN
+        return min(turn, max((closes_at - starts_at) / 2, timedelta())) if starts_at and closes_at else turn
 
     def _is_woken(self, starts_at: datetime) -> bool:
         woken = self._begun or self._asked_for is not None or self._progress.starts_at != starts_at
@@ -124,7 +139,7 @@ class EveningMove:
         """
         asked_at = workflow.now()
         event_key = workflow.uuid4()
-        async with self._planning:
+        async with self.planning:
             if not self.is_awaited:
                 return None
             planned = await perform(
@@ -151,11 +166,17 @@ class EveningMove:
     def hurry(self) -> None:
         """Go before all others from now on, wherever several wait for a place."""
         self._hurried = True
+        self._behind = 0
 
     @property
     def _ahead(self) -> int:
         """Return before how many others it goes: whom an evening was too short for goes before those who come new."""
         return _BEFORE_ALL if self._hurried else int(self._number > 1)
+
+    @property
+    def number(self) -> int:
+        """Return which planned start is waited for."""
+        return self._number
 
     @property
     def is_awaited(self) -> bool:
@@ -175,7 +196,7 @@ class EveningMove:
         self._progress.evenings_tried += 1
         self._tried = True
         try:
-            work = self._steps.take_all(self._number, self._ahead, closes_at)
+            work = self._steps.take_all(self._number, self._ahead, closes_at, self._grace_until)
             if await done_before(closes_at, work, self._grace):
                 return ""
         except ActivityError as error:

@@ -30,6 +30,7 @@ class EveningSteps:
         self._number = 1
         self._ahead = 0
         self._closes_at: datetime | None = None
+        self._grace_until: datetime | None = None
         self.cloned: m.CloneFinished | None = None
         self.verified: m.Verification | None = None
         self._opened: m.OpenedForInspection | None = None
@@ -70,15 +71,19 @@ class EveningSteps:
         proving_since = self._progress.runs_since(StepName.VERIFY)
         return proving_since + timedelta(seconds=self.cloned.seconds) if proving_since else workflow.now()
 
-    async def take_all(self, evening: int, ahead: int, closes_at: datetime | None) -> None:
+    async def take_all(
+        self, evening: int, ahead: int, closes_at: datetime | None, grace_until: datetime | None
+    ) -> None:
         """Clone, verify, banks, consequences, compare, certify.
 
         Args:
             evening: Which one it is.
             ahead: As in `perform_step`.
             closes_at: A clone that cannot be ready by then does not begin.
+            grace_until: By then what takes longer than it should has to be ready.
         """
-        self._number, self._ahead, self._closes_at = evening, ahead, closes_at
+        self._number, self._ahead = evening, ahead
+        self._closes_at, self._grace_until = closes_at, grace_until
         await self._certification.wait_until_hashed()
         for step in evening_steps():
             if step.work:
@@ -120,6 +125,7 @@ class EveningSteps:
                     target_cell=new.cell,
                     evening=self._number,
                     closes_at=self._closes_at,
+                    grace_until=self._grace_until,
                 ),
                 of=new,
                 ahead=self._ahead,

@@ -1,8 +1,11 @@
 """How the transfers of the whole service stand, read from the database at intervals and shown as gauges."""
 
 import asyncio
+import itertools
 import json
 import logging
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -11,6 +14,7 @@ from temporalio.common import MetricMeter
 from adapters.postgres.connection import Pool, translated_errors
 from adapters.postgres.statements import load
 from domain.errors import Unavailable
+from domain.messages import Evening
 from domain.violations import ViolationKind
 from domain.vocabulary import Scenario, TransferState
 
@@ -18,8 +22,11 @@ _log = logging.getLogger("sb_transfer.vitals")
 _SQL = load(__name__)
 _EVERY_SECONDS = 5.0
 _PATIENCE_SECONDS = 10.0
+_READINGS_OF_AN_EVENING = 4
+_OF_AN_EVENING = ("planned", "begun", "ready", "postponed", "failed")
 # Until the upload nobody knows where an environment goes.
 _SCENARIOS = (*Scenario, "unknown")
+_WEBHOOKS = ("enabled", "failing", "disabled")
 _MAILS = ("sent", "waiting", "failed")
 
 
@@ -29,9 +36,23 @@ class DatabaseGauges:
     `deploy/prometheus/rules.yml` therefore takes the maximum over all workers whose last reading is fresh.
     """
 
-    def __init__(self, pool: Pool, meter: MetricMeter) -> None:
-        """Make the gauges; `pool` is connected as sb_owner and lends one connection for some milliseconds."""
+    def __init__(self, pool: Pool, meter: MetricMeter, evening: Callable[[], Awaitable[Evening]]) -> None:
+        """Make the gauges.
+
+        Args:
+            pool: Connected as sb_owner; lends one connection for some milliseconds.
+            meter: What makes gauges.
+            evening: Counts the evening that goes on or comes next, which takes some milliseconds more.
+        """
         self._pool = pool
+        self._evening = evening
+        self._evening_moves = meter.create_gauge(
+            "sb_transfer_evening_moves", "The moves of the evening that goes on or comes next, by what became of them"
+        )
+        self._evening_beyond = meter.create_gauge_float(
+            "sb_transfer_evening_beyond_seconds",
+            "How long after the window closes the last move is expected to be ready",
+        )
         self._transfers = meter.create_gauge("sb_transfer_transfers", "Transfers by state and scenario")
         self._oldest = meter.create_gauge_float(
             "sb_transfer_oldest_seconds", "How long the transfer that has been longest in a state has been in it"
@@ -40,6 +61,9 @@ class DatabaseGauges:
             "sb_transfer_overdue_seconds", "How long the planned start of a transfer that has not begun is past"
         )
         self._mails = meter.create_gauge("sb_transfer_mails", "Mails of the last three days, by what became of them")
+        self._webhooks = meter.create_gauge(
+            "sb_transfer_webhooks", "Endpoints that take events, that fail, and that are told nothing any more for that"
+        )
         self._findings = meter.create_gauge(
             "sb_transfer_reconcile_findings", "What the newest inspection by a worker found wrong"
         )
@@ -52,9 +76,11 @@ class DatabaseGauges:
 
     async def keep_reading(self) -> None:
         """Read until cancelled; a database that is away is tried again, and the time of the last reading tells."""
-        while True:
+        for reading in itertools.count():
             try:
                 async with asyncio.timeout(_PATIENCE_SECONDS):
+                    if reading % _READINGS_OF_AN_EVENING == 0:
+                        await self.read_evening()
                     await self.read()
             except (Unavailable, TimeoutError, asyncpg.PostgresError) as error:
                 _log.warning("the vital signs could not be read: %s", type(error).__name__)
@@ -75,11 +101,26 @@ class DatabaseGauges:
         mails: dict[str, int] = json.loads(row["mails"])
         for status in _MAILS:
             self._mails.set(mails.get(status, 0), {"status": status})
+        webhooks: dict[str, int] = json.loads(row["webhooks"])
+        for status in _WEBHOOKS:
+            self._webhooks.set(webhooks.get(status, 0), {"status": status})
         findings: dict[str, int] = json.loads(row["findings"])
         for kind in ViolationKind:
             self._findings.set(findings.get(kind, 0), {"kind": kind})
         self._inspected.set(row["inspected_at"])
         self._read.set(row["read_at"])
+
+    async def read_evening(self) -> None:
+        """Read how far the evening is.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
+        evening = await self._evening()
+        for what in _OF_AN_EVENING:
+            self._evening_moves.set(getattr(evening, what), {"what": what})
+        beyond = evening.expected_end - evening.closes_at if evening.expected_end else timedelta(0)
+        self._evening_beyond.set(max(beyond.total_seconds(), 0.0))
 
     def _show_transfers(self, found: list[dict[str, Any]]) -> None:
         counts = {(each["state"], each["scenario"]): each["transfers"] for each in found}

@@ -14,6 +14,10 @@ select
         from control.sent_mail
         where attempted_at > now() - interval '3 days' and (status <> 'pending' or problem is not null)
         group by 1) m) as mails,
+    (select jsonb_build_object(
+        'enabled', count(*) filter (where disabled_at is null and failing_since is null),
+        'failing', count(*) filter (where disabled_at is null and failing_since is not null),
+        'disabled', count(*) filter (where disabled_because in ('gave_up', 'gone'))) from control.webhook) as webhooks,
     coalesce((select findings from control.inspection_note), '{}') as findings,
     coalesce((select extract(epoch from at) from control.inspection_note), 0)::float8 as inspected_at,
     extract(epoch from now())::float8 as read_at

@@ -16,6 +16,7 @@ COMPENSATIONS = frozenset(
     {step.compensation.activity for step in STEPS if step.compensation}
     | {ActivityName.BEGIN_UNDO, ActivityName.FINISH_UNDO}
 )
+WEBHOOK_OUTCOMES = ("delivered", "failed", "disabled")
 MAIL_OUTCOMES = ("sent", "delayed", "refused", "failed")
 
 
@@ -39,6 +40,10 @@ class Metrics:
             "sb_transfer_compensation_retries", "Attempts at a compensation after its first"
         )
         self.mail_attempts = meter.create_counter("sb_transfer_mail_attempts", "Attempts to send a mail, by outcome")
+        self.webhook_deliveries = meter.create_counter(
+            "sb_transfer_webhook_deliveries",
+            "Events that endpoints took, or did not, and endpoints that are told nothing any more for that",
+        )
         self._begin_at_zero()
 
     def _begin_at_zero(self) -> None:
@@ -49,6 +54,8 @@ class Metrics:
             self.compensation_retries.add(0, {"activity": activity})
         for outcome in MAIL_OUTCOMES:
             self.mail_attempts.add(0, {"outcome": outcome})
+        for outcome in WEBHOOK_OUTCOMES:
+            self.webhook_deliveries.add(0, {"outcome": outcome})
 
 
 UNMEASURED = Metrics()

@@ -30,6 +30,10 @@ class PostgresEvenings:
         with translated_errors():
             rows = await self._pool.fetch(_SQL["evening"], opens_at, next_at, _READINGS)
             at_once = await self._pool.fetchval(_SQL["at_once"])
+            put_off, undone = [
+                [m.NotMoved(**row) for row in await self._pool.fetch(_SQL[name], opens_at, next_at, m.MOST_SHOWN)]
+                for name in ("put_off", "undone")
+            ]
         left = [row["left_seconds"] for row in rows if row["left_seconds"] is not None]
         ends = [row["last_ready_at"] for row in rows if row["last_ready_at"] is not None]
         if left:
@@ -46,6 +50,8 @@ class PostgresEvenings:
                 )
                 for row in rows[: m.MOST_SHOWN]
             },
+            put_off=put_off,
+            undone=undone,
             left_out=max(len(rows) - m.MOST_SHOWN, 0),
             expected_end=max(ends).astimezone(self._window.zone) if ends else None,
         )

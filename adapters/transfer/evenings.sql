@@ -40,6 +40,29 @@ select w.licence_number, coalesce(l.holder_name, '') as holder_name, count(*) as
 from whole w left join control.licence l on l.licence_number = w.licence_number
 group by 1, 2 order by planned desc, 1
 
+-- name: put_off
+-- The moves that were put off from the evening whose window opens at $1, the next one opening at $2; the first $3.
+select t.transfer_id, coalesce(o.name, '') as name, coalesce(t.target_licence, '') as licence_number, coalesce(e.reason, '') as why, '' as why_nl,
+       exists (select from control.transfer_event b where b.transfer_id = e.transfer_id and b.kind = 'clone_started'
+               and b.detail ->> 'evening' = e.detail ->> 'evening') as begun
+from control.transfer_event e join control.transfer t using (transfer_id)
+left join control.environment o on o.environment_id = t.environment_id
+where e.kind = 'start_postponed' and e.at >= $1::timestamptz - interval '1 day'
+  and (e.detail ->> 'from')::timestamptz >= $1 and (e.detail ->> 'from')::timestamptz < $2
+order by o.name, t.transfer_id limit $3
+
+-- name: undone
+-- The moves of that evening that failed and were undone; the first $3.
+select t.transfer_id, coalesce(o.name, '') as name, coalesce(t.target_licence, '') as licence_number, coalesce(t.undo_detail, '') as why,
+       coalesce(t.undo_detail_nl, '') as why_nl, t.begun_at is not null as begun
+from control.transfer t left join control.environment o on o.environment_id = t.environment_id
+where t.starts_at >= $1 and t.starts_at < $2 and t.undo_reason = 'failed'
+order by o.name, t.transfer_id limit $3
+
+-- name: hold_report
+-- Take the report of an evening upon oneself; no row when somebody has sent it.
+insert into control.evening_report (evening) values ($1) on conflict do nothing returning evening
+
 -- name: at_once
 -- How many moves went on at the same time, of the last hundred on one evening; no row when there were less than five.
 with lately as (

@@ -3,13 +3,16 @@
 import gzip
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -62,10 +65,14 @@ class Collector:
         self._thread.join()
         self._server.server_close()
 
-    def until(self, name: str, *, seconds: float = 20) -> list[Span]:
-        """Return the spans of a name; programs send them a moment after they end."""
+    def called(self, name: str) -> list[Span]:
+        """Return the spans of a name."""
+        return [span for span in self.spans if span.name == name]
+
+    def until(self, look: Callable[[], Found], *, seconds: float = 60) -> Found:
+        """Return what is found once there is something: programs send spans a moment after they end, in any order."""
         deadline = time.monotonic() + seconds
-        while not (found := [span for span in self.spans if span.name == name]) and time.monotonic() < deadline:
+        while not (found := look()) and time.monotonic() < deadline:
             time.sleep(0.1)
         return found
 

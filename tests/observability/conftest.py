@@ -46,8 +46,8 @@ class Night:
         assert info.metrics_url is not None
         assert info.api_metrics_url is not None
         return {
-            "sb-transfer-worker": httpx.get(info.metrics_url).text,
-            "sb-transfer-api": httpx.get(info.api_metrics_url).text,
+            "sb-transfer-worker": httpx.get(info.metrics_url, timeout=60).text,
+            "sb-transfer-api": httpx.get(info.api_metrics_url, timeout=60).text,
         }
 
 

@@ -27,6 +27,8 @@ def test_the_counters_tell_what_happened(night: Night) -> None:
     assert value(night, "sb_transfer_undos_total", reason="cancelled") == 1
     assert value(night, "sb_transfer_undos_total", reason="failed") == 0
     assert value(night, "sb_transfer_mail_attempts_total", outcome="sent") >= 3
+    assert value(night, "sb_transfer_webhook_deliveries_total", outcome="delivered") == 0
+    assert value(night, "sb_transfer_webhooks", status="failing") == 0
     assert value(night, "sb_transfer_compensation_retries_total", activity="unfreeze_environment") == 0
 
 

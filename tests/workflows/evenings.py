@@ -9,7 +9,7 @@ from domain import messages as m
 from domain.errors import Unavailable
 from domain.vocabulary import TransferState
 from tests.workflows.story import Transfer, reach, skip
-from tests.workflows.world import Gate
+from tests.workflows.world import WINDOW, Gate
 
 A_MOMENT = timedelta(milliseconds=300)
 # A window that is too short for what is never done, and long enough for everything else on a busy machine: no time is
@@ -19,7 +19,7 @@ SHORT = timedelta(seconds=4)
 
 async def asked(world: Gate, name: str, times: int = 1) -> None:
     """Wait until an activity has been asked for so often."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(60):
         while world.count()[name] < times:  # noqa: ASYNC110 - the world has no event for it
             await asyncio.sleep(0.02)
 
@@ -58,6 +58,11 @@ def back(world: Gate, name: str) -> None:
 
 
 async def put_off(world: Gate, transfer: Transfer, times: int) -> m.TransferStatus:
-    """Wait until a transfer is planned again."""
+    """Wait until a transfer is planned again; one whose evening nobody began has been `scheduled` all the while."""
     await asked(world, "postpone", times)
-    return await reach(transfer, TransferState.SCHEDULED)
+    decided_at = [order for order in world.orders if isinstance(order, m.PostponeStart)][-1].decided_at
+    async with asyncio.timeout(60):
+        evening = WINDOW.start_after(decided_at)
+        while (status := await reach(transfer, TransferState.SCHEDULED)).starts_at != evening:  # noqa: ASYNC110 - Temporal tells nobody
+            await asyncio.sleep(0.02)
+    return status

@@ -1,12 +1,18 @@
 """An evening on one page, as the database tells it: before, during and after."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from pydantic import SecretStr
 
+from adapters.mail.smtp import SmtpClient
+from adapters.transfer.evening_report import EveningReporter
 from adapters.transfer.evenings import PostgresEvenings
+from devstack.mail import MailCatcher
 from domain import messages as m
 from domain.window import Window
 from tests.integration.services import AMSTERDAM, NEW_FIRM, OLD_FIRM, Services
@@ -92,8 +98,41 @@ async def test_what_was_put_off_stays_in_its_evening(planned: Planned) -> None:
     opened = made.accepted.starts_at
     first = await planned.evenings().evening(opened.date())
     assert (first.planned, first.begun, first.postponed) == (1, 0, 1)
+    assert [(one.name, one.licence_number, one.begun, one.why) for one in first.put_off] == [
+        ("Enyoi", NEW_FIRM, False, "too late")
+    ]
     second = await planned.evenings().evening(opened.date() + timedelta(days=1))
     assert (second.planned, second.postponed) == (1, 0)
+
+
+async def test_operators_get_one_report_the_morning_after(planned: Planned, tmp_path: Path) -> None:
+    """Whoever sleeps through the evening would not know that a firm was put off, or be told by every worker."""
+    name = "Enyoi <script>alert(1)</script> https://kwaad.example"
+    move = await planned.move(name)
+    made = await planned.accept(move, await planned.ticket(move))
+    order = m.PostponeStart(transfer_id=move.transfer_id, evening=1, decided_at=made.closes_at, why="no place was left")
+    await planned.planner.postpone(order)
+    await planned.plan(begun=2, state="undone", undo_reason="failed", starts_at=made.accepted.starts_at)
+    closes = made.closes_at
+    async with MailCatcher(tmp_path) as catcher:
+        mail = SmtpClient(SecretStr(catcher.url), "SB <noreply@sb.example>")
+        told = ("nacht@sb.example", "geen adres", "dag@sb.example")
+        reporters = [EveningReporter(planned.pool, WINDOW, mail, told) for _ in range(3)]
+        assert [await one.report(closes) for one in reporters] == [None] * 3
+        morning = closes + timedelta(hours=1)
+        found = await asyncio.gather(*(one.report(morning) for one in reporters))
+        assert sorted(map(str, found)) == sorted([str(made.accepted.starts_at.date()), "None", "None"])
+        assert [await one.report(morning + timedelta(hours=1)) for one in reporters] == [None] * 3
+        sent = catcher.mails()
+    assert sorted(str(one["To"]) for one in sent) == ["dag@sb.example", "nacht@sb.example"]
+    parts = [part for kind in ("plain", "html") if (part := sent[0].get_body((kind,)))]
+    plain, html = [part.get_content() for part in parts]
+    assert "2 gepland, 0 klaar om te vergelijken, 1 uitgesteld, 1 mislukt" in " ".join(plain.split())
+    assert plain.index("Uitgesteld") < plain.index("Mislukt") < plain.index("In English")
+    assert "no place was left" in plain
+    assert "<script>" not in html
+    assert "https://kwaad" not in plain
+    assert "1 uitgesteld, 1 mislukt" in str(sent[0]["Subject"])
 
 
 async def test_an_evening_of_nobody_is_empty(planned: Planned) -> None:

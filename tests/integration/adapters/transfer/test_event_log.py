@@ -29,6 +29,17 @@ async def test_an_event_is_told_once_for_each_key(services: Services) -> None:
     ]
 
 
+async def test_whose_transfer_it_is_is_known_from_its_freeze_on(services: Services) -> None:
+    """Nobody's answer from before there was a row counts, and a server that is away does not matter to those known."""
+    move = await services.move()
+    assert await services.log.workflow_of(move.transfer_id) is None
+    await services.freeze(move)
+    assert await services.log.workflow_of(move.transfer_id) == workflow_id_of(move.environment_id)
+    assert await services.log.workflow_of(uuid.uuid4()) is None
+    await services.pool.close()
+    assert await services.log.workflow_of(move.transfer_id) == workflow_id_of(move.environment_id)
+
+
 async def test_how_far_a_step_is_shows_while_it_runs(services: Services) -> None:
     """Shows a running step's progress, and none of an evening that was put off."""
     move = await services.move()

@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 from io import StringIO
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -30,6 +31,12 @@ def test_an_evening_tells_whether_it_fits(takes: timedelta | None, said: str) ->
         opens_at=OPENS,
         closes_at=OPENS + timedelta(hours=8),
         by_licence={"10002": m.LicenceEvening(holder_name="[red]Zuid", **counts)},
+        put_off=[
+            m.NotMoved(
+                transfer_id=UUID(int=1), name="[b]Enyoi", licence_number="10002", begun=True, why="late", why_nl=""
+            )
+        ],
+        undone=[],
         left_out=2,
         expected_end=OPENS + takes if takes else None,
         **counts,
@@ -40,3 +47,4 @@ def test_an_evening_tells_whether_it_fits(takes: timedelta | None, said: str) ->
     assert said in " ".join(shown.split())
     assert "10002 [red]Zuid" in shown
     assert "and 2 more licences" in shown
+    assert "put off: [b]Enyoi to 10002, late" in shown
