@@ -147,7 +147,7 @@ async def _drain_there(  # noqa: PLR0917 - what `_drain_here` has, and another c
         last = item["item_id"]
         try:
             async with _bounded(there):
-                await there.execute(_SQL["mute_triggers"])
+                await there.execute(_SQL["mute_triggers"], target.schema_name)
                 problem = await there.fetchval(_SQL["put_in_cell"], last, target.schema_name, *list(item.values())[1:])
                 if problem is None:
                     await there.execute(_SQL["note_drained"], last)

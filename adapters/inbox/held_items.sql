@@ -72,4 +72,4 @@ where environment_id = $1 and status = 'active' for update skip locked
 
 -- name: mute_triggers
 -- Keep a customer's own triggers from reacting to what this service writes.
-select control.mute_triggers()
+select control.mute_triggers_in($1)

@@ -126,6 +126,7 @@ declare
     whole boolean;
     placed bigint;
     tries integer := 0;
+    runs_code boolean;
     statement text;
     second text;
     third text;
@@ -143,7 +144,7 @@ begin
            bool_or(a.attname = 'raw')
     into columns, marks, whole
     from pg_namespace n
-    join pg_class c on c.relnamespace = n.oid and c.relname = target and c.relkind in ('r', 'p')
+    join pg_class c on c.relnamespace = n.oid and c.relname = target and c.relkind in ('r', 'p', 'v')
     join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
     join (values ('mail', 'received_at', '$1'), ('mail', 'sender', '$2'), ('mail', 'recipient', '$3'), ('mail', 'subject', '$4'),
                  ('mail', 'raw', '$5'), ('mail', 'message_id', '$6'),
@@ -154,16 +155,29 @@ begin
     if not coalesce(whole, false) then
         return format('%I has no table %I with a column raw.', a_schema, target);
     end if;
-    statement := format('insert into %I.%I (%s) values (%s)', a_schema, target, columns, marks);
+    runs_code := control.runs_code(a_schema, array[target]);
+    statement := case when runs_code
+        -- Not a part of a larger query, which a table with rules does not take.
+        then format('do %L', format(
+            'declare placed bigint; begin insert into {table} (%s) select %s from pg_temp.sb_item; get diagnostics placed = row_count; '
+            'insert into pg_temp.sb_told values (pg_catalog.to_jsonb(placed)); end', columns, replace(marks, '$', 'item_')))
+        else format('insert into %I.%I (%s) values (%s)', a_schema, target, columns, marks) end;
     second := case a_kind when 'mail' then coalesce((regexp_match(sent_by, '<([^<>]+)>'))[1], sent_by) else a_name end;
     third := case a_kind when 'mail' then an_address else media end;
     fourth := case a_kind when 'mail' then control.mail_header(a_content, 'subject') end;
-    -- Rules of its own that the row has to pass may name its functions without a schema. Nothing is called here meanwhile.
-    perform set_config('search_path', format('pg_catalog, %I, pg_temp', a_schema), true);
+    if runs_code then
+        create temporary table sb_item on commit drop as
+            select a_received_at as item_1, second as item_2, third as item_3, fourth as item_4, a_content as item_5, a_key as item_6;
+        grant select on pg_temp.sb_item to sb_carrier;
+    end if;
     loop
         begin
-            execute statement using a_received_at, second, third, fourth, a_content, a_key;
-            get diagnostics placed = row_count;
+            if runs_code then
+                placed := control.write(a_schema, target, statement);
+            else
+                execute statement using a_received_at, second, third, fourth, a_content, a_key;
+                get diagnostics placed = row_count;
+            end if;
             exit;
         exception when unique_violation then
             -- Rows with numbers that its sequence has not drawn yet: the next number may be free.
@@ -173,9 +187,11 @@ begin
             end if;
         end;
     end loop;
-    perform pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    if runs_code then
+        drop table pg_temp.sb_item;
+    end if;
     if placed <> 1 then
-        return pg_catalog.format('%I.%I took no row.', a_schema, target);
+        return format('%I.%I took no row.', a_schema, target);
     end if;
     return null;
 exception
@@ -233,7 +249,7 @@ begin
     -- What waits before it goes first; what its environment has refused does not count.
     if target.status = 'active' and target.cell = 'home' and not exists (
         select from control.held_item h where h.inbox_id = target.inbox_id and h.problem is null) then
-        perform control.mute_triggers();
+        perform control.mute_triggers_in(target.schema_name);
         begin
             problem := control.put_item(target.schema_name, a_kind, a_key, an_address, a_name, a_content,
                                         coalesce(a_received_at, clock_timestamp()));
@@ -284,7 +300,7 @@ declare
     size bigint := 0;
 begin
     mails := 0; scans := 0; refused := 0;
-    perform control.mute_triggers();
+    perform control.mute_triggers_in(a_schema);
     for item in
         select * from control.held_item h
         where h.inbox_id = an_inbox and (h.problem is null or h.tried_at < clock_timestamp() - interval '10 minutes')
@@ -305,6 +321,27 @@ begin
     perform control.unmute_triggers();
     more := exists (select from control.held_item h where h.inbox_id = an_inbox and h.problem is null);
 end
+$$;
+
+create function control.held_items(
+    a_transfer uuid, after bigint, most integer,
+    out item_id bigint, out kind text, out address text, out sender text, out subject text, out received_at timestamptz,
+    out bytes integer, out set_aside boolean, out mails bigint, out scans bigint
+) returns setof record language sql stable security definer
+set search_path = pg_catalog, pg_temp as $$
+    -- What waits for the end of a transfer, in the order in which it came, behind an item; never its contents. On each row, how
+    -- many there are in all.
+    with waiting as (
+        select h.* from control.held_item h
+        where h.inbox_id = (select e.inbox_id from control.transfer t join control.environment e using (environment_id)
+                            where t.transfer_id = a_transfer)
+    )
+    select w.item_id, w.kind, w.address,
+           case w.kind when 'mail' then control.mail_header(w.content, 'from') else '' end,
+           case w.kind when 'mail' then control.mail_header(w.content, 'subject') else w.name end,
+           w.received_at, octet_length(w.content), w.problem is not null,
+           (select count(*) from waiting where waiting.kind = 'mail'), (select count(*) from waiting where waiting.kind = 'scan')
+    from waiting w where w.item_id > after order by w.item_id limit most
 $$;
 
 create function control.forget_held(an_item bigint, an_environment uuid) returns void language plpgsql
@@ -328,3 +365,4 @@ revoke all on all functions in schema control from public;
 grant usage on schema control to sb_app;
 grant execute on function control.deliver_mail(text, text, bytea, timestamptz),
     control.deliver_scan(text, text, text, bytea, timestamptz) to sb_app, sb_api;
+grant execute on function control.held_items(uuid, bigint, integer) to sb_api;

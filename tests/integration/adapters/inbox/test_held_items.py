@@ -13,6 +13,7 @@ from adapters.inbox import held_items
 from adapters.inbox.delivering import HeldItemDelivery
 from adapters.postgres.migrations import migrate_environment
 from adapters.postgres.shards import Shards
+from adapters.transfer.queries import PostgresTransferQueries
 from domain import messages as m
 from tests.integration.services import Move, Services
 
@@ -52,6 +53,26 @@ async def raws(services: Services, schema: str, table: str = "mailbox_message") 
 
 async def waiting(services: Services) -> int:
     return int(await services.pool.fetchval("select count(*) from control.held_item"))
+
+
+async def test_what_waits_is_shown_in_its_order_and_never_its_contents(services: Services, app: Any) -> None:
+    """Tells the sender and the subject in words, a scan's name, and how many there are in all, part by part."""
+    move = await services.move()
+    await services.ticket(move)
+    assert [await mail(app, "1"), await scan(app, "2"), await mail(app, "3")] == ["held"] * 3
+    queries = PostgresTransferQueries(services.pool)
+    first, second = await queries.held_items(move.transfer_id, after=0, limit=2)
+    assert (first.sender, first.subject) == ("Café Zuid <info@cafe.example>", "Factuur é 12")
+    assert (first.kind, first.address, first.received_at) == ("mail", OLD_ADDRESS, AT)
+    assert (second.kind, second.sender, second.subject, second.bytes) == ("scan", "", "b.pdf", 10)
+    assert {(one.mails, one.scans) for one in (first, second)} == {(2, 1)}
+    (third,) = await queries.held_items(move.transfer_id, after=second.item_id, limit=2)
+    assert third.item_id > second.item_id
+    assert await queries.held_items(uuid.uuid4(), after=0, limit=2) == []
+    anywhere = await queries.all_held_items(after=0, limit=10)
+    assert [one.item_id for one in anywhere] == [first.item_id, second.item_id, third.item_id]
+    assert {(one.transfer_id, one.mails, one.scans) for one in anywhere} == {(move.transfer_id, 2, 1)}
+    assert await queries.all_held_items(after=third.item_id, limit=10) == []
 
 
 async def test_what_comes_for_an_environment_that_does_not_move_is_there_at_once(services: Services, app: Any) -> None:
@@ -173,7 +194,7 @@ async def test_no_environment_keeps_its_own_undo_from_ending(
 ) -> None:
     """Ends the move whatever the environment makes of the mail, and keeps what it refuses; the scan passes it."""
     if "slow" in oddity:
-        monkeypatch.setattr(held_items, "_STATEMENT_TIME", timedelta(milliseconds=300))
+        monkeypatch.setattr(held_items, "_STATEMENT_TIME", timedelta(seconds=2))
     move = await services.move()
     await services.pool.execute(
         """create function {env}.nothing() returns trigger language plpgsql as 'begin return null; end';
@@ -252,24 +273,30 @@ async def test_a_delivery_that_meets_a_freeze_a_release_or_an_undo_comes_before_
             if not count % 7:
                 assert await mail(app, key) == "duplicate"
 
+    async def more() -> None:
+        """Wait until each has sent some more."""
+        enough = [len(one) + 3 for one in sent]
+        while any(len(one) < least for one, least in zip(sent, enough, strict=True)):
+            assert not any(task.done() for task in tasks)
+            await asyncio.sleep(0.01)
+
     tasks = [asyncio.create_task(supplier(number)) for number in range(len(sent))]
     for _ in range(3):
-        await asyncio.sleep(0.05)
+        await more()
         await services.ticket(move)
-        await asyncio.sleep(0.05)
+        await more()
         await services.begin_undo(move)
         await services.undo_steps(move)
         await services.log.finish_undo(m.FinishUndo(transfer_id=move.transfer_id))
         move = Move(move.environment_id, uuid.uuid4(), uuid.uuid4())
     before = await raws(services, move.schema)
     await services.inspectable(move)
-    await asyncio.sleep(0.05)
+    await more()
     await services.gate.release(services.release_order(move))
-    await asyncio.sleep(0.1)
+    await more()
     stop.set()
     await asyncio.gather(*tasks)
     old, new = await raws(services, move.schema), await raws(services, move.new_schema)
-    assert len(before) > 20
     assert old[: len(before)] == before
     for number, items in enumerate(sent):
         mine = [raw for raw in (*old, *new) if b"<%d-" % number in raw]
