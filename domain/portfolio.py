@@ -1,6 +1,6 @@
 """Many environments that move to one licence: what is asked for, and how each of them does."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
@@ -13,6 +13,8 @@ from domain.vocabulary import TransferState
 PORTFOLIO_WORKFLOW: Final = "PortfolioWorkflow"
 PORTFOLIO_PREFIX: Final = "portfolio-"
 LARGEST: Final = 5_000
+# A move may be planned within a quarter of a year (`domain.errors.EveningInvalid`); some days are left for the look.
+FURTHEST: Final = timedelta(days=85)
 
 
 class PortfolioActivityName(StrEnum):
@@ -96,6 +98,7 @@ class PortfolioDecision(Message):
     """Somebody says what happens to a portfolio."""
 
     requested_by: str = ""
+    number: int | None = Field(default=None, description="try again this item alone; all that were refused if left out")
 
 
 class PortfolioItem(Message):
@@ -113,16 +116,31 @@ class PortfolioItem(Message):
     problem: str | None = None
 
 
-class PortfolioStanding(Message):
-    """Where a whole portfolio stands."""
+class PortfolioLine(Message):
+    """A portfolio in a list of them."""
 
     portfolio_id: UUID
     licence_number: str
     name_pattern: str
     first_evening: date | None
     per_night: int
+    upload: bool = Field(description="false: the new side uploads, and gets the tickets as one file")
+    created_by: str
+    created_at: datetime
     counts: dict[str, int] = Field(description="items by state; those that move by the state of their transfer")
+
+
+class PortfolioStanding(PortfolioLine):
+    """Where a whole portfolio stands."""
+
     items: tuple[PortfolioItem, ...]
+
+
+class PortfolioPage(Message):
+    """Portfolios from new to old."""
+
+    items: tuple[PortfolioLine, ...]
+    next_cursor: UUID | None = Field(description="`cursor` of the next page; null at the end")
 
 
 def portfolio_workflow_id(portfolio_id: UUID) -> str:
@@ -131,7 +149,7 @@ def portfolio_workflow_id(portfolio_id: UUID) -> str:
 
 
 def evening_of(number: int, *, first: date | None, per_night: int) -> date | None:
-    """Return the evening of an item, counted from 1; None when they all move in the coming one."""
+    """Return the evening of an item, counted from 1; None as long as nobody knows the first one."""
     return None if first is None else first + timedelta(days=(number - 1) // per_night)
 
 

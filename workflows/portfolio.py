@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
 from temporalio import workflow
@@ -33,12 +34,14 @@ from workflows.unknown_signals import LeavesUnknownSignals
 _LOOK_AGAIN: Final = timedelta(hours=1)
 _NOT_ENDED: Final = (ItemState.WAITING, ItemState.READY, ItemState.REFUSED, ItemState.MOVING)
 _Activity = Callable[[Any, ItemOrder], Awaitable[ItemDone]]
-_ACTIVITIES: Final[Mapping[Work, _Activity]] = {
-    Work.LOOK: PortfolioActivities.look_at_portfolio_item,
-    Work.MOVE: PortfolioActivities.move_portfolio_item,
-    Work.RELEASE: PortfolioActivities.release_portfolio_item,
-    Work.CANCEL: PortfolioActivities.cancel_portfolio_item,
-}
+_ACTIVITIES: Final[Mapping[Work, _Activity]] = MappingProxyType(
+    {
+        Work.LOOK: PortfolioActivities.look_at_portfolio_item,
+        Work.MOVE: PortfolioActivities.move_portfolio_item,
+        Work.RELEASE: PortfolioActivities.release_portfolio_item,
+        Work.CANCEL: PortfolioActivities.cancel_portfolio_item,
+    }
+)
 
 
 @workflow.defn(name=PORTFOLIO_WORKFLOW)
@@ -47,7 +50,8 @@ class PortfolioWorkflow(LeavesUnknownSignals):
 
     def __init__(self) -> None:
         self._order: MovePortfolio | None = None
-        self._begin = self._cancel = self._release = self._retry = False
+        self._begin = self._cancel = self._release = False
+        self._retry: list[int | None] = []
         self._by = ""
 
     @workflow.run
@@ -83,8 +87,7 @@ class PortfolioWorkflow(LeavesUnknownSignals):
                     await workflow.wait_condition(lambda: self._is_asked() or is_long(), timeout=_LOOK_AGAIN)
                 except TimeoutError:
                     continue
-            self._retry = False
-            await self._each(Work.LOOK, ItemState.REFUSED)
+            await self._look_again()
 
     @workflow.signal(description="Move all that can be moved. Input: requested_by.")
     def begin(self, *given: Any) -> None:
@@ -96,10 +99,13 @@ class PortfolioWorkflow(LeavesUnknownSignals):
         """Release what is equal."""
         self._release = self._heard(given) or self._release
 
-    @workflow.signal(description="Look again at what was refused; move what can be moved now. Input: requested_by.")
+    @workflow.signal(
+        description="Look again at what was refused, or at one number, and move it. Input: requested_by, number."
+    )
     def retry(self, *given: Any) -> None:
         """Try again what was refused."""
-        self._retry = self._heard(given) or self._retry
+        if self._heard(given):
+            self._retry.append(asked(given, PortfolioDecision).number)
 
     @workflow.signal(description="Cancel what has not begun to be cloned. Input: requested_by.")
     def cancel_rest(self, *given: Any) -> None:
@@ -117,7 +123,16 @@ class PortfolioWorkflow(LeavesUnknownSignals):
         return True
 
     def _is_asked(self) -> bool:
-        return self._retry or self._cancel or self._release
+        return bool(self._retry) or self._cancel or self._release
+
+    async def _look_again(self) -> None:
+        """Look at what was refused, or at those only that were named."""
+        wanted, self._retry = self._retry, []
+        if None in wanted:
+            await self._each(Work.LOOK, ItemState.REFUSED)
+        places = asyncio.Semaphore(self._known.at_once)
+        named = sorted({number for number in wanted if number is not None})
+        await asyncio.gather(*(self._one(Work.LOOK, number, places) for number in named))
 
     async def _until_begun(self) -> None:
         if not (self._known.begun or self._known.begin or self._begin or self._cancel):

@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,7 +17,9 @@ from starter.cli import panels
 from starter.cli.options import AsJson, By, acting_user
 from starter.cli.output import ExitCode, Output, run
 from starter.cli.panels import columns
+from starter.cli.ticket_file import TicketFile
 from starter.client.connect import connect
+from starter.client.tickets_file import tickets_file
 from starter.environment import surroundings
 
 commands = typer.Typer()
@@ -35,11 +38,12 @@ def create(  # noqa: PLR0917 - typer names them on the command line
     from_licence: Annotated[str | None, typer.Option(help="All active environments of this licence instead.")] = None,
     pattern: Annotated[str, typer.Option(help="What they are called there; {name} is the present name.")] = "{name}",
     first_evening: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The coming one, for all, if left out.")
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The coming one, if left out.")
     ] = None,
     per_night: Annotated[int, typer.Option(min=1, max=10_000, help="How many move in one evening.")] = 50,
     at_once: Annotated[int, typer.Option(min=1, max=50, help="How many are frozen side by side.")] = 4,
     begin: Annotated[bool, typer.Option("--begin", help="Do not wait after the dry run.")] = False,
+    upload: Annotated[bool, typer.Option(help="Upload the tickets at once, or leave that to the new side.")] = True,
     by: By = "",
     as_json: AsJson = False,
 ) -> ExitCode:
@@ -70,6 +74,7 @@ def create(  # noqa: PLR0917 - typer names them on the command line
                 first_evening=first_evening.date() if first_evening else None,
                 per_night=per_night,
                 created_by=acting_user(by),
+                uploads=upload,
             )
             await client.lead_portfolio(MovePortfolio(portfolio_id=named, at_once=at_once, begin=begin))
             _answer(output, await books.standing(named))
@@ -97,9 +102,68 @@ def release(which: Which, by: By = "", as_json: AsJson = False) -> ExitCode:
 
 
 @portfolio.command()
-def retry(which: Which, by: By = "", as_json: AsJson = False) -> ExitCode:
+def retry(
+    which: Which,
+    number: Annotated[int | None, typer.Option(min=1, help="Of this one alone, also when it was undone.")] = None,
+    by: By = "",
+    as_json: AsJson = False,
+) -> ExitCode:
     """Try again what was refused."""
-    return run(_tell(which, "retry", by, as_json=as_json))
+    return run(_tell(which, "retry", by, as_json=as_json, number=number))
+
+
+@portfolio.command()
+def reject(
+    which: Which,
+    number: Annotated[int, typer.Option(min=1, help="Which of them.")],
+    reason: Annotated[str, typer.Option(help="Why, for the event log and the mail to both sides.")],
+    by: By = "",
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Undo one that awaits its release; all others go on."""
+
+    async def work() -> ExitCode:
+        here = surroundings()
+        async with (
+            connect(here.settings, environment=here.environment) as client,
+            database(here.settings.database_url) as pool,
+        ):
+            books = PostgresPortfolios(pool)
+            await client.reject(str(await books.transfer_of(which, number)), by=acting_user(by), reason=reason)
+            standing = await books.standing(which, after=number - 1, limit=1)
+            _answer(Output(as_json=as_json, zone=here.settings.zone), standing)
+        return ExitCode.OK
+
+    return run(work())
+
+
+@portfolio.command()
+def tickets(
+    which: Which,
+    into: Annotated[Path, typer.Option("-o", "--output", help="The zip file; it must not be there yet.")],
+    by: By = "",
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Write the tickets that are still to be uploaded into one file; those that were made before stop working."""
+
+    async def work() -> ExitCode:
+        here = surroundings()
+        async with (
+            connect(here.settings, environment=here.environment) as client,
+            database(here.settings.database_url) as pool,
+        ):
+            books = PostgresPortfolios(pool)
+            await books.standing(which, limit=1)
+            waiting = await books.waiting_for_upload(which)
+            file = TicketFile(into.absolute().parent, into.name)
+            content = await tickets_file(client, waiting, by=acting_user(by))
+            file.write(content)
+            Output(as_json=as_json, zone=here.settings.zone).answer(
+                {"file": str(into), "tickets": len(waiting)}, Text(f"{len(waiting)} tickets: {into}")
+            )
+        return ExitCode.OK
+
+    return run(work())
 
 
 @portfolio.command()
@@ -108,7 +172,9 @@ def cancel(which: Which, by: By = "", as_json: AsJson = False) -> ExitCode:
     return run(_tell(which, "cancel_rest", by, as_json=as_json))
 
 
-async def _tell(which: uuid.UUID, decision: str | None, by: str, *, as_json: bool) -> ExitCode:
+async def _tell(
+    which: uuid.UUID, decision: str | None, by: str, *, as_json: bool, number: int | None = None
+) -> ExitCode:
     here = surroundings()
     async with (
         connect(here.settings, environment=here.environment) as client,
@@ -116,7 +182,7 @@ async def _tell(which: uuid.UUID, decision: str | None, by: str, *, as_json: boo
     ):
         standing = await PostgresPortfolios(pool).standing(which, limit=_SHOWN)
         if decision is not None:
-            await client.tell_portfolio(which, decision, by=acting_user(by))
+            await client.tell_portfolio(which, decision, by=acting_user(by), number=number)
         _answer(Output(as_json=as_json, zone=here.settings.zone), standing)
     refused = decision is None and standing.counts.get("refused", 0)
     return ExitCode.DIFFERENT if refused else ExitCode.OK

@@ -7,10 +7,12 @@ create table control.portfolio (
     name_pattern   text not null,
     first_evening  date,
     per_night      integer not null check (per_night between 1 and 10000),
+    uploads        boolean not null default true,
     created_by     text not null,
     created_at     timestamptz not null default clock_timestamp()
 );
 comment on column control.portfolio.licence_number is 'who takes the environments over';
+comment on column control.portfolio.uploads is 'whether tickets are uploaded at once; else the new side gets them as one file';
 comment on column control.portfolio.name_pattern is 'what they are called there: {name} stands for the name that each has now';
 
 create table control.portfolio_item (
