@@ -11,6 +11,7 @@ from datetime import date, datetime
 from os import PathLike
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
+from urllib.parse import quote
 from uuid import UUID
 
 import httpx
@@ -35,15 +36,27 @@ from sb_transfer_client.models import (
     EveningView,
     EventPage,
     EventView,
+    HeldAnywherePage,
+    HeldAnywhereView,
+    HeldItemsView,
+    HeldItemView,
+    ItemState,
+    Language,
+    LicenceKind,
     LicenceView,
     Liveness,
     MailKind,
     MailView,
     NameView,
     PlannedView,
+    PortfolioLine,
+    PortfolioPage,
     PortfolioStanding,
     PreviewView,
     Readiness,
+    RegisteredEnvironmentView,
+    RegisteredLicenceView,
+    RetirementStandingView,
     RetirementView,
     Scenario,
     TicketFile,
@@ -173,6 +186,11 @@ def retire_environment(environment_id: UUID | str, *, reason: str = "", key: str
     return _post(path, _read(RetirementView), key, reason=reason)
 
 
+def get_retirement(environment_id: UUID | str) -> Call[RetirementStandingView]:
+    """Return whether an old environment is to be removed and when, or was."""
+    return _get(f"/v1/environments/{UUID(str(environment_id))}/retirement", _read(RetirementStandingView))
+
+
 def call_back_retirement(
     environment_id: UUID | str, *, reason: str = "", key: str | None = None
 ) -> Call[CalledBackView]:
@@ -212,9 +230,15 @@ def preview_upload(ticket: Ticket, *, licence: str | None = None, key: str | Non
     return _upload("/v1/uploads/preview", ticket, {"licence": licence}, key, _read(UploadPreview))
 
 
-def check_name(name: str, *, url_part: str | None = None, licence: str | None = None) -> Call[NameView]:
-    """Tell what a name and a url part would become, and whether they are free; nothing is reserved."""
-    return _get("/v1/names", _read(NameView), name=name, url_part=url_part, licence=licence)
+def check_name(
+    name: str, *, url_part: str | None = None, licence: str | None = None, transfer_id: UUID | str | None = None
+) -> Call[NameView]:
+    """Tell what a name and a url part would become, and whether they are free; nothing is reserved.
+
+    To the customer of a transfer what was theirs before comes back.
+    """
+    of = None if transfer_id is None else str(transfer_id)
+    return _get("/v1/names", _read(NameView), name=name, url_part=url_part, licence=licence, transfer_id=of)
 
 
 def upload_incident(
@@ -302,6 +326,20 @@ def reject_transfer(transfer_id: UUID | str, *, reason: str, key: str | None = N
     return _post(f"{_one(transfer_id)}/reject", _status, key, reason=reason)
 
 
+def correct_upload(
+    transfer_id: UUID | str,
+    *,
+    name: str | None = None,
+    url_part: str | None = None,
+    login_email: str | None = None,
+    reason: str = "",
+    key: str | None = None,
+) -> Call[UploadView]:
+    """Correct what was uploaded until the evening begins; what is left out stays."""
+    wanted = {"name": name, "url_part": url_part, "login_email": login_email, "reason": reason}
+    return _post(f"{_one(transfer_id)}/correct", _read(UploadView), key, **wanted)
+
+
 def reschedule_transfer(
     transfer_id: UUID | str, *, evening: date, reason: str = "", key: str | None = None
 ) -> Call[PlannedView]:
@@ -320,6 +358,11 @@ def get_transfer(transfer_id: UUID | str) -> Call[TransferView]:
 def get_evening(evening: date) -> Call[EveningView]:
     """Return how far an evening is, or will be, and when its last move is expected to be ready."""
     return _get(f"/v1/evenings/{evening.isoformat()}", _read(EveningView))
+
+
+def hurry_transfer(transfer_id: UUID | str, *, reason: str = "", key: str | None = None) -> Call[TransferView]:
+    """Let it go before all others that wait for a place in its evening."""
+    return _post(f"{_one(transfer_id)}/hurry", _status, key, reason=reason)
 
 
 def start_transfer_now(transfer_id: UUID | str, *, reason: str = "", key: str | None = None) -> Call[TransferView]:
@@ -370,6 +413,7 @@ def create_portfolio(
     per_night: int = 50,
     at_once: int = 4,
     begin: bool = False,
+    upload: bool = True,
     reason: str = "",
     key: str | None = None,
 ) -> Call[PortfolioStanding]:
@@ -380,10 +424,11 @@ def create_portfolio(
         environments: Which, in the order in which they move.
         from_licence: All active environments of this licence instead.
         name_pattern: What they are called there; {name} is the name that each has now.
-        first_evening: The coming one, for all, if left out.
+        first_evening: The coming one, if left out.
         per_night: How many move in one evening.
         at_once: How many are frozen side by side.
         begin: Do not wait after the look.
+        upload: False leaves the uploads to the new side: `make_portfolio_tickets` has the files.
         reason: Why support does this.
         key: The Idempotency-Key.
     """
@@ -396,6 +441,7 @@ def create_portfolio(
         "per_night": per_night,
         "at_once": at_once,
         "begin": begin,
+        "upload": upload,
         "reason": reason,
     }
     return _post("/v1/portfolios", _read(PortfolioStanding), key, **wanted)
@@ -411,9 +457,26 @@ def release_portfolio(portfolio_id: UUID | str, *, reason: str = "", key: str | 
     return _decided(portfolio_id, "release", reason, key)
 
 
-def retry_portfolio(portfolio_id: UUID | str, *, reason: str = "", key: str | None = None) -> Call[PortfolioStanding]:
-    """Try again what was refused of a portfolio."""
-    return _decided(portfolio_id, "retry", reason, key)
+def retry_portfolio(
+    portfolio_id: UUID | str, *, number: int | None = None, reason: str = "", key: str | None = None
+) -> Call[PortfolioStanding]:
+    """Try again what was refused of a portfolio; or one item by its number, also when its transfer was undone."""
+    path = f"/v1/portfolios/{UUID(str(portfolio_id))}/retry"
+    return _post(path, _read(PortfolioStanding), key, reason=reason, number=number)
+
+
+def reject_portfolio_item(
+    portfolio_id: UUID | str, number: int, *, reason: str, key: str | None = None
+) -> Call[PortfolioStanding]:
+    """Undo one item of a portfolio after comparing, by its number; return where it stands."""
+    path = f"/v1/portfolios/{UUID(str(portfolio_id))}/reject"
+    return _post(path, _read(PortfolioStanding), key, reason=reason, number=number)
+
+
+def make_portfolio_tickets(portfolio_id: UUID | str, *, reason: str = "", key: str | None = None) -> Call[bytes]:
+    """Return a zip of the tickets that are still to be uploaded; those that were made before stop working."""
+    path = f"/v1/portfolios/{UUID(str(portfolio_id))}/tickets"
+    return _post(path, lambda response: response.content, key, reason=reason)
 
 
 def cancel_portfolio(portfolio_id: UUID | str, *, reason: str = "", key: str | None = None) -> Call[PortfolioStanding]:
@@ -426,10 +489,30 @@ def _decided(portfolio_id: UUID | str, decision: str, reason: str, key: str | No
     return _post(path, _read(PortfolioStanding), key, reason=reason)
 
 
-def get_portfolio(portfolio_id: UUID | str, *, after: int = 0, limit: int = 200) -> Call[PortfolioStanding]:
-    """Return how many of a portfolio are in which state, and so many of its environments behind a number."""
+def get_portfolio(
+    portfolio_id: UUID | str, *, after: int = 0, limit: int = 200, state: ItemState | TransferState | None = None
+) -> Call[PortfolioStanding]:
+    """Return how many of a portfolio are in which state, and so many of its environments behind a number.
+
+    Args:
+        portfolio_id: Which.
+        after: The number of the last environment that was read.
+        limit: How many environments, 200 at most.
+        state: Only environments in this state, as `counts` names it.
+    """
     path = f"/v1/portfolios/{UUID(str(portfolio_id))}"
-    return _get(path, _read(PortfolioStanding), after=after, limit=limit)
+    return _get(path, _read(PortfolioStanding), after=after, limit=limit, state=state)
+
+
+def list_portfolios(*, page_size: int = 50) -> Pages[PortfolioPage, PortfolioLine]:
+    """Yield portfolios from new to old, page after page as they are read."""
+
+    def page(cursor: str | None) -> Call[PortfolioPage]:
+        return _get("/v1/portfolios", _read(PortfolioPage), limit=page_size, cursor=cursor)
+
+    return Pages(
+        page(None), lambda read: read.items, lambda read: page(str(read.next_cursor)) if read.next_cursor else None
+    )
 
 
 def create_webhook(
@@ -571,6 +654,41 @@ def list_licences(search: str) -> Call[list[LicenceView]]:
     return _get("/v1/licences", _licences, search=search)
 
 
+def register_licence(
+    licence_number: str,
+    *,
+    holder_name: str,
+    kind: LicenceKind | str,
+    host: str,
+    contact_email: str,
+    language: Language | str = Language.DUTCH,
+    cancelled: bool | None = None,
+) -> Call[RegisteredLicenceView]:
+    """Register a licence, or change its holder, address or language; `kind` and `host` stay.
+
+    `cancelled`: its holder has cancelled it, or has not; None leaves that as it was.
+    """
+    body: dict[str, Any] = {"holder_name": holder_name, "kind": kind, "host": host, "contact_email": contact_email}
+    body |= {} if cancelled is None else {"cancelled": cancelled}
+    path = f"/v1/licences/{quote(licence_number, safe='')}"
+    return Call("PUT", path, _read(RegisteredLicenceView), json={**body, "language": language})
+
+
+def register_environment(
+    environment_id: UUID | str,
+    *,
+    licence: str,
+    name: str,
+    url_part: str | None = None,
+    mailbox_address: str | None = None,
+    login_email: str | None = None,
+) -> Call[RegisteredEnvironmentView]:
+    """Register an environment whose schema is there, and where its mail goes; or change its name or login."""
+    given = {"url_part": url_part, "mailbox_address": mailbox_address, "login_email": login_email}
+    body = {"licence": licence, "name": name, **{field: value for field, value in given.items() if value is not None}}
+    return Call("PUT", f"/v1/environments/{UUID(str(environment_id))}", _read(RegisteredEnvironmentView), json=body)
+
+
 def list_events(transfer_id: UUID | str, *, after: int = 0) -> Pages[list[EventView], EventView]:
     """Yield who did what, when and why, in order; those behind the event `after`."""
 
@@ -619,6 +737,26 @@ def get_comparison(transfer_id: UUID | str) -> Pages[ComparisonView, Check]:
         return _get(f"{_one(transfer_id)}/comparison", _comparison, after=after, limit=_PART)
 
     return Pages(page(0), lambda read: read.checks, lambda read: page(read.next_after) if read.next_after else None)
+
+
+def list_held_items(
+    transfer_id: UUID | str, *, after: int = 0, page_size: int = 100
+) -> Pages[HeldItemsView, HeldItemView]:
+    """Yield the mail and scans that wait for the end of a transfer, in their order; those behind the item `after`."""
+
+    def page(last: int) -> Call[HeldItemsView]:
+        return _get(f"{_one(transfer_id)}/held-items", _read(HeldItemsView), after=last, limit=page_size)
+
+    return Pages(page(after), lambda read: read.items, lambda read: page(read.next_after) if read.next_after else None)
+
+
+def list_all_held_items(*, after: int = 0, page_size: int = 100) -> Pages[HeldAnywherePage, HeldAnywhereView]:
+    """Yield the mail and scans that wait for the end of any transfer, in their order; those behind the item `after`."""
+
+    def page(last: int) -> Call[HeldAnywherePage]:
+        return _get("/v1/held-items", _read(HeldAnywherePage), after=last, limit=page_size)
+
+    return Pages(page(after), lambda read: read.items, lambda read: page(read.next_after) if read.next_after else None)
 
 
 def list_compared_rows(

@@ -277,6 +277,13 @@ class LicenceUnknown(UploadRefused):
     status_code = 422
 
 
+class LicenceCancelled(UploadRefused):
+    """This licence has been cancelled. Use another one, or have the platform register it anew."""
+
+    type_uri = f"{PREFIX}licence-cancelled"
+    status_code = 422
+
+
 class LoginEmailInvalid(UploadRefused):
     """The login e-mail address is not a valid address. Correct it."""
 
@@ -379,6 +386,48 @@ class UrlReserved(UploadRefused):
     """This url is reserved for the platform. Choose another url."""
 
     type_uri = f"{PREFIX}url-reserved"
+    status_code = 422
+
+
+class HostTaken(Problem):
+    """Another licence has this host. Choose another host."""
+
+    type_uri = f"{PREFIX}host-taken"
+    status_code = 409
+
+
+class LicenceInUse(Problem):
+    """An environment of this licence is worked in, or is coming. A licence is cancelled once it is left."""
+
+    type_uri = f"{PREFIX}licence-in-use"
+    status_code = 409
+
+
+class LicenceDiffers(Problem):
+    """This licence has another kind or host, and those stay. Register it with the ones that it has."""
+
+    type_uri = f"{PREFIX}licence-differs"
+    status_code = 409
+
+
+class EnvironmentDiffers(Problem):
+    """This environment has another licence, url or mailbox address, and only a move changes those. Keep what it has."""
+
+    type_uri = f"{PREFIX}environment-differs"
+    status_code = 409
+
+
+class AddressTaken(Problem):
+    """This mailbox address was given before. Choose another address."""
+
+    type_uri = f"{PREFIX}address-taken"
+    status_code = 409
+
+
+class BooksMissing(Problem):
+    """There are no books of this environment. Make its schema first, called after its id, and register it again."""
+
+    type_uri = f"{PREFIX}books-missing"
     status_code = 422
 
 

@@ -59,6 +59,8 @@ __all__ = [
     "Phase",
     "PlannedView",
     "PortfolioItem",
+    "PortfolioLine",
+    "PortfolioPage",
     "PortfolioStanding",
     "PreviewView",
     "ProblemDetail",
@@ -117,6 +119,15 @@ class TransferState(_Word):
         return self in (TransferState.RELEASED, TransferState.UNDONE)
 
 
+class RetirementState(_Word):
+    """How far the end of an old environment is."""
+
+    NONE = "none"
+    PLANNED = "planned"
+    REMOVING = "removing"
+    REMOVED = "removed"
+
+
 class DeliveryOutcome(_Word):
     """What became of a mail or a scan that came in."""
 
@@ -149,6 +160,13 @@ class LicenceKind(_Word):
 
     FIRM = "firm"
     SELF_MANAGED = "self_managed"
+
+
+class Language(_Word):
+    """The language a recipient reads."""
+
+    DUTCH = "nl"
+    ENGLISH = "en"
 
 
 class MailKind(_Word):
@@ -312,6 +330,33 @@ class LicenceView(_Answer):
     licence_number: str
     holder_name: str
     kind: LicenceKind
+    in_use: bool
+    cancelled_at: AwareDatetime | None
+
+
+class RegisteredLicenceView(_Answer):
+    """A licence as it is registered."""
+
+    licence_number: str
+    holder_name: str
+    kind: LicenceKind
+    host: str
+    contact_email: str
+    language: Language
+    cancelled: bool
+
+
+class RegisteredEnvironmentView(_Answer):
+    """An environment as it is registered."""
+
+    environment_id: UUID
+    licence_number: str
+    name: str
+    url: str
+    url_part: str
+    mailbox_address: str
+    login_email: str | None
+    status: EnvironmentStatus
 
 
 class NameProblem(_Answer):
@@ -609,12 +654,61 @@ class ComparisonView(_Answer):
     next_after: int | None
 
 
+class HeldItemView(_Answer):
+    """A mail or a scan that came while its environment moved; who sent it is null while that is not yours to see."""
+
+    item_id: int
+    kind: Literal["mail", "scan"]
+    address: str
+    sender: str | None
+    subject: str | None
+    received_at: AwareDatetime
+    bytes: int
+    set_aside: bool
+
+
+class HeldItemsView(_Answer):
+    """So many of the items that wait for the end of a transfer, in their order, and how many there are."""
+
+    mails: int
+    scans: int
+    items: list[HeldItemView]
+    next_after: int | None
+
+
+class HeldAnywhereView(HeldItemView):
+    """The same among those of all transfers: whom it came for, and the newest transfer of that environment."""
+
+    environment_id: UUID | None
+    environment_name: str | None
+    licence_number: str | None
+    transfer_id: UUID | None
+
+
+class HeldAnywherePage(_Answer):
+    """So many of the items that wait for the end of any transfer, in their order, and how many there are."""
+
+    mails: int
+    scans: int
+    items: list[HeldAnywhereView]
+    next_after: int | None
+
+
 class RetirementView(_Answer):
     """The end of an old environment, as it is planned."""
 
     environment_id: UUID
     transfer_id: UUID
     due_at: AwareDatetime
+
+
+class RetirementStandingView(_Answer):
+    """How far the end of an old environment is."""
+
+    environment_id: UUID
+    state: RetirementState
+    due_at: AwareDatetime | None
+    retired_at: AwareDatetime | None
 
 
 class CalledBackView(_Answer):
@@ -716,16 +810,31 @@ class PortfolioItem(_Answer):
     problem: str | None = None
 
 
-class PortfolioStanding(_Answer):
-    """Where a whole portfolio stands."""
+class PortfolioLine(_Answer):
+    """A portfolio in a list of them."""
 
     portfolio_id: UUID
     licence_number: str
     name_pattern: str
     first_evening: date | None
     per_night: int
+    upload: bool
+    created_by: str
+    created_at: AwareDatetime
     counts: dict[str, int]
+
+
+class PortfolioStanding(PortfolioLine):
+    """Where a whole portfolio stands."""
+
     items: tuple[PortfolioItem, ...]
+
+
+class PortfolioPage(_Answer):
+    """Portfolios from new to old."""
+
+    items: list[PortfolioLine]
+    next_cursor: UUID | None
 
 
 class WebhookView(_Answer):
@@ -772,6 +881,17 @@ class LicenceEvening(_Answer):
     failed: int
 
 
+class NotMoved(_Answer):
+    """A move that its evening did not bring to an end."""
+
+    transfer_id: UUID
+    name: str
+    licence_number: str
+    begun: bool
+    why: str
+    why_nl: str
+
+
 class EveningView(_Answer):
     """How far an evening is, or will be, and whether all of it fits in its window."""
 
@@ -784,6 +904,8 @@ class EveningView(_Answer):
     postponed: int
     failed: int
     by_licence: dict[str, LicenceEvening]
+    put_off: list[NotMoved]
+    undone: list[NotMoved]
     left_out: int
     expected_end: AwareDatetime | None
 

@@ -26,8 +26,9 @@ _STATES = {
     "undo_begun": S.UNDOING,
     "undo_finished": S.UNDONE,
 }
-_OLD_ONLY = frozenset({"environment_frozen", "ticket_issued", "ticket_downloaded"})
+_OLD_ONLY = frozenset({"environment_frozen", "ticket_issued", "ticket_downloaded", "licence_left", "licence_cancelled"})
 _BOTH = frozenset(_STATES) - _OLD_ONLY | {"start_rescheduled"}
+_NEW_ONLY = frozenset({"upload_corrected"})
 _MOST = 20
 _BOTH_SECRETS_FOR = timedelta(days=1)
 
@@ -216,7 +217,7 @@ def _require_url(url: str) -> None:
 
 def _is_heard(transfer: Transfer, kind: str, licence: str) -> bool:
     as_old = transfer.old.licence == licence and kind in _OLD_ONLY | _BOTH
-    return as_old or (transfer.new_licence == licence and kind in _BOTH)
+    return as_old or (transfer.new_licence == licence and kind in _BOTH | _NEW_ONLY)
 
 
 def _cloud_event(transfer: Transfer, event: dict[str, Any], licence: str | None) -> CloudEvent:

@@ -22,6 +22,7 @@ from pydantic import TypeAdapter
 from sb_transfer_client import errors as e
 from sb_transfer_client.models import CheckKind, LicenceKind, MailKind, ProblemDetail, TransferState, UndoReason
 from sb_transfer_client.testing._hooks import Hooks, Webhook
+from sb_transfer_client.testing._portfolios import Portfolios
 from sb_transfer_client.testing._rules import Caller, Refusal, refusal
 from sb_transfer_client.testing._world import Environment, Transfer, World
 
@@ -92,6 +93,8 @@ class FakeHttp:
         self._answers: dict[tuple[str, str], tuple[bytes, httpx.Response]] = {}
         self.hooks = Hooks(world)
         one, why = f"/v1/transfers/{_ID}", ("reason",)
+        self.portfolios = Portfolios(world)
+        folio = f"/v1/portfolios/{_ID}"
         hook, hook_fields = f"/v1/webhooks/{_ID}", ("types", "licence", "description", "after")
         rows: list[tuple[str, str, str, Handler, tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = [
             ("GET", f"/v1/environments/{_ID}/preview", "preview", self._preview, (), (), ()),
@@ -112,15 +115,28 @@ class FakeHttp:
             ("POST", f"{one}/checklist", "tick", self._tick, ("item",), ("done", "reason"), ()),
             ("POST", f"{one}/release", "release", self._release, (), ("note", "reason"), ()),
             ("POST", f"{one}/reject", "reject", self._undo(UndoReason.REJECTED), why, (), ()),
+            ("POST", f"{one}/hurry", "hurry", self._hurry, (), why, ()),
             ("POST", f"{one}/start-now", "start_now", self._start_now, (), why, ()),
             ("POST", f"{one}/reschedule", "reschedule", self._reschedule, ("evening",), why, ()),
+            ("POST", f"{one}/correct", "correct", self._correct, (), _CORRECTION, ()),
             ("POST", f"{one}/cancel", "cancel", self._undo(UndoReason.CANCELLED), (), why, ()),
+            ("GET", f"{one}/held-items", "see_held", self._held, (), (), ("after", "limit")),
             ("POST", f"{one}/mails", "resend_mail", self._mail, ("kind",), ("to", "reason"), ()),
             ("GET", f"/v1/evenings/{_DAY}", "audit", self._evening, (), (), ()),
             ("POST", "/v1/uploads", "upload", self._upload, ("ticket", "name"), ("url_part", "licence", "reason"), ()),
             ("POST", f"/v1/environments/{_ID}/retirement", "retire", self._retire, (), why, ()),
+            ("GET", f"/v1/environments/{_ID}/retirement", "see", self._retirement, (), (), ()),
             ("POST", f"/v1/environments/{_ID}/retirement/call-back", "retire", self._call_back, (), why, ()),
             ("POST", "/v1/deliveries", "deliver", self._deliver, ("address", "received_at"), _ITEM, ()),
+            ("POST", "/v1/portfolios", "move_portfolio", self._create_portfolio, ("licence",), _PORTFOLIO, ()),
+            ("GET", "/v1/portfolios", "see_portfolio", self._portfolios, (), (), ("limit", "cursor")),
+            ("GET", folio, "see_portfolio", self._portfolio, (), (), ("after", "limit", "state")),
+            ("POST", f"{folio}/begin", "move_portfolio", self._begin_portfolio, (), why, ()),
+            ("POST", f"{folio}/release", "move_portfolio", self._release_portfolio, (), why, ()),
+            ("POST", f"{folio}/retry", "move_portfolio", self._retry_portfolio, (), ("number", "reason"), ()),
+            ("POST", f"{folio}/reject", "move_portfolio", self._reject_item, ("number", "reason"), (), ()),
+            ("POST", f"{folio}/cancel", "move_portfolio", self._cancel_portfolio, (), why, ()),
+            ("POST", f"{folio}/tickets", "move_portfolio", self._portfolio_tickets, (), why, ()),
             ("GET", "/v1/events", "see", self._feed, (), (), ("after", "limit", "type")),
             ("GET", "/v1/webhooks", "see_webhooks", self._webhooks, (), (), ("licence", "limit", "cursor")),
             ("POST", "/v1/webhooks", "change_webhooks", self._create_webhook, ("url",), hook_fields, ()),
@@ -131,8 +147,11 @@ class FakeHttp:
             ("POST", f"{hook}/redeliver", "change_webhooks", self._redeliver, ("after",), (), ()),
             ("POST", "/v1/uploads/preview", "look", self._preview_upload, ("ticket",), ("licence",), ()),
             ("GET", "/v1/environments", "see", self._environments, (), (), _ENVIRONMENTS),
+            ("PUT", "/v1/licences/(?P<number>.+)", "register", self._register_licence, _LICENCE, _MAY, ()),
+            ("PUT", f"/v1/environments/{_ID}", "register", self._register, ("licence", "name"), _WHERE, ()),
+            ("GET", "/v1/held-items", "see_held", self._all_held, (), (), ("after", "limit")),
             ("GET", "/v1/licences", "see", self._licences, (), (), ("search",)),
-            ("GET", "/v1/names", "upload", self._names, (), (), ("name", "url_part", "licence")),
+            ("GET", "/v1/names", "upload", self._names, (), (), ("name", "url_part", "licence", "transfer_id")),
             ("POST", "/v1/incidents", "incident", self._upload, _INCIDENT, (), ()),
         ]
         self._routes = [_Route(row[0], re.compile(row[1]), *row[2:]) for row in rows]
@@ -140,6 +159,7 @@ class FakeHttp:
     def answer(self, request: httpx.Request) -> httpx.Response:
         """Answer a request whose body has been read."""
         self._world.turn()
+        self.portfolios.turn()
         path = request.url.path
         if request.method == "GET" and path in ("/livez", "/readyz"):
             return _json({"status": "ok"} if path == "/livez" else _READY)
@@ -177,7 +197,7 @@ class FakeHttp:
             return httpx.Response(404)
         query = parse_qsl(request.url.query.decode(), keep_blank_values=True)
         wrong = [(f"query.{name}", "is not known here") for name, _ in query if name not in route.query]
-        body = _body(request) if route.method in ("POST", "PATCH") else {}
+        body = _body(request) if route.method in ("POST", "PATCH", "PUT") else {}
         wrong += [(f"body.{name}", "Field required") for name in route.required if body.get(name) in (None, "")]
         wrong += [(f"body.{name}", "is not known here") for name in body if name not in route.required + route.optional]
         if wrong:
@@ -318,6 +338,13 @@ class FakeHttp:
         told = {"environment_id": environment.environment_id, "transfer_id": transfer.transfer_id, "due_at": due_at}
         return _json(told, 202)
 
+    def _retirement(self, request: Request) -> httpx.Response:
+        environment = self._environment(request, "see", request.which or UUID(int=0))
+        state, due_at = self._world.retirement_of(environment)
+        retired_at = due_at if state == "removed" else None
+        told = {"environment_id": environment.environment_id, "state": state, "due_at": due_at}
+        return _json({**told, "retired_at": retired_at})
+
     def _call_back(self, request: Request) -> httpx.Response:
         environment = self._environment(request, "retire", request.which or UUID(int=0))
         self._world.call_back(environment)
@@ -325,7 +352,37 @@ class FakeHttp:
 
     def _deliver(self, request: Request) -> httpx.Response:
         key = str(request.body.get("message_id") or request.body.get("document_id") or request.body.get("raw"))
-        return _json({"outcome": self._world.deliver(str(request.body["address"]), key)})
+        return _json({"outcome": self._world.deliver(request.body, key)})
+
+    def _held(self, request: Request) -> httpx.Response:
+        transfer, caller = request.of, request.caller
+        shows = caller.sees("held", transfer.state, transfer.old.licence, transfer.new_licence)
+        waiting = self._world.held_for(transfer)
+        after, limit = int(request.one("after", "0")), int(request.one("limit", "100"))
+        found = [one for one in waiting if one["item_id"] > after]
+        hidden = {} if shows else {"sender": None, "subject": None}
+        kinds = [one["kind"] for one in waiting]
+        return _json(
+            {
+                "mails": kinds.count("mail") if found else 0,
+                "scans": kinds.count("scan") if found else 0,
+                "items": [one | hidden for one in found[:limit]],
+                "next_after": found[limit - 1]["item_id"] if len(found) > limit else None,
+            },
+            headers={"Cache-Control": "no-store"},
+        )
+
+    def _all_held(self, request: Request) -> httpx.Response:
+        if request.caller.is_bound:
+            raise refusal(e.NotAllowed)
+        waiting = self._world.held_anywhere()
+        after, limit = int(request.one("after", "0")), int(request.one("limit", "100"))
+        found = [one for one in waiting if one["item_id"] > after]
+        kinds = [one["kind"] for one in waiting]
+        counts = {kind: kinds.count(kind) if found else 0 for kind in ("mail", "scan")}
+        more = found[limit - 1]["item_id"] if len(found) > limit else None
+        shown = {"mails": counts["mail"], "scans": counts["scan"], "items": found[:limit], "next_after": more}
+        return _json(shown, headers={"Cache-Control": "no-store"})
 
     def _upload(self, request: Request) -> httpx.Response:
         body, caller = request.body, request.caller
@@ -341,18 +398,7 @@ class FakeHttp:
         if caller.must_say_why(action):
             self._world.tell(transfer, f"support_{action}", caller.actor, request.reason)
         self._world.tell(transfer, "upload_accepted", caller.actor)
-        new = transfer.new
-        if new is None:
-            raise AssertionError("an upload reserves an environment")
-        accepted = {
-            "transfer_id": transfer.transfer_id,
-            "scenario": transfer.scenario,
-            "starts_at": transfer.starts_at,
-            "new_environment_id": new.environment_id,
-            "name": new.name,
-            "url": new.url,
-        }
-        return _json(accepted, 202, {"Location": f"/v1/transfers/{transfer.transfer_id}"})
+        return _json(_taken(transfer), 202, {"Location": f"/v1/transfers/{transfer.transfer_id}"})
 
     def _preview_upload(self, request: Request) -> httpx.Response:
         licence = self._licence_of(request, str(request.body.get("licence") or ""))
@@ -397,12 +443,31 @@ class FakeHttp:
         caller, search = request.caller, request.one("search")
         return _json(
             [
-                {"licence_number": one.number, "holder_name": one.holder, "kind": one.kind}
+                {
+                    "licence_number": one.number,
+                    "holder_name": one.holder,
+                    "kind": one.kind,
+                    "in_use": self._world.is_in_use(one.number),
+                    "cancelled_at": one.cancelled_at,
+                }
                 for one in self._world.licences.values()
                 if (not caller.is_bound or one.number == caller.licence)
                 and (one.number == search or (search and search.lower() in one.holder.lower()))
             ]
         )
+
+    def _register_licence(self, request: Request) -> httpx.Response:
+        number = request.words["number"].strip()
+        licence, new = self._world.register_licence(number, request.body)
+        shown = {"licence_number": number, "holder_name": licence.holder, "kind": licence.kind, "host": licence.host}
+        shown |= {"contact_email": licence.contact_email, "language": licence.language}
+        return _json({**shown, "cancelled": licence.cancelled_at is not None}, 201 if new else 200)
+
+    def _register(self, request: Request) -> httpx.Response:
+        environment, new = self._world.register(request.which or UUID(int=0), request.body)
+        shown = {**(_environment(environment) or {}), "url_part": environment.url.rpartition("/")[2]}
+        shown |= {"mailbox_address": environment.mailbox_address, "login_email": environment.login_email}
+        return _json({**shown, "status": environment.status}, 201 if new else 200)
 
     def _names(self, request: Request) -> httpx.Response:
         number = self._licence_of(request, request.one("licence"))
@@ -496,6 +561,10 @@ class FakeHttp:
         self._world.release(request.of, request.caller, str(request.body.get("note") or ""))
         return _json(self._view(request.of, request.caller))
 
+    def _hurry(self, request: Request) -> httpx.Response:
+        self._world.tell(request.of, "hurried", request.caller.actor, request.reason)
+        return _json(self._view(request.of, request.caller))
+
     def _start_now(self, request: Request) -> httpx.Response:
         self._world.start_now(request.of, request.caller)
         return _json(self._view(request.of, request.caller))
@@ -515,12 +584,56 @@ class FakeHttp:
         starts_at, closes_at = self._world.reschedule(request.of, evening, request.caller, request.reason)
         return _json({"transfer_id": request.of.transfer_id, "starts_at": starts_at, "closes_at": closes_at})
 
+    def _correct(self, request: Request) -> httpx.Response:
+        wanted = {name: str(request.body[name]) for name in _CORRECTED if request.body.get(name) is not None}
+        if not wanted:
+            raise refusal(e.RequestInvalid, ("body", "give name, url_part or login_email"))
+        transfer = request.of
+        self._world.correct(transfer, wanted, request.caller, request.reason)
+        return _json(_taken(transfer))
+
     def _mail(self, request: Request) -> httpx.Response:
         if request.body["kind"] not in {kind.value for kind in MailKind}:
             raise refusal(e.RequestInvalid, ("body.kind", "is no kind of mail"))
         if request.of.state.is_final:
             raise refusal(e.WrongMoment)
         return _json({"kind": request.body["kind"], "sent": 1, "problems": []})
+
+    def _create_portfolio(self, request: Request) -> httpx.Response:
+        made = self.portfolios.create(request.caller, request.key, request.body)
+        return _json(made, 202, {"Location": f"/v1/portfolios/{made['portfolio_id']}"})
+
+    def _portfolios(self, request: Request) -> httpx.Response:
+        return _json(self.portfolios.listed(int(request.one("limit", "50")), request.one("cursor")))
+
+    def _portfolio(self, request: Request) -> httpx.Response:
+        after, limit = int(request.one("after", "0")), int(request.one("limit", "200"))
+        return _json(self.portfolios.standing(request.which, after, limit, request.one("state")))
+
+    def _begin_portfolio(self, request: Request) -> httpx.Response:
+        self.portfolios.begin(self.portfolios.one(request.which))
+        return _json(self.portfolios.standing(request.which, 0, 200))
+
+    def _release_portfolio(self, request: Request) -> httpx.Response:
+        self.portfolios.release(self.portfolios.one(request.which), request.caller)
+        return _json(self.portfolios.standing(request.which, 0, 200))
+
+    def _retry_portfolio(self, request: Request) -> httpx.Response:
+        self.portfolios.retry(self.portfolios.one(request.which), request.body.get("number"))
+        return _json(self.portfolios.standing(request.which, 0, 200))
+
+    def _reject_item(self, request: Request) -> httpx.Response:
+        number = int(request.body["number"])
+        self.portfolios.reject(self.portfolios.one(request.which), number, request.caller, request.reason)
+        return _json(self.portfolios.standing(request.which, number - 1, 1))
+
+    def _cancel_portfolio(self, request: Request) -> httpx.Response:
+        self.portfolios.cancel(self.portfolios.one(request.which), request.caller)
+        return _json(self.portfolios.standing(request.which, 0, 200))
+
+    def _portfolio_tickets(self, request: Request) -> httpx.Response:
+        content = self.portfolios.tickets(self.portfolios.one(request.which), request.caller)
+        return httpx.Response(200, headers={"Content-Type": "application/octet-stream", **_UNKEPT}, content=content)
 
     def _feed(self, request: Request) -> httpx.Response:
         types = [value for name, value in request.query if name == "type"]
@@ -598,9 +711,33 @@ class FakeHttp:
 
 
 _UNKEPT = {"Cache-Control": "no-store"}
+_LICENCE = ("holder_name", "kind", "host", "contact_email")
+_MAY = ("language", "cancelled")
+_WHERE = ("url_part", "mailbox_address", "login_email")
+_PORTFOLIO = (
+    *("environments", "from_licence", "name_pattern", "first_evening", "per_night", "at_once", "begin", "upload"),
+    "reason",
+)
 _CHANGES = ("url", "types", "description", "enabled")
+_CORRECTED = ("name", "url_part", "login_email")
+_CORRECTION = (*_CORRECTED, "reason")
 _INCIDENT = ("ticket", "licence", "name", "url_part", "login_email", "reason")
 _READY = {"ready": True, "database": "ok", "migrations": "ok", "temporal": "ok", "payload_keys": "ok"}
+
+
+def _taken(transfer: Transfer) -> dict[str, Any]:
+    """Return the answer to an upload, or to its correction."""
+    new = transfer.new
+    if new is None:
+        raise AssertionError("an upload reserves an environment")
+    return {
+        "transfer_id": transfer.transfer_id,
+        "scenario": transfer.scenario,
+        "starts_at": transfer.starts_at,
+        "new_environment_id": new.environment_id,
+        "name": new.name,
+        "url": new.url,
+    }
 
 
 def _compared(request: Request) -> Transfer:

@@ -13,29 +13,41 @@ from sb_transfer_client.models import LicenceKind, Scenario, TransferState
 S = TransferState
 ZONE = ZoneInfo("Europe/Amsterdam")
 OPENS, CLOSES = time(22), time(5)
-_OLD = frozenset({"preview", "prepare", "ticket", "see", "cancel", "retire"})
-_NEW = frozenset({"upload", "look", "reschedule", "see", "compare", "certificate", "tick", "release", "reject"})
+_OLD = frozenset({"preview", "prepare", "ticket", "see", "see_held", "cancel", "retire"})
+_NEW = frozenset(
+    {
+        *("upload", "look", "correct", "reschedule", "see", "see_held"),
+        *("compare", "certificate", "tick", "release", "reject"),
+    }
+)
 _OF_A_LICENCE = frozenset({"see_webhooks", "change_webhooks"})
+_PORTFOLIOS = frozenset({"see_portfolio", "move_portfolio"})
 _EVERYWHERE = {
-    "backend": _OLD | _NEW | _OF_A_LICENCE | {"audit", "resend_mail", "deliver"},
-    "support": _OLD | _NEW | {"audit", "resend_mail", "incident", "start_now", "see_webhooks"},
-    "operator": _OF_A_LICENCE | {"see", "audit", "compare", "certificate", "start_now", "reschedule", "resend_mail"},
+    "backend": _OLD | _NEW | _OF_A_LICENCE | {"audit", "resend_mail", "deliver", "register"} | _PORTFOLIOS,
+    "support": _OLD | _NEW | {"audit", "resend_mail", "incident", "start_now", "hurry", "see_webhooks"} | _PORTFOLIOS,
+    "operator": _OF_A_LICENCE
+    | {"see_portfolio", "see", "see_held", "audit", "compare", "certificate"}
+    | {"start_now", "hurry", "reschedule", "resend_mail"},
     "firm": frozenset[str](),
 }
-_READING = frozenset({"preview", "look", "see", "audit", "compare", "certificate", "see_webhooks"})
+_READING = frozenset(
+    {"preview", "look", "see", "see_held", "audit", "compare", "certificate", "see_webhooks", "see_portfolio"}
+)
 _OPENED = frozenset({S.AWAITING_RELEASE, S.RELEASED})
 _LIVE = frozenset(S) - {S.RELEASED, S.UNDOING, S.UNDONE}
 MOMENTS = {
     "start_now": frozenset({S.SCHEDULED}),
+    "hurry": frozenset({S.SCHEDULED, S.CLONING}),
     "reschedule": frozenset({S.SCHEDULED}),
+    "correct": frozenset({S.SCHEDULED}),
     "tick": _OPENED,
     "release": frozenset({S.AWAITING_RELEASE}),
     "reject": frozenset({S.AWAITING_RELEASE}),
     "cancel": _LIVE,
 }
 _PARTS = {
-    "old": frozenset({"old", "new_holder", "ticket"}),
-    "new": frozenset({"new", "new_holder", "scenario", "comparison"}),
+    "old": frozenset({"old", "new_holder", "ticket", "held"}),
+    "new": frozenset({"new", "new_holder", "scenario", "comparison", "held"}),
 }
 FIVE = ("bank_and_cash_accounts", "bank_connections", "bank_transactions", "trial_balance", "invoices_to_send")
 EIGHT = (
@@ -116,7 +128,11 @@ class Caller:
             return True
         if part == "comparison" and state not in _OPENED:
             return False
-        return any(part in _PARTS[side] for side in self._sides(old, new))
+        sides = self._sides(old, new)
+        if part == "held":
+            lost = {"old": state is S.RELEASED, "new": state not in _OPENED}
+            sides = [side for side in sides if not lost[side]]
+        return any(part in _PARTS[side] for side in sides)
 
     def require_reason(self, action: str, reason: str) -> None:
         """Raise `ReasonMissing` when support does not say why."""
@@ -188,6 +204,18 @@ def checked_email(address: str) -> str:
     if not _EMAIL.fullmatch(address.strip()) or ".." in address:
         raise refusal(e.LoginEmailInvalid)
     return address.strip()
+
+
+def checked_contact(address: str) -> None:
+    """Refuse what is no address of a licence's."""
+    if not _EMAIL.fullmatch(address.strip()) or ".." in address:
+        raise refusal(e.RequestInvalid, ("body.contact_email", "is no e-mail address"))
+
+
+def checked_host(host: str) -> None:
+    """Refuse what cannot be the first part of a url."""
+    if not _LABEL.fullmatch(host):
+        raise refusal(e.RequestInvalid, ("body.host", "is no label"))
 
 
 def opening_after(moment: datetime) -> datetime:

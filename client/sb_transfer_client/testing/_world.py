@@ -3,13 +3,16 @@
 Long, for the rules of a move hold together, and a program that is tested meets all of them.
 """
 
+from base64 import b64decode
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from email import message_from_bytes
 from typing import Any
 from uuid import UUID, uuid4
 
 from sb_transfer_client import errors as e
-from sb_transfer_client.models import LicenceKind, Scenario, StepName, StepState, TransferState, UndoReason
+from sb_transfer_client.models import Language, LicenceKind, Scenario, StepName, StepState, TransferState, UndoReason
 from sb_transfer_client.testing._rules import (
     AFTERWARDS,
     CLOSES,
@@ -19,7 +22,9 @@ from sb_transfer_client.testing._rules import (
     ZONE,
     Caller,
     Refusal,
+    checked_contact,
     checked_email,
+    checked_host,
     checked_name,
     checked_url_part,
     opening_after,
@@ -68,6 +73,9 @@ class Licence:
     holder: str
     kind: LicenceKind
     host: str
+    contact_email: str = ""
+    language: str = "nl"
+    cancelled_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -79,10 +87,14 @@ class Environment:
     name: str
     url: str
     status: str = "active"
+    login_email: str | None = None
+    address: str | None = None
 
     @property
     def mailbox_address(self) -> str:
-        """Return where its mail goes: it follows the url."""
+        """Return where its mail goes: it follows the url, unless it was registered with another."""
+        if self.address:
+            return self.address
         host, _, rest = self.url.removeprefix("https://").partition(".")
         domain, _, part = rest.partition("/")
         return f"{part}@{host}.mailbox.{domain}"
@@ -137,6 +149,7 @@ class World:
         self.log: list[tuple[Transfer, dict[str, Any]]] = []
         self._events = 0
         self._items: set[tuple[UUID, str]] = set()
+        self._held: dict[UUID, list[dict[str, Any]]] = {}
         self._retiring: dict[UUID, datetime] = {}
 
     def turn(self) -> None:
@@ -182,6 +195,71 @@ class World:
         transfer.events.append(event)
         self.log.append((transfer, event))
 
+    def register_licence(self, number: str, body: dict[str, Any]) -> tuple[Licence, bool]:
+        """Register a licence; return it, and whether it is new."""
+        words = {name: str(body[name]) for name in ("holder_name", "kind", "host", "contact_email")}
+        language, host = str(body.get("language", "nl")), words["host"]
+        known = self.licences.get(number)
+        checked_host(host)
+        checked_contact(words["contact_email"])
+        if words["kind"] not in list(LicenceKind) or language not in list(Language) or not words["holder_name"].strip():
+            raise refusal(e.RequestInvalid, ("body", "is no licence"))
+        if known and (known.kind, known.host) != (words["kind"], host):
+            raise refusal(e.LicenceDiffers)
+        if any(one.host == host and one is not known for one in self.licences.values()):
+            raise refusal(e.HostTaken)
+        if not isinstance(cancelled := body.get("cancelled"), bool | None):
+            raise refusal(e.RequestInvalid, ("body.cancelled", "is no boolean"))
+        if cancelled and self.is_in_use(number):
+            raise refusal(e.LicenceInUse)
+        kind, holder = LicenceKind(words["kind"]), " ".join(words["holder_name"].split())
+        made = Licence(number, holder, kind, host, words["contact_email"], language)
+        made.cancelled_at = known.cancelled_at if known else None
+        self.licences[number] = made
+        if cancelled is not None:
+            self._cancel(made, cancelled=cancelled)
+        return made, known is None
+
+    def _cancel(self, licence: Licence, *, cancelled: bool) -> None:
+        left = [one for one in self.transfers.values() if one.old.licence == licence.number and one.released]
+        if cancelled and not licence.cancelled_at and left:
+            self.tell(left[-1], "licence_cancelled", "the platform")
+        licence.cancelled_at = (licence.cancelled_at or self.clock.now) if cancelled else None
+
+    def register(self, which: UUID, body: dict[str, Any]) -> tuple[Environment, bool]:
+        """Register an environment, whose books are taken to be there; return it, and whether it is new."""
+        name = checked_name(str(body["name"]))
+        login, number = body.get("login_email"), str(body["licence"]).strip()
+        self._require_licence(number)
+        known = self.environments.get(which)
+        part = known.url.rpartition("/")[2] if known else ""
+        url_part = body.get("url_part")
+        part = part if known and not url_part else checked_url_part(url_part, name)
+        if login:
+            checked_email(login)
+        url = f"https://{self.licences[number].host}.sb.example/{part}"
+        wanted = Environment(which, number, name, url, login_email=login, address=body.get("mailbox_address"))
+        if known is None:
+            if taken := self._taken(number, name, url):
+                raise refusal(taken)
+            if any(one.mailbox_address == wanted.mailbox_address for one in self.environments.values()):
+                raise refusal(e.AddressTaken)
+            self.environments[which] = wanted
+            return wanted, True
+        wanted.address = wanted.address or known.address
+        if (known.licence, known.url, known.mailbox_address) != (number, url, wanted.mailbox_address):
+            raise refusal(e.EnvironmentDiffers)
+        if (known.name, known.login_email) != (name, login):
+            if known.status != "active":
+                raise refusal(e.EnvironmentNotActive)
+            if any(
+                one is not known and (one.licence, one.name.lower()) == (number, name.lower()) and one.status != "gone"
+                for one in self.environments.values()
+            ):
+                raise refusal(e.NameTaken)
+            known.name, known.login_email = name, login
+        return known, False
+
     def retire(self, environment: Environment) -> tuple[Transfer, datetime]:
         """Plan the end of an old environment."""
         moved = next((one for one in self.transfers.values() if one.old is environment and one.released), None)
@@ -196,13 +274,48 @@ class World:
         due_at = self._retiring.setdefault(environment.environment_id, self.clock.now + _RETIREMENT_WAIT)
         return moved, due_at
 
+    def retirement_of(self, environment: Environment) -> tuple[str, datetime | None]:
+        """Return how far the end of an environment is, and when it is due."""
+        due_at = self._retiring.get(environment.environment_id)
+        if environment.status == "retired":
+            return "removed", due_at
+        return ("planned" if due_at else "none"), due_at
+
     def call_back(self, environment: Environment) -> None:
         """Keep it."""
         if self._retiring.pop(environment.environment_id, None) is None:
             raise refusal(e.WrongMoment)
 
-    def deliver(self, address: str, key: str) -> str:
+    def is_in_use(self, licence: str) -> bool:
+        """Tell whether an environment of a licence is worked in, or is coming."""
+        left = {one.old.environment_id for one in self.transfers.values() if one.released}
+        there = [one for one in self.environments.values() if one.licence == licence and one.status != "gone"]
+        return any(one.environment_id not in left for one in there)
+
+    def held_for(self, transfer: Transfer) -> list[dict[str, Any]]:
+        """Return what waits for the end of a transfer."""
+        return [] if transfer.state.is_final else self._held.get(self._inbox_of(transfer.old), [])
+
+    def held_anywhere(self) -> list[dict[str, Any]]:
+        """Return what waits for the end of any transfer, and whom it is for."""
+        found = []
+        for environment in self.environments.values():
+            moves = [one for one in self.transfers.values() if environment in (one.old, one.new)]
+            for transfer in moves[-1:]:
+                if transfer.old is environment:
+                    whose = {"environment_id": environment.environment_id, "environment_name": environment.name}
+                    whose |= {"licence_number": environment.licence, "transfer_id": transfer.transfer_id}
+                    found += [one | whose for one in self.held_for(transfer)]
+        return sorted(found, key=lambda one: int(one["item_id"]))
+
+    def _inbox_of(self, environment: Environment) -> UUID:
+        while came := next((one for one in self.transfers.values() if one.new is environment and one.released), None):
+            environment = came.old
+        return environment.environment_id
+
+    def deliver(self, body: dict[str, Any], key: str) -> str:
         """Take in a mail or a scan, and tell what becomes of it."""
+        address = str(body["address"])
         first = next((one for one in self.environments.values() if one.mailbox_address == address.lower()), None)
         if first is None or first.status in ("building", "awaiting_release", "gone"):
             return "unknown"
@@ -211,13 +324,20 @@ class World:
             if target is first and moved.ended_at is not None and moved.ended_at + _FORWARDED <= self.clock.now:
                 return "closed"
             target = moved.new or target
-        inbox = target
-        while came := next((one for one in self.transfers.values() if one.new is inbox and one.released), None):
-            inbox = came.old
-        if (inbox.environment_id, key) in self._items:
+        inbox = self._inbox_of(target)
+        if (inbox, key) in self._items:
             return "duplicate"
-        self._items.add((inbox.environment_id, key))
-        return "delivered" if target.status == "active" else "held"
+        self._items.add((inbox, key))
+        if target.status == "active":
+            return "delivered"
+        raw = b64decode(str(body.get("raw") or body.get("content") or ""))
+        head: Mapping[str, Any] = dict(message_from_bytes(raw).items()) if "raw" in body else {}
+        head = {name.lower(): value for name, value in head.items()}
+        item = {"item_id": len(self._items), "kind": "mail" if "raw" in body else "scan", "address": address}
+        item |= {"sender": str(head.get("from", "")), "subject": str(head.get("subject", body.get("name", "")))}
+        item |= {"received_at": body["received_at"], "bytes": len(raw), "set_aside": False}
+        self._held.setdefault(inbox, []).append(item)
+        return "held"
 
     def start(self, environment: Environment, for_licence: str | None, caller: Caller) -> Transfer:
         """Freeze an environment."""
@@ -233,6 +353,17 @@ class World:
         environment.status = "read_only"
         self.tell(transfer, "environment_frozen", caller.actor, detail={"tables": 16, "administrations": 1})
         return transfer
+
+    def require_movable(self, environment: Environment, licence: str, name: str) -> None:
+        """Refuse what a move to a licence under a name would be refused for."""
+        if any(one.old is environment and not one.state.is_final for one in self.transfers.values()):
+            raise refusal(e.AlreadyInTransfer)
+        if environment.status != "active":
+            raise refusal(e.EnvironmentNotActive)
+        self._scenario(environment, licence)
+        clean, _, _, wrong = self.would_be(name, "", licence)
+        if wrong or not clean:
+            raise refusal(wrong[0] if wrong else e.NameInvalid)
 
     def make_ticket(self, transfer: Transfer, caller: Caller) -> bytes:
         """Make the only file that is good."""
@@ -275,6 +406,25 @@ class World:
         transfer.starts_at, transfer.state = opening_after(self.clock.now), S.SCHEDULED
         return transfer
 
+    def correct(self, transfer: Transfer, wanted: dict[str, str], caller: Caller, reason: str) -> None:
+        """Give what is reserved another name, url part or login e-mail."""
+        new = transfer.new
+        if new is None:
+            raise refusal(e.WrongMoment)
+        name = checked_name(wanted.get("name", new.name))
+        part = new.url.rpartition("/")[2]
+        if "url_part" in wanted:
+            part = checked_url_part(wanted["url_part"], name)
+        if transfer.scenario is Scenario.INSOURCE and "login_email" in wanted:
+            if not wanted["login_email"].strip():
+                raise refusal(e.LoginEmailMissing)
+            checked_email(wanted["login_email"])
+        url = f"https://{self.licences[new.licence].host}.sb.example/{part}"
+        if taken := self._taken(new.licence, name, url, but=new):
+            raise refusal(taken)
+        new.name, new.url = name, url
+        self.tell(transfer, "upload_corrected", caller.actor, reason)
+
     def look(self, ticket: bytes, licence: str) -> tuple[Transfer, Scenario]:
         """Return the transfer that a ticket is for, and what kind of move it would be under a licence."""
         transfer = self.of_ticket(ticket)
@@ -288,8 +438,10 @@ class World:
             raise refusal(e.TicketForAnotherLicence)
         return transfer, self._scenario(transfer.old, licence)
 
-    def _taken(self, licence: str, name: str, url: str) -> type[e.UploadRefused] | None:
-        there = [one for one in self.environments.values() if one.status != "gone"]
+    def _taken(
+        self, licence: str, name: str, url: str, *, but: Environment | None = None
+    ) -> type[e.UploadRefused] | None:
+        there = [one for one in self.environments.values() if one.status != "gone" and one is not but]
         if any(one.licence == licence and one.name.lower() == name.lower() for one in there):
             return e.NameTaken
         return e.UrlTaken if any(one.url == url for one in there) else None
@@ -333,9 +485,14 @@ class World:
             transfer.ticks[item] = caller.actor, self.clock.now
         self.tell(transfer, "check_ticked" if done else "check_cleared", caller.actor, detail={"item": item})
 
-    def _scenario(self, old: Environment, licence: str) -> Scenario:
-        if licence not in self.licences:
+    def _require_licence(self, number: str) -> None:
+        if number not in self.licences:
             raise refusal(e.LicenceUnknown)
+        if self.licences[number].cancelled_at:
+            raise refusal(e.LicenceCancelled)
+
+    def _scenario(self, old: Environment, licence: str) -> Scenario:
+        self._require_licence(licence)
         of = {number: (number, self.licences[number].kind) for number in (old.licence, licence)}
         return scenario_of(of[old.licence], of[licence])
 
@@ -377,7 +534,7 @@ class World:
             counts["ready"] += transfer.state in (S.AWAITING_RELEASE, S.RELEASED)
         totals = {name: sum(counts[name] for counts in by_licence.values()) for name in _COUNTED}
         moments = {"evening": evening, "opens_at": opens_at, "closes_at": closes_at, "expected_end": None}
-        return {**moments, **totals, "by_licence": by_licence, "left_out": 0}
+        return {**moments, **totals, "by_licence": by_licence, "put_off": [], "undone": [], "left_out": 0}
 
     def release(self, transfer: Transfer, caller: Caller, note: str) -> None:
         """Open the new environment for good."""
@@ -385,6 +542,8 @@ class World:
         if transfer.new:
             transfer.new.status = "active"
         self.tell(transfer, "environment_released", caller.actor, note)
+        if transfer.scenario is Scenario.OUTSOURCE and not self.is_in_use(transfer.old.licence):
+            self.tell(transfer, "licence_left")
 
     def undo(self, transfer: Transfer, why: UndoReason, actor: str, reason: str) -> None:
         """Begin to undo."""

@@ -1,10 +1,14 @@
 """Whether a delivery is genuine: Standard Webhooks 1.0, with the vector that its own libraries are tested with."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
+from sb_transfer_client import Listener
 from sb_transfer_client.errors import WebhookRefused
 from sb_transfer_client.models import TransferState
 from sb_transfer_client.webhooks import receive, sign, verify
@@ -76,3 +80,28 @@ def test_an_event_is_read_once_it_is_genuine() -> None:
     assert (found.type, found.data.state) == ("nl.sb.transfer.scheduled.v1", TransferState.SCHEDULED)
     with pytest.raises(WebhookRefused, match="CloudEvent"):
         receive(HEADERS, BODY, SECRET, now=AT)
+
+
+def test_a_listener_tells_each_event_once_and_no_other() -> None:
+    """A repetition would be acted on twice, and anybody on the network could say that an environment is ready."""
+    data = {"transfer_id": str(UUID(int=7)), "kind": "upload_accepted", "state": "scheduled"}
+    event: dict[str, Any] = {"specversion": "1.0", "source": "/v1", "type": "nl.sb.transfer.scheduled.v1"}
+    event |= {"subject": "x", "sequence": "9", "time": "2026-11-29T22:00:00Z", "data": data}
+
+    def deliver(which: str, **words: Any) -> int:
+        body = json.dumps({**event, "id": which}).encode()
+        now = int(time.time())
+        headers = {"webhook-id": which, "webhook-timestamp": str(now)}
+        headers["webhook-signature"] = f"v1,{sign(SECRET, which, now, body)}"
+        return httpx.post(listener.url, content=body, headers={**headers, **words}, timeout=60).status_code
+
+    with Listener() as listener, ThreadPoolExecutor() as pool:
+        early = pool.submit(deliver, "1")  # before the program has read the secret
+        events = listener.events(SECRET, timeout_seconds=60)
+        assert early.result() == 204
+        said = [deliver("1"), deliver("2", **{"webhook-signature": SIGNATURE}), deliver("2"), deliver("3")]
+        assert said == [204, 400, 204, 204]
+        assert [next(events).id for _ in range(3)] == ["1", "2", "3"]
+        assert httpx.post(listener.url, content=b" " * 1_000_001, timeout=60).status_code == 413
+        with pytest.raises(TimeoutError, match="get_webhook"):
+            next(listener.events(SECRET, timeout_seconds=0.01))

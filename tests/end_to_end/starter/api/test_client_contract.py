@@ -4,6 +4,8 @@ Long, for each promise is asked of both.
 """
 
 import asyncio
+import io
+import zipfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -12,15 +14,18 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 from sb_transfer_client import AsyncClient, Client, MailKind, TransferState, TransferView, UndoReason, errors
-from sb_transfer_client.models import CheckKind, ChecklistItem
+from sb_transfer_client.models import CheckKind, ChecklistItem, ItemState, PortfolioStanding
 from sb_transfer_client.testing import FakeService
 from sb_transfer_client.webhooks import receive
 
+from adapters.postgres.migrations import migrate_environment
 from devstack.seed.environments import ENVIRONMENTS, LICENCES
 from devstack.stack import Stack
 from domain.authority import Role
+from domain.naming import schema_name_of
 from starter.client.client import TransferClient
 from tests.end_to_end.starter.api.conftest import Callers
 from tests.integration.adapters.webhooks.receiver import Receiver
@@ -40,6 +45,7 @@ class Service:
     fake: FakeService | None
     environments: dict[str, UUID]
     open: AsyncExitStack
+    database_url: str = ""
 
     def options(self, role: str, licence: str | None, name: str) -> dict[str, Any]:
         """Return what a client is made with."""
@@ -52,6 +58,17 @@ class Service:
     async def speak(self, role: str, licence: str | None = None, *, name: str = "Anna") -> AsyncClient:
         """Return a client in somebody's name, open until the test ends."""
         return await self.open.enter_async_context(AsyncClient(**self.options(role, licence, name)))
+
+    async def books(self) -> UUID:
+        """Make the schema of an environment that nobody has registered, as a platform does; return its id."""
+        made = uuid4()
+        if self.database_url:
+            connection = await asyncpg.connect(self.database_url)
+            async with connection.transaction():
+                await connection.execute(f"create schema {schema_name_of(made)}")
+                await migrate_environment(connection, schema_name_of(made))
+            await connection.close()
+        return made
 
     def environment(self, which: str) -> UUID:
         """Return an environment by its licence and name."""
@@ -71,7 +88,8 @@ def place(request: pytest.FixtureRequest) -> Service:
     if request.param == "real":
         stack: Stack = request.getfixturevalue("stack")
         url, callers = str(stack.info.api_url), request.getfixturevalue("callers")
-        return Service(url, callers, None, request.getfixturevalue("ids"), AsyncExitStack())
+        ids = request.getfixturevalue("ids")
+        return Service(url, callers, None, ids, AsyncExitStack(), stack.info.database_url)
     fake = FakeService(NOW)
     for licence in LICENCES:
         fake.add_licence(licence.licence_number, kind=licence.kind.value, holder=licence.holder_name, host=licence.host)
@@ -100,6 +118,25 @@ async def ended(client: AsyncClient, transfer_id: UUID) -> TransferView:
     return await client.wait_until(transfer_id, S.UNDONE, timeout_seconds=WAIT)
 
 
+async def a_mail_is_held(service: Service, old: AsyncClient, new: AsyncClient, transfer_id: UUID) -> None:
+    """Let a mail come, which the old side may read of, and the new one not yet."""
+    backend = await service.speak("backend")
+    raw = b"From: Cafe <info@cafe.example>\r\nSubject: Factuur 12\r\nMessage-ID: <contract>\r\n\r\nhoi"
+    address = "enyoi@devries.mailbox.sb.example"
+    assert (await backend.deliver_mail(address, raw, message_id="<contract>", received_at=NOW)).outcome == "held"
+    (seen,) = [one async for one in old.list_held_items(transfer_id)]
+    assert (seen.kind, seen.address, seen.bytes) == ("mail", address, len(raw))
+    assert (seen.sender, seen.subject) == ("Cafe <info@cafe.example>", "Factuur 12")
+    everywhere = [one async for one in backend.list_all_held_items(page_size=1)]
+    mine = next(one for one in everywhere if one.item_id == seen.item_id)
+    assert (mine.transfer_id, mine.environment_name, mine.licence_number) == (transfer_id, "enyoi", "10001")
+    assert seen.model_dump().items() <= mine.model_dump().items()
+    with pytest.raises(errors.NotAllowed):
+        _ = [one async for one in old.list_all_held_items()]
+    (hidden,) = [one async for one in new.list_held_items(transfer_id)]
+    assert hidden == seen.model_copy(update={"sender": None, "subject": None})
+
+
 async def test_a_move_from_start_to_release(  # noqa: PLR0915 - a move is one story
     service: Service, tmp_path: Path
 ) -> None:
@@ -119,6 +156,7 @@ async def test_a_move_from_start_to_release(  # noqa: PLR0915 - a move is one st
     assert accepted.transfer_id == transfer_id
     assert accepted.url.endswith("/enyoi-contract")
     await new.wait_until(transfer_id, S.SCHEDULED, timeout_seconds=WAIT)
+    await a_mail_is_held(service, old, new, transfer_id)
     heard: list[TransferView] = []
 
     listens = asyncio.Event()
@@ -132,9 +170,17 @@ async def test_a_move_from_start_to_release(  # noqa: PLR0915 - a move is one st
     await listens.wait()
     planned = await new.reschedule_transfer(transfer_id, evening=(datetime.now(UTC) + timedelta(days=3)).date())
     assert planned.starts_at > datetime.now(UTC) + timedelta(days=1)
+    corrected = await new.correct_upload(transfer_id, name="Enyoi  contract")
+    assert (corrected.name, corrected.url) == ("Enyoi contract", accepted.url)
+    with pytest.raises(errors.UrlReserved):
+        await new.correct_upload(transfer_id, url_part="admin")
     support = await service.speak("support", name="Sanne")
     with pytest.raises(errors.ReasonMissing):
-        await support.start_transfer_now(transfer_id)
+        await support.correct_upload(transfer_id, name="Enyoi")
+    for decide in (support.start_transfer_now, support.hurry_transfer):
+        with pytest.raises(errors.ReasonMissing):
+            await decide(transfer_id)
+    assert (await support.hurry_transfer(transfer_id, reason="incident 4711")).state is S.SCHEDULED
     await support.start_transfer_now(transfer_id, reason="incident 4711")
     ready = await new.wait_until(transfer_id, S.AWAITING_RELEASE, timeout_seconds=WAIT)
     assert ready.old is None
@@ -175,6 +221,8 @@ async def test_a_move_from_start_to_release(  # noqa: PLR0915 - a move is one st
         await old.tick_checklist(transfer_id, ChecklistItem.TRIAL_BALANCE)
     released = await new.release_transfer(transfer_id, note="checked")
     await new.wait_until(transfer_id, S.RELEASED, timeout_seconds=WAIT)
+    assert [one async for one in new.list_held_items(transfer_id)] == []
+    assert (await old.get_retirement(service.environment("10001/enyoi"))).state == "none"
     await listening
     assert released.transfer_id == transfer_id
     assert heard[0].state is S.SCHEDULED
@@ -190,6 +238,7 @@ async def test_a_move_from_start_to_release(  # noqa: PLR0915 - a move is one st
     told = [(event.actor, event.reason) for event in events if event.kind == "support_start_now"]
     assert told == [("Sanne (support)", "incident 4711")]
     kinds = {event.kind for event in events}
+    assert {"support_hurry", "hurried"} <= kinds
     frozen = next(event for event in events if event.kind == "environment_frozen")
     assert frozen.detail["tables"]
     assert {"environment_frozen", "ticket_issued", "ticket_downloaded", "environment_released"} <= kinds
@@ -381,6 +430,120 @@ async def test_a_rejection_and_the_client_that_blocks(service: Service) -> None:
     assert (undone.state, undone.undo_reason) == (S.UNDONE, UndoReason.REJECTED)
 
 
+async def test_licences_and_environments_are_registered_once(service: Service) -> None:
+    """A platform would have to write into tables of ours, or could register what nobody can move."""
+    backend = await service.speak("backend")
+    licence: dict[str, Any] = {
+        "holder_name": "Kantoor Nieuw",
+        "kind": "firm",
+        "host": "nieuw",
+        "contact_email": "info@nieuw.example",
+    }
+    registered = [await backend.register_licence("30/1", **licence) for _ in range(2)]
+    assert registered[0] == registered[1]
+    assert (registered[0].licence_number, registered[0].language) == ("30/1", "nl")
+    other = {**licence, "holder_name": "Kantoor Nieuwer", "language": "en"}
+    assert (await backend.register_licence("30/1", **other)).holder_name == "Kantoor Nieuwer"
+    refusals: list[tuple[str, dict[str, Any], type[errors.Problem]]] = [
+        ("30/1", {"kind": "self_managed"}, errors.LicenceDiffers),
+        ("30/2", {}, errors.HostTaken),
+        ("30/3", {"host": "a b"}, errors.RequestInvalid),
+        ("30/3", {"contact_email": "nobody"}, errors.RequestInvalid),
+        ("30/3", {"holder_name": " "}, errors.RequestInvalid),
+        ("30/3", {"kind": "else"}, errors.RequestInvalid),
+    ]
+    for number, wrong, refused in refusals:
+        with pytest.raises(refused):
+            await backend.register_licence(number, **{**licence, **wrong})
+    which = await service.books()
+    words = {"licence": "30/1", "name": "Bakkerij  Bol", "login_email": "bol@bakker.example"}
+    made = [await backend.register_environment(which, **words) for _ in range(2)]
+    assert made[0] == made[1]
+    assert (made[0].name, made[0].url_part, made[0].status) == ("Bakkerij Bol", "bakkerij-bol", "active")
+    assert made[0].url.startswith("https://nieuw.")
+    assert made[0].mailbox_address.startswith("bakkerij-bol@nieuw.mailbox.")
+    now = datetime(2026, 12, 1, tzinfo=UTC)
+    assert (
+        await backend.deliver_mail(made[0].mailbox_address, b"Subject: x\r\n\r\n", received_at=now)
+    ).outcome == "delivered"
+    renamed = await backend.register_environment(which, **{**words, "name": "Bol"})
+    assert (renamed.name, renamed.url) == ("Bol", made[0].url)
+    for wrong, refused in (
+        ({"licence": "10001"}, errors.EnvironmentDiffers),
+        ({"url_part": "anders"}, errors.EnvironmentDiffers),
+        ({"mailbox_address": "anders@bakker.example"}, errors.EnvironmentDiffers),
+        ({"licence": "none"}, errors.LicenceUnknown),
+        ({"name": "a\u200bb"}, errors.NameInvalid),
+        ({"login_email": "nobody"}, errors.LoginEmailInvalid),
+    ):
+        with pytest.raises(refused):
+            await backend.register_environment(which, **{**words, **wrong})
+    second = await service.books()
+    for wrong, refused in (
+        ({"name": "bol"}, errors.NameTaken),
+        ({"url_part": "bakkerij-bol"}, errors.UrlTaken),
+        ({"url_part": "www"}, errors.UrlReserved),
+        ({"mailbox_address": made[0].mailbox_address}, errors.AddressTaken),
+    ):
+        with pytest.raises(refused):
+            await backend.register_environment(second, **{**words, "name": "Tweede", **wrong})
+    transfer_id = (await backend.start_transfer(which)).transfer_id
+    await backend.wait_until(transfer_id, S.AWAITING_UPLOAD, timeout_seconds=WAIT)
+    with pytest.raises(errors.EnvironmentNotActive):
+        await backend.register_environment(which, **words)
+    await ended(backend, transfer_id)
+    for stranger in (
+        await service.speak("firm", "10001"),
+        await service.speak("support"),
+        await service.speak("operator"),
+    ):
+        with pytest.raises(errors.NotAllowed):
+            await stranger.register_environment(which, **words)
+        with pytest.raises(errors.NotAllowed):
+            await stranger.register_licence("30/1", **licence)
+
+
+async def test_a_licence_that_was_cancelled_takes_nothing_over(service: Service) -> None:
+    """An entrepreneur who works with a firm now would pay on, or could be sent an environment again."""
+    backend, firm = await service.speak("backend"), await service.speak("firm", "10002")
+    words: dict[str, Any] = {"kind": "self_managed", "contact_email": "a@b.example", "holder_name": "Opgezegd"}
+    number = f"7{uuid4().hex[:6]}"
+    await backend.register_licence(number, host=f"l{number}", **words)
+    which = await service.books()
+    await backend.register_environment(which, licence=number, name="Nog in gebruik")
+    with pytest.raises(errors.LicenceInUse):
+        await backend.register_licence(number, host=f"l{number}", **words, cancelled=True)
+    other = f"8{number}"
+    words |= {"host": f"l{other}"}
+    for _ in range(2):
+        assert (await backend.register_licence(other, **words, cancelled=True)).cancelled
+    assert (await backend.register_licence(other, **words)).cancelled  # as it was
+    (seen,) = await backend.list_licences(other)
+    assert (seen.in_use, seen.cancelled_at is not None) == (False, True)
+    with pytest.raises(errors.LicenceCancelled):
+        await backend.register_environment(await service.books(), licence=other, name="Nieuw")
+    with pytest.raises(errors.LicenceCancelled):
+        await firm.start_transfer(service.environment("10002/Van Dam Horeca"), for_licence=other)
+    _, transfer_id = await started(service, "10002/Van Dam Horeca")
+    ticket = await firm.make_ticket(transfer_id)
+    support = await service.speak("support")
+    incident = {"licence": other, "name": "A", "url_part": "a", "login_email": "a@b.example", "reason": "incident 1"}
+    with pytest.raises(errors.LicenceCancelled):
+        await support.upload_incident(ticket, **incident)
+    assert not (await backend.register_licence(other, **words, cancelled=False)).cancelled
+    await support.upload_incident(ticket, **incident)
+    with pytest.raises(errors.LicenceInUse):
+        await backend.register_licence(other, **words, cancelled=True)
+    await ended(firm, transfer_id)
+
+
+async def test_an_environment_without_books_is_not_registered(stack: Stack, callers: Callers) -> None:
+    """It could be chosen for a move, and fail at the first step."""
+    async with AsyncClient(str(stack.info.api_url), callers.token(Role.BACKEND)) as backend:
+        with pytest.raises(errors.BooksMissing):
+            await backend.register_environment(uuid4(), licence="10001", name="Zonder boeken")
+
+
 async def test_the_feed_and_webhooks_by_halves(service: Service) -> None:
     """A backend that was away goes on where it was; each half hears of its own, and of endpoints sees its own."""
     old, backend = await service.speak("firm", "10002"), await service.speak("backend")
@@ -457,35 +620,104 @@ async def test_who_registered_a_webhook_is_told(service: Service) -> None:
     assert {event.data.transfer_id for event in told} == {transfer_id}
 
 
-async def test_a_portfolio_is_looked_at_moved_and_cancelled(
-    stack: Stack, callers: Callers, ids: dict[str, UUID]
-) -> None:
-    """Every refusal is told before anything is frozen; what can move waits for its evening."""
-    async with AsyncClient(str(stack.info.api_url), callers.token(Role.BACKEND)) as backend:
-        which = [ids["10002/Van Dam Horeca"], ids["10002/Bloemisterij Smit"], ids["10001/enyoi"]]
-        words: dict[str, Any] = {"licence": "10001", "name_pattern": "{name} (over)", "per_night": 1}
-        tomorrow = (datetime.now(UTC) + timedelta(days=3)).date()
-        made = await backend.create_portfolio(environments=which, first_evening=tomorrow, **words)
-        assert [item.state for item in made.items] == ["waiting"] * 3
+async def standing_of(backend: AsyncClient, portfolio_id: UUID, **wanted: int) -> PortfolioStanding:
+    """Wait until so many of a portfolio are in these states."""
+    async with asyncio.timeout(WAIT):
+        while (standing := await backend.get_portfolio(portfolio_id)).counts != wanted:  # noqa: ASYNC110 - asked over HTTP
+            await asyncio.sleep(0.2)
+    return standing
 
-        async def until(**wanted: int) -> Any:
-            async with asyncio.timeout(WAIT):
-                while (standing := await backend.get_portfolio(made.portfolio_id)).counts != wanted:  # noqa: ASYNC110 - HTTP
-                    await asyncio.sleep(0.2)
-            return standing
 
-        looked = await until(ready=2, refused=1)
-        assert looked.items[2].code in ("SameLicence", "EnvironmentNotActive")  # another test has moved it by then
-        await backend.begin_portfolio(made.portfolio_id)
-        planned = await until(scheduled=2, refused=1)
-        evenings = [item.evening for item in planned.items]
-        assert evenings[:2] == [tomorrow, tomorrow + timedelta(days=1)]
-        transfer = await backend.get_transfer(planned.items[1].transfer_id)
-        assert transfer.new is not None
-        assert transfer.new.name == "Bloemisterij Smit (over)"
-        assert transfer.starts_at is not None
-        assert transfer.starts_at.date() == evenings[1]
-        await backend.cancel_portfolio(made.portfolio_id)
-        await until(cancelled=1, undone=2)
-        with pytest.raises(errors.PortfolioUnknown):
-            await backend.get_portfolio(uuid4())
+async def one_is_rejected(service: Service, backend: AsyncClient, standing: PortfolioStanding) -> None:
+    """Undo the second of a portfolio once it awaits its release; the first is planned, and the third was refused."""
+    which, second = standing.portfolio_id, standing.items[1].transfer_id
+    assert second is not None
+    for number, refused in ((1, errors.WrongMoment), (3, errors.WrongMoment), (99, errors.PortfolioUnknown)):
+        with pytest.raises(refused):
+            await backend.reject_portfolio_item(which, number, reason="2019 is missing")
+    support = await service.speak("support")
+    await support.start_transfer_now(second, reason="incident 4711")
+    await standing_of(backend, which, scheduled=1, awaiting_release=1, refused=1)
+    rejected = await support.reject_portfolio_item(which, 2, reason="2019 is missing")
+    assert [item.number for item in rejected.items] == [2]
+    await standing_of(backend, which, scheduled=1, undone=1, refused=1)
+    undone = await backend.get_transfer(second)
+    assert (undone.undo_reason, undone.undo_detail) == (UndoReason.REJECTED, "2019 is missing")
+    told = [
+        (event.actor, event.reason) async for event in backend.list_events(second) if event.kind == "support_reject"
+    ]
+    assert told == [("Anna (support)", "2019 is missing")]
+
+
+async def test_a_portfolio_is_looked_at_moved_and_cancelled(service: Service) -> None:
+    """Every refusal is told before anything is frozen; what can move waits for its evening, and one may try again."""
+    backend = await service.speak("backend")
+    taken = await service.books()
+    await backend.register_environment(taken, licence="10001", name=f"Bakker {taken.hex[:6]} (over)")
+    other = await service.books()
+    await backend.register_environment(other, licence="10002", name=f"Bakker {taken.hex[:6]}")
+    which = [service.environment(f"10002/{name}") for name in ("Van Dam Horeca", "Bloemisterij Smit")]
+    tomorrow = (NOW + timedelta(days=3)).date()
+    words: dict[str, Any] = {"licence": "10001", "name_pattern": "{name} (over)", "per_night": 1}
+    made = await backend.create_portfolio(environments=[*which, other], first_evening=tomorrow, **words)
+    assert [item.state for item in made.items] == ["waiting"] * 3
+    looked = await standing_of(backend, made.portfolio_id, ready=2, refused=1)
+    assert looked.items[2].code == "NameTaken"
+    refused = await backend.get_portfolio(made.portfolio_id, state=ItemState.REFUSED)
+    assert refused.items == looked.items[2:]
+    listed = [line async for line in backend.list_portfolios(page_size=1)]
+    assert (listed[0].portfolio_id, listed[0].counts) == (made.portfolio_id, looked.counts)
+    await backend.begin_portfolio(made.portfolio_id)
+    planned = await standing_of(backend, made.portfolio_id, scheduled=2, refused=1)
+    assert [item.evening for item in planned.items[:2]] == [tomorrow, tomorrow + timedelta(days=1)]
+    assert planned.items[1].transfer_id is not None
+    transfer = await backend.get_transfer(planned.items[1].transfer_id)
+    assert transfer.new is not None
+    assert transfer.new.name == "Bloemisterij Smit (over)"
+    assert transfer.starts_at is not None
+    assert transfer.starts_at.date() == tomorrow + timedelta(days=1)
+    async for streamed in backend.follow_transfer(planned.items[1].transfer_id):
+        assert streamed == transfer  # the same moments, in the same form
+        break
+    await ended(backend, planned.items[1].transfer_id)
+    await backend.retry_portfolio(made.portfolio_id, number=2)
+    again = await standing_of(backend, made.portfolio_id, scheduled=2, refused=1)
+    assert again.items[1].transfer_id != planned.items[1].transfer_id
+    with pytest.raises(errors.WrongMoment):
+        await backend.make_portfolio_tickets(made.portfolio_id)
+    await one_is_rejected(service, backend, again)
+    await backend.cancel_portfolio(made.portfolio_id)
+    await standing_of(backend, made.portfolio_id, cancelled=1, undone=2)
+    await backend.retry_portfolio(made.portfolio_id, number=1)  # all have ended: it is taken up again
+    await standing_of(backend, made.portfolio_id, cancelled=1, undone=1, scheduled=1)
+    await backend.cancel_portfolio(made.portfolio_id)
+    await standing_of(backend, made.portfolio_id, cancelled=1, undone=2)
+    with pytest.raises(errors.PortfolioUnknown):
+        await backend.get_portfolio(uuid4())
+    with pytest.raises(errors.EveningInvalid):
+        await backend.create_portfolio(
+            environments=which, **{**words, "first_evening": NOW.date() + timedelta(days=100)}
+        )
+    with pytest.raises(errors.NotAllowed):
+        await (await service.speak("firm", "10002")).create_portfolio(environments=which, **words)
+
+
+async def test_a_portfolios_tickets_are_one_file_for_the_new_side(service: Service) -> None:
+    """The new side would be sent hundreds of files, or the old side would have to upload in its name."""
+    backend, new = await service.speak("backend"), await service.speak("firm", "10001")
+    which = [service.environment(f"10002/{name}") for name in ("Bloemisterij Smit", "Van Dam Horeca")]
+    made = await backend.create_portfolio(licence="10001", environments=which, begin=True, upload=False)
+    await standing_of(backend, made.portfolio_id, awaiting_upload=2)
+    newest = [line.portfolio_id async for line in backend.list_portfolios(page_size=1)]
+    assert newest[0] == made.portfolio_id
+    assert len(newest) == len(set(newest))
+    with zipfile.ZipFile(io.BytesIO(await backend.make_portfolio_tickets(made.portfolio_id))) as file:
+        assert file.namelist() == [
+            "0001-bloemisterij-smit-overdracht-ticket.avr",
+            "0002-van-dam-horeca-overdracht-ticket.avr",
+        ]
+        accepted = await new.upload_ticket(file.read(file.namelist()[1]), name=f"Over {made.portfolio_id.hex[:6]}")
+    standing = await standing_of(backend, made.portfolio_id, awaiting_upload=1, scheduled=1)
+    assert standing.items[1].transfer_id == accepted.transfer_id
+    await backend.cancel_portfolio(made.portfolio_id)
+    await standing_of(backend, made.portfolio_id, undone=2)
