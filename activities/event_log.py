@@ -10,7 +10,11 @@ from domain.steps import ActivityName
 from domain.vocabulary import UndoReason
 
 _UNDOES = {UndoReason.REJECTED: "reject", UndoReason.CANCELLED: CANCEL}
-_DOES = {EventKind.START_NOW: "start_now", EventKind.MAIL_RESEND_REQUESTED: "resend_mail"}
+_DOES = {
+    EventKind.START_NOW: "start_now",
+    EventKind.MAIL_RESEND_REQUESTED: "resend_mail",
+    EventKind.HURRIED: "hurry",
+}
 _REFUSED = "_refused"
 
 
@@ -36,7 +40,7 @@ class EventLogActivities:
 
 
 def _signal_told(order: m.RecordEvent) -> str:
-    """Return which signal an event tells of, or a cancel; nothing for what nobody sent."""
+    """Return which signal or update an event tells of, or a cancel; nothing for what nobody sent."""
     if order.kind == EventKind.SIGNAL_REFUSED:
         return order.reason.partition(":")[0]
     if order.kind.endswith(_REFUSED):

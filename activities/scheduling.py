@@ -2,6 +2,7 @@
 
 from temporalio import activity
 
+from activities.caller import sent_by
 from domain import messages as m
 from domain.ports import EveningPlanner
 from domain.steps import ActivityName
@@ -19,4 +20,4 @@ class SchedulingActivities:
 
     @activity.defn(name=ActivityName.RESCHEDULE_START)
     async def reschedule_start(self, order: m.RescheduleStart) -> m.StartPlanned:
-        return await self._planner.reschedule(order)
+        return await self._planner.reschedule(order.model_copy(update={"sent_by": await sent_by("reschedule")}))

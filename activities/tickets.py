@@ -2,6 +2,7 @@
 
 from temporalio import activity
 
+from activities.caller import sent_by
 from domain import messages as m
 from domain.ports import Reservations, TicketIssuer
 from domain.steps import ActivityName
@@ -30,7 +31,11 @@ class UploadActivities:
 
     @activity.defn(name=ActivityName.ACCEPT_UPLOAD)
     async def accept_upload(self, order: m.AcceptUpload) -> m.ReservationMade:
-        return await self._reservations.accept(order)
+        return await self._reservations.accept(order.model_copy(update={"sent_by": await sent_by("upload")}))
+
+    @activity.defn(name=ActivityName.CORRECT_UPLOAD)
+    async def correct_upload(self, order: m.CorrectReservation) -> m.ReservationMade:
+        return await self._reservations.correct(order.model_copy(update={"sent_by": await sent_by("correct_upload")}))
 
     @activity.defn(name=ActivityName.READ_RESERVATION)
     async def read_reservation(self, order: m.ReadReservation) -> m.ReservationMade | None:

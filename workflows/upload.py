@@ -10,7 +10,8 @@ from activities.tickets import UploadActivities
 from domain import messages as m
 from domain.errors import TicketExpired, TicketRevoked, TicketUsed
 from domain.vocabulary import MailKind, TransferState, UndoReason
-from workflows.activity_calls import perform_step
+from workflows import policies
+from workflows.activity_calls import perform, perform_step
 from workflows.certification import Certification
 from workflows.evening import EveningMove
 from workflows.mail import MailDispatcher
@@ -106,6 +107,35 @@ class AwaitedUpload:
             )
             self.require_open()  # it may have been cancelled meanwhile; then the reservation is let go
             self._hold(reservation)
+            return reservation.accepted
+
+    async def correct(self, order: m.CorrectUpload) -> m.UploadAccepted | None:
+        """Reserve what a correction asks for instead, or return None: there is no wait, or it is over.
+
+        Raises:
+            ActivityError: It is refused, or the transfer turned back meanwhile.
+        """
+        event_key = workflow.uuid4()
+        async with self._evening.planning:
+            if not self._evening.is_awaited:
+                return None
+            reservation = await perform(
+                UploadActivities.correct_upload,
+                m.CorrectReservation(
+                    transfer_id=self._progress.transfer_id,
+                    evening=self._evening.number,
+                    correction=order,
+                    event_key=event_key,
+                ),
+                policies.STEP,
+                "reserve what was corrected",
+            )
+            if self._progress.state is not TransferState.SCHEDULED:  # it was cancelled meanwhile
+                return None
+            self._reservation = reservation
+            self._progress.new = reservation.new
+            self._progress.show()
+            self._mail.send_once_settled(MailKind.UPLOAD_ACCEPTED)  # it tells both sides what was uploaded
             return reservation.accepted
 
     def require_open(self) -> None:

@@ -95,16 +95,6 @@ async def one(connection: Connection, statement: str, *arguments: object) -> asy
     return row
 
 
-async def enter_schema(connection: Connection, schema_name: str) -> None:
-    """Let functions that rows pass through find this environment's names until the transaction ends."""
-    await connection.execute(_SQL["enter_schema"], schema_name)
-
-
-async def leave_schema(connection: Connection) -> None:
-    """Undo `enter_schema` within the transaction."""
-    await connection.execute(_SQL["leave_schema"])
-
-
 async def environment_row(
     connection: Connection, environment_id: UUID | None, *, hold: bool = False
 ) -> asyncpg.Record | None:

@@ -23,15 +23,6 @@ select * from control.environment where environment_id = $1 for update
 -- The live transfer of an environment, if there is one.
 select transfer_id from control.transfer where environment_id = $1 and state not in ('released', 'undone')
 
--- name: enter_schema
--- Let functions that rows pass through find the names of an environment ($1) until the transaction ends. What this service
--- itself calls has its schema in front meanwhile.
-select set_config('search_path', format('pg_catalog, %I, pg_temp', $1::text), true)
-
--- name: leave_schema
--- Let nothing but the server's own be found without its schema.
-select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)
-
 -- name: not_awaited
 -- The next commit does not wait for the disk: whatever hangs on it comes later in the same log.
 select set_config('synchronous_commit', 'off', true)

@@ -18,14 +18,15 @@ from adapters.postgres.place import Place
 from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
 from adapters.verify.dependencies import ties_to_others
+from adapters.verify.purposeful_changes import changed_on_purpose
 from adapters.verify.verifier import PostgresVerifier
-from domain.consequences import CHANGED_ON_PURPOSE
 from domain.errors import EnvironmentUnknown
 from domain.invariant import (
     EnvironmentFacts,
     HeldFacts,
     Inequality,
     Observations,
+    RetirementFacts,
     RouteFacts,
     TransferFacts,
     ViolationKind,
@@ -33,7 +34,7 @@ from domain.invariant import (
     mail_told,
     violations,
 )
-from domain.naming import mailbox_workflow_id_of
+from domain.naming import mailbox_workflow_id_of, retirement_workflow_id_of
 from domain.reconciliation import LISTED, Findings, FindingsPage, Inspect, ReadFindings
 from domain.violations import ENDED, RECOVERED, REMEDY, Violation
 from domain.vocabulary import HOME, EnvironmentStatus, MailKind
@@ -135,6 +136,10 @@ class PostgresInspector:
                 "environments": tuple(
                     one.model_copy(update={"half_done": one.changed_by in running}) for one in facts.environments
                 ),
+                "retirements": tuple(
+                    one.model_copy(update={"live": retirement_workflow_id_of(one.environment_id) in running})
+                    for one in facts.retirements
+                ),
                 "transfers": tuple(
                     move.model_copy(
                         update={
@@ -155,6 +160,7 @@ class PostgresInspector:
             known = await connection.fetch(_SQL["environments"])
             transfers = tuple(_transfer(row) for row in await connection.fetch(_SQL["transfers"]))
             held = tuple(HeldFacts(**dict(row)) for row in await connection.fetch(_SQL["held"]))
+            retirements = tuple(RetirementFacts(**dict(row)) for row in await connection.fetch(_SQL["retirements"]))
             routes = tuple(RouteFacts(**dict(row)) for row in await connection.fetch(_SQL["routes"]))
             openings = await connection.fetch(_SQL["openings"])
             enter = await connection.fetchval(_SQL["import_snapshot"], instant["snapshot"])
@@ -175,6 +181,7 @@ class PostgresInspector:
             orphan_schemas=seen.orphans,
             unguarded=seen.unguarded,
             held=held,
+            retirements=retirements,
         )
 
     async def _seen(
@@ -233,7 +240,9 @@ class PostgresInspector:
         for row in await self._unreleased():
             try:
                 places = Place(row["old_schema"], row["old_cell"]), Place(row["new_schema"], row["new_cell"])
-                made = await self._verifier.compare_schemas(*places, CHANGED_ON_PURPOSE)
+                async with self._snapshot(cell=row["new_cell"]) as connection:
+                    purposeful = await changed_on_purpose(connection, row["new_schema"])
+                made = await self._verifier.compare_schemas(*places, purposeful)
             except _DROPPED_UNDER_US:
                 continue  # by an undo; what is missing for no reason is another rule's to find
             differences = tuple(f"{difference.table}: {difference.problem}" for difference in made.differences)
@@ -350,6 +359,7 @@ def _to_ask_for(facts: Observations) -> set[str]:
     """Return the ids of the workflows that matter: of moves under way, and of whatever would be wrong without one."""
     asked = {move.workflow_id for move in facts.transfers if not move.state.is_final}
     asked |= {one.changed_by for one in facts.environments if one.changed_by}
+    asked |= {retirement_workflow_id_of(one.environment_id) for one in facts.retirements}
     wrong = {violation.subject for violation in violations(facts)}
     for move in facts.transfers:
         ends = (move.environment_id, move.new_environment_id)

@@ -116,7 +116,7 @@ where found.flags_left > 0
 -- Every transfer beside what it holds and what has been told of it.
 with story as (
     select transfer_id, array_agg(distinct kind) as told,
-           bool_or(kind = 'environment_released' and detail ->> 'users_invited' = '0') as invited_nobody
+           bool_or(kind = 'environment_released' and detail ->> 'users_invited' = '0' or kind = 'users_to_invite') as invited
     from control.transfer_event group by transfer_id
 ), mail as (
     -- Answered: taken, or refused for good. What is pending waits for somebody to try it again.
@@ -132,7 +132,7 @@ select t.transfer_id, t.workflow_id, t.environment_id, t.new_environment_id, t.s
        k.ticket_id is null or k.revoked_at is not null as ticket_gone,
        case when t.state = 'released' then r.valid_until end as forwards_until,
        coalesce(s.told, '{}') as told,
-       coalesce(m.answered, '{}') || case when s.invited_nobody then array['invitation'] else '{}' end as mails
+       coalesce(m.answered, '{}') || case when s.invited then array['invitation'] else '{}' end as mails
 from control.transfer t
 left join control.fence f using (transfer_id)
 left join control.ticket k using (transfer_id)
@@ -140,6 +140,10 @@ left join control.environment old on old.environment_id = t.environment_id
 left join control.mailbox_route r on r.address = old.mailbox_address and r.closed_at is null and r.valid_until is not null
 left join story s using (transfer_id)
 left join mail m using (transfer_id)
+
+-- name: retirements
+-- Old environments whose end is planned or under way.
+select environment_id, due_at from control.retirement where ended_at is null and called_back_at is null
 
 -- name: routes
 -- Who gets mail for every address that is not closed.

@@ -5,7 +5,7 @@ from uuid import UUID
 import asyncpg
 
 from adapters.observability.metrics import UNMEASURED, Metrics
-from adapters.postgres.connection import Connection, Pool, transaction
+from adapters.postgres.connection import Connection, Pool, transaction, translated_errors
 from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import (
     SERVICE,
@@ -22,6 +22,7 @@ from domain.events import EventKind
 from domain.vocabulary import TransferState
 
 _SQL = load(__name__)
+_MOST_KNOWN = 10_000
 
 
 class PostgresTransferEventLog:
@@ -31,6 +32,7 @@ class PostgresTransferEventLog:
         """Take a pool that is connected as sb_owner."""
         self._pool = pool
         self._metrics = metrics
+        self._workflows: dict[UUID, str] = {}
 
     async def show(self, transfer_id: UUID, sight: m.StepSeen) -> None:
         """Play `domain.ports.SightBoard`: the next look takes its place, so no commit waits for the disk.
@@ -59,10 +61,16 @@ class PostgresTransferEventLog:
             )
 
     async def workflow_of(self, transfer_id: UUID) -> str | None:
-        """Play `domain.ports.TransferOwners`."""
-        async with transaction(self._pool) as connection:
-            found: str | None = await connection.fetchval(_SQL["workflow_of"], transfer_id)
-            return found
+        """Play `domain.ports.TransferOwners`: asked before every activity, and the row keeps what it was made with."""
+        found = self._workflows.get(transfer_id)
+        if found is None:
+            with translated_errors():
+                found = await self._pool.fetchval(_SQL["workflow_of"], transfer_id)
+            if found is not None:
+                if len(self._workflows) >= _MOST_KNOWN:
+                    self._workflows.clear()
+                self._workflows[transfer_id] = found
+        return found
 
     async def begin_undo(self, order: m.BeginUndo) -> None:
         """Bar every forward step of this transfer from now on; the first reason stays.

@@ -6,7 +6,7 @@ Long, for whoever may see a thing is decided here for every way of asking for it
 from collections.abc import AsyncGenerator, Collection
 from datetime import datetime
 from itertools import count
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 from zlib import decompress
 
@@ -58,6 +58,8 @@ class LicenceRecord(m.Message):
     licence_number: str
     holder_name: str
     kind: LicenceKind
+    in_use: bool
+    cancelled_at: AwareDatetime | None
 
 
 class NameState(m.Message):
@@ -113,6 +115,30 @@ class MailRecord(m.Message):
     problem: str | None
     attempted_at: AwareDatetime | None
     sent_at: AwareDatetime | None
+
+
+class HeldItem(m.Message):
+    """A mail or a scan that waits for the end of a transfer; beside it, how many there are."""
+
+    item_id: int
+    kind: Literal["mail", "scan"]
+    address: str
+    sender: str
+    subject: str
+    received_at: AwareDatetime
+    bytes: int
+    set_aside: bool
+    mails: int
+    scans: int
+
+
+class HeldAnywhere(HeldItem):
+    """The same among those of all transfers: whom it came for, and the newest transfer of that environment."""
+
+    environment_id: UUID | None
+    environment_name: str | None
+    licence_number: str | None
+    transfer_id: UUID | None
 
 
 class TransferResults(m.Message):
@@ -244,9 +270,11 @@ class PostgresTransferQueries:
         rows = await self._rows("licences", search.strip(), only, limit)
         return [LicenceRecord.model_validate(dict(row)) for row in rows]
 
-    async def name_state(self, licence_number: str, *, name: str, url_part: str, base_domain: str) -> NameState | None:
-        """Tell whether a name and a url part are free under a licence; None when there is no such licence."""
-        rows = await self._rows("name_state", licence_number, name, url_part, base_domain)
+    async def name_state(
+        self, licence_number: str, *, name: str, url_part: str, base_domain: str, transfer_id: UUID | None = None
+    ) -> NameState | None:
+        """Tell whether a name and a url part are free under a licence for a transfer; None for no such licence."""
+        rows = await self._rows("name_state", licence_number, name, url_part, base_domain, transfer_id)
         return NameState.model_validate(dict(rows[0])) if rows else None
 
     async def ticks(self, transfer_id: UUID) -> list[Tick]:
@@ -414,6 +442,22 @@ class PostgresTransferQueries:
     async def mails(self, transfer_id: UUID) -> list[MailRecord]:
         """Return the mails of a transfer, in the order in which they were tried."""
         return [MailRecord.model_validate(dict(row)) for row in await self._rows("mails", transfer_id)]
+
+    async def retirement(self, environment_id: UUID) -> m.RetirementStanding:
+        """Return how far the end of an old environment is."""
+        rows = await self._rows("retirement", environment_id)
+        if not rows:
+            return m.RetirementStanding(state=m.RetirementState.NONE)
+        return m.RetirementStanding.model_validate(dict(rows[0]))
+
+    async def held_items(self, transfer_id: UUID, *, after: int, limit: int) -> list[HeldItem]:
+        """Return so many mails and scans that wait for the end of a transfer, in their order, behind item `after`."""
+        rows = await self._rows("held_items", transfer_id, after, limit)
+        return [HeldItem.model_validate(dict(row)) for row in rows]
+
+    async def all_held_items(self, *, after: int, limit: int) -> list[HeldAnywhere]:
+        """Return so many mails and scans that wait for the end of any transfer, in their order, behind item `after`."""
+        return [HeldAnywhere.model_validate(dict(row)) for row in await self._rows("all_held_items", after, limit)]
 
     async def _transfers(self, statement: str, *arguments: object) -> list[m.TransferRecord]:
         return [m.TransferRecord.model_validate(dict(row)) for row in await self._rows(statement, *arguments)]

@@ -30,17 +30,28 @@ order by e.licence_number, lower(e.name), e.environment_id limit $7
 
 -- name: licences
 -- Licences by number, at most $3: those with this number, or in whose holder's name it stands; only $2 when it is given.
-select licence_number, holder_name, kind from control.licence
+select licence_number, holder_name, kind,
+       exists (select from control.environment e where e.licence_number = l.licence_number
+               and (e.status <> 'retired' and e.status <> 'read_only' or e.status = 'read_only' and not exists (
+                   select from control.transfer t where t.environment_id = e.environment_id and t.state = 'released'))) as in_use,
+       (select c.cancelled_at from control.cancelled_licence c where c.licence_number = l.licence_number) as cancelled_at
+from control.licence l
 where ($2::text is null or licence_number = $2)
   and (licence_number = $1 or ($1 <> '' and position(lower($1) in lower(holder_name)) > 0) or ($1 = '' and $2 is not null))
 order by licence_number <> $1, licence_number limit $3
 
 -- name: name_state
--- Whether a licence could take a name and a url part now, as the reservation of an upload sees it; nothing for no licence.
+-- Whether a licence could take a name and a url part now, as the reservation of an upload sees it; nothing for no licence. To the
+-- customer of transfer $5 an address comes back that was theirs.
 select l.host,
-       exists (select from control.environment e where e.licence_number = l.licence_number and lower(e.name) = lower($2)) as name_taken,
-       exists (select from control.environment e where e.url = 'https://' || l.host || '.' || $4 || '/' || $3)
-       or exists (select from control.mailbox_route r where r.address = $3 || '@' || l.host || '.mailbox.' || $4) as url_taken
+       exists (select from control.environment e
+               where e.licence_number = l.licence_number and lower(e.name) = lower($2) and e.status <> 'retired') as name_taken,
+       exists (select from control.environment e
+               where e.url = 'https://' || l.host || '.' || $4 || '/' || $3 and e.status <> 'retired')
+       or exists (select from control.mailbox_route r where r.address = $3 || '@' || l.host || '.mailbox.' || $4
+                  and not exists (select from control.environment was join control.environment moves on moves.inbox_id = was.inbox_id
+                                  join control.transfer t on t.environment_id = moves.environment_id
+                                  where was.mailbox_address = r.address and was.status = 'retired' and t.transfer_id = $5)) as url_taken
 from control.licence l where l.licence_number = $1
 
 -- name: ticks
@@ -134,6 +145,21 @@ order by equal, part offset $4 limit 1
 -- The $5th part of an auditfile that was written, counted from 0.
 select content from control.auditfile
 where transfer_id = $1 and old_side = $2 and administration_id = $3 and year = $4 and part = $5
+
+-- name: held_items
+-- So many mails and scans that wait for the end of a transfer, behind an item.
+select * from control.held_items($1, $2, $3)
+
+-- name: all_held_items
+-- So many mails and scans that wait for the end of any transfer, behind an item.
+select * from control.all_held_items($1, $2)
+
+-- name: retirement
+-- How far the end of an environment is.
+select case when ended_at is not null then 'removed' when retired_at is not null then 'removing'
+            when called_back_at is not null then 'none' else 'planned' end as state,
+       case when called_back_at is null then due_at end as due_at, retired_at
+from control.retirement where environment_id = $1
 
 -- name: mails
 -- What was or could not be sent for a transfer.

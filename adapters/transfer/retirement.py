@@ -47,6 +47,15 @@ class PostgresRetirements:
         """
         async with transaction(self._pool) as connection:
             environment = await environment_row(connection, order.environment_id, hold=True)
+            known = await connection.fetchrow(_SQL["retirement"], order.environment_id)
+            if environment is not None and known is not None and known["retired_at"] and not known["ended_at"]:
+                # Its books are being dropped: there is no way but on.
+                return m.RetirementPlanned(
+                    environment_id=order.environment_id,
+                    transfer_id=known["transfer_id"],
+                    name=environment["name"],
+                    due_at=known["due_at"],
+                )
             transfer_id = await require_removable(connection, environment, order.environment_id)
             tag: str = await connection.execute(
                 _SQL["plan"], order.environment_id, transfer_id, order.requested_by, self._wait

@@ -9,7 +9,7 @@ from adapters.clone.attempt import session_name
 from adapters.postgres.connection import Connection, Pool, transaction
 from adapters.postgres.shards import Guest, Shards, cell_of_new, note
 from adapters.postgres.statements import load
-from adapters.postgres.transfer_rows import lock_for_step, record_event
+from adapters.postgres.transfer_rows import lock_for_step, record_event, sent_by
 from domain import messages as m
 from domain.errors import BegunAgain, EveningInvalid, Superseded, WrongMoment
 from domain.events import EventKind
@@ -57,7 +57,7 @@ class PostgresEveningPlanner:
             continue
         async with transaction(self._pool) as connection:
             transfer = await lock_for_step(connection, order.transfer_id, evening=order.evening + 1)
-            planned = self._planned(transfer["evening"], transfer["starts_at"])
+            planned = await self._planned(connection, order.transfer_id, transfer["evening"], transfer["starts_at"])
             had_begun = await connection.fetchval(_SQL["had_begun"], order.transfer_id, order.evening)
             return planned.model_copy(update={"had_begun": had_begun})
 
@@ -86,18 +86,25 @@ class PostgresEveningPlanner:
                 EventKind.START_RESCHEDULED,
                 actor=order.requested_by,
                 reason=order.reason,
-                detail={"from": transfer["starts_at"].isoformat(), "starts_at": starts_at.isoformat()},
+                detail={
+                    "from": transfer["starts_at"].isoformat(),
+                    "starts_at": starts_at.isoformat(),
+                    **sent_by(order.sent_by),
+                },
                 event_key=order.event_key,
             )
-            return self._planned(order.evening, starts_at)
+            return await self._planned(connection, order.transfer_id, order.evening, starts_at)
 
-    def _planned(self, evening: int, starts_at: datetime) -> m.StartPlanned:
+    async def _planned(
+        self, connection: Connection, transfer_id: UUID, evening: int, starts_at: datetime
+    ) -> m.StartPlanned:
         starts_at = starts_at.astimezone(self._window.zone)
         return m.StartPlanned(
             evening=evening,
             starts_at=starts_at,
             closes_at=self._window.closing_of(starts_at),
             grace_until=self._window.end_of_grace(starts_at),
+            behind=await connection.fetchval(_SQL["behind"], transfer_id),
         )
 
     async def _put_off(self, connection: Connection, order: m.PostponeStart, transfer: asyncpg.Record) -> None:

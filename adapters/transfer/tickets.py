@@ -13,6 +13,7 @@ from adapters.postgres.statements import load
 from adapters.postgres.transfer_rows import environment_row, lock_for_step, lock_for_undo, one, record_event
 from domain import messages as m
 from domain.errors import (
+    LicenceCancelled,
     LicenceUnknown,
     Superseded,
     TicketExpired,
@@ -55,7 +56,7 @@ class PostgresTicketIssuer:
 
         Raises:
             TicketNotGenuine, TicketRevoked, TicketUsed, TicketExpired, TicketForAnotherLicence: It is good for nothing.
-            LicenceUnknown, SameLicence, ScenarioNotOffered: This licence cannot take the environment over.
+            LicenceUnknown, LicenceCancelled, SameLicence, ScenarioNotOffered: This licence cannot take it over.
         """
         claims = self._seal.open(file)
         with translated_errors():
@@ -69,6 +70,8 @@ class PostgresTicketIssuer:
             raise TicketForAnotherLicence
         if row["new_licence"] is None:
             raise LicenceUnknown
+        if row["new_cancelled"]:
+            raise LicenceCancelled
         return m.TicketLookedAt(
             transfer_id=claims.transfer_id,
             environment_name=row["environment_name"],

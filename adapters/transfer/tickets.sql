@@ -23,7 +23,8 @@ update control.ticket set revoked_at = now() where transfer_id = $1 and revoked_
 -- name: looked_at
 -- What a ticket is good for, for somebody who has it and has not used it: nothing is held.
 select t.state, t.environment_name, l.licence_number, l.holder_name, l.kind, k.digest, k.expires_at, k.used_at, k.revoked_at,
-       n.kind as new_kind, n.licence_number as new_licence, n.holder_name as new_holder
+       n.kind as new_kind, n.licence_number as new_licence, n.holder_name as new_holder,
+       exists (select from control.cancelled_licence c where c.licence_number = n.licence_number) as new_cancelled
 from control.transfer t
 join control.ticket k using (transfer_id)
 left join control.licence l on l.licence_number = t.source_licence

@@ -2,19 +2,30 @@
 
 import json
 import uuid
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 import asyncpg
 
 from adapters.postgres.connection import Connection, Pool, transaction
 from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
-from adapters.postgres.transfer_rows import environment_row, lock_for_step, lock_for_undo, plain, record_event
+from adapters.postgres.transfer_rows import (
+    environment_row,
+    lock_for_step,
+    lock_for_undo,
+    plain,
+    record_event,
+    sent_by,
+)
 from adapters.transfer.rehearsal import refusal_of, rehearse
 from adapters.transfer.tickets import TicketClaims, TicketSeal, check_ticket, digest_of
 from domain import messages as m
 from domain.errors import (
     CellCannotHold,
+    LicenceCancelled,
     LicenceUnknown,
     LoginEmailMissing,
     NameTaken,
@@ -131,9 +142,65 @@ class PostgresReservations:
             new=m.EnvironmentSummary.model_validate(new),
             closes_at=self._window.closing_of(starts_at),
             grace_until=self._window.end_of_grace(starts_at),
+            behind=await connection.fetchval(_SQL["behind"], transfer["transfer_id"]),
             evening=transfer["evening"],
             begun=transfer["state"] != TransferState.SCHEDULED,
             certified=await connection.fetchval(_SQL["is_certified"], transfer["transfer_id"], transfer["evening"]),
+        )
+
+    async def correct(self, order: m.CorrectReservation) -> m.ReservationMade:
+        """Give what is reserved another name, url part or login e-mail: all that is asked for, or nothing.
+
+        Nothing of the ticket, the frozen environment or what is proved of it hangs on these three.
+
+        Raises:
+            UploadRefused: The subclass says why. Nothing has changed but the event log.
+            WrongMoment: The transfer does not wait for its evening.
+            Superseded: It is being undone, or that evening has been put off meanwhile.
+        """
+        try:
+            async with transaction(self._pool) as connection:
+                transfer = await lock_for_step(connection, order.transfer_id, evening=order.evening)
+                if transfer["state"] != TransferState.SCHEDULED:
+                    raise WrongMoment
+                if not await connection.fetchval(_SQL["is_told"], order.event_key):
+                    await self._correct(connection, order, transfer)
+                    transfer = await lock_for_step(connection, order.transfer_id)
+                return await self._made(connection, transfer)
+        except UploadRefused as refusal:
+            await self._tell_refused_correction(order, refusal)
+            raise
+
+    async def _correct(self, connection: Connection, order: m.CorrectReservation, transfer: asyncpg.Record) -> None:
+        asked, before = order.correction, json.loads(transfer["new_environment"])
+        licence = await self._licence(connection, before["licence_number"])
+        name = before["name"] if asked.name is None else normalised_name(asked.name)
+        url_part = before["url_part"] if asked.url_part is None else checked_url_part(asked.url_part, name=name)
+        where = {"host": licence["host"], "base_domain": self._base_domain, "url_part": url_part}
+        scenario = Scenario(transfer["scenario"])
+        email = before["login_email"] if asked.login_email is None else _login_email(scenario, asked.login_email)
+        new = before | {
+            "name": name,
+            "url_part": url_part,
+            "url": url_of(**where),
+            "mailbox_address": mailbox_address_of(**where),
+            "login_email": email,
+        }
+        changed = [field for field in ("name", "url", "login_email") if new[field] != before[field]]
+        told = {field: new[field] for field in changed} | {f"{field}_was": before[field] for field in changed}
+        old = await environment_row(connection, transfer["environment_id"])
+        if old is None:
+            raise WrongMoment
+        await self._hold(connection, new, old, "correct")
+        await connection.execute(_SQL["note_correction"], order.transfer_id, json.dumps(new))
+        await record_event(
+            connection,
+            order.transfer_id,
+            EventKind.UPLOAD_CORRECTED,
+            actor=asked.requested_by,
+            reason=asked.reason,
+            detail=told | sent_by(order.sent_by),
+            event_key=order.event_key,
         )
 
     async def _reserve(self, connection: Connection, order: m.AcceptUpload, transfer: asyncpg.Record) -> None:
@@ -142,7 +209,10 @@ class PostgresReservations:
         if old is None:
             raise WrongMoment
         old_licence = await self._licence(connection, old["licence_number"])
+        await connection.execute(_SQL["keep_licence"], plain(upload.licence_number.strip()))
         licence = await self._licence(connection, upload.licence_number.strip())
+        if licence["cancelled"]:
+            raise LicenceCancelled
         scenario = scenario_of(
             old_licence=old_licence["licence_number"],
             old_kind=LicenceKind(old_licence["kind"]),
@@ -183,7 +253,12 @@ class PostgresReservations:
             order.transfer_id,
             EventKind.UPLOAD_ACCEPTED,
             actor=upload.uploaded_by,
-            detail={"scenario": scenario, "url": new["url"], "starts_at": starts_at.isoformat()},
+            detail={
+                "scenario": scenario,
+                "url": new["url"],
+                "starts_at": starts_at.isoformat(),
+                **sent_by(order.sent_by),
+            },
         )
 
     async def _require_room(self, connection: Connection, old: asyncpg.Record, cell: str) -> None:
@@ -203,28 +278,25 @@ class PostgresReservations:
             raise LicenceUnknown
         return row
 
-    async def _hold(self, connection: Connection, new: dict[str, str | None], old: asyncpg.Record) -> None:
+    async def _hold(
+        self, connection: Connection, new: dict[str, Any], old: asyncpg.Record, statement: str = "reserve"
+    ) -> None:
+        """Take name, url and address for the new environment; `statement` is `reserve` or `correct`."""
+        wanted = [new[column] for column in ("name", "url_part", "url", "mailbox_address", "login_email")]
+        beside = [new["licence_number"], new["schema_name"], old["schema_version"], new["cell"]]
         try:
             # In its own savepoint: after a violation the transaction could not even be read any more.
             async with connection.transaction():
                 await connection.execute(
-                    _SQL["reserve"],
-                    new["environment_id"],
-                    new["licence_number"],
-                    new["name"],
-                    new["url_part"],
-                    new["url"],
-                    new["schema_name"],
-                    new["mailbox_address"],
-                    new["login_email"],
-                    old["schema_version"],
-                    new["cell"],
+                    _SQL[statement], new["environment_id"], *wanted, *(beside if statement == "reserve" else ())
                 )
         except asyncpg.UniqueViolationError as error:
             if error.constraint_name not in _NAME_OR_URL:
                 raise
             # A name that is taken mostly takes its url along: then the name is what has to be changed.
-            name_taken = await connection.fetchval(_SQL["name_taken"], new["licence_number"], new["name"])
+            name_taken = await connection.fetchval(
+                _SQL["name_taken"], new["licence_number"], new["name"], new["environment_id"]
+            )
             raise (NameTaken if name_taken else UrlTaken) from error
         if await connection.fetchval(_SQL["address_given_before"], new["mailbox_address"], old["environment_id"]):
             raise UrlTaken
@@ -233,20 +305,35 @@ class PostgresReservations:
         """Write down who was refused what, once for each upload; nothing of the ticket."""
         attempt = f"{order.transfer_id} {order.new_environment_id} {order.accepted_at.timestamp()} {refusal.code()}"
         upload = order.upload
+        asked = {
+            "licence_number": plain(upload.licence_number, 100),
+            "name": plain(upload.name, 200),
+            "url_part": plain(upload.url_part or "", 200),
+        }
+        event_key = uuid.uuid5(order.transfer_id, attempt)
+        asked |= sent_by(order.sent_by)
+        await self._note_refusal(order.transfer_id, refusal, upload.uploaded_by, asked, event_key)
+
+    async def _tell_refused_correction(self, order: m.CorrectReservation, refusal: UploadRefused) -> None:
+        correction = order.correction
+        fields = {"name": correction.name, "url_part": correction.url_part}
+        asked = {field: plain(given, 200) for field, given in fields.items() if given is not None}
+        event_key = uuid.uuid5(order.event_key, refusal.code())
+        asked |= sent_by(order.sent_by)
+        await self._note_refusal(order.transfer_id, refusal, correction.requested_by, asked, event_key)
+
+    async def _note_refusal(
+        self, transfer_id: UUID, refusal: UploadRefused, actor: str, asked: Mapping[str, str], event_key: UUID
+    ) -> None:
         async with transaction(self._pool) as connection:
             await record_event(
                 connection,
-                order.transfer_id,
+                transfer_id,
                 EventKind.UPLOAD_REFUSED,
-                actor=upload.uploaded_by,
+                actor=actor,
                 reason=refusal.english,
-                detail={
-                    "code": refusal.code(),
-                    "licence_number": plain(upload.licence_number, 100),
-                    "name": plain(upload.name, 200),
-                    "url_part": plain(upload.url_part or "", 200),
-                },
-                event_key=uuid.uuid5(order.transfer_id, attempt),
+                detail={"code": refusal.code(), **asked},
+                event_key=event_key,
             )
 
     async def release(self, order: m.ReleaseReservation) -> None:

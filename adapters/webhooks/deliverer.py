@@ -13,6 +13,7 @@ from http import HTTPStatus
 import httpx
 
 from adapters.crypto.webhook_secrets import WebhookSecrets
+from adapters.observability.metrics import UNMEASURED, Metrics
 from adapters.postgres.connection import Pool
 from adapters.task_group import task_group
 from adapters.webhooks.addresses import AddressRules
@@ -80,6 +81,7 @@ class WebhookDeliverer:
         *,
         pace: Pace | None = None,
         tls: ssl.SSLContext | None = None,
+        metrics: Metrics = UNMEASURED,
     ) -> None:
         """Take what it needs.
 
@@ -89,7 +91,9 @@ class WebhookDeliverer:
             rules: Where endpoints may be.
             pace: How patient it is.
             tls: Whose certificates are believed; those that everybody believes, if left out.
+            metrics: Count deliveries.
         """
+        self._metrics = metrics
         self._secrets = secrets
         self._rules = rules
         self._pace = pace or Pace()
@@ -198,10 +202,12 @@ class WebhookDeliverer:
                 turn.lost = True
                 return
             turn.delivered += 1
+            self._metrics.webhook_deliveries.add(1, {"outcome": "delivered"})
             turn.failures = 0
 
     async def _not_taken(self, turn: _Turn, due: Due, problem: str) -> None:
         turn.failed += 1
+        self._metrics.webhook_deliveries.add(1, {"outcome": "failed"})
         turn.failures += 1
         turn.problem = problem
         given_up = await self._deliveries.not_taken(
@@ -211,6 +217,7 @@ class WebhookDeliverer:
             patience=self._pace.give_up_after,
         )
         if problem == _GONE or given_up:
+            self._metrics.webhook_deliveries.add(1, {"outcome": "disabled"})
             await self._deliveries.disable(turn.claim, DisabledBecause.GAVE_UP if given_up else DisabledBecause.GONE)
         if given_up is None or given_up or problem == _GONE or turn.failures >= _TRUST:
             turn.lost = True

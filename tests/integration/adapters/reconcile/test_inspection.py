@@ -304,6 +304,10 @@ _WAITS = (
     "insert into control.held_item (inbox_id, kind, item_digest, item_key, address, content, received_at, arrived_at) "
     f"select inbox_id, 'mail', {_DIGEST}, 'a', 'a@b', 'a', now(), now() - interval '1 hour'"
 )
+_PLANNED = (
+    "insert into control.retirement (environment_id, transfer_id, requested_by, planned_at, due_at) "
+    "select environment_id, transfer_id, 'an', now(), now() + interval '14 days'"
+)
 _OLD_ROW = "where environment_id = (select environment_id from control.transfer where transfer_id = $1)"
 _NEW_ROW = "where environment_id = (select new_environment_id from control.transfer where transfer_id = $1)"
 
@@ -341,6 +345,7 @@ BREAKS: dict[str, list[tuple[ViolationKind, Break]]] = {
         (ViolationKind.TIED, sql("create view {new}.borrowed as select * from {old}.quote")),
         (ViolationKind.NOBODY_TOLD, sql("update control.sent_mail set status = 'pending' where kind = 'invitation'")),
         (ViolationKind.FORWARDING_UNATTENDED, nothing_runs),
+        (ViolationKind.RETIREMENT_UNATTENDED, control(f"{_PLANNED} from control.transfer where transfer_id = $1")),
         (ViolationKind.GRANTS_WITHHELD, sql("revoke usage on all sequences in schema {new} from sb_app")),
         (ViolationKind.HELD_LOST, control(f"{_TAKEN_IN} from control.environment {_NEW_ROW}")),
         (ViolationKind.HELD_LEFT, control(f"{_WAITS} from control.environment {_NEW_ROW}")),

@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.crypto.certificate_signer import CertificateSigner
+from adapters.transfer.queries import PostgresTransferQueries
 from adapters.transfer.retirement import PostgresRetirements
 from domain import messages as m
 from domain.errors import (
@@ -51,7 +52,12 @@ async def test_an_old_environment_is_removed_and_what_was_in_it_is_on_record(ser
     """Leaves no schema, a row that is retired, a signed statement and two lines in the log; asked again, the same."""
     move = await moved_away(services)
     old = retirements(services)
+    states = PostgresTransferQueries(services.pool).retirement
+    assert (await states(move.environment_id)).state == "none"
     plan = await old.plan(planned(move))
+    assert await states(move.environment_id) == m.RetirementStanding(
+        state=m.RetirementState.PLANNED, due_at=plan.due_at
+    )
     assert (plan.transfer_id, plan.name) == (move.transfer_id, "Enyoi")
     assert await old.plan(planned(move)) == plan
     told = await services.row("select detail from control.transfer_event where kind = 'retirement_planned'")
@@ -61,6 +67,7 @@ async def test_an_old_environment_is_removed_and_what_was_in_it_is_on_record(ser
     assert result.rows == 11
     assert await old.retire(due(move)) == result
     assert await services.status_of(move.environment_id) == "retired"
+    assert (await states(move.environment_id)).state == "removed"
     assert not await services.pool.fetchval("select exists (select from pg_namespace where nspname = $1)", move.schema)
     assert await services.pool.fetchval(f"select count(*) from {move.new_schema}.app_user") == 2
     assert (await services.kinds(move))[-2:] == ["retirement_planned", "environment_retired"]
@@ -122,6 +129,21 @@ async def test_a_removal_can_be_called_back_until_it_begins(services: Services) 
     ]
 
 
+async def test_a_removal_that_was_broken_off_goes_on(services: Services) -> None:
+    """Finds the plan again once books are being dropped, and comes to the end: a new run has to begin with it."""
+    move = await moved_away(services)
+    old = retirements(services)
+    plan = await old.plan(planned(move))
+    await services.pool.execute(
+        "update control.environment set status = 'retired' where environment_id = $1", move.environment_id
+    )
+    await services.pool.execute("update control.retirement set retired_at = now(), removed = '{\"quote\": 1}'")
+    assert await old.plan(planned(move)) == plan
+    assert (await old.retire(due(move))).rows == 1
+    with pytest.raises(AlreadyRetired):
+        await old.plan(planned(move))
+
+
 async def test_moving_back_under_the_old_name_works_once_the_old_one_is_removed(services: Services) -> None:
     """Frees name, url and address for the customer whose they were, and the address for nobody else."""
     away = await moved_away(services)
@@ -135,6 +157,14 @@ async def test_moving_back_under_the_old_name_works_once_the_old_one_is_removed(
     with pytest.raises(UrlTaken):
         await services.accept(other, await services.ticket(other), licence_number=OLD_FIRM, name="Enyoi")
     back = Move(away.new_environment_id, uuid.uuid4(), uuid.uuid4())
+    await services.ticket(back)
+    wanted = {"name": "Enyoi", "url_part": "enyoi", "base_domain": "sb.example"}
+    for move, taken in ((back, False), (other, True)):  # whoever types is told what the upload would be told
+        state = await PostgresTransferQueries(services.pool).name_state(
+            OLD_FIRM, **wanted, transfer_id=move.transfer_id
+        )
+        assert state is not None
+        assert (state.name_taken, state.url_taken) == (False, taken)
     made = await services.moved(back, licence_number=OLD_FIRM, name="Enyoi")
     assert (made.accepted.name, made.accepted.url) == ("Enyoi", "https://noord.sb.example/enyoi")
     await services.gate.open_for_inspection(m.OpenForInspection(transfer_id=back.transfer_id))

@@ -79,6 +79,84 @@ async def test_an_upload_reserves_name_and_url_and_plans_the_evening(services: S
     assert await services.kinds(move) == ["environment_frozen", "ticket_issued", "ticket_downloaded", "upload_accepted"]
 
 
+def _correction(move: Move, **changes: Any) -> m.CorrectReservation:
+    asked = m.CorrectUpload(requested_by="bo@zuid.example", reason="a slip of the pen", **changes)
+    return m.CorrectReservation(transfer_id=move.transfer_id, evening=1, correction=asked, event_key=uuid.uuid4())
+
+
+async def test_what_was_uploaded_is_corrected_and_told_once(services: Services) -> None:
+    """Changes what is asked for and nothing beside it, in the environment and the transfer, and says from what."""
+    move = await services.move()
+    made = await services.accept(move, await services.ticket(move))
+    order = _correction(move, name="Enyoi BV")
+    corrected = await services.reservations.correct(order)
+    assert corrected == await services.reservations.correct(order)  # its answer was lost
+    assert corrected.accepted.url == made.accepted.url
+    corrected = await services.reservations.correct(_correction(move, url_part="enyoi-bv"))
+    assert (corrected.accepted.name, corrected.accepted.url) == ("Enyoi BV", "https://zuid.sb.example/enyoi-bv")
+    assert (corrected.closes_at, corrected.accepted.starts_at) == (made.closes_at, made.accepted.starts_at)
+    sql = "select * from control.environment where environment_id = $1"
+    row = await services.row(sql, move.new_environment_id)
+    assert (row["name"], row["url"], row["mailbox_address"], row["status"]) == (
+        *("Enyoi BV", corrected.accepted.url, "enyoi-bv@zuid.mailbox.sb.example"),
+        "building",
+    )
+    found = await services.reservations.read(m.ReadReservation(transfer_id=move.transfer_id))
+    assert found is not None
+    assert found.new == corrected.new
+    assert (await services.kinds(move)).count("upload_corrected") == 2
+    told = await services.pool.fetchval(
+        "select detail from control.transfer_event where event_key = $1", order.event_key
+    )
+    assert json.loads(told) == {"name": "Enyoi BV", "name_was": "Enyoi Nieuw"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "refusal"),
+    [
+        ({"name": "ANDER "}, NameTaken),
+        ({"url_part": "ander"}, UrlTaken),
+        ({"url_part": "admin"}, UrlReserved),
+        ({"url_part": "a b"}, UrlInvalid),
+        ({"name": " "}, NameInvalid),
+    ],
+)
+async def test_a_correction_is_refused_as_an_upload_is(
+    services: Services, changes: dict[str, str], refusal: type[UploadRefused]
+) -> None:
+    """Keeps everything as it is, and the log says who was refused what."""
+    other = await services.move("Eerder")
+    await services.accept(other, await services.ticket(other), name="Ander")
+    move = await services.move()
+    made = await services.accept(move, await services.ticket(move))
+    with pytest.raises(refusal):
+        await services.reservations.correct(_correction(move, **changes))
+    found = await services.reservations.read(m.ReadReservation(transfer_id=move.transfer_id))
+    assert found is not None
+    assert found.new == made.new
+    assert (await services.kinds(move))[-1] == "upload_refused"
+
+
+async def test_a_login_is_corrected_where_there_is_one_and_nothing_once_the_evening_has_begun(
+    services: Services,
+) -> None:
+    """Takes another address for a customer who goes on alone, and refuses one that is none, or comes too late."""
+    move = await services.move()
+    file = await services.ticket(move)
+    await services.accept(move, file, licence_number=ENTREPRENEUR, login_email="an@an.example")
+    corrected = await services.reservations.correct(_correction(move, login_email=" jo@an.example"))
+    sql = "select login_email from control.environment where environment_id = $1"
+    assert await services.pool.fetchval(sql, corrected.new.environment_id) == "jo@an.example"
+    for given, refusal in ((" ", LoginEmailMissing), ("jo", LoginEmailInvalid)):
+        with pytest.raises(refusal):
+            await services.reservations.correct(_correction(move, login_email=given))
+    await services.pool.execute(
+        "update control.transfer set state = 'cloning' where transfer_id = $1", move.transfer_id
+    )
+    with pytest.raises(WrongMoment):
+        await services.reservations.correct(_correction(move, name="Te laat"))
+
+
 async def test_a_retried_upload_gets_the_same_answer(services: Services) -> None:
     """Gives a retried upload the first answer."""
     move = await services.move()

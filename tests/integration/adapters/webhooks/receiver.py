@@ -57,7 +57,7 @@ class Receiver:
     def ids(self) -> list[str]:
         return [event.id for event in self.taken]
 
-    async def until(self, count: int, seconds: float = 30) -> None:
+    async def until(self, count: int, seconds: float = 120) -> None:
         """Wait until so many have been taken."""
         async with asyncio.timeout(seconds):
             while len(self.taken) < count:
