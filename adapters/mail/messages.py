@@ -9,7 +9,7 @@ import textwrap
 import unicodedata
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 from typing import Annotated, Any
@@ -24,6 +24,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from adapters.mail.addresses import AddressUnusable, address_key, envelope_address
 from adapters.mail.formatting import Formatter
 from adapters.postgres.connection import Connection, transaction
+from adapters.postgres.contained import ask
 from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load, within
 from domain.errors import TransferUnknown
@@ -48,6 +49,7 @@ _LONGEST = 500
 # Why something was undone is told whole.
 _LONGEST_CAUSE = 2_000
 _BREAK = "\N{ZERO WIDTH SPACE}"
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 # Behind each of these a client might go on reading an address: a scheme's colon, a stop or an @ within a word, the
 # backslash of a server's name. The stops that name systems take for one are among them (UTS 46).
 _LINKED = re.compile(
@@ -57,9 +59,11 @@ _LINKED = re.compile(
 _TWO_STOPS = re.compile(r"(?<![.\s])\.((?:</[a-z]+>)*)\.(?!\.)")
 # A longer table would push the mail past what mailboxes show at once (about 100 kB): then one line per check.
 _MOST_CHECKS = 72
+# A large customer has tens of thousands of lines, and as many users who are invited.
+_COMPARING = (MailKind.READY, MailKind.RELEASE_REMINDER)
 
 
-def _one_line(value: object, longest: int = _LONGEST) -> object:
+def one_line(value: object, longest: int = _LONGEST) -> object:
     """Return text as one line without anything invisible: it may not start a new line of a mail, or turn it around."""
     if not isinstance(value, str):
         return "" if value is None else value
@@ -75,10 +79,10 @@ def unlinked(text: str) -> str:
     return _LINKED.sub(lambda found: found[0] + _BREAK, text)
 
 
-Line = Annotated[str, BeforeValidator(_one_line)]
+Line = Annotated[str, BeforeValidator(one_line)]
 # What people chose or typed: names, numbers, reasons. Urls and mailbox addresses are this service's own.
-Typed = Annotated[str, BeforeValidator(_one_line), AfterValidator(unlinked)]
-Cause = Annotated[str, BeforeValidator(partial(_one_line, longest=_LONGEST_CAUSE)), AfterValidator(unlinked)]
+Typed = Annotated[str, BeforeValidator(one_line), AfterValidator(unlinked)]
+Cause = Annotated[str, BeforeValidator(partial(one_line, longest=_LONGEST_CAUSE)), AfterValidator(unlinked)]
 
 
 class _Fact(BaseModel):
@@ -131,6 +135,7 @@ class User(_Fact):
     email: str
     full_name: Typed = ""
     language: Language = Language.DUTCH
+    role: str = ""
 
     @property
     def shown(self) -> str:
@@ -138,7 +143,7 @@ class User(_Fact):
         try:
             return str(envelope_address(self.email))
         except AddressUnusable:
-            return unlinked(str(_one_line(self.email)))
+            return unlinked(str(one_line(self.email)))
 
 
 class BankLine(_Fact):
@@ -193,6 +198,8 @@ class MailFacts(_Fact):
     held: HeldFacts = HeldFacts()
     retirement: RetirementFacts | None = None
     certificate_key: str = ""
+    changed: bool = False
+    """Another evening was chosen, or the upload corrected: what was told before does not hold any more."""
 
     def for_reader(self, *, new_side: bool) -> "MailFacts":
         """Return what one reader may know: of the new environment the old side learns who holds it, and no more."""
@@ -251,7 +258,7 @@ async def read_facts(
                 await looking.enter_async_context(connection.transaction())
             else:
                 there = await looking.enter_async_context(transaction(shards.pool(place.cell)))
-            contents = await there.fetchval(within(_SQL["contents"], place.schema_name))
+            [(contents,)] = await ask(there, within(_SQL["contents"], place.schema_name), place.schema_name)
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
         return facts  # an environment of another make: the mail goes out without the lists, rather than not at all
     return facts.model_copy(update={"contents": await asyncio.to_thread(Contents.model_validate_json, contents)})
@@ -309,13 +316,16 @@ class MailRenderer:
     A template says everything once, in calls of `p`, whose macros come as HTML (everything escaped) and as text.
     """
 
-    def __init__(self, zone: ZoneInfo, *, support: str = "", cancel_licence_url: str = "") -> None:
-        """Take the clock that mails speak of, where people are helped, and where licences are cancelled."""
+    def __init__(
+        self, zone: ZoneInfo, *, support: str = "", cancel_licence_url: str = "", platform_invites: bool = False
+    ) -> None:
+        """Take the clock that mails speak of, where people are helped and cancel licences, and who invites users."""
+        self._platform_invites = platform_invites
         self._cancel_licence_url = cancel_licence_url
         self._zone = zone
         self._support = support
-        self._html = _environment("html")
-        self._text = _environment("text")
+        self._html = environment_for("html")
+        self._text = environment_for("text")
 
     def write(self, kind: MailKind, facts: MailFacts, recipient: Recipient) -> RenderedMail:
         """Return the letter for one recipient, in the recipient's language."""
@@ -325,6 +335,7 @@ class MailRenderer:
         values: dict[str, Any] = {
             "language": recipient.language.value,
             "facts": facts,
+            "platform_invites": self._platform_invites,
             "transfer": facts.transfer,
             "ticket": facts.ticket,
             "old": facts.old,
@@ -335,15 +346,20 @@ class MailRenderer:
                 "{licence}", quote(facts.old.licence_number, safe="")
             ),
             "words": words,
-            "comparison": _comparison(facts, words),
+            "comparison": _comparison(facts, words) if kind in _COMPARING else None,
             "banks_to_activate": _banks_to_activate(facts, words),
             "rabobank": _has_rabobank(facts),
         }
-        template = self._text.get_template(name)
-        subject = "".join(template.blocks["subject"](template.new_context(values)))
-        text = re.sub(r"\n{3,}", "\n\n", template.render(values)).strip() + "\n"
-        html = self._html.get_template(name).render(values)
-        return RenderedMail(" ".join(subject.split()), *(_TWO_STOPS.sub(r".\1", part) for part in (text, html)))
+        letter = rendered(self._text, self._html, name, values)
+        return replace(letter, **{part: _TWO_STOPS.sub(r".\1", getattr(letter, part)) for part in ("text", "html")})
+
+
+def rendered(text: Environment, html: Environment, name: str, values: Mapping[str, Any]) -> RenderedMail:
+    """Return a template's letter: its subject, and the text and HTML that two environments make of it."""
+    template = text.get_template(name)
+    subject = "".join(template.blocks["subject"](template.new_context({**values})))
+    plain_text = re.sub(r"\n{3,}", "\n\n", template.render(values)).strip() + "\n"
+    return RenderedMail(" ".join(subject.split()), plain_text, html.get_template(name).render(values))
 
 
 def _comparison(facts: MailFacts, words: Formatter) -> dict[str, Any] | None:
@@ -376,7 +392,7 @@ def _comparison(facts: MailFacts, words: Formatter) -> dict[str, Any] | None:
 
 
 def _shown(told: str) -> str:
-    return unlinked(str(_one_line(told)))
+    return unlinked(str(one_line(told)))
 
 
 def _banks_to_activate(facts: MailFacts, words: Formatter) -> list[str]:
@@ -386,7 +402,7 @@ def _banks_to_activate(facts: MailFacts, words: Formatter) -> list[str]:
         names = [outcome.bank for outcome in facts.banks if outcome.new == waiting and outcome.count]
     else:
         names = [line.bank for line in facts.contents.connections if line.status is waiting]
-    return sorted({words.bank(str(_one_line(name))) for name in names})
+    return sorted({words.bank(str(one_line(name))) for name in names})
 
 
 def _has_rabobank(facts: MailFacts) -> bool:
@@ -398,22 +414,23 @@ def _has_rabobank(facts: MailFacts) -> bool:
 
 
 def _filled(text: object, first: str = "", rest: str = "") -> str:
-    """Break text into lines of a mail; addresses stay whole."""
+    """Break text into lines of a mail; addresses and amounts stay whole."""
+    words = " ".join(str(text).split()).replace("€ ", f"€{_NO_BREAK}")
     return textwrap.fill(
-        " ".join(str(text).split()),
+        words,
         _LINE_LENGTH,
         initial_indent=first,
         subsequent_indent=rest,
         break_long_words=False,
         break_on_hyphens=False,
-    )
+    ).replace(_NO_BREAK, " ")
 
 
 def _shortened(values: list[Any], in_all: int = 0, most: int = 40) -> Mapping[str, Any]:
     return {"shown": values[:most], "more": max(0, max(len(values), in_all) - most)}
 
 
-def _environment(medium: str) -> Environment:
+def environment_for(medium: str) -> Environment:
     environment = Environment(
         loader=PackageLoader("adapters.mail", "templates"),
         autoescape=medium == "html",  # noqa: S701 - the text part is no markup; what goes into it was made one line

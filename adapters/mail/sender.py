@@ -17,7 +17,9 @@ from adapters.observability.metrics import UNMEASURED, Metrics
 from adapters.postgres.connection import Connection, Pool, translated_errors
 from adapters.postgres.shards import Shards
 from adapters.postgres.statements import load
+from adapters.postgres.transfer_rows import record_event
 from domain.errors import MailDelayed, MailRejected, Superseded, TransferError, WrongMoment
+from domain.events import EventKind
 from domain.messages import MailProblem, MailSent, SendMail
 from domain.messages.mail import MOST_NAMED
 from domain.naming import certificate_file_name
@@ -29,6 +31,7 @@ _PATIENCE = "15s"
 # With the last mail's own minute, an attempt stays within the two that somebody waits for a resend.
 _BUDGET_SECONDS = 45.0
 _BATCH = 100
+_TOLD_OF_USERS = {"email", "full_name", "language", "role"}
 _LONGEST_NAMED = 500
 _UPLOADED = (TransferState.SCHEDULED, TransferState.CLONING, TransferState.AWAITING_RELEASE, TransferState.RELEASED)
 # What a mail tells has happened in these states only; the first one of a kind is sent when it has, too.
@@ -66,6 +69,7 @@ class PostgresMailer:
         *,
         support: str = "",
         cancel_licence_url: str = "",
+        platform_invites: bool = False,
         shards: Shards | None = None,
         metrics: Metrics = UNMEASURED,
     ) -> None:
@@ -77,13 +81,17 @@ class PostgresMailer:
             zone: The clock that mails speak of.
             support: Where whoever has a question is helped: an address, a url or a number.
             cancel_licence_url: Where a licence is cancelled; `{licence}` stands for its number.
+            platform_invites: Whether the platform invites users: it is told whom, and no letter goes out.
             shards: Where environments live that are not in the pool's database.
             metrics: Count attempts.
         """
         self._pool = pool
         self._shards = shards or Shards(pool)
         self._mailer = mailer
-        self._writer = MailRenderer(zone, support=support, cancel_licence_url=cancel_licence_url)
+        self._platform_invites = platform_invites
+        self._writer = MailRenderer(
+            zone, support=support, cancel_licence_url=cancel_licence_url, platform_invites=platform_invites
+        )
         self._metrics = metrics
 
     async def send(self, order: SendMail) -> MailSent:
@@ -109,6 +117,8 @@ class PostgresMailer:
                     _check_moment(facts, order.kind)
                     if facts.transfer.state not in _REMINDERS.get(order.kind, tuple(TransferState)):
                         return MailSent(sent=0)
+                    if order.kind is MailKind.INVITATION and self._platform_invites:
+                        return MailSent(sent=0, already=await _hand_over(connection, order.transfer_id, facts))
                     known = await connection.fetch(_SQL["known"], order.transfer_id)
                     recipients = await asyncio.to_thread(self._recipients, known, facts, order)
                     attachments = await _attachments(connection, facts, order)
@@ -226,6 +236,17 @@ class PostgresMailer:
         # Somebody else is to read what the first recipient reads.
         like = theirs[0] if theirs else Recipient(wanted, Language.DUTCH, old_side=True, new_side=True)
         return [replace(like, address=spelled.get(address_key(wanted), wanted), full_name="")]
+
+
+async def _hand_over(connection: Connection, transfer_id: UUID, facts: MailFacts) -> int:
+    """Tell the platform whom to invite, once, some users with each event; return how many they are."""
+    users = [user.model_dump(mode="json", include=_TOLD_OF_USERS) for user in facts.contents.users]
+    if not await connection.fetchval(_SQL["is_handed_over"], transfer_id):
+        parts = [users[first : first + _BATCH] for first in range(0, len(users), _BATCH)]
+        for number, part in enumerate(parts, 1):
+            detail = {"users": part, "part": number, "parts": len(parts)}
+            await record_event(connection, transfer_id, EventKind.USERS_TO_INVITE, detail=detail)
+    return len(users)
 
 
 def _is_of(row: asyncpg.Record, order: SendMail) -> bool:

@@ -35,6 +35,8 @@ select jsonb_build_object(
     'retirement', (select jsonb_build_object('due_at', r.due_at,
                        'tables', (select count(*) from jsonb_object_keys(coalesce(r.removed, '{}'))))
                    from control.retirement r where r.environment_id = t.environment_id),
+    'changed', exists (select from control.transfer_event e
+                       where e.transfer_id = $1 and e.kind in ('start_rescheduled', 'upload_corrected')),
     'report', t.report,
     'banks', t.banks -> 'banks',
     'consequences', t.consequences -> 'consequences',
@@ -67,7 +69,7 @@ select jsonb_build_object(
     'quotes_in_all', (select count(*) from {env}.quote where status = 'open'),
     'apps', (select coalesce(jsonb_agg(name order by name), '[]') from {env}.app_connection),
     'users', (select coalesce(jsonb_agg(jsonb_build_object(
-                  'email', email, 'full_name', full_name, 'language', language) order by email), '[]')
+                  'email', email, 'full_name', full_name, 'language', language, 'role', role) order by email), '[]')
               from {env}.app_user),
     'connections', (select coalesce(jsonb_agg(jsonb_build_object(
                         'administration', administration.name, 'bank', bank, 'iban', iban, 'status', status)
@@ -75,6 +77,10 @@ select jsonb_build_object(
                     from {env}.bank_connection
                     join {env}.administration on administration.id = bank_connection.administration_id)
 ) as contents
+
+-- name: is_handed_over
+-- Whether the platform has been told whom it is to invite.
+select exists (select from control.transfer_event where transfer_id = $1 and kind = 'users_to_invite')
 
 -- name: hold
 -- Let one sender at a time work on one kind of mail of one transfer; kept until the connection gives it back.

@@ -15,7 +15,7 @@ from adapters.postgres.shards import settle
 from devstack.postgres import EmbeddedPostgres
 from devstack.seed import seed
 from domain.naming import schema_name_of
-from tests.conftest import QUICK
+from tests.conftest import QUICK, temporary_database
 from tests.integration.across_shards import WEST
 from tests.integration.pending_clone import PendingClone, scheduled_move
 from tests.integration.services import Services
@@ -64,16 +64,10 @@ async def elder(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Embed
 @asynccontextmanager
 async def seeded_database(postgres: EmbeddedPostgres, template: str) -> AsyncIterator[Pool]:
     """Connect to a copy of the seeded database, as sb_owner; it is dropped afterwards."""
-    name = f"test_{uuid.uuid4().hex}"
-    connection = await asyncpg.connect(postgres.dsn("sb_owner", "postgres"))
-    try:
-        await connection.execute(f"create database {name} template {template} owner sb_owner")
+    async with temporary_database(postgres, template) as name:
         pool = await connect_pool(postgres.dsn("sb_owner", name), application_name="test on seeded books")
         yield pool
         await pool.close()
-        await connection.execute(f"drop database {name} with (force)")
-    finally:
-        await connection.close()
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ ZONE = ZoneInfo("Europe/Amsterdam")
 OLD_MAIL, NEW_MAIL, LOGIN = "oud@kantoor.example", "nieuw@kantoor.example", "Klant@bedrijf.example"
 
 
-def mailer_at(pool: Pool, url: str) -> PostgresMailer:
-    return PostgresMailer(pool, SmtpClient(SecretStr(url), "SB <noreply@sb.example>"), ZONE)
+def mailer_at(pool: Pool, url: str, **words: Any) -> PostgresMailer:
+    return PostgresMailer(pool, SmtpClient(SecretStr(url), "SB <noreply@sb.example>"), ZONE, **words)
 
 
 class Case:

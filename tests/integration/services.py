@@ -12,7 +12,7 @@ import asyncpg
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
-from adapters.postgres.connection import Pool, connect_pool
+from adapters.postgres.connection import Connection, Pool, connect_pool
 from adapters.postgres.migrations import migrate_environment
 from adapters.transfer.event_log import PostgresTransferEventLog
 from adapters.transfer.freeze_release import PostgresEnvironmentAccess
@@ -78,6 +78,11 @@ class Move:
         return schema_name_of(self.new_environment_id)
 
 
+async def held_at_most(app: Connection, duration: str) -> None:
+    """Let a write fail that waits longer for a lock: what a busy machine takes besides is no wait for anybody."""
+    await app.execute(f"set lock_timeout to '{duration}'")
+
+
 class Services:
     """The adapters under test, and short words for what a test does with them."""
 
@@ -93,7 +98,8 @@ class Services:
         self.reservations = PostgresReservations(self.pool, self.seal, BASE_DOMAIN, WINDOW)
         self.planner = PostgresEveningPlanner(self.pool, WINDOW)
         self.log = PostgresTransferEventLog(self.pool)
-        self.previews = PostgresPreviewReader(self.pool)
+        # Long enough on a busy machine for all that there is to ask: what is not asked is no obstacle.
+        self.previews = PostgresPreviewReader(self.pool, question_timeout=timedelta(minutes=2))
         self.register = PostgresTransferQueries(self.pool)
         await self.pool.executemany("insert into control.licence values ($1, $2, $3, $4, $5, $6)", _LICENCES)
         return self

@@ -1,6 +1,7 @@
 """The mailer against a real PostgreSQL and a real SMTP server: who gets what, once."""
 
 import asyncio
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -10,6 +11,7 @@ from adapters.mail import sender as sender_module
 from adapters.mail.sender import PostgresMailer
 from adapters.postgres.connection import Pool, connect_pool
 from adapters.postgres.statements import load
+from adapters.webhooks.events import PostgresEventFeed
 from devstack.mail import MailCatcher
 from devstack.ports import free_port
 from domain.errors import MailDelayed, Superseded, TransferUnknown, Unavailable, WrongMoment
@@ -69,6 +71,20 @@ async def test_a_retry_sends_nothing_twice(pool: Pool, mailer: PostgresMailer, c
         assert (await mailer.send(case.order(MailKind.UPLOAD_ACCEPTED))).sent == 2
     assert recipients_in(catcher) == sorted([OLD_MAIL, NEW_MAIL])
     assert len(await case.events()) == 2
+    assert "vervangt het vorige" not in text_to(catcher, NEW_MAIL)
+
+
+async def test_a_plan_that_was_changed_says_that_it_takes_the_place_of_the_former(
+    pool: Pool, mailer: PostgresMailer, catcher: MailCatcher
+) -> None:
+    """Tells two mails apart that both say when an environment moves."""
+    case = await Case(pool).build()
+    await pool.execute(
+        "insert into control.transfer_event (transfer_id, actor, kind) values ($1, 'bo', 'upload_corrected')",
+        case.transfer_id,
+    )
+    await mailer.send(case.order(MailKind.UPLOAD_ACCEPTED))
+    assert "De verhuizing is gewijzigd. Dit bericht vervangt het vorige." in text_to(catcher, NEW_MAIL)
 
 
 async def test_two_senders_at_once_send_once(pool: Pool, mailer: PostgresMailer, catcher: MailCatcher) -> None:
@@ -79,6 +95,30 @@ async def test_two_senders_at_once_send_once(pool: Pool, mailer: PostgresMailer,
     assert recipients_in(catcher) == ["ann@bedrijf.example", "jan@bedrijf.example"]
     assert "Koppel AFAS Link op je telefoon opnieuw." in text_to(catcher, "jan@bedrijf.example")
     assert "Link AFAS Link on your telephone again." in text_to(catcher, "ann@bedrijf.example")
+
+
+async def test_the_platform_is_told_once_whom_to_invite(
+    pool: Pool, catcher: MailCatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Users would be invited twice, by two senders, or by nobody."""
+    monkeypatch.setattr(sender_module, "_BATCH", 1)
+    case = await Case(pool).build(state="released")
+    mailer = mailer_at(pool, catcher.url, platform_invites=True)
+    told = await asyncio.gather(*(mailer.send(case.order(MailKind.INVITATION)) for _ in range(3)))
+    assert [(answer.sent, answer.already, answer.problems) for answer in told] == [(0, 2, [])] * 3
+    page = await PostgresEventFeed(pool).page(
+        after=0, limit=50, licence=None, types=["nl.sb.transfer.users_to_invite.v1"]
+    )
+    details: list[dict[str, Any]] = [event.data.detail or {} for event in page.events]
+    users = [user for detail in details for user in detail["users"]]
+    assert [user["email"] for user in users] == ["ann@bedrijf.example", "jan@bedrijf.example"]
+    assert all(user["role"] for user in users)
+    assert [(detail["part"], detail["parts"]) for detail in details] == [(1, 2), (2, 2)]
+    await mailer.send(case.order(MailKind.RELEASED))
+    assert not any("per e-mail krijgt" in str(mail.get_body(("plain",))) for mail in catcher.mails())
+    assert recipients_in(catcher) != []
+    found = await pool.fetch(load("adapters.reconcile.inspection")["transfers"])
+    assert "invitation" in found[0]["mails"]
 
 
 async def test_many_mails_are_spread_over_attempts(
@@ -119,7 +159,8 @@ async def test_a_send_leaves_no_lock_and_no_setting_behind(dsn: str, catcher: Ma
         catcher.answers[NEW_MAIL] = "451 4.7.1 Greylisted"
         with pytest.raises(MailDelayed):
             await mailer_at(one, catcher.url).send(case.order(MailKind.READY))
-        assert await one.fetchval("select count(*) from pg_locks where locktype = 'advisory'") == 0
+        held = "select exists (select from pg_locks where locktype = 'advisory' and pid = pg_backend_pid())"
+        assert not await one.fetchval(held)
         assert await one.fetchval("show lock_timeout") == before
         assert "env_" not in await one.fetchval("show search_path")
     finally:
@@ -352,7 +393,7 @@ async def test_unknown_transfer_and_lost_database_are_said_in_the_domains_words(
         async with blocker.transaction():
             await blocker.execute("lock table control.sent_mail")
             sending = asyncio.create_task(mailer.send(case.order(MailKind.READY)))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not await killer.fetchval(  # noqa: ASYNC110 - what it waits for is in another process
                     "select bool_or(pg_terminate_backend(pid)) from pg_stat_activity"
                     " where wait_event_type = 'Lock' and datname = current_database()"

@@ -226,7 +226,7 @@ async def test_a_mailbox_with_other_letters_is_reached_where_the_server_offers_i
     assert not await smtp_client(f"smtp://127.0.0.1:{free_port()}").takes_smtputf8()
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @example("=?utf-8?q?nep?=")
 @example("0000000¡¡¡¡¡¡ࠀ ¡")
 @given(st.text(st.characters(exclude_categories=["C", "Z"]) | st.just(" "), min_size=1, max_size=120))

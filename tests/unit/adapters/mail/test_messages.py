@@ -85,6 +85,7 @@ def test_ticket_letter_tells_the_consequences_and_the_quotes_by_number_and_custo
     assert "Offerte OFF-7 voor Jansen, € 1.234,50 incl. btw (Enyoi BV)" in text
     assert "De klantomgeving krijgt een nieuwe url." in text
     assert "Het Mailbox-adres verandert (nu enyoi@oudkantoor.mailbox.sb.example)." in text
+    assert "Pas mailbox-regels aan en vervang het adres op websites van leveranciers." in text
     assert "Het oude adres blijft nog 30 dagen werken." in text
     assert "Koppelingen in het App Center moeten opnieuw worden geactiveerd: Urenapp." in text
     assert "AFAS Link moet opnieuw gekoppeld worden bij alle gebruikers (1)." in text
@@ -99,7 +100,7 @@ def test_ticket_letter_names_whom_the_file_is_for() -> None:
     assert "stuurt een incident in" not in outsourcing
     firm = flat(WRITER.write(MailKind.TICKET_ISSUED, facts_of(MailKind.TICKET_ISSUED), OLD).text)
     assert "waar je deze klant aan wilt overdragen" in firm
-    assert "Die stuurt een incident in" in firm
+    assert "Stuur het bestand naar de ondernemer. Die stuurt een incident in" in firm
 
 
 def test_planned_letter_gives_the_exact_start_on_the_amsterdam_clock() -> None:
@@ -186,6 +187,7 @@ def test_released_letter_has_the_scenarios_own_list(
     text = flat(WRITER.write(MailKind.RELEASED, facts_of(MailKind.RELEASED, scenario), recipient).text)
     assert said in text
     assert not_said not in text
+    assert "Vervang bladwijzers" in text
 
 
 @pytest.mark.parametrize(
