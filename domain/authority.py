@@ -53,7 +53,13 @@ class Action(StrEnum):
     RELEASE = "release"
     REJECT = "reject"
     START_NOW = "start_now"
+    HURRY = "hurry"
+    """Go before all others that wait for a place."""
+
     RESCHEDULE = "reschedule"
+    CORRECT = "correct"
+    """The name, url part or login e-mail that was uploaded."""
+
     RESEND_MAIL = "resend_mail"
     CANCEL = "cancel"
     SEE_WEBHOOKS = "see_webhooks"
@@ -63,6 +69,12 @@ class Action(StrEnum):
     MOVE_PORTFOLIO = "move_portfolio"
     """Many environments at once, of both halves: the platform's, and support's."""
 
+    SEE_HELD = "see_held"
+    """What came for an environment while it moved."""
+
+    REGISTER = "register"
+    """Licences and environments: the platform has them, and says so."""
+
     DELIVER = "deliver"
     """Hand in mail and scans: what the platform's mail server does."""
 
@@ -71,12 +83,17 @@ class Action(StrEnum):
 
 
 _HALVES: dict[Side, frozenset[Action]] = {
-    Side.OLD: frozenset({Action.PREVIEW, Action.PREPARE, Action.TICKET, Action.SEE, Action.CANCEL, Action.RETIRE}),
+    Side.OLD: frozenset(
+        {
+            *(Action.PREVIEW, Action.PREPARE, Action.TICKET, Action.SEE, Action.SEE_HELD),
+            *(Action.CANCEL, Action.RETIRE),
+        }
+    ),
     # The certificate names both sides; the old one does not learn where its customer went.
     Side.NEW: frozenset(
         {
-            *(Action.UPLOAD, Action.RESCHEDULE, Action.SEE, Action.COMPARE, Action.CERTIFICATE),
-            *(Action.TICK, Action.RELEASE, Action.REJECT),
+            *(Action.UPLOAD, Action.CORRECT, Action.RESCHEDULE, Action.SEE, Action.COMPARE, Action.CERTIFICATE),
+            *(Action.TICK, Action.RELEASE, Action.REJECT, Action.SEE_HELD),
         }
     ),
 }
@@ -86,13 +103,16 @@ _OF_A_LICENCE = frozenset({Action.SEE_WEBHOOKS, Action.CHANGE_WEBHOOKS})
 _PORTFOLIOS = frozenset({Action.SEE_PORTFOLIO, Action.MOVE_PORTFOLIO})
 _EVERYWHERE: dict[Role, frozenset[Action]] = {
     # An incident is support's own work, and a start before the evening needs a person who answers for it.
-    Role.BACKEND: _BOTH_HALVES | _OF_A_LICENCE | _PORTFOLIOS | {Action.AUDIT, Action.RESEND_MAIL, Action.DELIVER},
+    Role.BACKEND: _BOTH_HALVES
+    | _OF_A_LICENCE
+    | _PORTFOLIOS
+    | {Action.AUDIT, Action.RESEND_MAIL, Action.DELIVER, Action.REGISTER},
     # Who is told of what is the platform's to say, and each licence's for itself.
-    Role.SUPPORT: frozenset(Action) - {Action.DELIVER, Action.CHANGE_WEBHOOKS},
+    Role.SUPPORT: frozenset(Action) - {Action.DELIVER, Action.CHANGE_WEBHOOKS, Action.REGISTER},
     Role.OPERATOR: frozenset(
         {
-            *(Action.SEE, Action.AUDIT, Action.COMPARE, Action.CERTIFICATE, Action.READ_HISTORY),
-            *(Action.START_NOW, Action.RESCHEDULE, Action.RESEND_MAIL),
+            *(Action.SEE, Action.SEE_HELD, Action.AUDIT, Action.COMPARE, Action.CERTIFICATE, Action.READ_HISTORY),
+            *(Action.START_NOW, Action.HURRY, Action.RESCHEDULE, Action.RESEND_MAIL),
             *_OF_A_LICENCE,
             Action.SEE_PORTFOLIO,
         }
@@ -102,7 +122,7 @@ _EVERYWHERE: dict[Role, frozenset[Action]] = {
 _READING = frozenset(
     {
         *(Action.PREVIEW, Action.SEE, Action.AUDIT, Action.COMPARE, Action.CERTIFICATE, Action.READ_HISTORY),
-        *(Action.SEE_WEBHOOKS, Action.SEE_PORTFOLIO),
+        *(Action.SEE_HELD, Action.SEE_WEBHOOKS, Action.SEE_PORTFOLIO),
     }
 )
 
@@ -118,7 +138,9 @@ _HOLDERS_OWN = frozenset(EnvironmentStatus) - {EnvironmentStatus.BUILDING, Envir
 # When something can be done at all: everybody else is told so without the transfer's workflow hearing of it.
 _MOMENTS: dict[Action, frozenset[TransferState]] = {
     Action.START_NOW: frozenset({TransferState.SCHEDULED}),
+    Action.HURRY: frozenset({TransferState.SCHEDULED, TransferState.CLONING}),
     Action.RESCHEDULE: frozenset({TransferState.SCHEDULED}),
+    Action.CORRECT: frozenset({TransferState.SCHEDULED}),
     Action.TICK: OPENED,
     Action.RELEASE: frozenset({TransferState.AWAITING_RELEASE}),
     Action.REJECT: frozenset({TransferState.AWAITING_RELEASE}),
@@ -151,13 +173,16 @@ class Part(StrEnum):
 
     TICKET = "ticket"
     COMPARISON = "comparison"
+    HELD = "held"
+    """Who sent what came meanwhile, and about what: the environment's contents."""
+
     INNER = "inner"
     """Mail that failed, causes, what is waited for: may name people of either side."""
 
 
 _PARTS: dict[Side, frozenset[Part]] = {
-    Side.OLD: frozenset({Part.OLD_ENVIRONMENT, Part.NEW_HOLDER, Part.TICKET}),
-    Side.NEW: frozenset({Part.NEW_ENVIRONMENT, Part.NEW_HOLDER, Part.SCENARIO, Part.COMPARISON}),
+    Side.OLD: frozenset({Part.OLD_ENVIRONMENT, Part.NEW_HOLDER, Part.TICKET, Part.HELD}),
+    Side.NEW: frozenset({Part.NEW_ENVIRONMENT, Part.NEW_HOLDER, Part.SCENARIO, Part.COMPARISON, Part.HELD}),
 }
 
 
@@ -212,7 +237,11 @@ class Caller(Message):
             return True
         if part is Part.COMPARISON and state not in OPENED:
             return False
-        return any(part in _PARTS[side] for side in self.sides(old_licence=old_licence, new_licence=new_licence))
+        sides = self.sides(old_licence=old_licence, new_licence=new_licence)
+        if part is Part.HELD:  # the old side's until the release, the new one's from when it may look on
+            sides -= {Side.OLD} if state is TransferState.RELEASED else set()
+            sides -= {Side.NEW} if state not in OPENED else set()
+        return any(part in _PARTS[side] for side in sides)
 
     def sides(self, *, old_licence: str | None, new_licence: str | None) -> frozenset[Side]:
         """Return which halves of a transfer the caller's own licence is."""

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, ValidationError
 
+from domain.checklist import ChecklistItem
 from domain.errors import CertificateAltered, CertificateTooNew
 from domain.fingerprint import Fingerprint, ObjectHash, TableHash
 from domain.messages import BankOutcome, ComparisonSummary, Consequence
@@ -91,6 +92,14 @@ class PurposefulChange(_Part):
     columns: list[str]
 
 
+class CheckedPoint(_Part):
+    """A point of the manual's check lists that somebody had ticked when the environment was released."""
+
+    item: ChecklistItem
+    ticked_by: str
+    ticked_at: Moment
+
+
 class Totals(_Part):
     tables: int
     rows: int
@@ -117,6 +126,8 @@ class Certificate(_Part):
     changed_on_purpose: list[PurposefulChange]
     banks: list[BankOutcome]
     consequences: list[Consequence]
+    checklist: list[CheckedPoint] = []
+    """In the manual's order; empty until the last look before the release."""
 
     def old_side(self) -> Fingerprint:
         """Return what the old environment was when it was frozen, and should be for ever."""

@@ -198,6 +198,12 @@ class LicenceUnknown(UploadRefused):
     dutch = "Er is geen licentie met dit nummer. Controleer het licentienummer."
 
 
+class LicenceCancelled(UploadRefused):
+    """This licence has been cancelled. Use another one, or have the platform register it anew."""
+
+    dutch = "Deze licentie is opgezegd. Gebruik een andere, of laat het platform haar opnieuw registreren."
+
+
 class SameLicence(UploadRefused):
     """The environment already belongs to this licence. Choose another licence."""
 
@@ -370,6 +376,45 @@ class MailRejected(TransferError):
 
 class MailDelayed(Unavailable):
     """The mail server does not take the mail now. It is tried again by itself."""
+
+
+# --- registration ----------------------------------------------------------------------------------------------
+
+
+class HostTaken(Refused):
+    """Another licence has this host. Choose another host."""
+
+    dutch = "Een andere licentie heeft deze host. Kies een andere host."
+
+
+class LicenceDiffers(Refused):
+    """This licence has another kind or host, and those stay. Register it with the ones that it has."""
+
+    dutch = "Deze licentie heeft een andere soort of host, en die blijven. Registreer haar met wat zij heeft."
+
+
+class LicenceInUse(Refused):
+    """An environment of this licence is worked in, or is coming. A licence is cancelled once it is left."""
+
+    dutch = "Onder deze licentie is nog een omgeving in gebruik, of er komt een. Opzeggen kan als zij verlaten is."
+
+
+class EnvironmentDiffers(Refused):
+    """This environment has another licence, url or mailbox address, and only a move changes those. Keep what it has."""
+
+    dutch = "Deze omgeving heeft een andere licentie, url of mailbox; die wijzigt alleen een verhuizing. Houd die aan."
+
+
+class AddressTaken(Refused):
+    """This mailbox address was given before. Choose another address."""
+
+    dutch = "Dit mailbox-adres is al eens gegeven. Kies een ander adres."
+
+
+class BooksMissing(Refused):
+    """There are no books of this environment. Make its schema first, called after its id, and register it again."""
+
+    dutch = "Van deze omgeving zijn er nog geen boeken. Maak eerst het schema, en registreer de omgeving opnieuw."
 
 
 # --- portfolios ------------------------------------------------------------------------------------------------

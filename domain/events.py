@@ -33,10 +33,17 @@ class EventKind(StrEnum):
     START_NOW = "start_now"
     START_POSTPONED = "start_postponed"
     START_RESCHEDULED = "start_rescheduled"
+    UPLOAD_CORRECTED = "upload_corrected"
     BANK_ACTIVE = "bank_active"
     BANK_NEEDS_REACTIVATION = "bank_needs_reactivation"
     ENVIRONMENTS_COMPARED = "environments_compared"
     RELEASE_CHECKED = "release_checked"
+    LICENCE_LEFT = "licence_left"
+    """An entrepreneur's last environment has gone to a firm: the licence can be cancelled."""
+
+    LICENCE_CANCELLED = "licence_cancelled"
+    """The platform says that the holder has done so."""
+
     MAILBOX_FORWARDING_CLOSED = "mailbox_forwarding_closed"
     RETIREMENT_PLANNED = "retirement_planned"
     RETIREMENT_CALLED_BACK = "retirement_called_back"
@@ -48,6 +55,9 @@ class EventKind(StrEnum):
     MAIL_RESEND_REQUESTED = "mail_resend_requested"
     HURRIED = "hurried"
     MAIL_GIVEN_UP = "mail_given_up"
+    USERS_TO_INVITE = "users_to_invite"
+    """Whom the platform is to invite, a hundred users at a time: where it does, no letter goes out."""
+
     # What was asked for at the wrong moment, or by nobody.
     UPLOAD_REFUSED = "upload_refused"
     START_NOW_REFUSED = "start_now_refused"

@@ -127,6 +127,15 @@ class HeldFacts(Observation):
     """Taken in and not delivered by the books, and not in the queue."""
 
 
+class RetirementFacts(Observation):
+    """The end of an old environment that is planned or under way: neither called back nor over."""
+
+    environment_id: UUID
+    due_at: AwareDatetime
+    live: bool = False
+    """Whether its workflow runs."""
+
+
 class Inequality(Observation):
     """A clone that is finished, not released, and not equal to its source."""
 
@@ -148,6 +157,7 @@ class Observations(Observation):
     unguarded: tuple[str, ...] = ()
     """Cells in whose database no event trigger guards definitions."""
     held: tuple[HeldFacts, ...] = ()
+    retirements: tuple[RetirementFacts, ...] = ()
 
 
 def mail_told(kind: MailKind) -> str:

@@ -21,6 +21,7 @@ from domain.facts import (
     HeldFacts,
     Inequality,
     Observations,
+    RetirementFacts,
     RouteFacts,
     TransferFacts,
     WorkflowFacts,
@@ -41,6 +42,7 @@ __all__ = [
     "HeldFacts",
     "Inequality",
     "Observations",
+    "RetirementFacts",
     "RouteFacts",
     "TransferFacts",
     "Violation",
@@ -312,6 +314,16 @@ def _somebody_closes_the_old_address(view: _View) -> Iterator[Violation]:
         yield _of(transfer, ViolationKind.FORWARDING_UNATTENDED, what)
 
 
+def _somebody_removes_what_is_to_be_removed(view: _View) -> Iterator[Violation]:
+    kind = ViolationKind.RETIREMENT_UNATTENDED
+    for one in view.facts.retirements:
+        if not one.live:
+            known = view.environments.get(one.environment_id)
+            label = known.label if known is not None else "it"
+            what = f"{label} is to be removed at {one.due_at:%Y-%m-%d %H:%M %Z}, and no workflow will do it"
+            yield Violation(kind=kind, subject=f"environment {one.environment_id}", what=what, remedy=REMEDY[kind])
+
+
 def _mail_goes_where_people_work(view: _View) -> Iterator[Violation]:
     kind = ViolationKind.ROUTE_ASTRAY
     for route in view.facts.routes:
@@ -426,6 +438,7 @@ _RULES: tuple[Callable[[_View], Iterator[Violation]], ...] = (
     _nothing_of_an_ended_move_is_left,
     _nobody_enters_what_is_being_built,
     _somebody_closes_the_old_address,
+    _somebody_removes_what_is_to_be_removed,
     _mail_goes_where_people_work,
     _what_came_in_is_somewhere_once,
     _the_log_tells_the_story,

@@ -2,6 +2,8 @@
 
 import re
 import unicodedata
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from domain.errors import LoginEmailInvalid, NameInvalid, UrlInvalid, UrlReserved
@@ -13,6 +15,8 @@ _EMAIL = re.compile(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
 )
 
+_FOR_OPERATORS = frozenset({"subject", "sent_by", "started_by"})
+_SCHEMA = re.compile(r"\"?\benv_[0-9a-f]{32}\b\"?\.?")
 _RESERVED = """
 account admin afas api app apps assets auth beheer billing blog cdn dashboard demo dev docs download email ftp health
 help imap incident info login logout mail mailbox mx ns ns1 ns2 oauth pop portal postmaster public root sb scanbox
@@ -101,6 +105,20 @@ def retirement_workflow_id_of(environment_id: UUID) -> str:
 def schema_name_of(environment_id: UUID) -> str:
     """Return the name of the schema that holds an environment."""
     return f"env_{environment_id.hex}"
+
+
+def without_schemas(value: Any) -> Any:
+    """Return a text, or JSON, without the names of schemas: where books are kept is operators' to know."""
+    if isinstance(value, str):
+        return _SCHEMA.sub("", value)
+    if isinstance(value, dict):
+        return {name: without_schemas(one) for name, one in value.items()}
+    return [without_schemas(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def told_to_everybody(detail: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an event says beside its reason, without where things are kept and which program asked for it."""
+    return {name: without_schemas(value) for name, value in detail.items() if name not in _FOR_OPERATORS}
 
 
 def ticket_file_name(url_part: str) -> str:

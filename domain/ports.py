@@ -62,6 +62,10 @@ class Reservations(Protocol):
 
     async def accept(self, order: m.AcceptUpload) -> m.ReservationMade: ...
 
+    async def correct(self, order: m.CorrectReservation) -> m.ReservationMade:
+        """Give what is reserved another name, url part or login e-mail, or refuse it as an upload is refused."""
+        ...
+
     async def release(self, order: m.ReleaseReservation) -> None: ...
 
 

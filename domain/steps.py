@@ -55,6 +55,8 @@ class ActivityName(StrEnum):
     POSTPONE_START = "postpone_start"
     # Of no step: somebody chooses another evening during that wait.
     RESCHEDULE_START = "reschedule_start"
+    # Of no step: somebody corrects what was uploaded during that wait.
+    CORRECT_UPLOAD = "correct_upload"
     CLONE_ADMINISTRATIONS = "clone_administrations"
     HASH_FROZEN = "hash_frozen"
     VERIFY_CLONE = "verify_clone"

@@ -36,6 +36,7 @@ class ViolationKind(StrEnum):
     GRANTS_WITHHELD = "grants_withheld"
     GRANT_TOO_EARLY = "grant_too_early"
     FORWARDING_UNATTENDED = "forwarding_unattended"
+    RETIREMENT_UNATTENDED = "retirement_unattended"
     ROUTE_ASTRAY = "route_astray"
     HELD_LOST = "held_lost"
     HELD_TWICE = "held_twice"
@@ -81,6 +82,7 @@ MEANING: Mapping[ViolationKind, str] = MappingProxyType(
         ViolationKind.GRANTS_WITHHELD: "Rights on sequences that a fence took are missing.",
         ViolationKind.GRANT_TOO_EARLY: "The application may enter an environment that is still being built.",
         ViolationKind.FORWARDING_UNATTENDED: "An old mailbox address is forwarded and no workflow will close it.",
+        ViolationKind.RETIREMENT_UNATTENDED: "An old environment is to be removed and no workflow will do it.",
         ViolationKind.ROUTE_ASTRAY: "Mail is routed to an environment that nobody works in.",
         ViolationKind.HELD_LOST: "Mail or a scan was taken in, and is neither in an environment nor in the queue.",
         ViolationKind.HELD_TWICE: "Mail or a scan waits that has been delivered.",
@@ -136,6 +138,8 @@ REMEDY: Mapping[ViolationKind, str] = MappingProxyType(
         "select control.give_sequence_grants(schema_name, sequence_grants) from control.fence ….",
         ViolationKind.GRANT_TOO_EARLY: _HEAL + "it takes the right to enter away until the environment is opened.",
         ViolationKind.FORWARDING_UNATTENDED: _HEAL + "it starts the mailbox workflow again with the time that is left.",
+        ViolationKind.RETIREMENT_UNATTENDED: _HEAL + "it starts its workflow again, which waits for the time that was "
+        "told; `sb-transfer retire ENV --call-back` then keeps the environment.",
         ViolationKind.ROUTE_ASTRAY: "Route the address to where its customer works now, or close it "
         "(control.mailbox_route).",
         ViolationKind.HELD_LOST: "Somebody changed control.held_item by hand: take the item from a backup, or ask "

@@ -1,6 +1,7 @@
 """The words of the manual as enumerations; their values are what the database, the API and Temporal show."""
 
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final
 
 # The cell (database) that `control` is in, and every environment unless its row says otherwise.
@@ -59,12 +60,14 @@ class UndoReason(StrEnum):
     FAILED = "failed"
 
 
-UNDONE_BECAUSE: Final = {
-    UndoReason.EXPIRED: "the ticket expired",
-    UndoReason.CANCELLED: "it was cancelled",
-    UndoReason.REJECTED: "the new side rejected it",
-    UndoReason.FAILED: "it failed",
-}
+UNDONE_BECAUSE: Final = MappingProxyType(
+    {
+        UndoReason.EXPIRED: "the ticket expired",
+        UndoReason.CANCELLED: "it was cancelled",
+        UndoReason.REJECTED: "the new side rejected it",
+        UndoReason.FAILED: "it failed",
+    }
+)
 
 
 class EnvironmentStatus(StrEnum):

@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, JsonValue
 from domain.authority import Side, recorded_of_support
 from domain.events import EventKind
 from domain.messages import Message
+from domain.naming import told_to_everybody, without_schemas
 from domain.steps import STEPS
 from domain.vocabulary import ConsequenceKind, TransferState, UndoReason
 
@@ -45,10 +46,13 @@ del _STATES[EventKind.OPENED_FOR_INSPECTION]
 _HEARD_BY: Final[dict[str, frozenset[Side]]] = {
     **dict.fromkeys(_STATES, frozenset(Side)),
     EventKind.START_RESCHEDULED: frozenset(Side),
+    EventKind.UPLOAD_CORRECTED: frozenset({Side.NEW}),
     EventKind.ENVIRONMENT_FROZEN: frozenset({Side.OLD}),
     EventKind.TICKET_ISSUED: frozenset({Side.OLD}),
     EventKind.TICKET_DOWNLOADED: frozenset({Side.OLD}),
     EventKind.MAILBOX_FORWARDING_CLOSED: frozenset({Side.NEW}),
+    EventKind.LICENCE_LEFT: frozenset({Side.OLD}),
+    EventKind.LICENCE_CANCELLED: frozenset({Side.OLD}),
     EventKind.RETIREMENT_PLANNED: frozenset({Side.OLD}),
     EventKind.RETIREMENT_CALLED_BACK: frozenset({Side.OLD}),
     EventKind.ENVIRONMENT_RETIRED: frozenset({Side.OLD}),
@@ -202,9 +206,8 @@ def told(event: PublishedEvent, licence: str | None) -> CloudEvent:
             new=_environment(event.new_environment_id, event.new_name, event.target_licence) if sees_new else None,
             starts_at=event.starts_at if state is TransferState.SCHEDULED else None,
             actor=event.actor if everything else None,
-            reason=event.reason if everything else None,
-            # Where things are kept, which a repair names, is nobody's but operators'.
-            detail={name: value for name, value in event.detail.items() if name != "subject"} if everything else None,
+            reason=without_schemas(event.reason) if everything else None,
+            detail=told_to_everybody(event.detail) if everything else None,
         ),
     )
 

@@ -22,7 +22,7 @@ from domain.messages.clone import (
     VerifyClone,
 )
 from domain.messages.environment import EnvironmentSummary
-from domain.messages.evening import Evening, LicenceEvening
+from domain.messages.evening import Evening, LicenceEvening, NotMoved
 from domain.messages.event_log import BeginUndo, FinishUndo, RecordEvent
 from domain.messages.freeze_release import (
     CloseMailboxForwarding,
@@ -56,6 +56,8 @@ from domain.messages.retirement import (
     RetirementOutcome,
     RetirementPlanned,
     RetirementResult,
+    RetirementStanding,
+    RetirementState,
 )
 from domain.messages.scheduling import PostponeStart, RescheduleStart, StartPlanned
 from domain.messages.status import CloneProgress, MailProblem, StepSeen, StepStatus, TransferRecord, TransferStatus
@@ -80,6 +82,7 @@ from domain.messages.target_setup import (
 )
 from domain.messages.tickets import (
     AcceptUpload,
+    CorrectReservation,
     IssueTicket,
     ReadReservation,
     ReleaseReservation,
@@ -89,6 +92,7 @@ from domain.messages.tickets import (
     TicketLookedAt,
 )
 from domain.messages.transfer import (
+    CorrectUpload,
     ExplainCancel,
     Hurry,
     Reject,
@@ -126,6 +130,8 @@ __all__ = [
     "ComparisonSummary",
     "Consequence",
     "ConsequencesApplied",
+    "CorrectReservation",
+    "CorrectUpload",
     "DropClone",
     "EndRetirement",
     "EnvironmentFrozen",
@@ -149,6 +155,7 @@ __all__ = [
     "MailSent",
     "MailboxForwardingInput",
     "Message",
+    "NotMoved",
     "Obstacle",
     "OpenForInspection",
     "OpenPayload",
@@ -175,6 +182,8 @@ __all__ = [
     "RetirementOutcome",
     "RetirementPlanned",
     "RetirementResult",
+    "RetirementStanding",
+    "RetirementState",
     "RevokeTicket",
     "SendMail",
     "StartNow",

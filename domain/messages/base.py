@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
-SENT_BY = "who sent the signal, or asked for the cancel, that it is for, as Temporal knows it; for operators"
+SENT_BY = "who sent the signal or update, or asked for the cancel, that it is for, as Temporal knows it; for operators"
 
 
 class Message(BaseModel):

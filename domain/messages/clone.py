@@ -17,6 +17,9 @@ class CloneAdministrations(Message):
     closes_at: AwareDatetime | None = Field(
         default=None, description="it does not begin when it could not be ready by then, with all that follows it"
     )
+    grace_until: AwareDatetime | None = Field(
+        default=None, description="it may be ready as late as this when it takes longer than such moves usually do"
+    )
     source_cell: str = HOME
     target_cell: str = HOME
 

@@ -35,6 +35,7 @@ class TransferMemory(Message):
     all_is_done: bool = Field(default=False, description="a run from before a reset did all that an evening has to do")
     hurried: bool = False
     grace_until: AwareDatetime | None = None
+    behind: int = 0
     reminding_since: AwareDatetime | None = Field(default=None, description="the wait for the release began")
     mails: dict[MailKind, int] = Field(default={}, description="how many of each kind were sent")
     pending_mails: list[PendingMail] = Field(default=[])

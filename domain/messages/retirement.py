@@ -17,6 +17,27 @@ class RetirementInput(Message):
     started_by: str = Field(default="", description="who started the workflow, as Temporal knows it; for operators")
 
 
+class RetirementState(StrEnum):
+    """How far the end of an old environment is."""
+
+    NONE = "none"
+    """Nobody has asked for it, or it was called back."""
+
+    PLANNED = "planned"
+    REMOVING = "removing"
+    """It is being dropped, and cannot be called back any more."""
+
+    REMOVED = "removed"
+
+
+class RetirementStanding(Message):
+    """How far the end of an old environment is, and when it is due or was done."""
+
+    state: RetirementState
+    due_at: AwareDatetime | None = None
+    retired_at: AwareDatetime | None = None
+
+
 class CallBack(Message):
     """Keep the environment after all."""
 

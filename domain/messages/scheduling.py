@@ -5,8 +5,9 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
-from domain.messages.base import Message
+from domain.messages.base import SENT_BY, Message
 
+BEHIND = "how many of the same licence come before it on that evening"
 GRACE = "until when what is nearly done at the closing may go on"
 EVENING = "which planned start this belongs to; what is left of an earlier one is refused"
 
@@ -30,6 +31,7 @@ class RescheduleStart(Message):
     requested_by: str
     reason: str
     event_key: UUID = Field(description="the same for every attempt, so that a retry does not tell the story twice")
+    sent_by: str = Field(default="", description=SENT_BY)
 
 
 class StartPlanned(Message):
@@ -39,4 +41,5 @@ class StartPlanned(Message):
     starts_at: AwareDatetime
     closes_at: AwareDatetime
     grace_until: AwareDatetime | None = Field(default=None, description=GRACE)
+    behind: int = Field(default=0, description=BEHIND)
     had_begun: bool = Field(default=True, description="the evening that is over had begun to clone")

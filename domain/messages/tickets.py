@@ -4,10 +4,10 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
-from domain.messages.base import Message
+from domain.messages.base import SENT_BY, Message
 from domain.messages.environment import EnvironmentSummary
-from domain.messages.scheduling import GRACE
-from domain.messages.transfer import Upload, UploadAccepted
+from domain.messages.scheduling import BEHIND, GRACE
+from domain.messages.transfer import CorrectUpload, Upload, UploadAccepted
 from domain.vocabulary import Scenario
 
 
@@ -45,6 +45,17 @@ class AcceptUpload(Message):
     upload: Upload
     accepted_at: AwareDatetime = Field(description="when the update reached the workflow; decides which evening")
     new_environment_id: UUID
+    sent_by: str = Field(default="", description=SENT_BY)
+
+
+class CorrectReservation(Message):
+    """Give what is reserved another name, url part or login e-mail."""
+
+    transfer_id: UUID
+    evening: int
+    correction: CorrectUpload
+    event_key: UUID
+    sent_by: str = Field(default="", description=SENT_BY)
 
 
 class ReadReservation(Message):
@@ -58,6 +69,7 @@ class ReservationMade(Message):
     new: EnvironmentSummary
     closes_at: AwareDatetime = Field(description="when the window of `accepted.starts_at` closes")
     grace_until: AwareDatetime | None = Field(default=None, description=GRACE)
+    behind: int = Field(default=0, description=BEHIND)
     evening: int = Field(default=1, description="which planned start `accepted.starts_at` is")
     begun: bool = Field(default=False, description="that evening has begun")
     certified: bool = Field(default=False, description="everything that has to be done in it is done")

@@ -45,6 +45,16 @@ class UploadAccepted(Message):
     starts_at: AwareDatetime
 
 
+class CorrectUpload(Message):
+    """Correct what was uploaded before its evening begins; what is left out stays as it is."""
+
+    name: str | None = None
+    url_part: str | None = None
+    login_email: str | None = None
+    requested_by: str = ""
+    reason: str = ""
+
+
 class Release(Message):
     """The new side presses "Vrijgeven": it has compared and opens the environment. There is no way back after it."""
 

@@ -17,8 +17,8 @@ WHO = {
 }
 STAFF = {"support", "operator", "backend"}
 SEES = {
-    "old side": {Part.OLD_ENVIRONMENT, Part.NEW_HOLDER, Part.TICKET},
-    "new side": {Part.NEW_ENVIRONMENT, Part.NEW_HOLDER, Part.SCENARIO, Part.COMPARISON},
+    "old side": {Part.OLD_ENVIRONMENT, Part.NEW_HOLDER, Part.TICKET, Part.HELD},
+    "new side": {Part.NEW_ENVIRONMENT, Part.NEW_HOLDER, Part.SCENARIO, Part.COMPARISON, Part.HELD},
     "another firm": set(),
 }
 
@@ -26,10 +26,12 @@ SEES = {
 @pytest.mark.parametrize("who", list(WHO))
 @pytest.mark.parametrize("state", list(TransferState))
 def test_who_sees_which_part_in_which_state(who: str, state: TransferState) -> None:
-    """Shows the old side who takes over and no more, and the new side no comparison unless it is open to it."""
+    """Shows the old side who takes over and no more; comparison and mail are whose the environment is to look into."""
     caller = WHO[who]
     seen = {part for part in Part if caller.sees(part, state=state, old_licence=OLD, new_licence=NEW)}
-    expected = set(Part) if who in STAFF else SEES[who] - (set() if state in OPENED else {Part.COMPARISON})
+    closed = {Part.COMPARISON, Part.HELD} if who == "new side" and state not in OPENED else set()
+    gone = {Part.HELD} if who == "old side" and state is TransferState.RELEASED else set()
+    expected = set(Part) if who in STAFF else SEES[who] - closed - gone
     assert seen == expected
 
 

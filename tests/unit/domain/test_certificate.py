@@ -161,7 +161,7 @@ _VALUES = st.recursive(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.dictionaries(_TEXT, _VALUES, max_size=3))
 def test_the_canonical_form_is_one_form(document: dict[str, object]) -> None:
     """Writes one document in one canonical form."""

@@ -16,6 +16,7 @@ from domain.invariant import (
     HeldFacts,
     Inequality,
     Observations,
+    RetirementFacts,
     RouteFacts,
     TransferFacts,
     Violation,
@@ -344,6 +345,11 @@ BROKEN: dict[ViolationKind, list[Observations]] = {
         with_move("released", forwarding_live=False),
         with_move("released", forwarding_live=False, forwards_until=AT - timedelta(days=1)),
         with_move("moved on to a third", forwarding_live=False),
+    ],
+    ViolationKind.RETIREMENT_UNATTENDED: [
+        world(
+            FROZEN, SUCCESSOR, ENDED, NEW_OWN, CLOSED, retirements=(RetirementFacts(environment_id=OLD, due_at=LATER),)
+        )
     ],
     ViolationKind.ROUTE_ASTRAY: [
         world(FROZEN, SUCCESSOR, ENDED, OWN),

@@ -17,7 +17,9 @@ from domain.naming import (
     normalised_name,
     schema_name_of,
     ticket_file_name,
+    told_to_everybody,
     url_of,
+    without_schemas,
     workflow_id_of,
 )
 
@@ -158,3 +160,17 @@ def test_refusals_say_what_to_do() -> None:
     """Ends each refusal in what to do."""
     assert "Choose another url" in str(UrlTaken())
     assert "Kies een andere url" in UrlTaken().dutch_text
+
+
+def test_where_books_are_kept_is_not_said() -> None:
+    """A backend would build on the names of schemas, which are operators' alone."""
+    schema = schema_name_of(UUID(int=7))
+    assert without_schemas(f'In the way: {schema}.journal_line, "{schema}"."Odd" of {schema}') == (
+        'In the way: journal_line, "Odd" of '
+    )
+    assert without_schemas({"a": [schema + ".x", 1, None], "b": {"c": "environment"}}) == {
+        "a": ["x", 1, None],
+        "b": {"c": "environment"},
+    }
+    detail = {"why": f"{schema}.x", "subject": schema, "sent_by": "17@worker", "started_by": "jwt anna"}
+    assert told_to_everybody(detail) == {"why": "x"}
