@@ -6,6 +6,7 @@ operator's browser. Each step of the guidance names what is typed in the UI's ow
 
 from datetime import UTC, datetime, timedelta
 from string import ascii_letters, digits
+from types import MappingProxyType
 
 from domain import messages as m
 from domain.reconciliation import Reconciled
@@ -13,15 +14,17 @@ from domain.steps import STEPS, StepState
 from domain.vocabulary import UNDONE_BECAUSE, TransferState
 from workflows.markdown import copyable, fenced, link, table
 
-_MARKS = {
-    StepState.PENDING: "·",
-    StepState.RUNNING: "▶",
-    StepState.DONE: "✔",
-    StepState.FAILED: "✖",
-    StepState.UNDOING: "↺",
-    StepState.UNDONE: "↩",
-}
-_TITLES = {step.name: step.title for step in STEPS}
+_MARKS = MappingProxyType(
+    {
+        StepState.PENDING: "·",
+        StepState.RUNNING: "▶",
+        StepState.DONE: "✔",
+        StepState.FAILED: "✖",
+        StepState.UNDOING: "↺",
+        StepState.UNDONE: "↩",
+    }
+)
+_TITLES = MappingProxyType({step.name: step.title for step in STEPS})
 # The UI asks its server to render a page with the page in the address, and proxies take addresses of 8 kB.
 _LONGEST_ADDRESS = 7_500
 _UNQUOTED = f"{ascii_letters}{digits}_.-~/".encode()
@@ -30,16 +33,18 @@ _FINDINGS_LISTED = 20
 _PROBLEMS_LISTED = 8
 # Where the runbook tells about a state: the headings of docs/operations.md, as their anchors.
 CONSOLE, FINDINGS, MAIL = "the-temporal-ui-as-the-console", "is-anything-half-moved", "mail-that-did-not-arrive"
-RUNBOOK: dict[TransferState, str] = {
-    TransferState.PREPARING: "a-freeze-that-does-not-succeed",
-    TransferState.AWAITING_UPLOAD: "states-that-last",
-    TransferState.SCHEDULED: "an-evening-that-was-too-short",
-    TransferState.CLONING: "a-clone-in-office-hours",
-    TransferState.AWAITING_RELEASE: "a-release-that-is-refused",
-    TransferState.RELEASED: "is-the-copy-still-right",
-    TransferState.UNDOING: "undoing-a-transfer",
-    TransferState.UNDONE: "undoing-a-transfer",
-}
+RUNBOOK = MappingProxyType(
+    {
+        TransferState.PREPARING: "a-freeze-that-does-not-succeed",
+        TransferState.AWAITING_UPLOAD: "states-that-last",
+        TransferState.SCHEDULED: "an-evening-that-was-too-short",
+        TransferState.CLONING: "a-clone-in-office-hours",
+        TransferState.AWAITING_RELEASE: "a-release-that-is-refused",
+        TransferState.RELEASED: "is-the-copy-still-right",
+        TransferState.UNDOING: "undoing-a-transfer",
+        TransferState.UNDONE: "undoing-a-transfer",
+    }
+)
 
 
 def current_details(status: m.TransferStatus, *, runbook_url: str = "", takes_signals: bool = True) -> str:

@@ -1,13 +1,13 @@
 """What a transfer and its recovery have in common: whoever reaches Temporal may start and send them anything."""
 
 import asyncio
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 from uuid import UUID
 
 from temporalio import workflow
 
 from domain import messages as m
-from domain.errors import InputMalformed, NotItsTransfer
+from domain.errors import InputMalformed, NotItsTransfer, TransferError
 from domain.naming import workflow_id_of
 from domain.reconciliation import RecoverTransfer
 from workflows.event_log import TransferLog
@@ -28,7 +28,7 @@ class EnvironmentWorkflow:
 
     def __init__(self) -> None:
         self._inbox = Inbox(self._refuse, self._deliver, self._show)
-        self._has_begun = False
+        self._has_begun = self._is_turned_away = False
         self._arrange(TransferProgress(_NOBODY, _NOBODY))  # until its order has been read
 
     def _arrange(self, progress: TransferProgress) -> None:
@@ -46,22 +46,44 @@ class EnvironmentWorkflow:
         try:
             order = await self._inbox.start(given, kind)
         except InputMalformed as error:
-            raise refusal(error) from error
+            await self._turn_away(error)
         if workflow.info().workflow_id != workflow_id_of(order.environment_id):
-            raise refusal(NotItsTransfer())
+            await self._turn_away(NotItsTransfer())
         return order
+
+    async def _turn_away(self, error: TransferError) -> NoReturn:
+        """End a run that is none of a transfer, once nobody who has sent it something waits any more.
+
+        Raises:
+            ApplicationError: Always.
+        """
+        self._is_turned_away = True
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        raise refusal(error)
 
     async def _received(self, name: str, given: tuple[Any, ...], kind: type[_Message]) -> _Message | None:
         """Return what a signal says, or nothing: it is refused then, and written down."""
-        await self._until_begun()
+        if not await self._has_order():
+            return None
         return await self._inbox.signal(name, given, kind)
 
-    async def _until_begun(self) -> None:
+    async def _has_order(self) -> bool:
+        """Wait until its order has been read, and tell whether it is one: without, there is no story to write in."""
         # An update that came with a signal is accepted first, whichever of the two is handed over first: a history that
         # is read again may have them the other way round.
         await asyncio.sleep(0)
         if not self._has_begun:
-            await workflow.wait_condition(lambda: self._has_begun)
+            await workflow.wait_condition(lambda: self._has_begun or self._is_turned_away)
+        return self._has_begun
+
+    async def _require_order(self) -> None:
+        """Wait until its order has been read.
+
+        Raises:
+            ApplicationError: It is none, so there is nothing to ask for.
+        """
+        if not await self._has_order():
+            raise refusal(NotItsTransfer())
 
     @workflow.signal(description="Not for people: another move of the environment begins, and only mail is left here.")
     async def make_way(self, *given: Any) -> None:  # noqa: ARG002 - whatever it says

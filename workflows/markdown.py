@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 _LONGEST = 200
 # Control and format characters, halves of pairs, private use: they hide text, or turn around what stands after them.
-_UNPRINTABLE = {"Cc", "Cf", "Cs", "Co"}
+_UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co"})
 
 
 def fenced(text: str, longest: int = _LONGEST) -> str:

@@ -10,7 +10,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlrea
 
 from activities.reconcile import ReconcileActivities
 from domain import messages as m
-from domain.naming import workflow_id_of
+from domain.naming import retirement_workflow_id_of, workflow_id_of
 from domain.reconciliation import (
     LISTED,
     RECONCILE_WORKFLOW,
@@ -34,6 +34,7 @@ from workflows.details import reconciled_details
 from workflows.recovery import RecoveryWorkflow, watch_mailbox
 from workflows.refusals import asked
 from workflows.renewal import is_long
+from workflows.retirement import RetirementWorkflow
 from workflows.unknown_signals import LeavesUnknownSignals
 
 VIOLATED = "InvariantViolated"
@@ -133,6 +134,8 @@ class ReconcileWorkflow(LeavesUnknownSignals):
         for violation in violations:
             if violation.kind is ViolationKind.FORWARDING_UNATTENDED:
                 healings.append(await self._watch_mailbox(violation))
+            elif violation.kind is ViolationKind.RETIREMENT_UNATTENDED:
+                healings.append(await self._go_on_removing(violation, by))
             elif violation.kind is ViolationKind.WORKFLOW_AHEAD:
                 healings.append(await self._turn_back(violation))
             elif violation.kind is ViolationKind.WORKFLOW_STUCK and self._order.unattended:
@@ -186,6 +189,22 @@ class ReconcileWorkflow(LeavesUnknownSignals):
         until = f"{standing.forwards_until:%Y-%m-%d}"
         what = f"the old address will be closed on {until}" if started else "somebody already watches the old address"
         return Healing(violation=violation, done=True, what=what)
+
+    async def _go_on_removing(self, violation: Violation, by: str) -> Healing:
+        """Start the workflow of a planned removal again: it goes on with the plan there is, and tells nobody twice."""
+        environment_id = UUID(violation.subject.partition(" ")[2])
+        try:
+            await workflow.start_child_workflow(
+                RetirementWorkflow.run,
+                m.RetirementInput(environment_id=environment_id, requested_by=by),
+                id=retirement_workflow_id_of(environment_id),
+                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+                cancellation_type=workflow.ChildWorkflowCancellationType.ABANDON,
+                static_summary="the end of an old environment",
+            )
+        except WorkflowAlreadyStartedError:
+            return Healing(violation=violation, done=True, what="somebody is at work on it by now")
+        return Healing(violation=violation, done=True, what="its workflow is started again; it can be called back")
 
     async def _repair(self, violation: Violation, by: str) -> Healing:
         order = Repair(violation=violation, requested_by=by, event_key=workflow.uuid4())

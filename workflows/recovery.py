@@ -160,8 +160,8 @@ class RecoveryWorkflow(EnvironmentWorkflow):
 
     async def _refuse_late(self, name: str) -> None:
         grow(REFUSED)
-        await self._until_begun()
-        await self._log.refuse(name, "", f"the transfer is {self._progress.state.value} and is being recovered")
+        if await self._has_order():
+            await self._log.refuse(name, "", f"the transfer is {self._progress.state.value} and is being recovered")
 
 
 async def watch_mailbox(order: m.MailboxForwardingInput) -> bool:

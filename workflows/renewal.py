@@ -1,4 +1,4 @@
-"""Going on in a new run before the history is too long: the server ends a workflow at 51,200 events, or 50 MB.
+"""Going on in a new run before the history is too long: a server ends a workflow at a number of events or bytes.
 
 What a run has grown by is counted from what it does and is sent. The server's own suggestion, and the length that it
 tells, come with a workflow task, and a replay handles a task in which nothing happened together with the one before:
@@ -12,8 +12,8 @@ from temporalio import workflow
 _GROWN: Final = "_history_grown_by"
 # A unit is an activity's six events, or the 32 kB that a message may have.
 _LONGEST: Final = 250
-# What is refused may have the 2 MB that the server takes. Its sender may go on without end, and a run that has to be
-# read back loses against him for long: so it goes on when it is still short.
+# What is refused may have the 300 kB that the server takes, or 2 MB where its limits are its own. Its sender may go on
+# without end, and a run that has to be read back loses against him for long: so it goes on when it is still short.
 REFUSED: Final = 25
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
 from contextlib import contextmanager
 from functools import partial
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from temporalio import workflow
@@ -21,7 +22,7 @@ from workflows.progress import TransferProgress
 from workflows.renewal import renew_if_due
 
 _Answer = TypeVar("_Answer")
-_STEPS = {step.name: step for step in STEPS}
+_STEPS = MappingProxyType({step.name: step for step in STEPS})
 
 
 class Undo(Exception):

@@ -48,7 +48,7 @@ class TransferWorkflow(EnvironmentWorkflow):
         self._order: m.ResumedTransfer
         self._cancel: m.ExplainCancel | None = None
         self._looked: Counter[TransferState] = Counter()
-        self._lost = False
+        self._lost = self._foreign = False
         self._running: asyncio.Task[Any] | None = None
 
     def _arrange(self, progress: TransferProgress) -> None:
@@ -67,9 +67,9 @@ class TransferWorkflow(EnvironmentWorkflow):
     @workflow.run
     async def run(self, *given: Any) -> m.TransferResult:
         """Freeze, ticket, await upload, sleep until 22:00, clone and compare, notify, await the release, release."""
+        await self._begin(given)
         self._running = asyncio.current_task()
         try:
-            await self._begin(given)
             try:
                 self._go_on_where_an_earlier_run_stopped()
                 await self._freeze()
@@ -82,12 +82,16 @@ class TransferWorkflow(EnvironmentWorkflow):
                 self._notify()
                 release = await self._decision.release(self._evening_steps.remind_every)
             except (Undo, asyncio.CancelledError, FailureError) as error:
-                await self._saga.run_uncancellable(self._undo(error))
+                rest = self._undo(error)
             else:
-                await self._saga.run_uncancellable(self._release(release))
+                rest = self._release(release)
+            self._running = None  # the rest is not to be stopped
+            await self._saga.run_uncancellable(rest)
             await self._saga.run_uncancellable(self._finish_open_ends())
         except HistoryLong:
             self._go_on_in_a_new_run()
+        if self._foreign:
+            raise refusal(NotItsTransfer())
         if self._lost:
             go_on_as_a_recovery(self._progress, self._order.requested_by)
         return closed_with(self._progress.result(self._evening_steps.cloned, self._evening_steps.verified))
@@ -185,9 +189,8 @@ class TransferWorkflow(EnvironmentWorkflow):
         try:
             await self._saga.undo(undo, unless=(AlreadyReleased, SomethingLeft, NotItsTransfer))
         except ActivityError as failure:
-            if failed_with(failure, NotItsTransfer):
-                raise refusal(NotItsTransfer()) from failure
-            self._lost = True
+            self._foreign = failed_with(failure, NotItsTransfer)
+            self._lost = not self._foreign
         else:
             self._mail.send(MailKind.UNDONE)
         await refusing
@@ -202,7 +205,7 @@ class TransferWorkflow(EnvironmentWorkflow):
             ApplicationError: The refusal: its type is the error's code, its details the English and Dutch sentences.
         """
         upload = asked(given, m.Upload)
-        await self._until_begun()
+        await self._require_order()
         try:
             return await self._upload.take(upload)
         except ActivityError as error:
@@ -257,13 +260,39 @@ class TransferWorkflow(EnvironmentWorkflow):
             raise refusal(WrongMoment("requested_by is missing. Say who asks."))
 
     @workflow.update(
+        description='Correct what was uploaded. {"name": "<name>", "url_part": "<url>", "login_email": "<address>", '
+        '"requested_by": "<name>", "reason": "<why>"}; what is left out stays. Only while it is scheduled.'
+    )
+    async def correct_upload(self, *given: Any) -> m.UploadAccepted:
+        """Take another name, url part or login e-mail, or refuse it with a reason and keep those there are.
+
+        Raises:
+            ApplicationError: The refusal: its type is the error's code, its details the English and Dutch sentences.
+        """
+        try:
+            corrected = await self._upload.correct(asked(given, m.CorrectUpload))
+        except ActivityError as error:
+            raise answer_for(error) from error
+        if corrected is None:
+            raise refusal(WrongMoment())
+        return corrected
+
+    @correct_upload.validator
+    def _check_correct_upload(self, *given: Any) -> None:
+        order = asked(given, m.CorrectUpload)
+        if not self._evening.is_awaited:
+            raise refusal(WrongMoment())
+        if not order.requested_by.strip():
+            raise refusal(WrongMoment("requested_by is missing. Say who asks."))
+
+    @workflow.update(
         description="Let it go before all others that wait for a place. "
         '{"requested_by": "<name>", "reason": "<why>"}. Before its release.'
     )
     async def hurry(self, *given: Any) -> None:
         """Go first from now on; what waits already keeps its place."""
         order = asked(given, m.Hurry)
-        await self._until_begun()
+        await self._require_order()
         self._evening.hurry()
         await self._log.record(order.requested_by, EventKind.HURRIED, order.reason)
 
@@ -314,8 +343,8 @@ class TransferWorkflow(EnvironmentWorkflow):
     async def unknown(self, name: str, args: Sequence[RawValue]) -> None:  # noqa: ARG002 - whatever it says
         """Refuse a signal that nobody knows."""
         grow(REFUSED)
-        await self._until_begun()
-        await self._log.refuse(name, "", "there is no such signal", InputMalformed.code())
+        if await self._has_order():
+            await self._log.refuse(name, "", "there is no such signal", InputMalformed.code())
 
     @workflow.update(
         description='Send one kind of mail again, to those it did not reach or to one other address ("to"). '
@@ -341,7 +370,8 @@ class TransferWorkflow(EnvironmentWorkflow):
     async def _begin(self, given: tuple[Any, ...]) -> None:
         order = self._order = await self._read_order(given, m.ResumedTransfer)
         if order.memory is not None and workflow.info().continued_run_id is None:
-            raise refusal(NotItsTransfer())  # a copy of a run, or made up: what it says it knows has nobody seen
+            # A copy of a run, or made up: what it says it knows has nobody seen.
+            await self._turn_away(NotItsTransfer())
         # One that names no transfer is the same one after a reset too.
         transfer_id = order.transfer_id or uuid5(order.environment_id, workflow.info().first_execution_run_id)
         self._arrange(
@@ -370,6 +400,7 @@ class TransferWorkflow(EnvironmentWorkflow):
         if failed_with(error, AlreadyReleased) and self._running is not None:
             self._lost = True
             self._running.cancel()
+            self._running = None
 
     def _go_on_where_an_earlier_run_stopped(self) -> None:
         """Take over what it knew.

@@ -312,8 +312,8 @@ REPAIRS: dict[str, Repair] = {
 async def record_repair(environment: WorkflowEnvironment, repair: Repair) -> str:
     """Play what repairs to its end and return its history as JSON."""
     ward = Ward()
-    transfers, heavy, mail = workers(environment.client, ward)
-    async with transfers, heavy, mail:
+    transfers, heavy, mail, checks = workers(environment.client, ward)
+    async with transfers, heavy, mail, checks:
         with environment.with_time_skipping_disabled():
             handle = await repair(environment.client, ward)
         with suppress(WorkflowFailureError):  # what is left to people is told as a failure
@@ -325,8 +325,8 @@ async def record(environment: WorkflowEnvironment, story: Story) -> tuple[str, s
     """Play one story to its end and return its history, and that of the mailbox workflow it started, as JSON."""
     world = _world_of(story)
     client = _client_of(story, environment)
-    transfers, heavy, mail = workers(client, world)
-    async with transfers, heavy, mail:
+    transfers, heavy, mail, checks = workers(client, world)
+    async with transfers, heavy, mail, checks:
         transfer = await _start(environment, client, world.old_id)
         await story(environment, transfer, world)
         result = await ended(transfer)

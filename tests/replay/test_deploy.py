@@ -107,7 +107,7 @@ async def test_the_same_change_without_a_patch_stops_a_transfer_until_better_cod
         await at_rest(transfer)
     async with deployed(skipping, world, UnpatchedWorkflow):
         await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not await failed_workflow_tasks(transfer):  # noqa: ASYNC110 - the server is another process
                 await asyncio.sleep(0.05)
     assert world.count()["clone"] == 0

@@ -63,8 +63,8 @@ def look_at_the_log() -> None:
 async def move(client: Client, addresses: Addresses) -> None:
     world = Gate()
     more = [addresses.check_addresses, addresses.forget_addresses]
-    transfers, heavy, mail = workers(client, world, more=more)
-    async with transfers, heavy, mail:
+    transfers, heavy, mail, checks = workers(client, world, more=more)
+    async with transfers, heavy, mail, checks:
         transfer = await client.start_workflow(
             TransferWorkflow.run,
             m.TransferInput(environment_id=world.old_id),
@@ -87,8 +87,8 @@ async def move(client: Client, addresses: Addresses) -> None:
 async def recover(client: Client, addresses: Addresses) -> None:
     world = Ward()
     order = RecoverTransfer(transfer_id=world.transfer_id, environment_id=world.old_id, requested_by="operator")
-    transfers, heavy, mail = workers(client, world, more=[addresses.forget_addresses])
-    async with transfers, heavy, mail:
+    transfers, heavy, mail, checks = workers(client, world, more=[addresses.forget_addresses])
+    async with transfers, heavy, mail, checks:
         recovery = await client.start_workflow(
             RecoveryWorkflow.run, order, id=workflow_id_of(world.old_id), task_queue=queues.TRANSFERS
         )

@@ -17,7 +17,7 @@ from workflows import task_queues as queues
 from workflows.transfer import TransferWorkflow
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def skipping() -> AsyncIterator[WorkflowEnvironment]:
     """The real server with time that can be skipped."""
     async with temporal_server(data_converter=plain, skips_time=True) as environment:
@@ -28,8 +28,8 @@ async def skipping() -> AsyncIterator[WorkflowEnvironment]:
 async def world(skipping: WorkflowEnvironment) -> AsyncIterator[Gate]:
     """A fresh world with workers at work."""
     world = Gate()
-    transfers, heavy, mail = workers(skipping.client, world)
-    async with transfers, heavy, mail:
+    transfers, heavy, mail, checks = workers(skipping.client, world)
+    async with transfers, heavy, mail, checks:
         yield world
 
 

@@ -38,6 +38,7 @@ class Story(StrEnum):
     RELEASED = "released"
     REJECTED = "rejected"
     STARTED_EARLY = "somebody starts it early"
+    CORRECTED = "somebody corrects what was uploaded, and then starts it early"
     RESCHEDULED = "somebody chooses another evening, and then starts it early"
     POSTPONED = "the window closes on the clone, and it is released the next evening"
     FORWARDED = "released, and the old address is closed"
@@ -54,6 +55,7 @@ _STORIES: dict[str, Story] = {
     ActivityName.READ_RESERVATION: Story.LOOKED,
     ActivityName.RELEASE_RESERVATION: Story.REJECTED,
     ActivityName.POSTPONE_START: Story.POSTPONED,
+    ActivityName.CORRECT_UPLOAD: Story.CORRECTED,
     ActivityName.RESCHEDULE_START: Story.RESCHEDULED,
     ActivityName.CLONE_ADMINISTRATIONS: Story.RELEASED,
     ActivityName.VERIFY_CLONE: Story.RELEASED,

@@ -49,7 +49,7 @@ _SIGNALS = (
     *("release", "reject", "start_now", "explain_cancel", "make_way", "step_seen"),
     *("no_such_signal", "upload", "x" * 900),
 )
-_UPDATES = ("upload", "reschedule", "resend_mail", "no_such_update")
+_UPDATES = ("upload", "correct_upload", "reschedule", "resend_mail", "no_such_update")
 _QUERIES = ("status", "no_such_query", "__stack_trace", "__temporal_workflow_metadata")
 _TYPES = ("TransferWorkflow", "RecoveryWorkflow", "MailboxForwardingWorkflow", "ReconcileWorkflow")
 _AT_ONCE = 16

@@ -51,9 +51,9 @@ class Malformed:
             "half of a pair": lambda: [_raw(b'{"released_by": "\\ud800"}', encoding=b"json/plain")],
             "no number": lambda: [_raw(b'{"released_by": NaN}', encoding=b"json/plain")],
             "depth": lambda: [_raw(b"[" * 5_000 + b"]" * 5_000, encoding=b"json/plain")],
-            "a long name": lambda: [_json({"released_by": "x" * 1_500_000})],
-            # A signal of this size never gets there; an update does, and goes back as it came.
-            "more than may be stored": lambda: [_json({"requested_by": "x" * 3_000_000})],
+            "a long name": lambda: [_json({"released_by": "x" * 300_000})],
+            "more than may be sent": lambda: [_json({"requested_by": "x" * 1_500_000})],
+            "more than any server keeps": lambda: [_json({"requested_by": "x" * 3_000_000})],
             "a storage reference": lambda: [_raw(b"{}", encoding=b"json/external-storage-reference")],
             "a marked storage reference": lambda: [
                 Payload(metadata={"encoding": b"json/plain", _MARKER: b"true"}, data=b"{}")

@@ -127,6 +127,9 @@ class Modelled(Gate):
     async def accept(self, order: m.AcceptUpload) -> m.ReservationMade:
         return await self._run("accept", order, self._work.accept)
 
+    async def correct(self, order: m.CorrectReservation) -> m.ReservationMade:
+        return await self._run("correct", order, self._work.correct)
+
     async def read_reservation(self, order: m.ReadReservation) -> m.ReservationMade | None:
         return await self._run("read_reservation", order, self._work.read_reservation)
 

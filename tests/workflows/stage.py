@@ -1,6 +1,7 @@
 """Workers over one model, on which many transfers play at once, and a server whose time can be skipped."""
 
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import uuid4
 
 from temporalio.api.common.v1 import WorkflowExecution
@@ -55,3 +56,14 @@ class Stage:
         """Let the workers go; what they were doing is left where it is."""
         await self._staff.aclose()
         self._staff = AsyncExitStack()
+
+
+@asynccontextmanager
+async def open_stage(skipping: WorkflowEnvironment) -> AsyncIterator[Stage]:
+    """Open a stage; its workers go at the end, also of a test that fails: beside them no next ones may begin."""
+    stage = Stage(skipping)
+    try:
+        await stage.open()
+        yield stage
+    finally:
+        await stage.close()

@@ -47,7 +47,7 @@ async def test_cancel_during_the_clone_waits_for_the_copier(transfer: Transfer, 
     world.hooks["clone"] = copy_for_long
     await upload(transfer)
     await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
-    await asyncio.wait_for(copying.wait(), 10)
+    await asyncio.wait_for(copying.wait(), 60)
     await transfer.cancel()
     result = await transfer.result()
     assert stopped.is_set()
@@ -66,7 +66,7 @@ async def test_a_second_cancel_does_not_stop_the_undo(transfer: Transfer, world:
     world.hooks["revoke"] = hold
     await reach(transfer, TransferState.AWAITING_UPLOAD)
     await transfer.cancel()
-    await asyncio.wait_for(undoing.wait(), 10)
+    await asyncio.wait_for(undoing.wait(), 60)
     await transfer.cancel()
     go_on.set()
     assert (await transfer.result()).state is TransferState.UNDONE
@@ -86,7 +86,7 @@ async def test_a_cancel_that_interrupts_an_expiry_does_not_stop_it(
     world.hooks["unfreeze"] = hold
     await reach(transfer, TransferState.AWAITING_UPLOAD)
     await skip(skipping, transfer, TTL + timedelta(seconds=1))
-    await asyncio.wait_for(undoing.wait(), 10)
+    await asyncio.wait_for(undoing.wait(), 60)
     await transfer.cancel()
     await asyncio.sleep(0.2)
     go_on.set()
@@ -120,7 +120,7 @@ async def test_cancel_after_the_release_was_taken_is_refused(transfer: Transfer,
     world.hooks["release"] = hold
     await to_inspection(transfer)
     await transfer.signal(TransferWorkflow.release, m.Release(released_by="new side"))
-    await asyncio.wait_for(releasing.wait(), 10)
+    await asyncio.wait_for(releasing.wait(), 60)
     await transfer.cancel()
     await transfer.signal(TransferWorkflow.reject, m.Reject(rejected_by="late", reason="changed my mind"))
     await asyncio.sleep(0.3)

@@ -46,7 +46,7 @@ async def test_nobody_waits_for_the_hashing_of_a_large_environment(transfer: Tra
     """Issues the ticket and takes the upload while the hash goes on."""
     reached, go_on = gate_on(world, "hash_frozen")
     accepted = await upload(transfer)
-    await asyncio.wait_for(reached.wait(), 10)
+    await asyncio.wait_for(reached.wait(), 60)
     assert accepted.name == "Enyoi"
     assert (await step_of(transfer, StepName.HASH)).state is StepState.RUNNING
     await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
@@ -62,9 +62,9 @@ async def test_a_cancel_does_not_wait_for_the_hashing(transfer: Transfer, world:
     """Undoes at once on a cancel during the hash."""
     reached, _ = gate_on(world, "hash_frozen")
     await reach(transfer, TransferState.AWAITING_UPLOAD)
-    await asyncio.wait_for(reached.wait(), 10)
+    await asyncio.wait_for(reached.wait(), 60)
     await transfer.cancel()
-    result = await asyncio.wait_for(transfer.result(), 15)
+    result = await asyncio.wait_for(transfer.result(), 60)
     assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.CANCELLED)
     assert world.calls[-2:] == ["finish_undo", "send undone"]
 
@@ -86,7 +86,7 @@ async def test_what_cannot_be_moved_does_not_wait_for_its_evening(transfer: Tran
     reached, go_on = gate_on(world, "hash_frozen")
     world.failures["hash_frozen"] = [CloneDiffers("secret_table: its rows could not be read.")]
     await upload(transfer)
-    await asyncio.wait_for(reached.wait(), 10)
+    await asyncio.wait_for(reached.wait(), 60)
     go_on.set()
     result = await ended(transfer)
     assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.FAILED)
@@ -99,7 +99,7 @@ async def test_the_certificate_is_signed_before_anybody_is_told(transfer: Transf
     reached, go_on = gate_on(world, "certify")
     await upload(transfer)
     await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
-    await asyncio.wait_for(reached.wait(), 15)
+    await asyncio.wait_for(reached.wait(), 60)
     assert MailKind.READY not in world.mails()
     await transfer.signal(TransferWorkflow.release, RELEASE)
     assert "cloning" in (await refused(world)).reason
@@ -173,7 +173,7 @@ async def test_a_second_decision_during_the_look_is_refused(transfer: Transfer, 
     await to_inspection(transfer)
     reached, go_on = gate_on(world, "check")
     await transfer.signal(TransferWorkflow.release, RELEASE)
-    await asyncio.wait_for(reached.wait(), 10)
+    await asyncio.wait_for(reached.wait(), 60)
     late = m.Release(released_by="late") if kind == "release" else m.Reject(rejected_by="late", reason="no")
     await transfer.signal(kind, late)
     event = await refused(world, kind=kind)
@@ -187,8 +187,8 @@ async def test_a_cancel_during_the_look_undoes(transfer: Transfer, world: Gate) 
     await to_inspection(transfer)
     reached, _ = gate_on(world, "check")
     await transfer.signal(TransferWorkflow.release, RELEASE)
-    await asyncio.wait_for(reached.wait(), 10)
+    await asyncio.wait_for(reached.wait(), 60)
     await transfer.cancel()
-    result = await asyncio.wait_for(transfer.result(), 15)
+    result = await asyncio.wait_for(transfer.result(), 60)
     assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.CANCELLED)
     assert "release" not in world.calls

@@ -42,8 +42,8 @@ async def test_a_pending_failure_is_one_sentence_that_stays_readable(
     world.hooks["freeze"] = failing
     async with at_work(client, world, keys=(key,)):
         transfer = await started(skipping, client, world)
-        async with asyncio.timeout(20):
-            while not (pending := await pending_failure(client, transfer.id)):  # noqa: ASYNC110
+        async with asyncio.timeout(60):
+            while not (pending := await pending_failure(client, transfer.id)):  # noqa: ASYNC110 - the server has no event for it
                 await asyncio.sleep(0.05)
         failure, size = pending
         assert size < _KEPT_BYTES
@@ -73,11 +73,11 @@ async def test_a_failure_under_an_unknown_key_is_a_failure_all_the_same(skipping
     client = await Client.connect(address, data_converter=encrypting([ours]))
     stranger = await Client.connect(address, data_converter=encrypting([theirs, ours]))
     world.failures["hash_frozen"] = [CannotBeCarried("a text of a customer")]
-    transfers, _, mail = workers(client, world, keys=(ours,), cached=0)
-    _, heavy, _ = workers(stranger, world)
-    async with transfers, heavy, mail:
+    transfers, _, mail, checks = workers(client, world, keys=(ours,), cached=0)
+    _, heavy, _, _ = workers(stranger, world)
+    async with transfers, heavy, mail, checks:
         transfer = await started(skipping, client, world)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             result = await ended(transfer)
     assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.FAILED)
     assert "encrypted with the key" in result.undo_detail

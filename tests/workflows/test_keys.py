@@ -85,7 +85,7 @@ async def test_a_key_that_is_missing_stops_nothing_for_good(skipping: WorkflowEn
 
 async def failed_task(transfer: Transfer, reader: Client) -> str:
     """Wait until a worker could not go on, and return what it said."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             async for event in transfer.fetch_history_events():
                 if event.HasField("workflow_task_failed_event_attributes"):

@@ -19,7 +19,7 @@ _AWAY = m.MailProblem(kind=MailKind.READY, recipient="bo@zuid.example", problem=
 
 
 async def _until(transfer: Transfer, fits: Callable[[m.TransferStatus], bool]) -> m.TransferStatus:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not fits(status := await transfer.query(TransferWorkflow.status)):  # noqa: ASYNC110 - it is elsewhere
             await asyncio.sleep(0.05)
     return status
@@ -102,7 +102,7 @@ async def test_news_that_does_not_get_out_bars_no_other_move(
     await _until(transfer, lambda status: status.state is TransferState.UNDONE and status.mail_problems != [])
     assert (await transfer.describe()).status is WorkflowExecutionStatus.RUNNING
     await transfer.signal(TransferWorkflow.make_way)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert (await transfer.result()).state is TransferState.UNDONE
     assert [event.kind for event in world.events].count("mail_given_up") == 1
 

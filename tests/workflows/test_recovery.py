@@ -28,9 +28,9 @@ UNDONE_IN_ORDER = ["begin_undo", "drop", "release_reservation", "revoke", "unfre
 @pytest.fixture
 async def ward(skipping: WorkflowEnvironment) -> AsyncIterator[Ward]:
     ward = Ward()
-    transfers, heavy, mail = workers(skipping.client, ward)
+    transfers, heavy, mail, checks = workers(skipping.client, ward)
     with skipping.with_time_skipping_disabled():
-        async with transfers, heavy, mail:
+        async with transfers, heavy, mail, checks:
             yield ward
 
 
@@ -172,10 +172,10 @@ async def test_thousands_of_findings_are_put_right_in_more_than_one_run(skipping
     """After a database was restored the list would be larger than a payload may be, and the history than it may be."""
     ward, many = Ward(), 300
     ward.wrong = [tuple(wrong(ViolationKind.ORPHAN_SCHEMA, f"schema env_{number}") for number in range(many)), ()]
-    transfers, heavy, mail = workers(skipping.client, ward)
+    transfers, heavy, mail, checks = workers(skipping.client, ward)
     order = Reconcile(heal=True, requested_by="operator")
     with skipping.with_time_skipping_disabled():
-        async with transfers, heavy, mail:
+        async with transfers, heavy, mail, checks:
             handle = await skipping.client.start_workflow(
                 ReconcileWorkflow.run, order, id=f"reconcile-{uuid4()}", task_queue=queues.TRANSFERS
             )

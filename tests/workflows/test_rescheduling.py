@@ -1,4 +1,4 @@
-"""Another evening than the planned one, on the real server with skipped time."""
+"""Another evening than the planned one, or another name for what comes, on the real server with skipped time."""
 
 import asyncio
 from datetime import UTC, date, datetime, timedelta
@@ -9,7 +9,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
 from domain import messages as m
-from domain.errors import EveningInvalid
+from domain.errors import EveningInvalid, NameTaken
 from domain.vocabulary import MailKind, TransferState, UndoReason
 from tests.workflows.evenings import asked
 from tests.workflows.story import Transfer, reach, skip, upload
@@ -123,7 +123,7 @@ async def test_the_start_waits_for_whoever_is_choosing_another_evening(transfer:
 
     world.hooks["reschedule"] = hold
     choosing = asyncio.create_task(choose(transfer, accepted.starts_at.date() + 3 * DAY))
-    await asyncio.wait_for(asking.wait(), 10)
+    await asyncio.wait_for(asking.wait(), 60)
     await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
     await asked(world, "record")
     assert "clone" not in world.calls
@@ -132,6 +132,39 @@ async def test_the_start_waits_for_whoever_is_choosing_another_evening(transfer:
     await reach(transfer, TransferState.AWAITING_RELEASE)
     kinds = [event.kind for event in world.events]
     assert kinds == ["start_now"]
+
+
+async def test_what_was_uploaded_is_corrected_until_the_evening_begins(
+    skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
+) -> None:
+    """Shows the corrected name, tells three corrections in one mail, and refuses what nobody asks or comes too late."""
+    accepted = await upload(transfer)
+    order = m.CorrectUpload(name="Enyoi BV", requested_by="new side", reason="a slip of the pen")
+
+    async def correct(order: m.CorrectUpload) -> m.UploadAccepted:
+        answer: m.UploadAccepted = await transfer.execute_update("correct_upload", order, result_type=m.UploadAccepted)
+        return answer
+
+    async def refused(order: m.CorrectUpload) -> str | None:
+        with pytest.raises(WorkflowUpdateFailedError) as refused:
+            await correct(order)
+        assert isinstance(refused.value.cause, ApplicationError)
+        return refused.value.cause.type
+
+    for _ in range(3):
+        assert (await correct(order)).name == "Enyoi BV"
+    world.failures = {"correct": [NameTaken()]}
+    assert await refused(order) == "NameTaken"
+    assert await refused(m.CorrectUpload(name="Enyoi BV")) == "WrongMoment"
+    status = await reach(transfer, TransferState.SCHEDULED)
+    assert status.new is not None
+    assert status.new.name == "Enyoi BV"
+    assert status.starts_at == accepted.starts_at
+    await skip(skipping, transfer, accepted.starts_at - datetime.now(UTC) - timedelta(minutes=1))
+    assert world.calls.count(f"send {MailKind.UPLOAD_ACCEPTED.value}") == 2
+    await skip(skipping, transfer, timedelta(minutes=2))
+    await reach(transfer, TransferState.AWAITING_RELEASE)
+    assert await refused(order) == "WrongMoment"
 
 
 async def test_a_cancel_wins_over_an_evening_that_is_being_chosen(transfer: Transfer, world: Gate) -> None:
@@ -145,7 +178,7 @@ async def test_a_cancel_wins_over_an_evening_that_is_being_chosen(transfer: Tran
 
     world.hooks["reschedule"] = hold
     choosing = asyncio.create_task(refusal_of(transfer, accepted.starts_at.date() + 3 * DAY))
-    await asyncio.wait_for(asking.wait(), 10)
+    await asyncio.wait_for(asking.wait(), 60)
     await transfer.cancel()
     await asked(world, "finish_undo")
     go_on.set()

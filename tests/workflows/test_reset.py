@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,7 +13,8 @@ from domain import messages as m
 from domain.invariant import violations
 from domain.naming import mailbox_workflow_id_of, workflow_id_of
 from domain.vocabulary import MailKind, TransferState
-from tests.workflows.stage import Stage
+from tests.workflows.modelled import Moment
+from tests.workflows.stage import Stage, open_stage
 from tests.workflows.story import Transfer, ended, reach, skip, to_inspection
 from workflows import task_queues as queues
 from workflows.transfer import TransferWorkflow
@@ -46,7 +48,7 @@ class Moved:
     async def told(self, kind: MailKind) -> None:
         """Wait until everybody has a mail: what is still being sent is not what these tests are about."""
         move = self.database.moves[self.transfer_id]
-        await asyncio.wait_for(self.stage.world.until(lambda: kind in move.answered), 15)
+        await asyncio.wait_for(self.stage.world.until(lambda: kind in move.answered), 60)
 
     async def reset(self, after: str = "", *, again: bool = True) -> None:
         """Go back to the first workflow task that was completed after this activity was begun."""
@@ -57,6 +59,16 @@ class Moved:
                 return await self.stage.reset(self.transfer.id, event.event_id, again=again)
         raise AssertionError(f"{after} was never begun")
 
+    async def reset_to_before_the_upload(self) -> None:
+        """Go back to where it waits for the upload, and for nothing else."""
+        last = 0
+        async for event in self.transfer.fetch_history_events():
+            if event.HasField("workflow_execution_update_accepted_event_attributes"):
+                return await self.stage.reset(self.transfer.id, last, again=False)
+            if event.HasField("workflow_task_completed_event_attributes"):
+                last = event.event_id
+        raise AssertionError("nothing was uploaded")
+
     async def tasks(self) -> list[int]:
         """Return the events to which the transfer can be reset."""
         history = await self.transfer.fetch_history()
@@ -66,7 +78,7 @@ class Moved:
         """Release it as the new side does, and return how it ended."""
         await reach(self.transfer, TransferState.AWAITING_RELEASE, patience_seconds=30)
         await self.transfer.signal(TransferWorkflow.release, RELEASE)
-        return await asyncio.wait_for(self.transfer.result(), 30)
+        return await asyncio.wait_for(self.transfer.result(), 60)
 
     def wrong(self) -> list[str]:
         """Return what the checker says now that the transfer has ended; its mailbox workflow sleeps."""
@@ -84,12 +96,10 @@ class Moved:
 
 @pytest.fixture
 async def moved(skipping: WorkflowEnvironment) -> AsyncIterator[Moved]:
-    stage = Stage(skipping)
-    await stage.open()
-    moved = Moved(stage)
-    await moved.to_inspection()
-    yield moved
-    await stage.close()
+    async with open_stage(skipping) as stage:
+        moved = Moved(stage)
+        await moved.to_inspection()
+        yield moved
 
 
 @pytest.mark.parametrize("again", [True, False], ids=["signals again", "no signals"])
@@ -117,7 +127,7 @@ async def test_a_reset_to_any_event_undoes_nothing(moved: Moved) -> None:
 
 async def test_a_ticket_does_not_expire_that_was_uploaded_before_a_reset(moved: Moved) -> None:
     """A month later the service would undo a transfer that the new side compares, for a ticket that was used."""
-    await moved.reset(after="issue_ticket", again=False)
+    await moved.reset_to_before_the_upload()
     await reach(moved.transfer, TransferState.AWAITING_UPLOAD)
     await skip(moved.stage.skipping, moved.transfer, timedelta(days=31))
     assert (await moved.released()).state is TransferState.RELEASED
@@ -135,9 +145,42 @@ async def test_a_release_of_what_is_released_recovers(moved: Moved) -> None:
     assert moved.wrong() == []
 
 
+async def test_many_who_decide_what_is_released_do_not_cut_off_the_recovery(moved: Moved) -> None:
+    """Each finds out for itself that it is released; the run would end in the middle, with nobody to look after it."""
+    await moved.transfer.signal(TransferWorkflow.release, RELEASE)
+    await moved.transfer.result()
+    looks, all_look = 0, asyncio.Event()
+
+    async def slowly(order: Any, moment: Moment) -> None:
+        nonlocal looks
+        if isinstance(order, m.HashFrozen | m.SendMail):  # finds out as well
+            await all_look.wait()
+        if isinstance(order, m.ReadReservation) and moment is Moment.BEFORE:
+            looks += 1
+            if looks > 1:
+                all_look.set()
+            await asyncio.sleep(0.1)
+        if isinstance(order, m.RecordEvent):
+            await asyncio.sleep(0.5)
+
+    moved.stage.world.seams[moved.transfer_id] = slowly
+    await moved.reset_to_before_the_upload()
+    await reach(moved.transfer, TransferState.AWAITING_UPLOAD)
+    for reject in (True, False) * 3:
+        if reject:
+            await moved.transfer.signal("reject", m.Reject(rejected_by="new side", reason="looks wrong"))
+        else:
+            await moved.transfer.signal("release", RELEASE)
+    assert (await asyncio.wait_for(moved.transfer.result(), 60)).state is TransferState.RELEASED
+    assert looks > 1
+    assert moved.wrong() == []
+    told = moved.database.told(moved.transfer_id, "recovery_started")
+    assert len(told) == 1
+
+
 async def test_a_cancel_after_a_reset_leaves_nothing_of_steps_that_the_run_does_not_know(moved: Moved) -> None:
     """The clone would stay behind: the run that undoes was reset to before there was one."""
-    await moved.reset(after="issue_ticket", again=False)
+    await moved.reset_to_before_the_upload()
     await reach(moved.transfer, TransferState.AWAITING_UPLOAD)
     await moved.transfer.cancel()
     result = await ended(moved.transfer)
@@ -152,7 +195,7 @@ async def test_a_reset_after_the_release_changes_nothing(moved: Moved, after: st
     await moved.transfer.signal(TransferWorkflow.release, RELEASE)
     assert (await moved.transfer.result()).state is TransferState.RELEASED
     await moved.reset(after)
-    result = await asyncio.wait_for(moved.transfer.result(), 30)
+    result = await asyncio.wait_for(moved.transfer.result(), 60)
     assert result.state is TransferState.RELEASED
     assert moved.wrong() == []
     assert moved.database.write(moved.new_id, "row after")

@@ -192,7 +192,9 @@ async def test_a_release_without_a_name_is_refused(transfer: Transfer, world: Ga
     """Refuses a release without a name."""
     await to_inspection(transfer)
     await transfer.signal("release", {"note": "no name"})
-    await asyncio.sleep(0.3)
+    async with asyncio.timeout(60):
+        while "release_refused" not in {event.kind for event in world.events}:  # noqa: ASYNC110 - nor for this
+            await asyncio.sleep(0.02)
     status = await transfer.query(TransferWorkflow.status)
     assert status.state is TransferState.AWAITING_RELEASE
     assert status.refused.endswith(" UTC, release of unknown: released_by is missing"), "the page shows it, with why"

@@ -83,6 +83,20 @@ async def test_the_new_side_is_reminded_every_week_until_it_releases(
     await reminded(world, MailKind.RELEASE_REMINDER, 2)
 
 
+async def test_a_year_of_waiting_for_a_release_keeps_a_short_history(
+    skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
+) -> None:
+    """A customer who forgets the release would meet a workflow that the server has ended for its length."""
+    await to_inspection(transfer)
+    for _ in range(13):
+        await skip(skipping, transfer, 4 * WEEK)
+    events = [event async for event in transfer.fetch_history_events()]
+    assert len(events) <= 1_000
+    assert 5 <= len(reminders(world, MailKind.RELEASE_REMINDER)) <= 53
+    await transfer.signal(TransferWorkflow.release, m.Release(released_by="new side"))
+    assert (await transfer.result()).state is TransferState.RELEASED
+
+
 async def test_a_mail_server_that_hangs_holds_up_no_release(
     skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
 ) -> None:
@@ -96,7 +110,7 @@ async def test_a_mail_server_that_hangs_holds_up_no_release(
     world.hooks["send release_reminder"] = hang
     await to_inspection(transfer)
     await skip(skipping, transfer, WEEK - A_MOMENT)
-    await asyncio.wait_for(hanging.wait(), 10)
+    await asyncio.wait_for(hanging.wait(), 60)
     await transfer.signal(TransferWorkflow.release, m.Release(released_by="new side"))
     await reach(transfer, TransferState.RELEASED)
     go_on.set()
@@ -272,7 +286,7 @@ async def test_a_cancel_while_the_next_evening_is_planned_undoes_all(
     evenings = Evenings(skipping, transfer)
     await upload(transfer)
     await evenings.begin()
-    await asyncio.wait_for(planning.wait(), 40)
+    await asyncio.wait_for(planning.wait(), 60)
     await transfer.cancel()
     result = await transfer.result()
     go_on.set()
@@ -306,7 +320,7 @@ async def test_a_cancel_that_the_copier_does_not_hear_is_a_cancel(transfer: Tran
     world.hooks["clone"] = copy
     await upload(transfer)
     await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
-    await asyncio.wait_for(copying.wait(), 10)
+    await asyncio.wait_for(copying.wait(), 60)
     await transfer.cancel()
     await asyncio.sleep(0.5)
     go_on.set()

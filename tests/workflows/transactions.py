@@ -111,6 +111,15 @@ class Transactions:
         yield from ()
         return self._made(move)
 
+    def correct(self, order: m.CorrectReservation) -> Steps[m.ReservationMade]:
+        move = self._db.forward(order.transfer_id, order.evening)
+        if move.state is not TransferState.SCHEDULED:
+            raise WrongMoment
+        asked = order.correction
+        self._db.tell(order.transfer_id, "upload_corrected", asked.requested_by, asked.reason, order.event_key)
+        yield from ()
+        return self._made(move)
+
     def read_reservation(self, order: m.ReadReservation) -> Steps[m.ReservationMade | None]:
         move = self._db.forward(order.transfer_id)
         yield from ()

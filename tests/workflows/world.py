@@ -61,6 +61,7 @@ class World:
         # Time is not skipped while an activity runs: an evening that is to be too short is so in earnest.
         self.open_for: timedelta | None = None
         self.grace = timedelta(0)
+        self.behind = 0
         self.clones_begin = True
         """Whether there is a place for a clone in the evening."""
         self.drift: list[m.TableDifference] = []
@@ -138,6 +139,25 @@ class World:
             new=new,
             closes_at=self._closing_of(starts_at),
             grace_until=self._closing_of(starts_at) + self.grace,
+            behind=self.behind,
+        )
+
+    async def correct(self, order: m.CorrectReservation) -> m.ReservationMade:
+        await self._did("correct", order)
+        accepted = next(one for one in reversed(self.orders) if isinstance(one, m.AcceptUpload))
+        new = self._summary(accepted.new_environment_id, accepted.upload.licence_number)
+        named = order.correction.name or new.name
+        starts_at = WINDOW.start_after(accepted.accepted_at)
+        return m.ReservationMade(
+            accepted=m.UploadAccepted(
+                scenario=self.scenario,
+                new_environment_id=new.environment_id,
+                name=named,
+                url=new.url,
+                starts_at=starts_at,
+            ),
+            new=new.model_copy(update={"name": named}),
+            closes_at=self._closing_of(starts_at),
         )
 
     async def read_reservation(self, order: m.ReadReservation) -> m.ReservationMade | None:
@@ -312,6 +332,9 @@ class ReservationBook:
     async def accept(self, order: m.AcceptUpload) -> m.ReservationMade:
         return await self._world.accept(order)
 
+    async def correct(self, order: m.CorrectReservation) -> m.ReservationMade:
+        return await self._world.correct(order)
+
     async def read(self, order: m.ReadReservation) -> m.ReservationMade | None:
         return await self._world.read_reservation(order)
 
@@ -328,8 +351,8 @@ def workers(
     cached: int = 1000,
     more: Sequence[Callable[..., Any]] = (),
     keys: Sequence[SecretStr] = (),
-) -> tuple[Worker, Worker, Worker]:
-    """The three workers, wired as `worker.py` does, with the world in place of PostgreSQL and SMTP."""
+) -> tuple[Worker, Worker, Worker, Worker]:
+    """The workers, wired as `worker.py` does, with the world in place of PostgreSQL and SMTP."""
     registry = ActivityRegistry(
         freeze_release=FreezeReleaseActivities(world),
         tickets=TicketActivities(world),
@@ -352,6 +375,10 @@ def workers(
         workflow_runner=runner or sandbox(),
         max_cached_workflows=cached,
     )
+    # Two seconds of the clock in one task are a deadlock to the SDK. A busy machine needs them for what half a second
+    # does elsewhere; the task would fail, and be asked the same again.
+    assert transfers._workflow_worker is not None
+    transfers._workflow_worker._deadlock_timeout_seconds = 30
     heavy = Worker(
         client,
         task_queue=queues.CLONE,
@@ -360,7 +387,8 @@ def workers(
         max_heartbeat_throttle_interval=policies.BEAT,
     )
     mail = Worker(client, task_queue=queues.MAIL, activities=registry.all(), interceptors=[ErrorBoundary(world)])
-    return transfers, heavy, mail
+    checks = Worker(client, task_queue=queues.CHECKS, activities=registry.all(), interceptors=[ErrorBoundary(world)])
+    return transfers, heavy, mail, checks
 
 
 def undone_in_order(world: Gate) -> list[str]:

@@ -106,7 +106,7 @@ def test_fenced_text_is_one_piece_of_code(text: str) -> None:
     assert len(fenced(text, 10)) <= 10 + 1 + 2 * 12
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(texts)
 @example("x" * 400)
 def test_no_text_of_a_customer_changes_the_page(text: str) -> None:
@@ -115,7 +115,7 @@ def test_no_text_of_a_customer_changes_the_page(text: str) -> None:
     assert not [token for token in tokens(full_page(text)) if token.type in ("html_inline", "html_block", "image")]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(texts)
 def test_the_other_pages_hold_as_well(text: str) -> None:
     """Keeps customers' text as text on the other workflows' pages."""
