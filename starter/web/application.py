@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from domain.errors import Unavailable
 from starter.http.body_limit import BodyLimit
 from starter.http.tokens import NotAuthenticated
-from starter.web import comparison, login, new_side, old_side, support, transfers
+from starter.web import comparison, login, new_side, old_side, portfolios, support, transfers
 from starter.web.pages import Forged, LoginNeeded, WebContext, chosen_language, context_of, local, page_of_form, render
 from starter.web.sessions import Typed
 
@@ -48,7 +48,7 @@ def build_web(open_context: OpenContext) -> FastAPI:
 
     app = FastAPI(title="sb-transfer pages", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.mount(_ASSETS, StaticFiles(directory=str(files("starter.web") / "static")))
-    for module in (login, old_side, new_side, transfers, comparison, support):
+    for module in (login, old_side, new_side, transfers, comparison, portfolios, support):
         app.include_router(module.router)
     _install_errors(app)
     app.middleware("http")(_dressed)

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from cryptography.fernet import InvalidToken
 from fastapi import APIRouter, Response
@@ -15,6 +16,7 @@ from fastapi.responses import RedirectResponse
 from sb_transfer_client import Problem, errors
 from sb_transfer_client.models import LicenceView, NameView, UploadPreview, UploadView
 
+from domain.errors import LicenceCancelled
 from domain.naming import default_url_part
 from starter.web.pages import Form, Here, Posted, Visitor, file_of, key_of, typed
 from starter.web.transfers import transfer_page
@@ -79,14 +81,19 @@ async def upload(here: Here, form: Posted) -> Response:
 
 
 @router.get("/upload/name")
-async def name_state(here: Here, name: str = "", url_part: str = "", licence: str = "") -> Response:
+async def name_state(
+    here: Here, name: str = "", url_part: str = "", licence: str = "", transfer: UUID | None = None
+) -> Response:
     """Return what a name and url part would become, and whether they are free, while somebody types."""
     state: NameView | None = None
     own = here.session.caller.licence_number
     if name.strip():
         try:
             state = await here.api.check_name(
-                name[:_LONGEST_NAME], url_part=url_part[:_LONGEST_NAME] or None, licence=licence.strip() or own
+                name[:_LONGEST_NAME],
+                url_part=url_part[:_LONGEST_NAME] or None,
+                licence=licence.strip() or own,
+                transfer_id=transfer,
             )
         except errors.LicenceUnknown:
             state = None
@@ -124,7 +131,10 @@ async def look_at_incident(here: Here, form: Posted) -> Response:
         holder = await _self_managed(here, asked)
         seen = await here.api.preview_upload(ticket, licence=asked.value("licence").strip())
         names = await here.api.check_name(
-            asked.value("name"), url_part=asked.value("url_part"), licence=asked.value("licence").strip()
+            asked.value("name"),
+            url_part=asked.value("url_part"),
+            licence=asked.value("licence").strip(),
+            transfer_id=seen.transfer_id,
         )
     except Problem as problem:
         asked.take(problem, here.t)
@@ -172,6 +182,7 @@ async def _second_page(here: Visitor, asked: Form, seen: UploadPreview | None = 
             asked.value("name")[:_LONGEST_NAME],
             url_part=asked.value("url_part")[:_LONGEST_NAME] or None,
             licence=_licence(here, asked),
+            transfer_id=seen.transfer_id,
         )
     today = datetime.now(here.context.zone).date()
     return here.render("upload_confirm.html", status=asked.status, form=asked, seen=seen, state=state, today=today)
@@ -211,6 +222,9 @@ async def _self_managed(here: Visitor, asked: Form) -> LicenceView | None:
                 "let the firm upload the ticket itself.",
             ),
         )
+        return None
+    if found[0].cancelled_at:
+        asked.refuse("licence", here.t(LicenceCancelled.dutch, LicenceCancelled().english))
         return None
     return found[0]
 

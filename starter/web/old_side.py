@@ -80,25 +80,22 @@ async def start(environment_id: UUID, here: Here, form: Posted) -> Response:
 
 @router.get("/environments/{environment_id}/retire")
 async def ask_retire(environment_id: UUID, here: Here) -> Response:
-    """Ask once more before an old environment is removed."""
-    return here.render("retire.html", form=here.form(), environment_id=environment_id, planned=None, kept=False)
+    """Ask once more before an old environment is removed, or tell how far that is."""
+    return await _retirement(environment_id, here, here.form())
 
 
 @router.post("/environments/{environment_id}/retire")
 async def retire(environment_id: UUID, here: Here, form: Posted) -> Response:
     """Have an old environment removed after a while."""
     asked = typed(form, "sure", "reason")
-    planned = None
     if asked.value("sure") != "yes":
         asked.refuse("sure", here.t("Zet een vinkje om te bevestigen.", "Tick the box to confirm."))
     else:
         try:
-            planned = await here.api.retire_environment(environment_id, reason=asked.value("reason"), key=key_of(form))
+            await here.api.retire_environment(environment_id, reason=asked.value("reason"), key=key_of(form))
         except Problem as problem:
             asked.take(problem, here.t)
-    return here.render(
-        "retire.html", status=asked.status, form=asked, environment_id=environment_id, planned=planned, kept=False
-    )
+    return await _retirement(environment_id, here, asked)
 
 
 @router.post("/environments/{environment_id}/retire/call-back")
@@ -111,8 +108,20 @@ async def call_back(environment_id: UUID, here: Here, form: Posted) -> Response:
         kept = True
     except Problem as problem:
         asked.take(problem, here.t)
+    return await _retirement(environment_id, here, asked, kept=kept)
+
+
+async def _retirement(environment_id: UUID, here: Visitor, form: Form, *, kept: bool = False) -> Response:
+    standing = await here.api.get_retirement(environment_id)
+    found = await page_of(here, AsyncClient.list_environments(search=str(environment_id), page_size=1), "")
     return here.render(
-        "retire.html", status=asked.status, form=asked, environment_id=environment_id, planned=None, kept=kept
+        "retire.html",
+        status=form.status,
+        form=form,
+        environment_id=environment_id,
+        name=found.items[0].name if found.items else "",
+        standing=standing,
+        kept=kept,
     )
 
 

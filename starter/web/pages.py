@@ -31,7 +31,9 @@ _RETRIES = Retries(attempts=2, first_pause_seconds=0.2, longest_pause_seconds=1.
 _LONGEST_KEPT = 300
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
 # Paths that take a form only; it stands on the page above.
-_SENT_FROM_ABOVE = frozenset({"ticket", "checklist", "evening", "mails", "start-now", "confirm", "call-back"})
+_SENT_FROM_ABOVE = frozenset(
+    {"ticket", "checklist", "correct", "evening", "mails", "start-now", "confirm", "call-back"}
+)
 _TEMPLATES = Environment(
     loader=PackageLoader("starter.web"),
     autoescape=True,

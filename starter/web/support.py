@@ -10,7 +10,7 @@ from starter.web.old_side import page_of
 from starter.web.pages import Here
 
 router = APIRouter()
-_PER_PAGE = 25
+_PER_PAGE, _HELD_PER_PAGE = 25, 100
 Evening = Annotated[date, Query(ge=date(2000, 1, 2), le=date(2199, 12, 30))]
 
 
@@ -32,3 +32,10 @@ async def tonight(here: Here, evening: Evening | None = None) -> Response:
     found = await here.api.get_evening(wanted)
     before, after = wanted - timedelta(days=1), wanted + timedelta(days=1)
     return here.render("tonight.html", evening=found.model_dump(), before=before, after=after)
+
+
+@router.get("/held")
+async def held_anywhere(here: Here, after: Annotated[int, Query(ge=0, lt=2**63)] = 0) -> Response:
+    """Show all mail and scans that wait for the end of a transfer, with whom they came for."""
+    found = await here.api.send(AsyncClient.list_all_held_items(after=after, page_size=_HELD_PER_PAGE).first)
+    return here.render("held_anywhere.html", held=found)

@@ -9,14 +9,17 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 from fastapi.responses import RedirectResponse
-from sb_transfer_client import MailKind, Problem, TransferState, TransferView
+from sb_transfer_client import AsyncClient, MailKind, Problem, TransferState, TransferView
 from sb_transfer_client.models import ChecklistView, TicketView
 
 from domain.authority import Action
+from starter.web.old_side import page_of
 from starter.web.pages import Form, Here, Posted, Visitor, key_of, typed
 
 router = APIRouter()
 _MOST_EVENTS = 200
+_MOST_HELD = 100
+_CORRECTED = ("name", "url_part", "login_email")
 _OPENED = (TransferState.AWAITING_RELEASE, TransferState.RELEASED)
 # Whatever happens by itself is looked at again so often, in seconds; what waits for a person or an evening, seldom.
 _QUICK, _SLOW = 3, 30
@@ -61,6 +64,18 @@ async def choose_evening(transfer_id: UUID, here: Here, form: Posted) -> Respons
         asked.refuse("evening", here.t("Kies een datum.", "Choose a date."))
         return await transfer_page(transfer_id, here, asked)
     doing = here.api.reschedule_transfer(transfer_id, evening=evening, reason=asked.value("reason"), key=key_of(form))
+    return await _pressed(doing, transfer_id, here, asked)
+
+
+@router.post("/transfers/{transfer_id}/correct")
+async def correct(transfer_id: UUID, here: Here, form: Posted) -> Response:
+    """Correct what was uploaded, until the evening begins."""
+    asked = typed(form, *_CORRECTED, "reason")
+    given = {name: asked.value(name).strip() or None for name in _CORRECTED}
+    if not any(given.values()):
+        asked.refuse("name", here.t("Vul in wat er anders moet.", "Give what has to be another."))
+        return await transfer_page(transfer_id, here, asked)
+    doing = here.api.correct_upload(transfer_id, **given, reason=asked.value("reason"), key=key_of(form))
     return await _pressed(doing, transfer_id, here, asked)
 
 
@@ -148,6 +163,20 @@ async def start_now(transfer_id: UUID, here: Here, form: Posted) -> Response:
     return await _pressed(doing, transfer_id, here, asked, on="start_now.html")
 
 
+@router.get("/transfers/{transfer_id}/hurry")
+async def ask_hurry(transfer_id: UUID, here: Here) -> Response:
+    """Ask why a transfer must go before all others."""
+    return await _question("hurry.html", transfer_id, here, here.form())
+
+
+@router.post("/transfers/{transfer_id}/hurry")
+async def hurry(transfer_id: UUID, here: Here, form: Posted) -> Response:
+    """Let it go before all others that wait for a place."""
+    asked = typed(form, "reason")
+    doing = here.api.hurry_transfer(transfer_id, reason=asked.value("reason"), key=key_of(form))
+    return await _pressed(doing, transfer_id, here, asked, on="hurry.html")
+
+
 @router.get("/transfers/{transfer_id}/mails")
 async def ask_mail(transfer_id: UUID, here: Here) -> Response:
     """Ask which mail is to be sent again, and where to."""
@@ -182,6 +211,15 @@ async def events(transfer_id: UUID, here: Here, after: int = 0) -> Response:
     return here.render("events.html", events=shown, more=more, **facts_of(here, stands))
 
 
+@router.get("/transfers/{transfer_id}/held")
+async def held(transfer_id: UUID, here: Here, after: int = 0) -> Response:
+    """Show the mail and scans that came meanwhile and wait for the end of the move."""
+    stands = await here.api.get_transfer(transfer_id)
+    wanted = AsyncClient.list_held_items(transfer_id, after=max(after, 0), page_size=_MOST_HELD)
+    found = await page_of(here, wanted, "")
+    return here.render("held.html", held=found, **facts_of(here, stands))
+
+
 @router.get("/transfers/{transfer_id}/certificate")
 async def certificate(transfer_id: UUID, here: Here) -> Response:
     """Download the certificate."""
@@ -206,7 +244,7 @@ async def transfer_page(transfer_id: UUID, here: Visitor, form: Form) -> Respons
     if sides["is_new"] and stands.state in _OPENED:
         points = await here.api.get_checklist(transfer_id)
     ends = await _end_of_old(here, stands) if stands.state is TransferState.RELEASED and sides["is_old"] else {}
-    given = {"cancel_url": "", "may_retire": False, **ends}
+    given = {"cancel_url": "", "old_licence": None, "retirement": None, **ends}
     return here.render("transfer.html", status=form.status, ticket=ticket, points=points, form=form, **given, **sides)
 
 
@@ -216,10 +254,13 @@ async def _end_of_old(here: Visitor, stands: TransferView) -> dict[str, Any]:
     if stands.old is None or (own is not None and stands.old.licence_number != own):
         return {}
     found = await here.api.list_licences(stands.old.licence_number)
-    alone = any(one.licence_number == stands.old.licence_number and one.kind == "self_managed" for one in found)
+    alone = [one for one in found if one.licence_number == stands.old.licence_number and one.kind == "self_managed"]
     if alone:
-        return {"cancel_url": here.context.cancel_licence_url.replace("{licence}", quote(stands.old.licence_number))}
-    return {"may_retire": here.session.caller.may_somewhere(Action.RETIRE)}
+        url = here.context.cancel_licence_url.replace("{licence}", quote(stands.old.licence_number))
+        return {"cancel_url": url, "old_licence": alone[0]}
+    if not here.session.caller.may_somewhere(Action.RETIRE):
+        return {}
+    return {"retirement": await here.api.get_retirement(stands.old.environment_id)}
 
 
 async def _ticket(transfer_id: UUID, here: Visitor) -> TicketView | None:

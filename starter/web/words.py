@@ -2,6 +2,8 @@
 
 from sb_transfer_client import errors as e
 
+from domain.errors import Refused, TransferError, all_errors
+
 Pair = tuple[str, str]
 
 # Which field of a form a refusal is about.
@@ -17,6 +19,7 @@ FIELDS: dict[type[e.Problem], str] = {
     e.TicketRevoked: "ticket",
     e.TicketForAnotherLicence: "ticket",
     e.LicenceUnknown: "licence",
+    e.LicenceCancelled: "licence",
     e.SameLicence: "licence",
     e.ScenarioNotOffered: "licence",
     e.NotSelfManaged: "licence",
@@ -37,12 +40,24 @@ STATES: dict[str, Pair] = {
     "undoing": ("Wordt ongedaan gemaakt", "Being undone"),
     "undone": ("Ongedaan gemaakt", "Undone"),
 }
+# Of one customer of a portfolio, as long as its transfer does not say so.
+ITEM_STATES: dict[str, Pair] = {
+    "waiting": ("Wordt bekeken", "Being looked at"),
+    "ready": ("Kan mee", "Can move"),
+    "refused": ("Kan niet mee", "Cannot move"),
+    "moving": ("Begint", "Beginning"),
+    "cancelled": ("Geannuleerd", "Cancelled"),
+}
 # Colour is never the only sign: the words above stand in it.
 TONES: dict[str, str] = {
     "awaiting_upload": "wait",
     "scheduled": "wait",
     "awaiting_release": "act",
     "released": "good",
+    "refused": "bad",
+    "waiting": "wait",
+    "ready": "good",
+    "cancelled": "off",
     "undone": "off",
     "undoing": "off",
 }
@@ -225,6 +240,7 @@ EVENTS: dict[str, Pair] = {
     "clone_finished": ("Gegevens overgenomen", "Data copied"),
     "clone_verified": ("Elke regel gecontroleerd", "Every row verified"),
     "banks_reconnected": ("Bankkoppelingen overgenomen", "Bank connections carried"),
+    "users_to_invite": ("Gebruikers om uit te nodigen", "Users to be invited"),
     "invitations_withdrawn": ("Uitnodigingen ingetrokken", "Invitations withdrawn"),
     "environments_compared": ("Oud en nieuw vergeleken", "Old and new compared"),
     "opened_for_inspection": ("Omgeving opengesteld voor controle", "Environment opened for inspection"),
@@ -235,6 +251,7 @@ EVENTS: dict[str, Pair] = {
     "check_cleared": ("Vinkje weggehaald", "Tick removed"),
     "start_now": ("Direct gestart", "Started at once"),
     "start_postponed": ("Uitgesteld naar een volgende avond", "Postponed to another evening"),
+    "upload_corrected": ("Upload gecorrigeerd", "Upload corrected"),
     "start_rescheduled": ("Andere avond gekozen", "Another evening chosen"),
     "hurried": ("Voorrang gegeven", "Given precedence"),
     "undo_begun": ("Ongedaan maken begonnen", "Undo begun"),
@@ -247,6 +264,8 @@ EVENTS: dict[str, Pair] = {
     "mail_failed": ("Mail niet aangekomen", "Mail did not arrive"),
     "mail_given_up": ("Mail opgegeven", "Mail given up"),
     "mail_resend_requested": ("Mail opnieuw gevraagd", "Mail asked for again"),
+    "licence_left": ("Oude licentie niet meer in gebruik", "Old licence in use no more"),
+    "licence_cancelled": ("Oude licentie opgezegd", "Old licence cancelled"),
     "mailbox_forwarding_closed": ("Oud mailbox-adres gesloten", "Old mailbox address closed"),
     "release_refused": ("Vrijgave geweigerd", "Release refused"),
     "reject_refused": ("Afkeuring geweigerd", "Rejection refused"),
@@ -283,11 +302,101 @@ ACTIONS: dict[str, Pair] = {
     "release": ("Vrijgegeven", "Released"),
     "reject": ("Afgekeurd", "Rejected"),
     "start_now": ("Direct gestart", "Started at once"),
+    "hurry": ("Voorrang gegeven", "Given precedence"),
+    "correct": ("Upload gecorrigeerd", "Upload corrected"),
     "reschedule": ("Andere avond gekozen", "Another evening chosen"),
     "resend_mail": ("Mail opnieuw gestuurd", "Mail sent again"),
     "cancel": ("Geannuleerd", "Cancelled"),
     "retire": ("Oude omgeving verwijderd", "Old environment removed"),
 }
+
+
+# What is asked once more of a whole portfolio: what the button says, and what it does.
+PORTFOLIO_QUESTIONS: dict[str, tuple[Pair, Pair]] = {
+    "begin": (
+        ("Verhuizing beginnen", "Begin the move"),
+        (
+            (
+                "Van alle klanten die mee kunnen, wordt de omgeving alleen-lezen gemaakt; elke klant wordt op zijn "
+                "avond overgenomen. Wie niet mee kan, blijft waar hij is."
+            ),
+            "Every environment that can move is made read-only, and copied in its evening. The others stay.",
+        ),
+    ),
+    "release": (
+        ("Alles wat gelijk is vrijgeven", "Release all that are equal"),
+        (
+            (
+                "Elke klant die klaarstaat en waarvan oud en nieuw helemaal gelijk zijn, wordt vrijgegeven. "
+                "Dit kan niet worden teruggedraaid. Wie verschilt, blijft staan."
+            ),
+            (
+                "Every customer that is ready, and of whom old and new are equal throughout, is released. "
+                "This cannot be undone. Those that differ stay as they are."
+            ),
+        ),
+    ),
+    "retry": (
+        ("Opnieuw proberen", "Try again"),
+        (
+            "Er wordt opnieuw gekeken of dit kan. Is de verhuizing al begonnen, dan gaat mee wat nu mee kan.",
+            "It is looked at once more. If the move has begun, what can move now goes along.",
+        ),
+    ),
+    "reject": (
+        ("Afkeuren", "Reject"),
+        (
+            (
+                "De overdracht van deze klant wordt ongedaan gemaakt: de nieuwe omgeving verdwijnt, en in de oude kan "
+                "weer worden gewerkt. De andere klanten gaan door. Beide kanten lezen waarom."
+            ),
+            (
+                "The transfer of this customer is undone: the new environment goes away, and the old one can be worked "
+                "in again. All other customers go on. Both sides read why."
+            ),
+        ),
+    ),
+    "cancel": (
+        ("Annuleren wat niet is begonnen", "Cancel what has not begun"),
+        (
+            (
+                "Er wordt niets meer begonnen. Wie al is ingepland, kan weer in de oude omgeving werken. "
+                "Wat wordt overgenomen of klaarstaat, gaat door."
+            ),
+            (
+                "Nothing more is begun. Those that were planned can work in the old environment again. "
+                "What is being copied or is ready goes on."
+            ),
+        ),
+    ),
+    "tickets": (
+        ("Tickets downloaden", "Download the tickets"),
+        (
+            (
+                "Alle tickets die nog geüpload moeten worden, in één zip. Tickets die eerder zijn gemaakt, werken "
+                "daarna niet meer. Stuur het bestand alleen aan de nieuwe kant."
+            ),
+            (
+                "All tickets that are still to be uploaded, as one zip. Those made before then no longer work. "
+                "Send the file to the new side only."
+            ),
+        ),
+    ),
+}
+
+
+def state(value: str) -> Pair:
+    """Return what a transfer's state is called, or that of a customer of a portfolio; a newer one by its own name."""
+    return STATES.get(value) or ITEM_STATES.get(value) or (value, value)
+
+
+def refusal(code: str | None, problem: str | None) -> Pair:
+    """Return why a customer of a portfolio was refused; the database keeps the English of it and a code."""
+    english = problem or code or ""
+    known = all_errors().get(code or "")
+    if known is None or known in (TransferError, Refused):
+        return english, english
+    return known.dutch, english
 
 
 def event(kind: str) -> Pair:

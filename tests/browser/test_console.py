@@ -114,5 +114,5 @@ async def test_a_view_that_the_server_refuses_is_seen(ui: TemporalUi) -> None:
 
 def test_the_documented_columns_are_the_attributes() -> None:
     """Offers each documented column in the UI."""
-    assert len(VIEWS) == 11
+    assert len(VIEWS) == 13
     assert [column for column in COLUMNS if f"`{column}`" not in OPERATIONS] == []

@@ -1,15 +1,21 @@
 """The manual's three moves through the pages in a real browser, without a terminal, and axe-core on every page."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.async_api import Page, expect
+from sb_transfer_client import AsyncClient
 
+from devstack.issuer import EmbeddedIssuer
 from devstack.stack import Stack
+from domain.authority import Caller, Role
 from tests.browser.portal import Portal
 from tests.tools.api_generators import generators
 
-DE_VRIES, BAKKER, NORTHGATE, MOLENAAR = "firm:10001", "firm:10002", "firm:10003", "firm:20001"
+DE_VRIES, BAKKER, NORTHGATE = "firm:10001", "firm:10002", "firm:10003"
+MOLENAAR, SMIT = "firm:20001", "firm:20002"
 SUPPORT, OPERATOR = "support", "operator"
 
 
@@ -71,6 +77,23 @@ async def do_not_wait(portal: Portal, path: str) -> None:
     await portal.press("Nu starten")
 
 
+async def release(portal: Portal, points: int) -> None:
+    """Tick the points of the check list, press "Vrijgeven", and say that it is meant."""
+    for _ in range(points):
+        await portal.press("Afvinken")
+    await portal.reads(f"{points} van {points} afgevinkt")
+    await portal.press("Vrijgeven")
+    await portal.page.get_by_label("Ja, ik heb de gegevens gecontroleerd").check()
+    await portal.press("Vrijgeven")
+    await portal.reads("Nog te doen na het vrijgeven")
+
+
+def platform(stack: Stack) -> AsyncClient:
+    """What the platform's backend speaks to the API with."""
+    caller = Caller(subject="backend", name="backend", roles=frozenset({Role.BACKEND}))
+    return AsyncClient(str(stack.info.api_url), EmbeddedIssuer(stack.folder).token(caller, timedelta(minutes=10)))
+
+
 async def test_a_customer_moves_to_another_firm(portal: Portal, tmp_path: Path) -> None:
     """Moves by the pages alone: ticket, upload, progress by itself, comparison, five points, release, to-do list."""
     path, ticket = await hand_over(portal, NORTHGATE, "Linden Tandartsen", tmp_path)
@@ -98,6 +121,9 @@ async def test_a_customer_moves_to_another_firm(portal: Portal, tmp_path: Path) 
     await portal.look("vrijgegeven")
     await portal.log_in(NORTHGATE, path)
     await portal.reads("De oude omgeving blijft te lezen")
+    await portal.look("overgedragen")
+    await portal.press("Oude omgeving verwijderen")
+    await portal.look("verwijderen")
 
 
 async def test_an_entrepreneur_hands_over_and_the_firm_rejects_by_keyboard(portal: Portal, tmp_path: Path) -> None:
@@ -123,7 +149,32 @@ async def test_an_entrepreneur_hands_over_and_the_firm_rejects_by_keyboard(porta
     await portal.reads("De nieuwe kant heeft de overdracht afgekeurd")
 
 
-async def test_a_customer_goes_on_alone_by_an_incident(portal: Portal, tmp_path: Path) -> None:
+async def test_an_entrepreneur_outsources_and_the_old_licence_is_cancelled(
+    portal: Portal, stack: Stack, tmp_path: Path
+) -> None:
+    """Releases what was moved, leads to where the licence is cancelled, and says so once the platform does."""
+    path, ticket = await hand_over(portal, MOLENAAR, "Molenaar Bouw", tmp_path)
+    await take_over(portal, BAKKER, ticket, "Molenaar", "molenaar")
+    await do_not_wait(portal, path)
+    await portal.log_in(BAKKER, path)
+    await expect(portal.page.get_by_role("link", name="Vrijgeven")).to_be_visible(timeout=120_000)
+    await release(portal, 5)
+    await portal.log_in(MOLENAAR, path)
+    await portal.reads("Oude licentie 20001", "is nog niet opgezegd")
+    link = portal.page.get_by_role("link", name="Zeg de oude licentie op via deze link")
+    await expect(link).to_have_attribute("href", "https://www.sb.example/opzeggen?licentie=20001")
+    await portal.look("licentie-verlaten")
+    async with platform(stack) as backend:
+        words: dict[str, Any] = {"holder_name": "Molenaar Bouw B.V.", "kind": "self_managed", "host": "molenaar"}
+        await backend.register_licence("20001", **words, contact_email="info@molenaarbouw.example", cancelled=True)
+    await portal.open(path)
+    await portal.reads("Deze licentie is opgezegd op")
+    await expect(link).to_have_count(0)
+    await portal.log_in(SUPPORT, f"{path}/events")
+    await portal.reads("Oude licentie opgezegd")
+
+
+async def test_a_customer_goes_on_alone_by_an_incident(portal: Portal, stack: Stack, tmp_path: Path) -> None:
     """Takes the incident's five things, shows licence and holder before it counts, and tells the story in words."""
     path, ticket = await hand_over(portal, BAKKER, "Bloemisterij Smit", tmp_path)
     await portal.log_in(SUPPORT, "/incident")
@@ -144,7 +195,24 @@ async def test_a_customer_goes_on_alone_by_an_incident(portal: Portal, tmp_path:
     await portal.look("incident-controleren")
     await portal.press("Aanmaken")
     await portal.reads("Ingepland")
-    await portal.open(f"{path}/start-now")
+    await page.get_by_text("Upload corrigeren").first.click()
+    await page.get_by_label("Naam", exact=False).first.fill("Bloemen Smit")
+    await page.get_by_role("group").filter(has_text="Upload corrigeren").get_by_label("Reden").fill("incident 4713")
+    await portal.press("Upload corrigeren")
+    await portal.reads("Bloemen Smit")
+    await portal.look("ingepland-support")
+    async with platform(stack) as backend:
+        raw = b"From: Kwekerij <info@kwekerij.example>\r\nSubject: Factuur 31\r\n\r\nbloembollen"
+        address = "bloemisterij-smit@bakker.mailbox.sb.example"
+        assert (await backend.deliver_mail(address, raw, received_at=datetime.now(UTC))).outcome == "held"
+    await portal.open("/held")
+    await portal.reads("Factuur 31", "Bloemisterij Smit")
+    await portal.look("aangehouden")
+    await portal.fits_a_phone()
+    await portal.open(path)
+    for question in ("held", "cancel", "hurry", "start-now"):
+        await portal.open(f"{path}/{question}")
+        await portal.look(question)
     await page.get_by_label("Reden").fill("incident 4713")
     await portal.press("Nu starten")
     await expect(page.get_by_role("heading", name="Controleer voor het vrijgeven")).to_be_visible(timeout=120_000)
@@ -159,17 +227,49 @@ async def test_a_customer_goes_on_alone_by_an_incident(portal: Portal, tmp_path:
     assert "/namespaces/default/workflows/transfer-" in str(await link.get_attribute("href"))
     await portal.open(f"{path}/mails")
     await portal.look("mail-opnieuw")
+    await portal.log_in(SMIT, path)
+    await release(portal, 8)
+    await portal.look("zelfstandig")
+
+
+async def test_support_looks_whether_a_whole_licence_can_move(portal: Portal) -> None:
+    """Asks for all of a licence, reads who cannot move and why, and cancels what has not begun."""
+    await portal.log_in(SUPPORT, "/portfolios/new")
+    page = portal.page
+    for label, text in (
+        ("Van licentie", "10001"),
+        ("Naar licentie", "10003"),
+        ("Hoe ze daar heten", "{name} " + "x" * 120),
+        ("Reden", "incident 4714"),
+    ):
+        await page.get_by_label(label).fill(text)
+    await portal.look("nieuwe-portefeuille")
+    await portal.press("Bekijken wie mee kan")
+    await expect(page.get_by_role("heading", name="Wie niet mee kan, en waarom")).to_be_visible(timeout=30_000)
+    path = page.url.removeprefix(portal.url)
+    await expect(page.locator("#c-waiting")).to_have_count(0, timeout=30_000)
+    await portal.look("portefeuille")
+    for question in ("begin", "release", "retry?number=1", "reject?number=1", "tickets", "cancel"):
+        await portal.open(f"{path}/{question}")
+        await portal.look(question)
+    await page.get_by_label("Reden").fill("incident 4714")
+    await portal.press("Annuleren wat niet is begonnen")
+    await expect(page.locator("#c-cancelled")).to_be_visible(timeout=30_000)
+    await portal.open("/portfolios")
+    await portal.reads("geannuleerd", "incident 4714")
+    await portal.look("portefeuilles")
 
 
 async def test_every_page_reads_well_in_english_too(portal: Portal) -> None:
-    """Finds nothing wrong in the other language, nor with pages that say that something is wrong."""
-    await portal.log_in(DE_VRIES, language="en")
-    await portal.reads("My environments")
-    for path in ("/", "/upload", "/transfers", "/nowhere", "/start"):
-        await portal.open(path)
-        await portal.judge(f"{path} in English")
-    await portal.log_in(SUPPORT, "/search", language="en")
-    await portal.page.get_by_role("main").get_by_role("link").first.click()
-    await portal.judge("a transfer in English")
-    await portal.press("Event log")
-    await portal.judge("an event log in English")
+    """Finds nothing wrong with any page that was looked at, nor with those that only read, in the other language."""
+    more = {DE_VRIES: ("/transfers", "/nowhere"), SUPPORT: ("/tonight", "/incident"), OPERATOR: ("/transfers",)}
+    by_person: dict[str, list[str]] = {}
+    for path, person in portal.looked.items():
+        by_person.setdefault(person, []).append(path)
+    for person in by_person | more:
+        paths = dict.fromkeys((*by_person.get(person, ()), *more.get(person, ())))
+        await portal.log_in(person, language="en")
+        for path in paths:
+            await portal.open(path)
+            await expect(portal.page.locator("html")).to_have_attribute("lang", "en")
+            await portal.look(f"{path} in English")

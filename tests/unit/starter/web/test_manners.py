@@ -96,7 +96,7 @@ async def test_what_was_typed_stays_with_a_sentence_at_the_field(place: Place) -
     await new.open("/upload")
     page = await new.send("/upload", file=ticket)
     # What is asked while somebody types stands in an address: the ticket must not.
-    assert "hx-include=\"[name='name'], [name='url_part'], [name='licence']\"" in page.text
+    assert "hx-include=\"[name='name'], [name='url_part'], [name='licence'], [name='transfer']\"" in page.text
     for typed, name in (
         ({"name": "Bezet", "url_part": "iets"}, "name"),
         ({"name": "", "url_part": "iets"}, "name"),

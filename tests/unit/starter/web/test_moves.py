@@ -1,7 +1,7 @@
 """The three moves of the manual, pressed through the pages."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
 from sb_transfer_client.testing._rules import ZONE, opening_after
@@ -69,6 +69,10 @@ async def test_support_submits_an_incident_for_who_goes_on_alone(place: Place) -
     assert "https://molenaar.sb.example/smit" in page.text
     page = await support.send("/incident/confirm")
     assert page.url.path == path
+    assert f'href="{path}/hurry"' in (await support.open(path)).text
+    page = await support.open(f"{path}/hurry")
+    page = await support.send("", reason="incident 4712")
+    assert page.url.path == path
     page = await support.open(f"{path}/start-now")
     page = await support.send("", reason="incident 4711")
     page = await support.open(path)
@@ -76,6 +80,7 @@ async def test_support_submits_an_incident_for_who_goes_on_alone(place: Place) -
     assert "0 van 8 afgevinkt" in page.text
     log = (await support.open(f"{path}/events")).text
     assert "Support: incident ingediend" in log
+    assert "Support: voorrang gegeven" in log
     assert "incident 4711" in log
     assert "Sanne Kok (support)" in log
 
@@ -120,6 +125,71 @@ async def test_a_planned_move_gets_another_evening(place: Place) -> None:
     assert "Ingepland" in (await new.open(path)).text
     page = await new.send(f"{path}/evening", evening="morgen")
     assert "Kies een datum" in page.text
+
+
+async def test_a_slip_of_the_pen_is_corrected_until_the_evening(place: Place) -> None:
+    """Takes another name and url on the transfer's page, at its field says which is taken, and asks support why."""
+    place.environment("10002", "Bezet")
+    path, ticket = await begun(place, FIRM, "10001", "Enyoi")
+    new = await place.as_(OTHER_FIRM, "/upload")
+    await new.send("/upload", file=ticket)
+    await new.send("/upload/confirm")
+    page = await new.send(f"{path}/correct", name="Enyoi BV", url_part="enyoi-bv")
+    assert "<h1>Enyoi BV</h1>" in page.text
+    assert "https://bakker.sb.example/enyoi-bv" in page.text
+    page = await new.send(f"{path}/correct", name="Bezet")
+    assert page.status_code == HTTPStatus.CONFLICT
+    assert 'id="e-name"' in page.text
+    page = await new.send(f"{path}/correct", name="", url_part="")
+    assert "Vul in wat er anders moet" in page.text
+    support = await place.as_(SUPPORT, path)
+    page = await support.send(f"{path}/correct", name="Enyoi", reason="incident 4711")
+    assert "<h1>Enyoi</h1>" in page.text
+    log = (await support.open(f"{path}/events")).text
+    assert "Upload gecorrigeerd" in log
+    assert "gecorrigeerd" not in (await (await place.as_(FIRM, path)).open(path)).text
+    place.fake.clock.turn_to("22:00")
+    for _ in range(2):
+        page = await new.open(path)
+    assert f"{path}/correct" not in page.text
+
+
+async def test_each_half_sees_what_is_held_for_a_move(place: Place) -> None:
+    """Shows the old side who sent what until the release, the new one that something came, and support everything."""
+    path, ticket = await begun(place, FIRM, "10001", "Enyoi")
+    raw = b"From: Cafe <info@cafe.example>\r\nSubject: Factuur 12\r\n\r\nhoi"
+    with place.fake.client("backend") as backend:
+        backend.deliver_mail("enyoi@de.mailbox.sb.example", raw, received_at=datetime.now(UTC))
+    new = await place.as_(OTHER_FIRM, "/upload")
+    await new.send("/upload", file=ticket)
+    await new.send("/upload/confirm")
+    for person, sees in ((FIRM, True), (SUPPORT, True), (OTHER_FIRM, False)):
+        browser = await place.as_(person, path)
+        assert f'href="{path}/held"' in (await browser.open(path)).text
+        page = await browser.open(f"{path}/held")
+        assert ("Factuur 12" in page.text, "Cafe &lt;info@cafe.example&gt;" in page.text) == (sees, sees)
+        assert "Ontvangen" in page.text
+    assert (await (await place.as_("firm:20001", "/")).open(f"{path}/held")).status_code == HTTPStatus.NOT_FOUND
+
+
+async def test_support_sees_what_is_held_anywhere(place: Place) -> None:
+    """Lists the mail of every customer who moves, each with a link to its transfer; no firm has the page."""
+    for number, name in (("10001", "Enyoi"), ("10002", "Hofman")):
+        await begun(place, FIRM if number == "10001" else OTHER_FIRM, number, name)
+    with place.fake.client("backend") as backend:
+        for address in ("enyoi@de.mailbox.sb.example", "hofman@bakker.mailbox.sb.example"):
+            raw = f"From: a@b.example\r\nSubject: voor {address}\r\n\r\nhoi".encode()
+            assert backend.deliver_mail(address, raw, received_at=datetime.now(UTC)).outcome == "held"
+    for person in (SUPPORT, OPERATOR):
+        browser = await place.as_(person, "/held")
+        page = await browser.open("/held")
+        assert page.text.index("voor enyoi@") < page.text.index("voor hofman@")
+        assert len(re.findall(r'href="/transfers/[0-9a-f-]{36}/held"', page.text)) == 2
+        assert "Er wordt niets aangehouden." in (await browser.open("/held?after=99")).text
+        assert (await browser.open("/held?after=x")).status_code == HTTPStatus.NOT_FOUND
+    firm = await (await place.as_(FIRM, "/")).open("/held")
+    assert firm.status_code == HTTPStatus.FORBIDDEN
+    assert "voor enyoi@" not in firm.text
 
 
 async def test_support_finds_everything_and_operators_find_the_temporal_ui(place: Place) -> None:
@@ -173,5 +243,12 @@ async def test_a_firm_removes_its_old_environment_and_keeps_it_after_all(place: 
     place.fake.clock.advance(timedelta(days=31))
     page = await old.send(link[1], sure="yes")
     assert "De omgeving wordt verwijderd op" in page.text
+    assert "De oude omgeving wordt verwijderd op" in (await old.open(path)).text
+    page = await old.open(link[1])
     page = await old.send(f"{link[1]}/call-back")
     assert "De omgeving blijft bestaan" in page.text
+    page = await old.open(link[1])
+    await old.send(link[1], sure="yes")
+    place.fake.clock.advance(timedelta(days=15))
+    assert "De oude omgeving is verwijderd" in (await old.open(path)).text
+    assert "Naam en url zijn weer vrij" in (await old.open(link[1])).text

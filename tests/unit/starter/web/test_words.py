@@ -6,6 +6,7 @@ from sb_transfer_client import errors
 from domain.authority import Action
 from domain.checklist import ChecklistItem
 from domain.events import EventKind
+from domain.portfolio import ItemState
 from domain.steps import StepName, StepState
 from domain.vocabulary import (
     ConsequenceKind,
@@ -25,6 +26,7 @@ from starter.web import words
         (words.EVENTS, {*EventKind, *ConsequenceKind}),
         (words.MAILS, {*MailKind}),
         (words.STATES, {*TransferState}),
+        (words.ITEM_STATES, {*ItemState}),
         (words.NOW_OLD, {*TransferState}),
         (words.STATUSES, {*EnvironmentStatus}),
         (words.SCENARIOS, {*Scenario}),
