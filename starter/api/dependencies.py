@@ -18,6 +18,7 @@ from adapters.api_store.rate_limit import PostgresRateLimit, Rate
 from adapters.postgres.connection import Pool
 from adapters.transfer.portfolios import PostgresPortfolios
 from adapters.transfer.queries import EnvironmentRecord, PostgresTransferQueries, RecordedTransfer
+from adapters.transfer.registration import PostgresRegistration
 from adapters.webhooks.endpoints import PostgresWebhooks
 from adapters.webhooks.events import PostgresEventFeed
 from domain import messages as m
@@ -44,7 +45,7 @@ class Limits:
     """Any change: by licence, by transfer and by address."""
 
     reschedules: Rate
-    """Another evening, which sends mail to both sides: by transfer."""
+    """Another evening, or another name, which sends mail to both sides: by transfer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class ApiContext:
     feed: PostgresEventFeed
     webhooks: PostgresWebhooks
     portfolios: PostgresPortfolios
+    registration: PostgresRegistration
     pool: Pool
     key_ids: Sequence[str]
     """The names of this process's payload keys, newest first."""
@@ -117,8 +119,8 @@ class ApiContext:
         """
         record = await self.transfer(caller, action, transfer_id)
         limits = {f"change of transfer {transfer_id}": self.limits.changes}
-        if action is Action.RESCHEDULE:
-            limits[f"reschedule of transfer {transfer_id}"] = self.limits.reschedules
+        if action in (Action.RESCHEDULE, Action.CORRECT):
+            limits[f"{action} of transfer {transfer_id}"] = self.limits.reschedules
         await self.limit_rate(caller, limits)
         if not can_be_done(action, record.state):
             if record.state is TransferState.RELEASED and action in (Action.CANCEL, Action.REJECT):

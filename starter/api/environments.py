@@ -81,6 +81,9 @@ async def check_name(  # noqa: PLR0917 - FastAPI names them
     name: Annotated[Text, Query(description="the environment's new name")],
     url_part: Annotated[Text, Query(description="the name made lower-case when it is left out")] = "",
     licence: Annotated[LicenceNumber | None, Query(description="whose; a licence's users ask for theirs")] = None,
+    transfer_id: Annotated[
+        UUID | None, Query(description="of which transfer: what was this customer's own before comes back to them")
+    ] = None,
 ) -> NameView:
     """Tell what an upload with this name and url part would be told now; nothing is reserved."""
     context.require(caller, Action.UPLOAD)
@@ -99,7 +102,9 @@ async def check_name(  # noqa: PLR0917 - FastAPI names them
     except e.UploadRefused as refusal:
         wrong += [refusal] if clean or url_part.strip() else []
         part = ""
-    state = await context.queries.name_state(wanted, name=clean, url_part=part, base_domain=context.base_domain)
+    state = await context.queries.name_state(
+        wanted, name=clean, url_part=part, base_domain=context.base_domain, transfer_id=transfer_id
+    )
     if state is None:
         raise e.LicenceUnknown
     wrong += [e.NameTaken()] if clean and state.name_taken else []

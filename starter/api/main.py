@@ -22,6 +22,7 @@ from adapters.postgres.database import database
 from adapters.settings import Settings
 from adapters.transfer.portfolios import PostgresPortfolios
 from adapters.transfer.queries import PostgresTransferQueries
+from adapters.transfer.registration import PostgresRegistration
 from adapters.webhooks.addresses import AddressRules
 from adapters.webhooks.endpoints import PostgresWebhooks
 from adapters.webhooks.events import PostgresEventFeed
@@ -73,6 +74,7 @@ async def open_context(
             queries=PostgresTransferQueries(pool),
             feed=PostgresEventFeed(pool),
             portfolios=PostgresPortfolios(pool),
+            registration=PostgresRegistration(pool, settings.base_domain),
             webhooks=PostgresWebhooks(
                 pool, WebhookSecrets(settings.payload_keys), AddressRules(settings.webhook_networks)
             ),

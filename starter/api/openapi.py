@@ -33,6 +33,7 @@ UPLOAD_REFUSALS = (
     e.TicketRevoked,
     e.TicketForAnotherLicence,
     e.LicenceUnknown,
+    e.LicenceCancelled,
     e.SameLicence,
     e.ScenarioNotOffered,
     e.NameInvalid,

@@ -8,10 +8,11 @@ from fastapi import Header, Path, UploadFile
 from pydantic import AfterValidator, AwareDatetime, Base64Bytes, ConfigDict, Field, model_validator
 
 from domain.checklist import ChecklistItem
+from domain.errors import LoginEmailInvalid, NameInvalid
 from domain.messages import Message
-from domain.naming import licence_spelling
-from domain.portfolio import LARGEST
-from domain.vocabulary import MailKind, Scenario, TransferState, UndoReason
+from domain.naming import checked_email, licence_spelling, normalised_name
+from domain.portfolio import LARGEST, ItemState
+from domain.vocabulary import Language, LicenceKind, MailKind, Scenario, TransferState, UndoReason
 from domain.webhooks import every_type
 from starter.api.idempotency import KEY_HEADER, KEY_PATTERN, unquoted
 
@@ -165,6 +166,21 @@ class RescheduleBody(_Body):
     reason: Reason = Field(default="", description="kept in the log")
 
 
+class CorrectionBody(_Body):
+    """What is to be another of what was uploaded; what is left out stays."""
+
+    name: Text | None = None
+    url_part: Text | None = Field(default=None, description="empty for the one that follows from the name")
+    login_email: Text | None = Field(default=None, description="of a move to a self-managed licence")
+    reason: Reason = Field(default="", description="kept in the log")
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.name is None and self.url_part is None and self.login_email is None:
+            raise ValueError("give name, url_part or login_email")
+        return self
+
+
 class MailBody(_Body):
     """Send one kind of mail again."""
 
@@ -235,7 +251,67 @@ class RedeliverBody(_Body):
     after: Position = Field(description="everything behind this position in the feed")
 
 
+def _address(given: str) -> str:
+    try:
+        return checked_email(given)
+    except LoginEmailInvalid:
+        raise ValueError("is no e-mail address") from None
+
+
+def _name(given: str) -> str:
+    try:
+        return normalised_name(given)
+    except NameInvalid:
+        raise ValueError("is empty, or cannot be shown") from None
+
+
+def _number(given: str) -> str:
+    if not given:
+        raise ValueError("has nothing that can be seen")
+    return given
+
+
+RegisteredNumber = Annotated[
+    LicenceNumber, AfterValidator(_number), Path(min_length=1, description="the licence's number at the platform")
+]
+RegisteredId = Annotated[UUID, Path(description="the environment's id at the platform")]
+
+
+class LicenceBody(_Body):
+    """A licence that environments hang under."""
+
+    holder_name: Annotated[Text, AfterValidator(_name)] = Field(description="who holds it, as mails and pages say")
+    kind: LicenceKind = Field(description="stays as it is once it is registered")
+    host: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")] = Field(
+        description="the first part of its environments' urls; stays as it is once it is registered"
+    )
+    contact_email: Annotated[Address, AfterValidator(_address)] = Field(description="who is told of its transfers")
+    language: Language = Field(default=Language.DUTCH, description="in which it is told")
+    cancelled: bool | None = Field(
+        default=None, description="whether its holder has cancelled it; left as it was if left out"
+    )
+
+
+class EnvironmentBody(_Body):
+    """An environment that may be moved one day."""
+
+    licence: Annotated[LicenceNumber, Field(min_length=1)] = Field(description="under which it hangs")
+    name: Text
+    url_part: Text | None = Field(default=None, description="what its url ends in; the name's own if left out")
+    mailbox_address: Address | None = Field(
+        default=None, description="where its mail comes in; follows from the url if left out"
+    )
+    login_email: Text | None = Field(default=None, description="with which a self-managed customer logs in")
+
+
 PortfolioId = Annotated[UUID, Path(description="the portfolio's id, as `Location` gave it")]
+
+
+class PortfolioListQuery(Message):
+    """Which portfolios, and how many."""
+
+    limit: Annotated[int, Field(ge=1, le=_MOST_PER_PAGE)] = 50
+    cursor: UUID | None = Field(default=None, description="`next_cursor` of the page before")
 
 
 class PortfolioQuery(Message):
@@ -245,6 +321,9 @@ class PortfolioQuery(Message):
         default=0, description="the number of the last item that was read"
     )
     limit: Annotated[int, Field(ge=1, le=_MOST_PER_PAGE)] = 200
+    state: ItemState | TransferState | None = Field(
+        default=None, description="only items in this state, as `counts` names it"
+    )
 
 
 class PortfolioBody(_Body):
@@ -261,11 +340,14 @@ class PortfolioBody(_Body):
         default="{name}", description="what they are called there; {name} is the name that each has now"
     )
     first_evening: date | None = Field(
-        default=None, ge=date(2000, 1, 1), le=date(2199, 12, 31), description="the coming one, for all, if left out"
+        default=None, ge=date(2000, 1, 1), le=date(2199, 12, 31), description="the coming one, if left out"
     )
     per_night: Annotated[int, Field(ge=1, le=10_000)] = Field(default=50, description="how many move in one evening")
     at_once: Annotated[int, Field(ge=1, le=50)] = Field(default=4, description="how many are frozen side by side")
     begin: bool = Field(default=False, description="do not wait after the dry run: move all that can be moved")
+    upload: bool = Field(
+        default=True, description="false: leave the uploads to the new side, which gets the tickets as one file"
+    )
     reason: Reason = Field(default="", description="why support does this")
 
     @model_validator(mode="after")
@@ -275,3 +357,19 @@ class PortfolioBody(_Body):
         if len(set(self.environments)) != len(self.environments):
             raise ValueError("an environment is named twice")
         return self
+
+
+class RetryBody(_Body):
+    """Try again."""
+
+    number: Annotated[int, Field(ge=1, lt=2**31)] | None = Field(
+        default=None,
+        description="of this item alone, also when its transfer was undone; all that were refused if left out",
+    )
+    reason: Reason = ""
+
+
+class RejectItemBody(RejectBody):
+    """Undo the transfer of one item after comparing."""
+
+    number: Annotated[int, Field(ge=1, lt=2**31)] = Field(description="which item, by its number")

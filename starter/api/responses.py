@@ -3,16 +3,17 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field, JsonValue, field_validator
 
-from adapters.transfer.queries import TransferEvent
+from adapters.transfer.queries import HeldAnywhere, HeldItem, TransferEvent
 from domain import messages as m
 from domain.authority import Caller, Part, Role
 from domain.checklist import ChecklistItem, Phase
 from domain.messages import Message
+from domain.naming import told_to_everybody, without_schemas
 from domain.steps import StepName, StepState
 from domain.vocabulary import (
     CheckKind,
@@ -70,6 +71,35 @@ class LicenceView(View):
     licence_number: str
     holder_name: str
     kind: LicenceKind
+    in_use: bool = Field(
+        description="an environment of it is worked in, or is coming; one that is not can be cancelled"
+    )
+    cancelled_at: AwareDatetime | None = Field(description="when the platform said that its holder cancelled it")
+
+
+class RegisteredLicenceView(View):
+    """A licence as it is registered."""
+
+    licence_number: str
+    holder_name: str
+    kind: LicenceKind
+    host: str
+    contact_email: str
+    language: Language
+    cancelled: bool
+
+
+class RegisteredEnvironmentView(View):
+    """An environment as it is registered."""
+
+    environment_id: UUID
+    licence_number: str
+    name: str
+    url: str
+    url_part: str
+    mailbox_address: str = Field(description="mail for it goes to this environment")
+    login_email: str | None
+    status: EnvironmentStatus
 
 
 class NameProblem(View):
@@ -144,6 +174,46 @@ class TransferView(View):
     undo_detail: str | None
 
 
+class HeldItemView(View):
+    """A mail or a scan that came while its environment moved."""
+
+    item_id: int
+    kind: Literal["mail", "scan"]
+    address: str = Field(description="whom it came for")
+    sender: str | None = Field(description="null while the environment's contents are not the caller's to see")
+    subject: str | None = Field(description="of a scan its file name; null as `sender` is")
+    received_at: AwareDatetime
+    bytes: int
+    set_aside: bool = Field(description="its environment refused it; it is tried again every ten minutes")
+
+
+class HeldItemsView(View):
+    """So many of the items that wait for the end of a transfer, in their order, and how many there are."""
+
+    mails: int
+    scans: int
+    items: list[HeldItemView]
+    next_after: int | None = Field(description="for the next page; null on the last one")
+
+
+class HeldAnywhereView(HeldItemView):
+    """The same among those of all transfers."""
+
+    environment_id: UUID | None = Field(description="whom it came for; once that has moved, the new environment")
+    environment_name: str | None
+    licence_number: str | None
+    transfer_id: UUID | None = Field(description="the newest transfer of this environment")
+
+
+class HeldAnywherePage(View):
+    """So many of the items that wait for the end of any transfer, in their order, and how many there are."""
+
+    mails: int
+    scans: int
+    items: list[HeldAnywhereView]
+    next_after: int | None = Field(description="for the next page; null on the last one")
+
+
 class TransferLine(View):
     """A transfer in a list."""
 
@@ -193,6 +263,15 @@ class RetirementView(View):
     environment_id: UUID
     transfer_id: UUID = Field(description="whose log tells of it")
     due_at: AwareDatetime
+
+
+class RetirementStandingView(View):
+    """How far the end of an old environment is."""
+
+    environment_id: UUID
+    state: m.RetirementState
+    due_at: AwareDatetime | None = Field(description="when it is removed; null if nothing is planned")
+    retired_at: AwareDatetime | None = Field(description="when its books began to be dropped")
 
 
 class CalledBackView(View):
@@ -292,6 +371,7 @@ def transfer_view(snapshot: TransferSnapshot, record: m.TransferRecord, caller: 
     """Return what a caller may see of a transfer; what that is, `domain.authority` says."""
     status = snapshot.status
     sees = _sees(record, status.state, caller)
+    said = without_schemas if Role.OPERATOR not in caller.roles else _as_it_is
     return TransferView(
         transfer_id=status.transfer_id,
         state=status.state,
@@ -299,7 +379,7 @@ def transfer_view(snapshot: TransferSnapshot, record: m.TransferRecord, caller: 
         old=_environment(status.old) if sees(Part.OLD_ENVIRONMENT) else None,
         new=_environment(status.new) if sees(Part.NEW_ENVIRONMENT) else None,
         new_holder=record.target_holder if sees(Part.NEW_HOLDER) else None,
-        waiting_for=status.waiting_for if sees(Part.INNER) else "",
+        waiting_for=said(status.waiting_for) if sees(Part.INNER) else "",
         ticket_expires_at=status.ticket_expires_at if sees(Part.TICKET) else None,
         starts_at=status.starts_at,
         steps=[
@@ -310,7 +390,34 @@ def transfer_view(snapshot: TransferSnapshot, record: m.TransferRecord, caller: 
         comparison=status.comparison if sees(Part.COMPARISON) else None,
         mail_problems=status.mail_problems[:_MOST_SHOWN] if sees(Part.INNER) else None,
         undo_reason=status.undo_reason,
-        undo_detail=status.undo_detail if sees(Part.INNER) else None,
+        undo_detail=said(status.undo_detail) if sees(Part.INNER) else None,
+    )
+
+
+def held_view(found: list[HeldItem], limit: int, record: m.TransferRecord, caller: Caller) -> HeldItemsView:
+    """Return what waits for the end of a transfer; `found` holds one more than `limit` when there are more."""
+    shows = _sees(record, record.state, caller)(Part.HELD)
+    page = found[:limit]
+    items = []
+    for one in page:
+        known = {name: getattr(one, name) for name in HeldItemView.model_fields}
+        items.append(HeldItemView(**(known if shows else known | {"sender": None, "subject": None})))
+    return HeldItemsView(
+        mails=found[0].mails if found else 0,
+        scans=found[0].scans if found else 0,
+        items=items,
+        next_after=page[-1].item_id if len(found) > limit else None,
+    )
+
+
+def held_anywhere_view(found: list[HeldAnywhere], limit: int) -> HeldAnywherePage:
+    """Return what waits anywhere, for those who see everything; `found` holds one more than `limit` if there are."""
+    fields, page = HeldAnywhereView.model_fields, found[:limit]
+    return HeldAnywherePage(
+        mails=found[0].mails if found else 0,
+        scans=found[0].scans if found else 0,
+        items=[HeldAnywhereView(**{name: getattr(one, name) for name in fields}) for one in page],
+        next_after=page[-1].item_id if len(found) > limit else None,
     )
 
 
@@ -323,10 +430,11 @@ def preview_view(preview: m.Preview, language: Language) -> PreviewView:
 
 
 def event_view(event: TransferEvent, caller: Caller) -> EventView:
-    """Return a line of the log; where things are kept, which a repair names, is nobody's but operators'."""
-    hidden = set() if Role.OPERATOR in caller.roles else {"subject"}
-    detail = {name: value for name, value in event.detail.items() if name not in hidden}
-    return EventView(**{**dict(event), "detail": detail})
+    """Return a line of the log; where things are kept, and which program asked, is nobody's but operators'."""
+    if Role.OPERATOR in caller.roles:
+        return EventView(**dict(event))
+    told = {"detail": told_to_everybody(event.detail), "reason": without_schemas(event.reason)}
+    return EventView(**{**dict(event), **told})
 
 
 def transfer_line(record: m.TransferRecord, caller: Caller) -> TransferLine:
@@ -345,6 +453,10 @@ def transfer_line(record: m.TransferRecord, caller: Caller) -> TransferLine:
         created_at=record.created_at,
         undo_reason=record.undo_reason,
     )
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _sees(record: m.TransferRecord, state: TransferState, caller: Caller) -> Callable[[Part], bool]:

@@ -9,8 +9,8 @@ from domain.authority import Action
 from starter.api.dependencies import Context, CurrentCaller, actor_name
 from starter.api.idempotency import IdempotentRoute
 from starter.api.openapi import LOCATION, refusals
-from starter.api.requests import IdempotencyKey, ReasonBody
-from starter.api.responses import CalledBackView, RetirementView
+from starter.api.requests import NO_STORE, IdempotencyKey, ReasonBody
+from starter.api.responses import CalledBackView, RetirementStandingView, RetirementView
 from starter.http.problems import ReasonMissing
 
 router = APIRouter(prefix="/v1", route_class=IdempotentRoute, tags=["environments"])
@@ -48,6 +48,22 @@ async def retire_environment(
     planned = await context.client.retire(str(environment_id), by=actor_name(caller), reason=body.reason)
     response.headers["Location"] = f"/v1/transfers/{planned.transfer_id}"
     return RetirementView(environment_id=environment_id, transfer_id=planned.transfer_id, due_at=planned.due_at)
+
+
+@router.get(
+    "/environments/{environment_id}/retirement",
+    summary="How far the end of an old environment is",
+    responses=refusals(e.EnvironmentUnknown),
+)
+async def get_retirement(
+    environment_id: UUID, caller: CurrentCaller, context: Context, response: Response
+) -> RetirementStandingView:
+    """Tell whether an environment is to be removed and when, or was."""
+    await context.environment(caller, Action.SEE, environment_id)
+    response.headers.update(NO_STORE)
+    return RetirementStandingView(
+        environment_id=environment_id, **dict(await context.queries.retirement(environment_id))
+    )
 
 
 @router.post(

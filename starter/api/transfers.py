@@ -17,6 +17,7 @@ from starter.api.idempotency import IdempotentRoute
 from starter.api.openapi import LOCATION, TICKET_FILE, leads_to, refusals
 from starter.api.requests import (
     NO_STORE,
+    CorrectionBody,
     IdempotencyKey,
     ListQuery,
     MailBody,
@@ -36,6 +37,7 @@ from starter.api.responses import (
     TicketView,
     TransferPage,
     TransferView,
+    UploadView,
     event_view,
     preview_view,
     transfer_line,
@@ -58,7 +60,9 @@ _NEXT = (
         "release_transfer",
         "reject_transfer",
         "start_transfer_now",
+        "hurry_transfer",
         "reschedule_transfer",
+        "correct_upload",
         "cancel_transfer",
         "resend_mail",
     ),
@@ -291,6 +295,21 @@ async def start_transfer_now(
 
 
 @router.post(
+    "/transfers/{transfer_id}/hurry",
+    summary="Go before all others that wait for a place",
+    responses=refusals(e.TransferUnknown, e.WrongMoment, ReasonMissing, repeats=True),
+)
+async def hurry_transfer(
+    transfer_id: TransferId, body: ReasonBody, caller: CurrentCaller, context: Context, _: IdempotencyKey
+) -> TransferView:
+    """Let it go first in its evening; what waits already keeps its place."""
+    record = await context.change(caller, Action.HURRY, transfer_id, body.reason)
+    await context.client.hurry(str(transfer_id), by=actor_name(caller), reason=body.reason)
+    standing = await context.queries.standing(transfer_id)
+    return transfer_view(await context.client.snapshot_of(standing), record, caller)
+
+
+@router.post(
     "/transfers/{transfer_id}/reschedule",
     summary="Move on another evening",
     responses=refusals(e.TransferUnknown, e.WrongMoment, e.EveningInvalid, ReasonMissing, repeats=True),
@@ -304,6 +323,31 @@ async def reschedule_transfer(
         str(transfer_id), evening=body.evening, by=actor_name(caller), reason=body.reason
     )
     return PlannedView(transfer_id=transfer_id, starts_at=planned.starts_at, closes_at=planned.closes_at)
+
+
+@router.post(
+    "/transfers/{transfer_id}/correct",
+    summary="Correct what was uploaded",
+    responses=refusals(
+        *(e.TransferUnknown, e.WrongMoment, e.NameInvalid, e.NameTaken, e.UrlInvalid, e.UrlReserved, e.UrlTaken),
+        *(e.LoginEmailMissing, e.LoginEmailInvalid, ReasonMissing),
+        repeats=True,
+    ),
+)
+async def correct_upload(
+    transfer_id: TransferId, body: CorrectionBody, caller: CurrentCaller, context: Context, _: IdempotencyKey
+) -> UploadView:
+    """Take another name, url part or login e-mail until the evening begins; both sides get a mail that tells it."""
+    await context.change(caller, Action.CORRECT, transfer_id, body.reason)
+    corrected = await context.client.correct_upload(
+        str(transfer_id),
+        name=body.name,
+        url_part=body.url_part,
+        login_email=body.login_email,
+        by=actor_name(caller),
+        reason=body.reason,
+    )
+    return UploadView(transfer_id=transfer_id, **dict(corrected))
 
 
 @router.post(

@@ -50,6 +50,8 @@ class IssuerKeys:
         self._pause_seconds = refetch_pause_seconds
         self._fresh_seconds = fresh_seconds
         self._keys: dict[str, list[_Jwk]] = {}
+        self._made: dict[tuple[str, str], list[PyJWK]] = {}
+        """Those that were asked for, ready for use."""
         self._unknown: OrderedDict[str, float] = OrderedDict()
         """Ids that no published key had, and when that was seen."""
         self._fetched_at: float | None = None
@@ -59,11 +61,13 @@ class IssuerKeys:
     async def find(self, key_id: str, algorithm: str) -> list[PyJWK]:
         """Return the keys of this id that are made for this algorithm; two of different types may share an id.
 
+        The same list, until the keys have been fetched again.
+
         Raises:
             Unavailable: It is not known whether there is one: the provider does not answer.
         """
         if self._fetched_at is not None and self._age() > _LONGEST_KEPT_SECONDS:
-            self._keys, self._fetched_at = {}, None
+            self._keys, self._made, self._fetched_at = {}, {}, None
         if len(key_id) > _LONGEST_ID or self._now() < self._unknown.get(key_id, float("-inf")) + _UNKNOWN_SECONDS:
             return []
         known = self._usable(key_id, algorithm)
@@ -82,6 +86,8 @@ class IssuerKeys:
         return found
 
     def _usable(self, key_id: str, algorithm: str) -> list[PyJWK]:
+        if (known := self._made.get((key_id, algorithm))) is not None:
+            return known
         made = []
         for jwk in self._keys.get(key_id, []):
             if jwk.get("kty") == KEY_TYPES.get(algorithm) and jwk.get("alg", algorithm) == algorithm:
@@ -89,6 +95,8 @@ class IssuerKeys:
                     made.append(PyJWK(jwk, algorithm))
                 except PyJWTError:  # of a curve or a length that the algorithm does not have
                     continue
+        if made:  # not of ids that somebody made up
+            self._made[key_id, algorithm] = made
         return made
 
     def _require_answer(self) -> None:
@@ -127,7 +135,7 @@ class IssuerKeys:
         except (OSError, TimeoutError, ValueError, httpx.HTTPError) as error:
             _log.warning("the identity provider's keys cannot be fetched: %s", type(error).__name__)
             return
-        self._keys, self._fetched_at = keys, self._now()
+        self._keys, self._made, self._fetched_at = keys, {}, self._now()
         self._unknown.clear()
 
     def _paused(self) -> bool:

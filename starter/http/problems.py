@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from domain import errors as e
 from domain.messages import Message
+from domain.naming import without_schemas
 from domain.vocabulary import Language
 from starter.http.tokens import NotAuthenticated
 
@@ -124,6 +125,11 @@ _STATUS: tuple[tuple[type[e.TransferError], HTTPStatus], ...] = (
     (e.TicketUsed, HTTPStatus.CONFLICT),
     (e.EnvironmentChanged, HTTPStatus.CONFLICT),
     (e.NameTaken, HTTPStatus.CONFLICT),
+    (e.HostTaken, HTTPStatus.CONFLICT),
+    (e.AddressTaken, HTTPStatus.CONFLICT),
+    (e.LicenceDiffers, HTTPStatus.CONFLICT),
+    (e.LicenceInUse, HTTPStatus.CONFLICT),
+    (e.EnvironmentDiffers, HTTPStatus.CONFLICT),
     (e.UrlTaken, HTTPStatus.CONFLICT),
     (e.Refused, HTTPStatus.UNPROCESSABLE_ENTITY),
     (e.PayloadKeyUnknown, HTTPStatus.UNPROCESSABLE_ENTITY),
@@ -177,12 +183,13 @@ def problem_of(
 ) -> Problem:
     """Return an error as a problem detail in a language, at the path that was asked for."""
     status = status_of(error)
+    dutch, english = without_schemas(error.dutch_text), without_schemas(error.english)
     return Problem(
         type=type_of(type(error)),
         title=status.phrase,
         status=status,
-        detail=error.english if language is Language.ENGLISH else error.dutch_text,
-        details=Sentences(nl=error.dutch_text, en=error.english),
+        detail=english if language is Language.ENGLISH else dutch,
+        details=Sentences(nl=dutch, en=english),
         instance=instance,
         errors=errors,
     )

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -19,6 +20,7 @@ from starter.api.dependencies import ApiContext
 from starter.api.main import NEEDS, open_context
 from starter.client.client import TransferClient
 from starter.client.connect import settings_of
+from tests.conftest import ONE_STACK
 
 OTHERS = ("SB_TRANSFER_", "TEMPORAL_")
 OLD, NEW, OTHER = "10001", "10002", "10003"
@@ -52,19 +54,38 @@ class Callers:
         )
 
 
-@pytest.fixture(scope="module")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """A stack with books and a worker, for one file of tests, so that each moves what it likes.
-
-    The API runs in this process, and in one of its own at `api_url`.
-    """
+@asynccontextmanager
+async def stack_with_books(folder: Path) -> AsyncIterator[Stack]:
+    """Run a stack with books and a worker. The API runs in this process, and in one of its own at `api_url`."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(OTHERS)}
     # Fifty at once, and whatever Schemathesis thinks of, are wanted here; `test_limits` has a limit of its own.
     for limit in ("UPLOADS_PER_MINUTE", "CHANGES_PER_MINUTE", "RESCHEDULES_PER_DAY"):
         environment[f"SB_TRANSFER_API_{limit}"] = "100000"
-    async with Stack(tmp_path_factory.mktemp("stack"), api=True, environment=environment) as running:
+    async with Stack(folder, api=True, environment=environment) as running:
         await make_books(settings_of(running.process_environment()), journal_lines=1_000)
         yield running
+
+
+@pytest.fixture(scope="package")
+async def common_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """The stack of the files that share one: those undo what they begin, or move what no other moves."""
+    async with stack_with_books(tmp_path_factory.mktemp("common")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def own_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """A stack for one file of tests, which moves what it likes."""
+    async with stack_with_books(tmp_path_factory.mktemp("stack")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def stack(request: pytest.FixtureRequest) -> Stack:
+    """The stack of a file of tests."""
+    shares = str(request.path).endswith(ONE_STACK)
+    found: Stack = request.getfixturevalue("common_stack" if shares else "own_stack")
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,16 @@
 
 import json
 from pathlib import Path
+from types import ModuleType
 
 from devstack.issuer import EmbeddedIssuer
 from devstack.stack import Stack
 from domain.vocabulary import TransferState
+from starter.api import application
 from starter.api.write_openapi import description, text
 from starter.client.client import TransferClient
 from starter.client.polling import snapshots
+from starter.http.strict_query import StrictQueryRoute
 from tests.end_to_end.starter.api.fuzz import caller_of_all, fuzz
 from tests.tools.paths import DOCS
 
@@ -18,6 +21,18 @@ CHECKED_IN = DOCS / "openapi.json"
 def test_the_description_is_the_one_checked_in() -> None:
     """Equals the checked-in openapi.json; `make openapi` writes it anew."""
     assert CHECKED_IN.read_text() == text()
+
+
+def test_a_query_parameter_that_nobody_knows_is_refused_everywhere() -> None:
+    """A mistyped filter would answer another question."""
+    routers = [
+        module.router
+        for module in vars(application).values()
+        if isinstance(module, ModuleType) and hasattr(module, "router")
+    ]
+    routes = [route for router in routers if router.prefix == "/v1" for route in router.routes]
+    assert len(routes) > 40
+    assert [route for route in routes if not isinstance(route, StrictQueryRoute)] == []
 
 
 # An item is taken in once by its own id.
