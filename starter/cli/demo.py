@@ -74,7 +74,7 @@ async def _stage(keep: Path | None) -> AsyncIterator[tuple[Stack, TransferClient
     """Start the stack and connect; leave no process, and no file unless they are to be kept."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(_OWN_SERVERS)}
     with _folder(keep) as folder:
-        async with Stack(folder, environment=environment) as stack:
+        async with Stack(folder, environment=environment, lasts=keep is not None) as stack:
             variables = stack.process_environment()
             settings = settings_of(variables)
             async with connect(settings, environment=variables) as client:

@@ -48,9 +48,9 @@ def plain(text: str, style: str = "") -> Text:
     return Text(shown, style=style)
 
 
-def moment(when: datetime | None, zone: ZoneInfo) -> str:
-    """Return a moment as the wall clock in `zone` showed it, or nothing."""
-    return when.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z") if when else ""
+def moment(when: datetime | None, zone: ZoneInfo, *, seconds: bool = False) -> str:
+    """Return a moment as the wall clock in `zone` showed it, or nothing; what has happened is told to the second."""
+    return when.astimezone(zone).strftime(f"%Y-%m-%d %H:%M{':%S' if seconds else ''} %Z") if when else ""
 
 
 def duration(seconds: float) -> str:

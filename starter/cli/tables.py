@@ -1,6 +1,8 @@
 """Lists for a terminal: transfers, events, mails, comparisons; pure functions from messages to Rich renderables."""
 
+import re
 from collections.abc import Sequence
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from rich.console import Group, RenderableType
@@ -10,8 +12,10 @@ from rich.text import Text
 from adapters.mail.formatting import Formatter
 from adapters.transfer.queries import EnvironmentRecord, TransferEvent
 from domain import messages as m
-from domain.vocabulary import Language
+from domain.vocabulary import Language, TransferState
 from starter.cli.panels import STATE_STYLES, columns, duration, moment, plain
+
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT?[ ]?\d\d:")
 
 
 def comparison(checks: Sequence[m.Check], zone: ZoneInfo) -> RenderableType:
@@ -43,22 +47,23 @@ def differences(found: m.Verification) -> RenderableType:
 
 
 def transfers(records: Sequence[m.TransferRecord], zone: ZoneInfo) -> RenderableType:
-    """Return a list of transfers, one line each."""
+    """Return a list of transfers, two lines each: what and where it stands, then when and by what to name it."""
     if not records:
         return Text("No transfers.", style="dim")
-    table = columns("environment", "state", "scenario", "licences", "starts at", "made at", "workflow")
+    lines: list[RenderableType] = []
     for record in records:
         state = record.state.value + (f" ({record.undo_reason.value})" if record.undo_reason else "")
-        table.add_row(
-            plain(record.environment_name),
+        kind = f"{record.scenario.value}, " if record.scenario else ""
+        starts = f", starts {moment(record.starts_at, zone)}" if record.state is TransferState.SCHEDULED else ""
+        licences = f"{record.source_licence or '?'} → {record.target_licence or '?'}"
+        head = Text.assemble(
+            plain(record.environment_name or "?", "bold"),
+            "  ",
             Text(state, style=STATE_STYLES.get(record.state, "cyan")),
-            record.scenario.value if record.scenario else "",
-            plain(f"{record.source_licence or '?'} → {record.target_licence or '?'}"),
-            moment(record.starts_at, zone),
-            moment(record.created_at, zone),
-            plain(record.workflow_id, "dim"),
+            plain(f"  {kind}{licences}{starts}"),
         )
-    return table
+        lines += [head, plain(f"  {moment(record.created_at, zone)}  {record.workflow_id}", "dim")]
+    return Group(*lines)
 
 
 def evening(one: m.Evening, zone: ZoneInfo) -> RenderableType:
@@ -82,7 +87,12 @@ def evening(one: m.Evening, zone: ZoneInfo) -> RenderableType:
             "window closes is planned for the next evening.",
             style="bold red",
         )
-    return Group(Text(head), table, end)
+    not_moved = [
+        plain(f"{what}: {move.name} to {move.licence_number}, {move.why}", "yellow")
+        for what, moves in (("put off", one.put_off), ("failed", one.undone))
+        for move in moves
+    ]
+    return Group(Text(head), table, end, *not_moved)
 
 
 def environments(found: Sequence[EnvironmentRecord]) -> RenderableType:
@@ -103,12 +113,22 @@ def events(story: Sequence[TransferEvent], zone: ZoneInfo) -> RenderableType:
     lines: list[RenderableType] = []
     for event in story:
         facts = ", ".join(
-            f"{name} {value}" for name, value in event.detail.items() if not isinstance(value, dict | list)
+            f"{name.replace('_', ' ')} {_told(value, zone)}"
+            for name, value in event.detail.items()
+            if value is not None and not isinstance(value, dict | list)
         )
         what = plain(event.kind.replace("_", " "), "bold")
-        lines.append(Text.assemble(moment(event.at, zone), "  ", what, "  ", plain(event.actor, "dim")))
+        lines.append(Text.assemble(moment(event.at, zone, seconds=True), "  ", what, "  ", plain(event.actor, "dim")))
         lines += [Padding(plain(text), (0, 0, 0, 4)) for text in (event.reason, facts) if text]
     return Group(*lines)
+
+
+def _told(value: object, zone: ZoneInfo) -> str:
+    """Return a fact of an event; a moment as the clock showed it."""
+    try:
+        return moment(datetime.fromisoformat(str(value)), zone) if _MOMENT.match(str(value)) else str(value)
+    except ValueError:
+        return str(value)
 
 
 def mails(sent: Sequence[tuple[str, str, str]]) -> RenderableType:

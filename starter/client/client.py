@@ -111,7 +111,12 @@ class TransferClient(TransferReader):
         preview = preview or await self.preview(environment)
         order = order_for(preview, requested_by, uuid.uuid4(), for_licence)
         remote = await self._start(preview, order)
-        status = await until_ticket(remote, on_progress)
+
+        async def written() -> TransferState | None:
+            record = await self._register.transfer(order.transfer_id) if order.transfer_id else None
+            return record.state if record else None
+
+        status = await until_ticket(remote, on_progress, written)
         file_name, ticket = await self._tickets.download(status.transfer_id, actor=requested_by)
         return PreparedTransfer(
             transfer_id=status.transfer_id,
@@ -269,8 +274,11 @@ class TransferClient(TransferReader):
         with domain_errors():
             return await self._temporal.service_client.check_health(timeout=timedelta(seconds=5))
 
-    async def lead_portfolio(self, order: MovePortfolio) -> None:
-        """Let a portfolio be looked at, and moved once somebody says so; a repetition changes nothing."""
+    async def lead_portfolio(self, order: MovePortfolio, retry: PortfolioDecision | None = None) -> None:
+        """Let a portfolio be looked at, and moved once somebody says so; a repetition changes nothing.
+
+        With `retry` it begins with what that asks for.
+        """
         key = SearchAttributePair(PORTFOLIO, str(order.portfolio_id))
         with domain_errors():
             await self._temporal.start_workflow(
@@ -280,20 +288,29 @@ class TransferClient(TransferReader):
                 task_queue=TRANSFERS,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 search_attributes=TypedSearchAttributes([key]),
+                start_signal="retry" if retry else None,
+                start_signal_args=[retry] if retry else [],
             )
 
-    async def tell_portfolio(self, portfolio_id: uuid.UUID, decision: str, *, by: str) -> None:
-        """Send a portfolio a decision: `begin`, `release_equal`, `retry` or `cancel_rest`.
+    async def tell_portfolio(
+        self, portfolio_id: uuid.UUID, decision: str, *, by: str, number: int | None = None
+    ) -> None:
+        """Send a portfolio a decision: `begin`, `release_equal`, `retry` (of one `number`, or of all) or `cancel_rest`.
+
+        One that has ended is taken up again by a `retry`.
 
         Raises:
             WrongMoment: It has ended.
         """
         handle = self._temporal.get_workflow_handle(portfolio_workflow_id(portfolio_id))
+        said = PortfolioDecision(requested_by=by, number=number)
         try:
             with domain_errors():
-                await handle.signal(decision, PortfolioDecision(requested_by=by))
+                await handle.signal(decision, said)
         except TransferUnknown:
-            raise WrongMoment from None
+            if decision != "retry":
+                raise WrongMoment from None
+            await self.lead_portfolio(MovePortfolio(portfolio_id=portfolio_id, begun=True), said)
 
     async def deliver_webhooks(self) -> None:
         """Let webhooks be delivered from now on."""
@@ -348,6 +365,36 @@ class TransferClient(TransferReader):
         if status.state is not TransferState.SCHEDULED:  # a recovery under the transfer's id takes no updates at all
             raise WrongMoment
         return await remote.reschedule(m.Reschedule(evening=evening, requested_by=by, reason=reason))
+
+    async def correct_upload(
+        self,
+        which: str,
+        *,
+        name: str | None = None,
+        url_part: str | None = None,
+        login_email: str | None = None,
+        by: str,
+        reason: str = "",
+    ) -> m.UploadAccepted:
+        """Correct the name, url part or login e-mail that was uploaded, until the evening; what is left out stays.
+
+        Args:
+            which: The transfer.
+            name: The environment's name, unique under its new licence.
+            url_part: "Unieke klantdeel url"; empty for the one that follows from the name.
+            login_email: What the customer logs in with, after a move to a self-managed licence.
+            by: Who asks, for the event log.
+            reason: Why, for the event log.
+
+        Raises:
+            UploadRefused: The subclass says why; everything stays as it is.
+            WrongMoment: The transfer does not wait for its evening.
+        """
+        remote, status = await self._lookup.live(which)
+        if status.state is not TransferState.SCHEDULED:  # a recovery under the transfer's id takes no updates at all
+            raise WrongMoment
+        order = m.CorrectUpload(name=name, url_part=url_part, login_email=login_email, requested_by=by, reason=reason)
+        return await remote.correct_upload(order)
 
     async def hurry(self, which: str, *, by: str, reason: str) -> None:
         """Let a transfer go before all others that wait for a place; what waits already keeps its own.

@@ -28,7 +28,7 @@ class NoAnswer(Unavailable):
 
 
 class NoWorker(NoAnswer):
-    """No worker answers. Start one with `sb-transfer worker`, then do this again."""
+    """No worker answers in time. Start one with `sb-transfer worker`; if one runs, it is busy: do this again later."""
 
 
 class WorkflowPaused(NoAnswer):

@@ -110,7 +110,7 @@ class TransferLookup:
                 raise
             stored = self._as_written(await self._register.standing(located.record.transfer_id))
             return stored.model_copy(update={"unanswered": error.code() if isinstance(error, NoAnswer) else ""})
-        if located.record is not None and located.is_another(status):
+        if located.record is not None and (located.is_another(status) or _was_reset(located.record, status)):
             return self._as_written(await self._register.standing(located.record.transfer_id))
         clone, troubles = (None, []) if status.state.is_final else await remote.work_in_hand()
         return TransferSnapshot(status=status, clone=clone, troubles=troubles)
@@ -192,3 +192,8 @@ def _progress_of(standing: RecordedTransfer, steps: list[m.StepStatus]) -> m.Clo
     }
     began = running.get(standing.seen_step) if standing.seen_step else None
     return standing.seen if began is not None and standing.seen_at >= began else None
+
+
+def _was_reset(record: m.TransferRecord, status: m.TransferStatus) -> bool:
+    """Tell whether a workflow does not know that its transfer is released: an operator reset it to before that."""
+    return record.state is TransferState.RELEASED and status.state is TransferState.AWAITING_RELEASE

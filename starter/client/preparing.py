@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from domain import messages as m
 from domain.errors import EnvironmentBusy, Refused, Unavailable, all_errors
@@ -12,11 +12,13 @@ from starter.client.workflow_handle import RemoteTransfer
 
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
+_LOOKS = 20
 _PREPARE_PATIENCE_SECONDS = 120.0
 _SILENCE_PATIENCE_SECONDS = 15.0
 _LATER = "Later `sb-transfer ticket` gets the ticket; `sb-transfer cancel` gives up."
 
 OnProgress = Callable[[m.TransferStatus], None]
+Written = Callable[[], Awaitable[TransferState | None]]
 
 
 def order_for(
@@ -30,8 +32,13 @@ def order_for(
     )
 
 
-async def until_ticket(remote: RemoteTransfer, on_progress: OnProgress | None) -> m.TransferStatus:
+async def until_ticket(remote: RemoteTransfer, on_progress: OnProgress | None, written: Written) -> m.TransferStatus:
     """Wait until the ticket is there, or the transfer turned back before that.
+
+    Args:
+        remote: The workflow, whose answer costs the worker a task each time.
+        on_progress: Told each of its answers.
+        written: Tells the state that the database knows, which costs little; None before there is one.
 
     Raises:
         Refused: The reason for which it turned back.
@@ -42,6 +49,8 @@ async def until_ticket(remote: RemoteTransfer, on_progress: OnProgress | None) -
     clock = asyncio.get_running_loop().time
     began = answered_at = clock()
     while clock() < began + _PREPARE_PATIENCE_SECONDS:
+        if on_progress is None:
+            await _until_written(written)
         try:
             status = await remote.status()
         except Unavailable as error:  # a worker that is started again is back in seconds
@@ -58,6 +67,14 @@ async def until_ticket(remote: RemoteTransfer, on_progress: OnProgress | None) -
         await asyncio.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
     raise EnvironmentBusy(f"The environment is in use, so the freeze goes on trying. {_LATER}")
+
+
+async def _until_written(written: Written) -> None:
+    """Wait until the database says that it is no longer being prepared, for as long as a workflow may keep silent."""
+    for _ in range(_LOOKS):
+        if await written() not in (None, TransferState.PREPARING):
+            return
+        await asyncio.sleep(_FIRST_PAUSE_SECONDS)
 
 
 def _turned_back(status: m.TransferStatus) -> Refused:

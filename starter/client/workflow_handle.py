@@ -238,6 +238,11 @@ class RemoteTransfer:
         planned: m.StartPlanned = await self._update(TransferWorkflow.reschedule, order)
         return planned
 
+    async def correct_upload(self, order: m.CorrectUpload) -> m.UploadAccepted:
+        """Have what was uploaded corrected, or raise the refusal."""
+        corrected: m.UploadAccepted = await self._update(TransferWorkflow.correct_upload, order)
+        return corrected
+
     async def hurry(self, order: m.Hurry) -> None:
         """Let the transfer go before all others that wait for a place, or raise the refusal."""
         await self._update(TransferWorkflow.hurry, order)

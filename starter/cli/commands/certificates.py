@@ -124,7 +124,16 @@ def _as_read(certificate: Certificate) -> RenderableType:
         table,
         Text(f"{totals.tables} tables with {totals.rows:,} rows arrived as they were frozen."),
         Text(f"{changed} of them were then changed on purpose, as the certificate lists."),
+        *_ticked(certificate),
     )
+
+
+def _ticked(certificate: Certificate) -> list[RenderableType]:
+    """Return who had ticked which points of the check list when the environment was released."""
+    by: dict[str, list[str]] = {}
+    for point in certificate.checklist:
+        by.setdefault(point.ticked_by, []).append(point.item.value.replace("_", " "))
+    return [plain(f"Checked by {who}: {', '.join(points)}.") for who, points in by.items()]
 
 
 def _as_checked(found: CertificateChecked) -> RenderableType:

@@ -109,7 +109,8 @@ def retire(
             return ExitCode.OK
         planned = await client.retire(environment, by=acting_user(by), reason=reason)
         when = panels.moment(planned.due_at, output.zone)
-        output.answer(planned, Text(f"It is removed at {when}. Until then: sb-transfer retire ENV --call-back."))
+        keep = f"sb-transfer retire {planned.environment_id} --call-back"
+        output.answer(planned, Text(f"It is removed at {when}. Until then, to keep it:\n{keep}"))
         return ExitCode.OK
 
     return with_client(work, as_json=as_json)

@@ -47,6 +47,32 @@ def reschedule(
 
 
 @commands.command()
+def correct(  # noqa: PLR0917 - typer names them on the command line
+    which: Which,
+    name: Annotated[str | None, typer.Option(help="The environment's name under its new licence.")] = None,
+    url: Annotated[str | None, typer.Option(help="The customer's part of the new url.")] = None,
+    login_email: Annotated[
+        str | None, typer.Option(help="What the customer logs in with, after a move to a self-managed licence.")
+    ] = None,
+    reason: Reason = "",
+    by: By = "",
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Correct the name, url part or login e-mail that was uploaded, until the evening begins."""
+
+    async def work(client: TransferClient, output: Output) -> ExitCode:
+        if name is None and url is None and login_email is None:
+            raise typer.BadParameter("give at least one of --name, --url and --login-email")
+        corrected = await client.correct_upload(
+            which, name=name, url_part=url, login_email=login_email, by=acting_user(by), reason=reason
+        )
+        output.answer(corrected, Text(f"It will be {corrected.name}, at {corrected.url}."))
+        return ExitCode.OK
+
+    return with_client(work, as_json=as_json)
+
+
+@commands.command()
 def hurry(
     which: Which,
     reason: Annotated[str, typer.Option(help="Why, for the event log.")],

@@ -10,6 +10,11 @@ from domain.vocabulary import TransferState, UndoReason
 from starter.client.preparing import until_ticket
 from starter.client.workflow_handle import RemoteTransfer
 
+
+async def written() -> TransferState | None:
+    return TransferState.UNDONE
+
+
 REFUSALS = [kind for kind in all_errors().values() if issubclass(kind, Refused)]
 
 
@@ -34,7 +39,7 @@ class Undone(RemoteTransfer):
 async def test_it_is_the_refusal_whose_code_it_carries_whatever_its_words(kind: type[Refused]) -> None:
     """Raises the class itself, so that a form shows the right remedy in any language."""
     with pytest.raises(kind) as caught:
-        await until_ticket(Undone(kind.code()), None)
+        await until_ticket(Undone(kind.code()), None, written)
     assert type(caught.value) is kind
     assert caught.value.dutch_text == kind.dutch
 
@@ -42,4 +47,4 @@ async def test_it_is_the_refusal_whose_code_it_carries_whatever_its_words(kind: 
 async def test_what_is_no_refusal_says_that_nothing_has_changed() -> None:
     """Raises a plain refusal for an error that callers cannot mend."""
     with pytest.raises(Refused, match="Nothing has changed"):
-        await until_ticket(Undone("SomethingNew"), None)
+        await until_ticket(Undone("SomethingNew"), None, written)
