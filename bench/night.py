@@ -9,10 +9,11 @@ without Temporal, with the same slots and connections (`bench.plain_loop`).
 worker, PostgreSQL and Temporal in the middle, one after the other. What is printed, and written by `--json`:
 
 ratio_to_loop (moves a second, by those of the loop), first_ready_s, start_lag_s (both since the opening), by_licence
-(first, median and last ready of each firm, seconds, and its moves), kept, postponed, dropped, kept_by_loop (by what the
-loop makes in the same time), status_p99_by_rest_p50, neighbour_p99_by_rest, worker_mb and server_mb (at their most),
-core_seconds (of one move, by program, the sessions of the neighbour among them), prepare_s (to prepare and upload
-one, at four at once), events (of one move), violations (`sb-transfer reconcile`), lost and doubled rows.
+(first, median and last ready of each firm, seconds, and its moves), smallest_firm_by_evening (its last one, by that of
+all), kept, postponed, dropped, kept_by_loop (by what the loop makes in the same time), status_p99_by_rest_p50,
+neighbour_p99_by_rest, worker_mb and server_mb (at their most), core_seconds (of one move, by program, the sessions of
+the neighbour among them), prepare_s (to prepare and upload one, at four at once), events (of one move), violations
+(`sb-transfer reconcile`), lost and doubled rows. After them each bar (`bench.bars`), and whether it was reached.
 """
 
 import argparse
@@ -27,14 +28,12 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import asyncpg
-import httpx
 import psutil
 from temporalio.client import Client
 
@@ -48,10 +47,12 @@ from adapters.temporal.client import connect_temporal
 from adapters.temporal.running_workflows import TemporalWorkflows
 from adapters.verify.verifier import PostgresVerifier
 from bench import neighbours as neighbours_module
+from bench.bars import bars_of
 from bench.environments import FIRMS, build, firms, sizes
 from bench.neighbours import NeighbourSessions
 from bench.plain_loop import moved_in_a_loop
 from bench.process_usage import core_seconds, megabytes
+from bench.status_probe import StatusProbe
 from devstack.issuer import EmbeddedIssuer
 from devstack.seed import make_books
 from devstack.stack import Stack
@@ -63,7 +64,12 @@ from starter.client.connect import connect, settings_of
 from workflows.task_queues import TRANSFERS
 
 _AT_ONCE = 4
+_SMALLEST = FIRMS[-1][0]
+# So that a move that is lost does not keep a measurement from its end.
+_PATIENCE_SECONDS, _PATIENCE_PER_MOVE_SECONDS = 300, 6
 _SESSIONS = 4
+_WEIGHED_EVERY_SECONDS = 10
+_AT_REST_SECONDS = 10
 _OF_THESE = "select count(*) from control.transfer where environment_id = any ($1) and "
 _HASHED = f"{_OF_THESE} size_bytes is not null"
 _READY = f"{_OF_THESE} ready_at is not null"
@@ -86,15 +92,6 @@ where t.environment_id = any ($1) and t.ready_at is not null
 """
 
 
-@dataclass
-class Watched:
-    """What is looked at while the evening runs."""
-
-    statuses: list[float] = field(default_factory=list)
-    worker_mb: float = 0.0
-    server_mb: float = 0.0
-
-
 class Evening:
     """A stack on which moves are planned, and what happens to them."""
 
@@ -103,7 +100,7 @@ class Evening:
         self.client = client
         self.temporal = temporal
         self.pool = pool
-        self.watched = Watched()
+        self.worker_mb = self.server_mb = 0.0
         self.process: WorkerProcess | None = None
         self._folder = folder
 
@@ -157,38 +154,35 @@ class Evening:
             with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
                 if await self.pool.fetchval(statement, ids) >= count:
                     return
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.5)
 
     @asynccontextmanager
-    async def watching(self, session: httpx.AsyncClient, path: str) -> AsyncIterator[None]:
-        """Ask for a status again and again, and look at what the processes hold, while the block runs."""
-        tasks = [asyncio.create_task(self._ask(session, path)), asyncio.create_task(self._weigh())]
+    async def weighing(self) -> AsyncIterator[None]:
+        """Look at what the processes hold while the block runs."""
+        task = asyncio.create_task(self._weigh())
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-
-    async def _ask(self, session: httpx.AsyncClient, path: str) -> None:
-        while True:
-            with suppress(httpx.HTTPError):
-                self.watched.statuses.append(await _status(session, path))
-            await asyncio.sleep(0.05)
+            task.cancel()
+            await asyncio.wait([task])
 
     async def _weigh(self) -> None:
         while True:
+            # In a thread: to find a program's children all processes are looked at, and the neighbours would wait.
             with suppress(psutil.Error):
                 if self.process is not None:
-                    self.watched.worker_mb = max(self.watched.worker_mb, megabytes(self.process.pid))
-                servers = sum(megabytes(self.stack.servers[name].pid) for name in ("postgres", "temporal"))
-                self.watched.server_mb = max(self.watched.server_mb, servers)
-            await asyncio.sleep(0.5)
+                    self.worker_mb = max(self.worker_mb, await asyncio.to_thread(megabytes, self.process.pid))
+                servers = [
+                    await asyncio.to_thread(megabytes, self.stack.servers[name].pid)
+                    for name in ("postgres", "temporal")
+                ]
+                self.server_mb = max(self.server_mb, sum(servers))
+            await asyncio.sleep(_WEIGHED_EVERY_SECONDS)
 
     async def kill_one_after_the_other(self, ids: Sequence[UUID], opens: datetime, closes: datetime) -> None:
         """Kill each server once, when a quarter, half and three quarters are ready."""
         for part, name in enumerate(("worker", "postgres", "temporal"), 1):
-            await self.until(_READY, ids, len(ids) * part // 4)
+            await self.until(_READY, ids, len(ids) * part // 4, at_most=_patience(len(ids)))
             if name == "worker" and self.process is not None:
                 os.kill(self.process.pid, signal.SIGKILL)
                 await self.process.stop()
@@ -207,10 +201,8 @@ async def _at_once(work: Sequence[Awaitable[Any]]) -> list[Any]:
     return await asyncio.gather(*(one(each) for each in work))
 
 
-async def _status(session: httpx.AsyncClient, path: str) -> float:
-    began = time.perf_counter()
-    (await session.get(path)).raise_for_status()
-    return time.perf_counter() - began
+def _patience(moves: int) -> float:
+    return _PATIENCE_SECONDS + _PATIENCE_PER_MOVE_SECONDS * moves
 
 
 def _percentile(values: Sequence[float], percent: int) -> float:
@@ -252,10 +244,13 @@ async def _measured(evening: Evening, moves: int, window: int | None, *, kill: b
     await evening.start_worker(far, far + timedelta(hours=3))
     tickets, preparing = await evening.prepared(first)
     tickets_of_others, _ = await evening.prepared(second)
-    await evening.until(_HASHED, [*ids, *others], 2 * moves)
+    uploading_others = await evening.uploaded(tickets_of_others, "Loop")
+    await evening.until(_HASHED, [*ids, *others], 2 * moves, at_most=_patience(moves))
     await evening.stop_worker()
     # By the clock, when all uploads are certainly there.
-    opens = (datetime.now(settings.zone) + timedelta(seconds=30 + 1.5 * preparing)).replace(microsecond=0)
+    opens = (
+        datetime.now(settings.zone) + timedelta(seconds=20 + 2 * _AT_REST_SECONDS + 1.5 * uploading_others)
+    ).replace(microsecond=0)
     closes = opens + timedelta(seconds=window) if window else opens - timedelta(hours=1)
     await evening.start_worker(opens, closes)
     uploading = await evening.uploaded(tickets, "Night")
@@ -263,7 +258,6 @@ async def _measured(evening: Evening, moves: int, window: int | None, *, kill: b
         raise SystemExit("The uploads were not done when the window opened; measure on a machine that is less busy.")
     meanwhile = await _the_evening(evening, ids, opens, closes, until_closed=window is not None, kill=kill)
     moved = await _moved(evening, ids, opens)
-    await evening.uploaded(tickets_of_others, "Loop")
     await evening.stop_worker()
     loop = await moved_in_a_loop(settings, others)
     seconds = window or moved["seconds"]
@@ -272,6 +266,7 @@ async def _measured(evening: Evening, moves: int, window: int | None, *, kill: b
         "loop_seconds": round(loop, 1),
         "ratio_to_loop": round(moved["kept"] / seconds / (moves / loop), 2) if seconds else 0.0,
         "kept_by_loop": round(moved["kept"] / min(moves, moves / loop * seconds), 2) if seconds else 0.0,
+        "smallest_firm_by_evening": _share(moved["by_licence"][_SMALLEST].get("last_s"), moved["seconds"]),
         "prepare_s": round((preparing + uploading) / moves, 2),
         **moved,
         **meanwhile,
@@ -284,42 +279,44 @@ async def _the_evening(
     """Let the window open and everybody move; return what others had of it."""
     stack, pool = evening.stack, evening.pool
     who = Caller(subject="bench", name="bench", roles=frozenset({Role.BACKEND}))
-    headers = {"Authorization": f"Bearer {EmbeddedIssuer(stack.folder).token(who, timedelta(hours=6))}"}
+    token = EmbeddedIssuer(stack.folder).token(who, timedelta(hours=6))
     asked = await pool.fetchval("select transfer_id from control.transfer where environment_id = $1", ids[0])
     path = f"/v1/transfers/{asked}"
     schema = await neighbours_module.build(pool, neighbours_module.NEIGHBOUR_LINES)
     async with AsyncExitStack() as resources:
-        session = await resources.enter_async_context(
-            httpx.AsyncClient(base_url=str(stack.info.api_url), headers=headers, timeout=60)
-        )
         connections = [await asyncpg.connect(stack.info.app_database_url) for _ in range(_SESSIONS)]
         for connection in connections:
             resources.push_async_callback(connection.close)
         neighbours = NeighbourSessions(connections, schema)
         await resources.enter_async_context(neighbours.at_work())
-        rest = [await _status(session, path) for _ in range(200)]
-        quiet = neighbours.take_interval().durations
+        probe = await resources.enter_async_context(StatusProbe.asking(str(stack.info.api_url), path, token))
+        await asyncio.sleep(_AT_REST_SECONDS / 2)
+        for one in (neighbours, probe):  # until they are warm nothing counts
+            one.take_interval()
+        await asyncio.sleep(_AT_REST_SECONDS)
+        quiet, rest = neighbours.take_interval().durations, probe.take_interval()
         await asyncio.sleep(max((opens - datetime.now(opens.tzinfo)).total_seconds(), 0))
-        neighbours.take_interval()
+        for one in (neighbours, probe):
+            one.take_interval()
         before = evening.core_seconds()
         killing = asyncio.create_task(evening.kill_one_after_the_other(ids, opens, closes)) if kill else None
-        async with evening.watching(session, path):
+        async with evening.weighing():
             if until_closed:
                 await asyncio.sleep((closes - datetime.now(closes.tzinfo)).total_seconds())
-            await evening.until(_SETTLED if until_closed else _ENDED, ids, len(ids))
-        busy = neighbours.take_interval().durations
+            await evening.until(_SETTLED if until_closed else _ENDED, ids, len(ids), at_most=_patience(len(ids)))
+        busy, statuses = neighbours.take_interval().durations, probe.take_interval()
         used = {name: seconds - before[name] for name, seconds in evening.core_seconds().items()}
         if killing is not None:
             await killing
     await pool.execute(f"drop schema {schema} cascade")
     return {
         "status_p50_ms_at_rest": round(1e3 * statistics.median(rest), 1),
-        "status_p99_by_rest_p50": round(_percentile(evening.watched.statuses, 99) / statistics.median(rest), 1),
+        "status_p99_by_rest_p50": round(_percentile(statuses, 99) / statistics.median(rest), 1),
         "neighbour_p99_by_rest": round(_percentile(busy, 99) / _percentile(quiet, 99), 1),
         # A program that was killed has begun to count anew.
         "core_seconds": None if kill else {name: round(seconds / len(ids), 2) for name, seconds in used.items()},
-        "worker_mb": round(evening.watched.worker_mb),
-        "server_mb": round(evening.watched.server_mb),
+        "worker_mb": round(evening.worker_mb),
+        "server_mb": round(evening.server_mb),
     }
 
 
@@ -355,6 +352,10 @@ async def _difference(pool: Pool, old: str, new: str) -> int:
     return int(await pool.fetchval(count))
 
 
+def _share(part: float | None, whole: float | None) -> float | None:
+    return None if part is None or not whole else round(part / whole, 3)
+
+
 def _of_firm(rows: Sequence[asyncpg.Record]) -> dict[str, Any]:
     ready = sorted(row["ready"] for row in rows if row["ready"] is not None)
     if not ready:
@@ -384,6 +385,10 @@ def main() -> int:
     found = asyncio.run(measure(given.moves, given.window, kill=given.kill))
     for what, figure in found.items():
         print(f"{what.replace('_', ' ')}: {figure}")
+    wanted = bars_of(window=given.window is not None, kill=given.kill)
+    found["bars"] = {str(bar): bar.is_reached(found) for bar in wanted}
+    for bar, reached in found["bars"].items():
+        print(f"{'reached' if reached else 'NOT REACHED'}: {bar}")
     if given.json:
         given.json.write_text(json.dumps(found, indent=2) + "\n")
     return 0

@@ -14,7 +14,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import tempfile
 import time
 import uuid
@@ -30,8 +29,8 @@ from devstack.binaries import postgres_bin
 from devstack.postgres import EmbeddedPostgres
 from devstack.stack import Stack
 from domain.naming import default_url_part, mailbox_address_of, schema_name_of, url_of
+from tests.tools.commands import run_command
 
-_COMMAND = str(Path(sys.executable).with_name("sb-transfer"))
 _OLD, _NEW = "10001", "10002"
 _LICENCES = ((_OLD, "Kantoor Noord", "firm", "noord"), (_NEW, "Kantoor Zuid", "firm", "zuid"))
 _EXTENSIONS = ("btree_gin", "btree_gist", "citext", "hstore", "intarray", "ltree", "pg_trgm", "unaccent")
@@ -125,14 +124,11 @@ class Mover:
 
     async def _json(self, *words: str, codes: tuple[int, ...] = (0,)) -> Any:
         done = await asyncio.to_thread(
-            subprocess.run,
-            [_COMMAND, *words, "--json"],
-            cwd=self._folder,
-            env=self._variables,
-            capture_output=True,
-            text=True,
-            timeout=_COMMAND_SECONDS,
-            check=False,
+            run_command,
+            [*words, "--json"],
+            folder=self._folder,
+            variables=self._variables,
+            timeout_seconds=_COMMAND_SECONDS,
         )
         if done.returncode not in codes:
             raise Failed(f"sb-transfer {words[0]} ended with {done.returncode}: {(done.stderr or done.stdout)[-2000:]}")
