@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import gc
 import inspect
 import os
 import shutil
@@ -9,21 +10,24 @@ import signal
 import sys
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 from adapters.postgres.migrations import migrate_control
 from devstack.postgres import EmbeddedPostgres
 from tests.tools.older_postgres import POSTGRES_MAJOR, postgres_of
 from tests.tools.paths import TOOLS
 
-# The longest test takes a minute alone, and some times that beside others. pytest-timeout, a minute later
+# The longest test takes a minute alone, on a slow machine beside others some four. pytest-timeout, a minute later
 # (pyproject.toml), is for what no cancel reaches; this one shows which line was waiting, and lets the test clean up.
-_LONGEST_TEST_SECONDS = 240
+_LONGEST_TEST_SECONDS = 480
 
 # A database is some hundred files. To make, force to disk and remove them costs more than what most tests do with it;
 # in memory it costs nearly nothing. A whole run keeps up to 5 GB there until it ends.
@@ -31,14 +35,22 @@ _IN_MEMORY = Path("/dev/shm")  # noqa: S108 - pytest makes a folder of its own i
 _ENOUGH_BYTES = 8 * 1024**3
 _ROOT = "PYTEST_DEBUG_TEMPROOT"
 
-# For servers that nobody kills: what they have written need not outlive them, nor take room for long.
+# For servers that nobody kills: what they have written need not outlive them, nor take room for long. An automatic
+# vacuum would come upon some test's table now and then, with a lock that the test counts or that a freeze waits for.
 QUICK = {
+    "autovacuum": "off",
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
     "min_wal_size": "80MB",
     "max_wal_size": "512MB",
 }
+
+
+# Nothing is judged by the clock of a busy machine, and what fails once fails again: `make orders` and the fuzzers draw
+# anew each time.
+settings.register_profile("repeatable", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("repeatable")
 
 
 def pytest_configure() -> None:
@@ -49,6 +61,15 @@ def pytest_configure() -> None:
     # and each start of a workflow what its sandbox loads.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
+    # What is imported from here on stays for ever: looking through it for garbage is half of what collecting costs.
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage among what tests make, and no more among the hundreds of thousands of objects before them."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def _has_room_in_memory() -> bool:
@@ -60,9 +81,19 @@ def _has_room_in_memory() -> bool:
     return may_run_programs and free > _ENOUGH_BYTES and os.access(_IN_MEMORY, os.W_OK)
 
 
-# A file is one worker's. Those that take a minute or more begin first, the longest in front, and the thousands of tests
-# that take a moment come last, so that no worker is left alone with a long one at the end.
+# These share one stack, and so a worker, one after the other: none leaves anything in the way of those behind it.
+ONE_STACK = tuple(
+    f"end_to_end/starter/api/test_{name}.py"
+    for name in ("races", "requests", "main", "generated_clients", "halves", "authority")
+)
+# Folders of which all files do.
+_FOLDERS_OF_ONE_STACK = ("tests/browser/", "tests/observability/")
+# Any other file is one worker's. Those that take a minute or more begin first, the longest in front, and the thousands
+# of tests that take a moment come last, so that no worker is left alone with a long one at the end.
 LONGEST = (
+    *ONE_STACK,
+    "browser/test_console.py",
+    "browser/test_pages.py",
     "end_to_end/test_applications.py",
     "end_to_end/test_stack.py",
     "integration/schemas/test_kinds.py",
@@ -78,6 +109,21 @@ LONGEST = (
 )
 _HERE = Path(__file__).parent
 _RANKS = {_HERE / name: rank for rank, name in enumerate(LONGEST)}
+
+
+def _scope(nodeid: str) -> str:
+    file = nodeid.partition("::")[0]
+    if file.endswith(ONE_STACK):
+        return "one stack"
+    return next((folder for folder in _FOLDERS_OF_ONE_STACK if folder in file), file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give a worker whole files, and those that share a stack as if they were one."""
+    scheduler = LoadFileScheduling(config, log)
+    scheduler._split_scope = _scope
+    return scheduler
 
 
 def _rank(item: pytest.Item) -> int:
@@ -122,18 +168,25 @@ async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Em
         await server.stop()
 
 
-@pytest.fixture
-async def database_name(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
-    """The name of a database of the test's own, dropped afterwards."""
+@asynccontextmanager
+async def temporary_database(postgres: EmbeddedPostgres, template: str = "sb") -> AsyncIterator[str]:
+    """Make a copy of a database, and return its name; it is dropped afterwards."""
     name = f"test_{uuid.uuid4().hex}"
-    # As a superuser: an automatic vacuum, which belongs to one, must not keep the database from being dropped.
+    # As a superuser: an automatic vacuum, which only one may end, must not keep the database from being dropped.
     connection = await asyncpg.connect(postgres.dsn("postgres", "postgres"))
     try:
-        await connection.execute(f"create database {name} template sb owner sb_owner")
+        await connection.execute(f"create database {name} template {template} owner sb_owner")
         yield name
         await connection.execute(f"drop database {name} with (force)")
     finally:
         await connection.close()
+
+
+@pytest.fixture
+async def database_name(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
+    """The name of a database of the test's own, dropped afterwards."""
+    async with temporary_database(postgres) as name:
+        yield name
 
 
 @pytest.fixture

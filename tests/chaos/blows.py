@@ -39,7 +39,7 @@ class Ring:
             hit = self._processes(victim)
             _signal(hit[:1] if manner is Manner.SHUT_DOWN else hit, _HOW[manner])
             async with asyncio.timeout(_SEEN_WITHIN_SECONDS):
-                while not all(_stands_still(one) if manner is Manner.STOPPED else _is_gone(one) for one in hit):  # noqa: ASYNC110
+                while not all(_stands_still(one) if manner is Manner.STOPPED else _is_gone(one) for one in hit):  # noqa: ASYNC110 - the system tells of no stop
                     await asyncio.sleep(_LOOK_SECONDS)
             self._recovery = asyncio.create_task(self._get_up(victim, manner, hit))
             others = f" and {len(hit) - 1} others" if len(hit) > 1 else ""

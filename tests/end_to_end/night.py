@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -23,6 +24,7 @@ from adapters.verify.verifier import PostgresVerifier
 from devstack.binaries import temporal_cli
 from devstack.seed import make_books
 from devstack.stack import Stack
+from domain.naming import workflow_id_of
 from domain.reconciliation import Inspect, Reconcile, Reconciled
 from domain.violations import Violation
 from domain.vocabulary import TransferState
@@ -88,7 +90,8 @@ class Night:
     async def way_to(self, name: str, state: TransferState) -> PreparedTransfer:
         ready = await self.client.prepare(name, requested_by="old side")
         if state is not TransferState.AWAITING_UPLOAD:
-            await self.client.upload(ready.ticket, licence=FIRM, name=f"Nieuw {state.value}", uploaded_by="new side")
+            name = f"Nieuw {state.value} {uuid4().hex[:6]}"
+            await self.client.upload(ready.ticket, licence=FIRM, name=name, uploaded_by="new side")
         if state in (TransferState.CLONING, TransferState.AWAITING_RELEASE):
             await self.client.start_now(ready.workflow_id, by="test")
             async for _ in snapshots(
@@ -105,6 +108,7 @@ def temporal_cli_path() -> str:
 @pytest.fixture(scope="module")
 async def night(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Night]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(OTHERS)}
+    environment["SB_TRANSFER_RETIREMENT_WAIT"] = "10s"
     async with Stack(tmp_path_factory.mktemp("stack"), environment=environment) as stack:
         variables = stack.process_environment()
         settings = settings_of(variables)
@@ -117,9 +121,15 @@ async def night(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Night
 
 
 async def movable(night: Night) -> list[str]:
+    """Return what can be moved; a transfer that was undone has told everybody before its environment is free."""
     rows = await night.owner.fetch(
-        "select licence_number || '/' || name as name from control.environment "
+        "select environment_id, licence_number || '/' || name as name from control.environment "
         "where licence_number <> $1 and status = 'active' order by name",
         FIRM,
     )
+    workflows = TemporalWorkflows(night.temporal, TRANSFERS)
+    earlier = {workflow_id_of(row["environment_id"]) for row in rows}
+    async with asyncio.timeout(60):
+        while await workflows.running(earlier):  # noqa: ASYNC110 - the server has no event for it
+            await asyncio.sleep(0.1)
     return [row["name"] for row in rows]

@@ -110,7 +110,7 @@ async def test_a_running_program_without_the_newest_key_is_not_ready(stack: Stac
     old = stack.process_environment()[KEYS]
     code, said = await run(SB_TRANSFER, "setup", environment={**environment, KEYS: f"{environment[KEYS]},{old}"})
     assert code == 0, said
-    async with httpx.AsyncClient(base_url=str(stack.info.api_url)) as http:
+    async with httpx.AsyncClient(base_url=str(stack.info.api_url), timeout=60) as http:
         answer = await http.get("/readyz")
         assert answer.status_code == 503
         assert f"lacks {new}" in answer.json()["payload_keys"]

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from email import message_from_bytes
 from email.policy import SMTP
@@ -18,6 +19,8 @@ from uuid import UUID
 import asyncpg
 import psutil
 import pytest
+
+from tests.tools.commands import run_command
 
 COMMAND = str(Path(sys.executable).with_name("sb-transfer"))
 
@@ -33,15 +36,7 @@ class Terminal:
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Type a command and wait for its end."""
-        return subprocess.run(
-            [COMMAND, *words],
-            cwd=self.folder,
-            env=self._variables,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        return run_command(words, folder=self.folder, variables=self._variables)
 
     def json(self, *words: str, code: int = 0) -> Any:
         """Type a command with --json and return its document; it must end with this exit code."""
@@ -206,6 +201,30 @@ def hears_sigterm(pid: int) -> bool:
     return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
 
 
+def test_a_portfolio_by_hand(terminal: Terminal) -> None:
+    """Prepares what goes to one licence, and gives its tickets as one file."""
+    words = ("10002/Bloemisterij Smit", "--licence", "10001", "--no-upload", "--begin")
+    which = terminal.json("portfolio", "create", *words)["portfolio_id"]
+
+    def until(**counts: int) -> None:
+        for _ in range(120):
+            if terminal.json("portfolio", "show", which)["counts"] == counts:
+                return
+            time.sleep(0.5)
+        raise AssertionError(terminal.json("portfolio", "show", which))
+
+    until(awaiting_upload=1)
+    assert terminal.json("portfolio", "tickets", which, "-o", "tickets.zip")["tickets"] == 1
+    file = terminal.folder / "tickets.zip"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert zipfile.ZipFile(file).namelist() == ["0001-bloemisterij-smit-overdracht-ticket.avr"]
+    again = terminal.run("portfolio", "tickets", which, "-o", "tickets.zip")
+    assert again.returncode != 0
+    assert "exists already" in again.stderr
+    terminal.json("portfolio", "cancel", which)
+    until(undone=1)
+
+
 def test_the_worker_command_becomes_the_worker(terminal: Terminal) -> None:
     """Replaces its process by the worker, which stops on SIGTERM."""
     with terminal.start("worker") as started:
@@ -232,7 +251,7 @@ def test_status_is_answered_without_a_worker(terminal: Terminal) -> None:
         assert (sight["told_by"], sight["status"]["state"]) == ("database", "awaiting_upload")
     finally:
         worker.send_signal(signal.SIGCONT)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while terminal.json("status", started["transfer_id"])["told_by"] != "workflow":
         assert time.monotonic() < deadline
     assert terminal.run("cancel", started["transfer_id"]).returncode == 0

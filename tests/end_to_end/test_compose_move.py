@@ -204,7 +204,7 @@ async def move(services: Services, provider: IdentityProvider) -> str:
         SWITCH.environment,
     )
     await owner.close()
-    async with httpx.AsyncClient(base_url=url) as nobody:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as nobody:
         assert (await nobody.get("/v1/transfers")).status_code == HTTPStatus.UNAUTHORIZED
 
     def once() -> dict[str, str]:
@@ -242,7 +242,7 @@ async def reads_history(services: Services, provider: IdentityProvider, workflow
     (sealed,) = history.events[0].workflow_execution_started_event_attributes.input.payloads
     assert b"environment_id" not in sealed.data
     body = {"payloads": [json_format.MessageToDict(sealed)]}
-    async with httpx.AsyncClient(base_url=services.url("codec")) as nobody:
+    async with httpx.AsyncClient(base_url=services.url("codec"), timeout=60) as nobody:
         assert (await nobody.post("/decode", json=body)).status_code == HTTPStatus.UNAUTHORIZED
     async with provider.session(services.url("codec"), Role.OPERATOR) as operator:
         answer = await operator.post("/decode", json=body)

@@ -26,7 +26,7 @@ def variables_of(stack: Stack, program: str) -> str:
 
 async def test_each_program_is_connected_as_its_own_role(stack: Stack) -> None:
     """A program that is taken over has the rights of its role and no more."""
-    async with httpx.AsyncClient(base_url=str(stack.info.api_url)) as http:
+    async with httpx.AsyncClient(base_url=str(stack.info.api_url), timeout=60) as http:
         assert (await http.get("/readyz")).status_code == 200
     owner = await asyncpg.connect(stack.info.database_url)
     rows = await owner.fetch(

@@ -1,6 +1,8 @@
 """Transfers that somebody terminated, on the real stack: found, and brought to their end."""
 
 import asyncio
+import json
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -13,11 +15,13 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError
 
 from adapters.temporal.schedule import ensure_nightly
-from domain.naming import mailbox_workflow_id_of
+from domain.messages import RetirementOutcome, RetirementResult
+from domain.naming import mailbox_workflow_id_of, retirement_workflow_id_of
 from domain.reconciliation import RECONCILE_SCHEDULE
 from domain.vocabulary import MailKind, TransferState
 from starter.client.models import PreparedTransfer
-from tests.end_to_end.night import Night, movable, night
+from starter.client.polling import snapshots
+from tests.end_to_end.night import COMMAND, FIRM, Night, movable, night
 from workflows.reconcile import VIOLATED
 from workflows.task_queues import TRANSFERS
 
@@ -88,6 +92,45 @@ async def test_what_was_terminated_after_its_release_is_finished(night: Night) -
     found = (await night.heal()).found.violations
     assert [one.kind for one in found] == ["forwarding_unattended"]
     assert (await mailbox.describe()).status is WorkflowExecutionStatus.RUNNING
+
+
+async def test_an_old_environment_is_removed_and_its_customer_moves_back_under_the_old_name(night: Night) -> None:
+    """Waits as long as is set, also when its workflow was terminated meanwhile, and frees name, url and schema."""
+    old_firm, name = (await movable(night))[0].split("/", 1)
+    ready = await night.client.prepare(f"{old_firm}/{name}", requested_by="old side")
+    old = ready.preview.environment
+    taken = await night.client.upload(ready.ticket, licence=FIRM, name="Even weg", uploaded_by="new side")
+    await released(night, ready)
+    await night.owner.execute("update control.mailbox_route set valid_until = now() where valid_until is not null")
+    code, said = await night.run(COMMAND, "retire", str(old.environment_id), "--by", "an", "--json")
+    assert code == 0
+    due_at = datetime.fromisoformat(json.loads(said)["due_at"])
+    workflow_id = retirement_workflow_id_of(old.environment_id)
+    await night.terminate(workflow_id)
+    assert "retirement_unattended" in [one.kind for one in (await night.heal()).found.violations]
+    result = await night.temporal.get_workflow_handle(workflow_id, result_type=RetirementResult).result()
+    assert (result.outcome, datetime.now(UTC) > due_at) == (RetirementOutcome.RETIRED, True)
+    assert await night.owner.fetchval("select count(*) from pg_namespace where nspname = $1", old.schema_name) == 0
+    signed = json.loads(await night.owner.fetchval("select certificate from control.retirement"))
+    assert signed["certificate"]["url"] == old.url
+    assert sum(signed["certificate"]["rows_by_table"].values()) == result.rows > 0
+    story = [one.kind for one in await night.client.events(str(ready.transfer_id))]
+    assert story.count("retirement_planned") == story.count("environment_retired") == 1
+
+    back = await night.client.prepare(str(taken.new_environment_id), requested_by="new side")
+    again = await night.client.upload(back.ticket, licence=old_firm, name=name, uploaded_by="old side")
+    assert (again.name, again.url) == (old.name, old.url)
+    await released(night, back)
+    assert (await night.client.environment(f"{old_firm}/{name}")).environment_id == again.new_environment_id
+    assert await night.look() == ()
+
+
+async def released(night: Night, ready: PreparedTransfer) -> None:
+    which = str(ready.transfer_id)
+    await night.client.start_now(which, by="test")
+    async for _ in snapshots(night.client, which, lambda one: one.state is TransferState.AWAITING_RELEASE):
+        continue
+    await night.client.release(which, by="new side")
 
 
 async def outcome_of_the_schedule(night: Night) -> Any:

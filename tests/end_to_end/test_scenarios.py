@@ -84,7 +84,7 @@ async def refused_write(app: asyncpg.Connection, schema: str) -> bool:
 
 async def assert_the_log_tells_the_same(client: TransferClient, transfer_id: UUID) -> None:
     """Hold what the API shows, which the steps have written down, against what the workflow says of itself."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         written = await client.snapshot_of(await client.standing(transfer_id))
         while written.told_by is Source.WORKFLOW:  # it is asked until the mail is noted that it sends first
             await asyncio.sleep(0.05)

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import asyncpg
@@ -13,6 +14,7 @@ import pytest
 from devstack.postgres import EmbeddedPostgres
 from devstack.seed import make_books
 from devstack.stack import Stack
+from devstack.worker import WorkerProcess
 from domain.vocabulary import TransferState
 from starter.client.client import TransferClient
 from starter.client.connect import connect, settings_of
@@ -55,6 +57,68 @@ async def killed_until(stack: Stack, client: TransferClient, which: str, state: 
                 continue  # the next one is being started
             await asyncio.sleep(0.3)
     return kills
+
+
+@asynccontextmanager
+async def serving(folder: Path, stack: Stack, **only: str) -> AsyncIterator[None]:
+    """A worker that serves only some of the queues."""
+    worker = WorkerProcess(folder)
+    chosen = {f"SB_TRANSFER_SERVE_{name.upper()}": value for name, value in only.items()}
+    worker.configure({**stack.process_environment(), **chosen})
+    await worker.start()
+    try:
+        yield
+    finally:
+        await worker.stop()
+
+
+@contextmanager
+def suspended(server: EmbeddedPostgres) -> Iterator[None]:
+    """Let a server with all its sessions stand still while the block runs, as a machine does that is too busy."""
+    postmaster = psutil.Process(server.pid)
+    processes = [postmaster, *postmaster.children(recursive=True)]
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
+
+
+async def test_a_shard_that_stands_still_holds_up_its_own_moves_only(tmp_path: Path, elder: EmbeddedPostgres) -> None:
+    """One database that is slow or away would keep everybody's evening waiting."""
+    variables = {**clean_environment(), "SB_TRANSFER_CELLS": json.dumps({"west": elder.dsn()})}
+    async with AsyncExitStack() as running:
+        stack = await running.enter_async_context(Stack(tmp_path / "stack", environment=variables, worker=False))
+        variables = stack.process_environment()
+        await make_books(settings_of(variables), journal_lines=200)
+        await running.enter_async_context(serving(tmp_path / "worker at home", stack, cells="home"))
+        await running.enter_async_context(
+            serving(tmp_path / "worker in the west", stack, cells="west", roles="clones, checks")
+        )
+        client = await running.enter_async_context(connect(settings_of(variables), environment=variables))
+        home = await asyncpg.connect(stack.environment["SB_TRANSFER_DATABASE_URL"])
+        await home.execute("update control.licence set cell = 'west' where licence_number = '10003'")
+        names = await home.fetch(
+            "select environment_id::text from control.environment where licence_number = '10001' order by name limit 2"
+        )
+        await home.close()
+        moves = []
+        for (environment,), licence in zip(names, ("10003", "10002"), strict=True):
+            ready = await client.prepare(environment, requested_by="old side")
+            await client.upload(ready.ticket, licence=licence, name=f"Nieuw {licence}", uploaded_by="new side")
+            moves.append(ready.workflow_id)
+        west, at_home = moves
+        with suspended(elder):
+            for move in moves:
+                await client.start_now(move, by="test")
+            await reach(client, at_home, TransferState.AWAITING_RELEASE)
+            assert (await client.status(west)).status.state is TransferState.CLONING
+            await client.release(at_home, by="new side")
+            assert (await client.result(at_home)).state is TransferState.RELEASED
+        await reach(client, west, TransferState.AWAITING_RELEASE)
 
 
 async def test_an_environment_moves_to_another_database_and_may_come_back(

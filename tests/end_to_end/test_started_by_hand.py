@@ -130,18 +130,33 @@ async def status_of(owner: asyncpg.Connection, environment_id: uuid.UUID) -> str
 
 async def test_it_stands_in_the_log_who_sent_a_signal(stack: Stack, owner: asyncpg.Connection) -> None:
     """What a signal says of its sender anybody can write; what Temporal knows stands beside it."""
+    await say(stack, owner, "signal", "--name", "release", "--identity", "bob@terminal", released_by="the director")
+    assert await told(owner, "release_refused") == ("the director", "bob@terminal")
+
+
+async def test_it_stands_in_the_log_who_sent_an_update(stack: Stack, owner: asyncpg.Connection) -> None:
+    """Temporal writes down what the sender's program calls itself."""
+    words = ["update", "start", "--wait-for-stage", "accepted", "--name", "hurry", "--identity", "carol@terminal"]
+    await say(stack, owner, *words, requested_by="support", reason="before the holidays")
+    assert await told(owner, "hurried") == ("support", "carol@terminal")
+
+
+async def say(stack: Stack, owner: asyncpg.Connection, *words: str, **said: str) -> None:
+    """Say something to the transfer with the `temporal` program."""
     environment_id = await environment_named(owner, SWITCH.old_licence, SWITCH.environment)
-    words = ("workflow", "signal", "--name", "release", "--identity", "bob@terminal")
     process = await asyncio.create_subprocess_exec(
-        *(str(temporal_cli()), *words, "--workflow-id", f"transfer-{environment_id}"),
-        *("--input", json.dumps({"released_by": "the director"})),
+        *(str(temporal_cli()), "workflow", *words, "--workflow-id", f"transfer-{environment_id}"),
+        *("--input", json.dumps(said)),
         env=stack.process_environment(),
         stdout=asyncio.subprocess.DEVNULL,
     )
     assert await process.wait() == 0
-    told = "select actor, detail from control.transfer_event where kind = 'release_refused'"
+
+
+async def told(owner: asyncpg.Connection, kind: str) -> tuple[str, str]:
+    """Return whose an event is by its own words, and who sent what it tells of, when it is there."""
+    query = "select actor, detail from control.transfer_event where kind = $1"
     async with asyncio.timeout(60):
-        while (event := await owner.fetchrow(told)) is None:  # noqa: ASYNC110 - the server has no event for it
+        while (event := await owner.fetchrow(query, kind)) is None:  # noqa: ASYNC110 - the server has no event for it
             await asyncio.sleep(0.1)
-    assert event["actor"] == "the director"
-    assert json.loads(event["detail"])["sent_by"] == "bob@terminal"
+    return event["actor"], json.loads(event["detail"])["sent_by"]

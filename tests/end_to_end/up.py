@@ -64,12 +64,19 @@ class Up:
 def alive(folder: Path) -> list[str]:
     """Return the names of the servers of a folder that run, each as often as it runs."""
     found = [name for name in _PARTS for _ in processes.leftovers(folder / name)]
-    postmasters = [p for p in EmbeddedPostgres(folder / "postgres")._running_here() if "-D" in p.cmdline()]
-    return sorted([*found, *("postgres" for _ in postmasters)])
+    here = EmbeddedPostgres(folder / "postgres")._running_here()
+    pids = {one.pid for one in here}
+    for one in here:
+        with suppress(psutil.NoSuchProcess):
+            # A helper that has only just been forked still has the command of its server.
+            if "-D" in one.cmdline() and one.ppid() not in pids:
+                found.append("postgres")
+    return sorted(found)
 
 
 def kill_all(folder: Path) -> None:
-    """End everything that a failed test left behind."""
+    """End everything that a failed test left behind, `up` first: it starts again whatever ends."""
+    processes.end(one for one in psutil.process_iter(["cmdline"]) if str(folder) in (one.info["cmdline"] or ()))
     for name in _PARTS:
         processes.end(processes.leftovers(folder / name))
     processes.end(EmbeddedPostgres(folder / "postgres")._running_here())
