@@ -1,5 +1,6 @@
 """The pages as people use them: by what stands on the screen, judged by axe-core wherever somebody stops to look."""
 
+import asyncio
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +25,8 @@ _VIEWS: tuple[tuple[Literal["light", "dark"], ViewportSize, dict[str, Any]], ...
 _UNFOLD = "() => [...document.querySelectorAll('details:not([open])')].map(one => one.open = true).length"
 _FOLD = "() => document.querySelectorAll('details').forEach(one => one.open = one.querySelector('.error') !== null)"
 _MOST_TABS = 60
+_PATIENCE_SECONDS = 120
+_PAUSE_SECONDS = 0.5
 
 
 class Portal:
@@ -49,6 +52,13 @@ class Portal:
     async def open(self, path: str) -> None:
         """Open a page."""
         await self.page.goto(self.url + path)
+
+    async def until(self, wanted: Locator) -> None:
+        """Open the page again and again until this is on it, as people do where it does not come by itself."""
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            while not await wanted.count():
+                await asyncio.sleep(_PAUSE_SECONDS)
+                await self.page.reload()
 
     async def press(self, name: str) -> None:
         """Press a button or follow a link."""

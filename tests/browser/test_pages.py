@@ -34,8 +34,10 @@ async def portal(axe: Path, page: Page, stack: Stack) -> Portal:
 async def hand_over(portal: Portal, person: str, environment: str, folder: Path) -> tuple[str, Path]:
     """Press "Omgeving overdragen" and download the ticket; return the transfer's path and the file."""
     await portal.log_in(person)
+    begin = f"Omgeving overdragen {environment}"
+    await portal.until(portal.page.get_by_role("link", name=begin))  # an earlier move of it may still be undone
     await portal.look("mijn-omgevingen")
-    await portal.press(f"Omgeving overdragen {environment}")
+    await portal.press(begin)
     await portal.reads("Wat verloren gaat", "Offerte", "Wat opnieuw moet worden ingesteld", "regels in")
     await portal.press("Omgeving overdragen")
     await portal.reads("Zet een vinkje")
