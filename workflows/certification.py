@@ -10,6 +10,7 @@ from activities.certification import CertificationActivities
 from domain import messages as m
 from domain.errors import AlreadyReleased, EnvironmentChanged, WrongMoment
 from domain.steps import StepName, StepState
+from domain.vocabulary import TransferState
 from workflows.activity_calls import failed_with, is_cancel, perform_step, root_cause
 from workflows.progress import TransferProgress
 
@@ -68,6 +69,12 @@ class Certification:
         if self._hashing is not None:
             self._hashing.cancel()
             self._hashing.add_done_callback(_take_note)
+
+    @property
+    def ends_the_evening(self) -> bool:
+        """Tell whether only the certificate is missing, or what this run does when it hears that it is there."""
+        is_on = self._progress.is_running(StepName.CERTIFY) or self._progress.is_done(StepName.CERTIFY)
+        return is_on and self._progress.state is TransferState.CLONING
 
     async def certify(self, evening: int, *, ahead: int) -> None:
         """Hash what has been opened, which is what will be released, and sign what is proved; see `perform_step`."""

@@ -277,12 +277,16 @@ class EveningMove:
         self.go_on_with(found)
 
     async def catch_up(self) -> None:
-        """Look whether the evening that is waited for has begun: this run may have been reset to before that.
+        """Look whether the evening that is waited for has begun, or everything in it is done.
+
+        This run may have been reset to before that; or the last activity is done, and has not been heard of.
 
         Raises:
             ActivityError: The transfer is released already, or being undone.
         """
         found = await self.look()
+        if found is not None and found.certified and found.evening == self._number:
+            await workflow.wait_condition(lambda: not self._certification.ends_the_evening)
         if found is not None and self.is_awaited and (found.begun or found.evening != self._number):
             self._begin_anew()
             self.go_on_with(found)

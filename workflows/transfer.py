@@ -311,7 +311,7 @@ class TransferWorkflow(EnvironmentWorkflow):
     async def release(self, *given: Any) -> None:
         """Decide that the new environment is opened."""
         if (signal := await self._received("release", given, m.Release)) is not None:
-            await self._catch_up(TransferState.AWAITING_UPLOAD, TransferState.SCHEDULED)
+            await self._catch_up(TransferState.AWAITING_UPLOAD, TransferState.SCHEDULED, TransferState.CLONING)
             await self._decision.take(signal)
 
     @workflow.signal(
@@ -321,7 +321,7 @@ class TransferWorkflow(EnvironmentWorkflow):
     async def reject(self, *given: Any) -> None:
         """Decide that everything is undone."""
         if (signal := await self._received("reject", given, m.Reject)) is not None:
-            await self._catch_up(TransferState.AWAITING_UPLOAD, TransferState.SCHEDULED)
+            await self._catch_up(TransferState.AWAITING_UPLOAD, TransferState.SCHEDULED, TransferState.CLONING)
             await self._decision.take(signal)
 
     @workflow.signal(
@@ -386,9 +386,13 @@ class TransferWorkflow(EnvironmentWorkflow):
         self._has_begun = True
 
     async def _catch_up(self, *too_early: TransferState) -> None:
-        """Look how far the transfer is before a decision is refused as too early: this run may have been reset."""
+        """Look how far the transfer is before a decision is refused as too early.
+
+        This run may have been reset, or not have heard yet of what whoever decides has read in the database.
+        """
         for state in too_early:
-            if self._progress.state is state and self._looked[state] < _LOOKS:
+            may_be_late = state is not TransferState.CLONING or self._certification.ends_the_evening
+            if self._progress.state is state and may_be_late and self._looked[state] < _LOOKS:
                 self._looked[state] += 1
                 try:
                     await (self._upload if state is TransferState.AWAITING_UPLOAD else self._evening).catch_up()

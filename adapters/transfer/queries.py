@@ -173,11 +173,7 @@ class ComparisonPage(m.Message):
 
 
 class RecordedTransfer(m.TransferRecord):
-    """All that says where a transfer stands.
-
-    `ahead`: people may act since a moment, and the workflow, whose first act is then to send their mail, may not have
-    heard of it.
-    """
+    """All that says where a transfer stands."""
 
     undo_detail: str
     ticket_expires_at: AwareDatetime | None
@@ -187,7 +183,6 @@ class RecordedTransfer(m.TransferRecord):
     comparison: Json[m.ComparisonSummary] | None
     mail_problems: Json[list[m.MailProblem]]
     ready_told_at: AwareDatetime | None
-    ahead: bool
     seen_step: StepName | None
     seen: Json[m.CloneProgress] | None
     seen_at: AwareDatetime | None

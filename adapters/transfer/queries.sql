@@ -200,10 +200,6 @@ select r.*,
               order by p.attempted_at, p.kind, p.recipient limit 100) s) as mail_problems,
        (select max(s.sent_at) from control.sent_mail s
         where s.transfer_id = t.transfer_id and s.kind = 'ready' and s.status = 'sent') as ready_told_at,
-       exists (select from control.transfer_event e where e.transfer_id = t.transfer_id and e.at > clock_timestamp() - interval '3 seconds'
-               and (e.kind, t.state) in (('ticket_issued', 'awaiting_upload'), ('certificate_issued', 'awaiting_release')))
-           and not exists (select from control.sent_mail s where s.transfer_id = t.transfer_id
-                           and s.kind = case t.state when 'awaiting_upload' then 'ticket_issued' else 'ready' end) as ahead,
        p.step as seen_step, p.progress as seen, p.seen_at
 from control.transfer t
 join control.transfer_record r using (transfer_id)

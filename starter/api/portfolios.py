@@ -1,6 +1,5 @@
 """Many environments to one licence: a dry run for all first, then the ordinary transfers."""
 
-import asyncio
 import json
 from typing import Annotated, Literal
 from uuid import UUID, uuid5
@@ -30,7 +29,6 @@ from starter.http.problems import ReasonMissing
 router = APIRouter(prefix="/v1", route_class=IdempotentRoute, tags=["portfolios"])
 # Names a portfolio by who asked for it with which key: a repetition finds what an unanswered request has begun.
 _REQUESTS = UUID("3c9e7f0a-2d5b-5c41-8a7e-9b0f4d6e1a35")
-_MOMENTS, _MOMENT_SECONDS = 30, 0.1
 _DECIDED = refusals(e.PortfolioUnknown, e.WrongMoment, ReasonMissing, repeats=True)
 _LOCATION = {"Location": {"description": "Where its state can be asked.", "schema": {"type": "string"}}}
 
@@ -129,7 +127,6 @@ async def reject_portfolio_item(
     context.require(caller, Action.MOVE_PORTFOLIO)
     transfer_id = await context.portfolios.transfer_of(portfolio_id, body.number)
     await context.change(caller, Action.REJECT, transfer_id, body.reason)
-    await _until_heard(context, transfer_id)
     await context.client.reject(str(transfer_id), by=actor_name(caller), reason=body.reason)
     return await context.portfolios.standing(portfolio_id, after=body.number - 1, limit=1)
 
@@ -166,15 +163,6 @@ async def make_portfolio_tickets(
     content = await tickets_file(context.client, waiting, by=by)
     headers = {**NO_STORE, "Content-Disposition": f'attachment; filename="{portfolio_id}-overdracht-tickets.zip"'}
     return Response(content, media_type=TICKET_FILE, headers=headers)
-
-
-async def _until_heard(context: ApiContext, transfer_id: UUID) -> None:
-    """Wait until the workflow has heard of what the database tells: it would refuse who comes a moment before."""
-    for _ in range(_MOMENTS):
-        standing = await context.queries.standing(transfer_id)
-        if (await context.client.snapshot_of(standing)).status.state is standing.state:
-            return
-        await asyncio.sleep(_MOMENT_SECONDS)
 
 
 async def _decide(

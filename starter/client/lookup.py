@@ -135,10 +135,9 @@ class TransferLookup:
         """Return where a transfer stands by what its steps have written down: at once, whatever the workers are at.
 
         While it is being undone the workflow is asked if it answers: only it knows which step waits for an operator.
-        So it is while the database is a moment ahead: whoever uploads or releases because of what they read here must
-        not be refused for coming before the workflow has heard of it.
+        Otherwise the database may be a moment ahead: a workflow looks there before it refuses who comes too early.
         """
-        if standing.state is TransferState.UNDOING or standing.ahead:
+        if standing.state is TransferState.UNDOING:
             return await self.snapshot(str(standing.transfer_id))
         return self._as_written(standing)
 

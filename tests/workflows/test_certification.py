@@ -1,6 +1,7 @@
 """The looks at both environments: they hold nobody up, and nothing is released that has changed."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -106,6 +107,29 @@ async def test_the_certificate_is_signed_before_anybody_is_told(transfer: Transf
     go_on.set()
     await reach(transfer, TransferState.AWAITING_RELEASE)
     assert "0123456789abcdef" in (await step_of(transfer, StepName.CERTIFY)).detail
+
+
+@pytest.mark.parametrize("kind", ["release", "reject"])
+async def test_a_decision_counts_as_soon_as_the_database_tells_of_the_certificate(
+    transfer: Transfer, world: Gate, kind: str
+) -> None:
+    """Takes what comes before this run has heard of the certificate: whoever decides has read of it."""
+    reached, go_on = gate_on(world, "certify")
+    accepted = await upload(transfer)
+    await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
+    await asyncio.wait_for(reached.wait(), 60)
+    new = (await transfer.query(TransferWorkflow.status)).new
+    assert new is not None
+    closes_at = datetime.now(UTC) + timedelta(hours=1)
+    world.reserved = m.ReservationMade(accepted=accepted, new=new, closes_at=closes_at, begun=True, certified=True)
+    looked, look_on = gate_on(world, "read_reservation")
+    await transfer.signal(kind, RELEASE if kind == "release" else m.Reject(rejected_by="new side", reason="no"))
+    await asyncio.wait_for(looked.wait(), 60)
+    look_on.set()
+    go_on.set()
+    result = await ended(transfer)
+    assert result.state is (TransferState.RELEASED if kind == "release" else TransferState.UNDONE)
+    assert [event.kind for event in world.events if event.kind.endswith("_refused")] == []
 
 
 async def test_an_environment_that_cannot_be_certified_is_undone(transfer: Transfer, world: Gate) -> None:

@@ -64,6 +64,8 @@ class World:
         self.behind = 0
         self.clones_begin = True
         """Whether there is a place for a clone in the evening."""
+        self.reserved: m.ReservationMade | None = None
+        """What a look finds: before the upload, nothing."""
         self.drift: list[m.TableDifference] = []
         self.scenario = Scenario.SWITCH
         self.old_id = uuid.uuid4()
@@ -162,7 +164,7 @@ class World:
 
     async def read_reservation(self, order: m.ReadReservation) -> m.ReservationMade | None:
         await self._did("read_reservation", order)
-        return None
+        return self.reserved
 
     async def release_reservation(self, order: m.ReleaseReservation) -> None:
         await self._did("release_reservation", order)
