@@ -55,6 +55,8 @@ from workflows.transfer import TransferWorkflow
 _RPC_TIMEOUT = timedelta(seconds=10)
 # A worker answers a query in milliseconds; past this there is none, and other sources tell what they know.
 _QUERY_TIMEOUT = timedelta(seconds=4)
+# What the server says of a query when the workers have been away for a while already.
+_NO_POLLER = RPCStatusCode.FAILED_PRECONDITION
 _UPDATE_TIMEOUT_SECONDS = 60.0
 _PAUSE_BEFORE_UPDATE_AGAIN_SECONDS = 0.2
 _SUMMARY_LENGTH = 40  # the server takes 400 bytes, and a character may be four of them
@@ -157,7 +159,7 @@ class RemoteTransfer:
         except Unavailable as error:
             if isinstance(error.__cause__, RPCError):
                 _require_ready(await self._describe())
-                if error.__cause__.status in NO_ANSWER:
+                if error.__cause__.status in (*NO_ANSWER, _NO_POLLER):
                     raise NoWorker from error
             raise
         except ValueError:  # the server refuses to ask a paused workflow, in a status that the SDK does not know

@@ -1,8 +1,10 @@
 """Temporal's errors in the domain's words: what a caller of the client gets to catch."""
 
 import asyncio
+from unittest.mock import AsyncMock, Mock
 
 import pytest
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
@@ -97,6 +99,17 @@ async def test_without_a_worker_an_update_ends(monkeypatch: pytest.MonkeyPatch) 
     for send in (silent, busy):
         with pytest.raises(NoWorker):
             await remote.answered(send)
+
+
+@pytest.mark.parametrize("code", [RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.FAILED_PRECONDITION])
+async def test_without_a_worker_a_query_says_so(code: RPCStatusCode) -> None:
+    """Raises what lets callers read the database instead, whether the workers have just gone or long ago."""
+    client = AsyncMock(namespace="default")
+    client.get_workflow_handle_for = Mock()
+    client.get_workflow_handle_for.return_value.query = AsyncMock(side_effect=RPCError("no poller seen", code, b""))
+    client.workflow_service.describe_workflow_execution.return_value = DescribeWorkflowExecutionResponse()
+    with pytest.raises(NoWorker):
+        await remote.RemoteTransfer(client, "transfer-x").status()
 
 
 async def test_a_caller_who_goes_away_is_cancelled() -> None:
