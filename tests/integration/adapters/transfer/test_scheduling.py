@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import asyncpg
 import pytest
@@ -177,9 +177,12 @@ async def test_a_clone_begins_only_when_all_that_follows_fits_in_what_is_left(ni
 async def test_a_firms_moves_come_one_after_the_other_and_those_put_off_first(night: Night) -> None:
     """A thousand that begin at the same moment keep the first from being ready."""
     moves, made = [], []
-    for name in ("Een", "Twee", "Drie"):
+    now = datetime.now(UTC)  # the same for all: at 22:00 the next ones would be for tomorrow
+    for number, name in enumerate(("Een", "Twee", "Drie")):
         moves.append(await night.move(name))
-        made.append(await night.accept(moves[-1], await night.ticket(moves[-1]), name=name))
+        accepted_at = now.replace(microsecond=number)
+        file = await night.ticket(moves[-1])
+        made.append(await night.accept(moves[-1], file, name=name, accepted_at=accepted_at))
     assert [one.behind for one in made] == [0, 1, 2]
     planned = await night.postpone(moves[2], at=made[2].closes_at)
     assert planned.behind == 0
@@ -307,12 +310,15 @@ async def test_nothing_is_put_off_that_was_never_planned_or_is_released(night: N
     assert await night.schema_exists(other)
 
 
-def chosen(move: Move, on: date, evening: int = 1) -> m.RescheduleStart:
+NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+
+
+def chosen(move: Move, on: date, evening: int = 1, asked_at: datetime = NOON) -> m.RescheduleStart:
     return m.RescheduleStart(
         transfer_id=move.transfer_id,
         evening=evening,
         on=on,
-        asked_at=datetime(2026, 11, 25, 12, 0, tzinfo=UTC),
+        asked_at=asked_at,
         requested_by="new side",
         reason="a busy week",
         event_key=uuid.uuid4(),
@@ -322,11 +328,12 @@ def chosen(move: Move, on: date, evening: int = 1) -> m.RescheduleStart:
 async def test_an_evening_that_is_chosen_is_planned_and_told_once(night: Night) -> None:
     """Plans a chosen evening and writes it once."""
     move, made = await night.scheduled()
-    order = chosen(move, date(2026, 12, 1))
+    on = made.accepted.starts_at.date() + timedelta(days=5)
+    order = chosen(move, on, asked_at=datetime.now(UTC))
     planned = await night.planner.reschedule(order)
     assert planned == await night.planner.reschedule(order)
-    assert planned.starts_at == datetime(2026, 12, 1, 22, 0, tzinfo=AMSTERDAM)
-    assert planned.closes_at == datetime(2026, 12, 2, 6, 0, tzinfo=AMSTERDAM)
+    assert planned.starts_at == datetime.combine(on, time(22), AMSTERDAM)
+    assert planned.closes_at == datetime.combine(on + timedelta(days=1), time(6), AMSTERDAM)
     assert (await night.transfer_row(move))["starts_at"] == planned.starts_at
     told = await night.row("select * from control.transfer_event where kind = 'start_rescheduled'")
     assert (told["actor"], told["reason"]) == ("new side", "a busy week")
