@@ -99,7 +99,7 @@ class PostgresEnvironmentAccess:
                 frozen = await self._try_to_freeze(order, patience, in_the_way_before)
                 pool = self._shards.pool(frozen.environment.cell)
                 await wait_for_drawn_numbers(pool, frozen.environment.schema_name)
-                await settle_sequences(pool, frozen.environment.schema_name)
+                await self._settle(order.transfer_id, frozen.environment)
             except EnvironmentBusy as error:
                 if isinstance(error, TableBusy):
                     in_the_way_before.insert(0, error.table)
@@ -108,6 +108,13 @@ class PostgresEnvironmentAccess:
             else:
                 return frozen
         raise await self._busy(order.environment_id)
+
+    async def _settle(self, transfer_id: UUID, environment: m.EnvironmentSummary) -> None:
+        """Settle the sequences while the transfer is held: no other attempt changes their rights, no undo lets draw."""
+        async with transaction(self._pool) as connection:
+            transfer = await lock_for_step(connection, transfer_id)
+            async with self._shards.forward(connection, environment.cell, transfer) as there:
+                await settle_sequences(there, environment.schema_name)
 
     async def _busy(self, environment_id: UUID) -> EnvironmentBusy:
         """Return the error with the names of those who are in the way now, if anybody still is."""

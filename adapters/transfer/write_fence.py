@@ -119,10 +119,9 @@ async def wait_for_drawn_numbers(pool: Pool, schema_name: str) -> None:
             raise EnvironmentBusy
 
 
-async def settle_sequences(pool: Pool, schema_name: str) -> None:
+async def settle_sequences(connection: Connection, schema_name: str) -> None:
     """Let no crash of the server move on a sequence from which nobody draws any more: it would differ from its hash."""
-    async with transaction(pool) as connection:
-        await connection.execute(_SQL["settle_sequences"], schema_name)
+    await connection.execute(_SQL["settle_sequences"], schema_name)
 
 
 async def _number_holders(pool: Pool, schema_name: str) -> set[str]:

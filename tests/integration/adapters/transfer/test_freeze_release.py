@@ -30,6 +30,7 @@ from domain.errors import (
 from tests.integration.services import ENTREPRENEUR, NEW_FIRM, OTHER_ENTREPRENEUR, Move, Services
 
 WRITE = "update {}.app_user set full_name = 'x'"
+WAITING = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
 
 
 @pytest.fixture
@@ -128,6 +129,59 @@ async def test_attempts_at_once_freeze_once(services: Services) -> None:
     answers = await asyncio.gather(*(services.freeze(move) for _ in range(5)))
     assert all(answer == answers[0] for answer in answers)
     assert await services.kinds(move) == ["environment_frozen"]
+
+
+async def test_attempts_at_once_settle_a_sequence_one_after_the_other(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lets no attempt change the rights on a sequence while another one does: the server would refuse the later."""
+    move = await services.move()
+    await services.pool.execute(
+        f"create sequence {move.schema}.drawn; select pg_catalog.nextval('{move.schema}.drawn'::regclass)"
+    )
+    frozen, go_on = asyncio.Semaphore(0), asyncio.Event()
+
+    async def hold(*_: object) -> None:
+        frozen.release()
+        await go_on.wait()
+
+    monkeypatch.setattr("adapters.transfer.freeze_release.wait_for_drawn_numbers", hold)
+    attempts = [asyncio.create_task(services.freeze(move)) for _ in range(2)]
+    for _ in attempts:
+        await frozen.acquire()
+    async with services.pool.acquire() as other, other.transaction():
+        # Its state can be read and its rights changed, and it is not set.
+        await other.execute(f"alter sequence {move.schema}.drawn owned by none")
+        go_on.set()
+        async with asyncio.timeout(60):
+            while await services.pool.fetchval(WAITING) < len(attempts):  # noqa: ASYNC110 - the server's to tell
+                await asyncio.sleep(0.01)
+    first, second = await asyncio.gather(*attempts)
+    assert first == second
+    assert (await services.row(f"select log_cnt from {move.schema}.drawn"))["log_cnt"] == 0
+
+
+async def test_an_attempt_that_is_left_over_sets_no_sequence_after_an_undo(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would set back one that people draw from again, and they would draw the same number twice."""
+    move = await services.move()
+    frozen, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold(*_: object) -> None:
+        frozen.set()
+        await go_on.wait()
+
+    monkeypatch.setattr("adapters.transfer.freeze_release.wait_for_drawn_numbers", hold)
+    late = asyncio.create_task(services.freeze(move))
+    await frozen.wait()
+    await services.begin_undo(move)
+    await services.unfreeze(move)
+    await services.pool.execute(f"select pg_catalog.nextval('{move.schema}.app_user_id_seq'::regclass)")
+    go_on.set()
+    with pytest.raises(Superseded):
+        await late
+    assert (await services.row(f"select log_cnt from {move.schema}.app_user_id_seq"))["log_cnt"] > 0
 
 
 async def test_a_freeze_says_no_and_changes_nothing(services: Services) -> None:
