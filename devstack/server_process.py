@@ -23,7 +23,8 @@ _PORT_TAKEN = os.strerror(EADDRINUSE).lower()
 class ServerProcess(ABC):
     """A server in one folder, which holds its `log` and `ports.json`; `name` is how messages call it."""
 
-    start_timeout_seconds = 60.0
+    start_timeout_seconds = 300.0
+    """For one that hangs, also on a busy machine: one that ends is noticed at once."""
     stop_patience_seconds = 30.0
     stop_signals: tuple[signal.Signals, ...] = (signal.SIGTERM,)
     passing_troubles: tuple[str, ...] = ()
