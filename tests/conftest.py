@@ -37,8 +37,11 @@ _ROOT = "PYTEST_DEBUG_TEMPROOT"
 
 # For servers that nobody kills: what they have written need not outlive them, nor take room for long. An automatic
 # vacuum would come upon some test's table now and then, with a lock that the test counts or that a freeze waits for.
+# A freeze gives in before the server looks for a deadlock and ends a writer, but on a busy machine not within a second:
+# four are still less than the lock_timeout of this service's connections.
 QUICK = {
     "autovacuum": "off",
+    "deadlock_timeout": "4s",
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",

@@ -79,7 +79,10 @@ class Move:
 
 
 async def held_at_most(app: Connection, duration: str) -> None:
-    """Let a write fail that waits longer for a lock: what a busy machine takes besides is no wait for anybody."""
+    """Let a write fail that waits longer for a lock: what a busy machine takes besides is no wait for anybody.
+
+    Shorter than the `lock_timeout` of this service's connections (5 s), with which a freeze without bounds would wait.
+    """
     await app.execute(f"set lock_timeout to '{duration}'")
 
 
