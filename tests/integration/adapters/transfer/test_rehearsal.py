@@ -20,7 +20,7 @@ from domain.errors import CannotBeCarried
 from tests.integration.schemas.trial import Carried, Trial, carry, connected
 from tests.integration.services import Move, Services
 
-SOON = timedelta(seconds=10)  # for all questions but one that is never done
+SOON = timedelta(seconds=10)  # there is one question that is never done
 
 
 @dataclass(frozen=True)
@@ -252,7 +252,8 @@ async def test_what_is_not_asked_in_time_is_told_and_asked_when_nobody_writes(se
     await is_slow("perform pg_sleep(600); return n > 1")
     hasty = PostgresPreviewReader(services.pool, question_timeout=SOON)
     found = await hasty.preview(move.environment_id)
-    assert (found.obstacles, found.unasked) == ([], ["thing"])
+    assert found.obstacles == []
+    assert "thing" in found.unasked  # on a busy machine there may be others for which no time was left
     await hasty.refusal(found)
     await is_slow("return n > 1")
     await services.freeze(move)

@@ -99,7 +99,7 @@ async def at_work(hooks: Hooks, count: int, receiver: Receiver, deliverers: int 
     """Let deliverers work until the receiver has taken so many."""
     stop = False
     shifts = [
-        asyncio.create_task(hooks.deliverer(pace).deliver(timedelta(minutes=1), lambda: stop))
+        asyncio.create_task(hooks.deliverer(pace).deliver(timedelta(minutes=5), lambda: stop))
         for _ in range(deliverers)
     ]
     try:
