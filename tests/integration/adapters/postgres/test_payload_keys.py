@@ -1,5 +1,7 @@
 """A ring of payload keys that is not the one of all others is refused, and a rotation passes."""
 
+from collections.abc import AsyncIterator
+
 import asyncpg
 import pytest
 
@@ -11,9 +13,10 @@ A, B, C = "a" * 16, "b" * 16, "c" * 16
 
 
 @pytest.fixture
-async def pool(dsn: str) -> Pool:
+async def pool(dsn: str) -> AsyncIterator[Pool]:
     """A database that was set up, without a key."""
-    return await connect_pool(dsn, max_size=2, application_name="test")
+    async with await connect_pool(dsn, max_size=2, application_name="test") as pool:
+        yield pool
 
 
 async def register(pool: Pool, *ring: str) -> None:
