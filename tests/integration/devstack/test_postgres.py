@@ -94,7 +94,7 @@ async def test_helpers_of_a_killed_server_are_ended(tmp_path: Path) -> None:
         connection = await asyncpg.connect(server.dsn())
         busy = asyncio.create_task(connection.execute("do $$ begin loop end loop; end $$"))
         pid = connection.get_server_pid()
-        await asyncio.sleep(0.2)
+        await until_busy(server, pid)
         await server.stop(signal.SIGKILL)
         assert pid in {process.pid for process in server._running_here()}
         await server.start()
@@ -184,6 +184,24 @@ async def connects(server: EmbeddedPostgres, role: str = "sb_owner") -> bool:
         await connection.close()
 
 
+async def until_busy(server: EmbeddedPostgres, pid: int) -> None:
+    """Wait until a session carries out what it was asked."""
+    onlooker = await asyncpg.connect(server.dsn())
+    try:
+        async with asyncio.timeout(60):
+            state = "select state from pg_stat_activity where pid = $1"
+            while await onlooker.fetchval(state, pid) != "active":  # noqa: ASYNC110 - the server's to tell
+                await asyncio.sleep(0.02)
+    finally:
+        await onlooker.close()
+
+
+def until_marked(process: "subprocess.Popen[bytes]") -> None:
+    """Wait until the system tells of what a program was given: at the very moment of its start it does not."""
+    while not psutil.Process(process.pid).environ():  # pytest's time-out ends this
+        time.sleep(0.02)
+
+
 def start_bystander() -> "subprocess.Popen[bytes]":
     return subprocess.Popen(SLEEP)
 
@@ -200,14 +218,20 @@ def mode_of(file: Path) -> int:
 
 def test_bulk_programs_stand_behind_others(tmp_path: Path) -> None:
     """Whoever asks the API is answered first, with every core at work on clones."""
-    process = processes.launch(SLEEP, folder=tmp_path, niceness=3)
+    niceness = min(os.getpriority(os.PRIO_PROCESS, 0) + 3, 19)
+    # Whoever is no administrator is refused it for a group in the tenth of a second after anybody's.
+    assert any(_stands_behind(tmp_path, niceness) for _ in range(20))
+
+
+def _stands_behind(folder: Path, niceness: int) -> bool:
+    """Start a program; return whether its group stands as far behind as it does itself, where there are groups."""
+    process = processes.launch(SLEEP, folder=folder, niceness=3)
     try:
-        niceness = min(os.getpriority(os.PRIO_PROCESS, 0) + 3, 19)
-        while psutil.Process(process.pid).cmdline()[0] != SLEEP[0]:  # pytest's time-out ends this
+        while psutil.Process(process.pid).cmdline()[:1] != SLEEP[:1]:  # pytest's time-out ends this
             time.sleep(0.05)
         assert psutil.Process(process.pid).nice() == niceness
         group = Path(f"/proc/{process.pid}/autogroup")
-        assert not group.exists() or group.read_text().endswith(f"nice {niceness}\n")
+        return not group.exists() or group.read_text().endswith(f"nice {niceness}\n")
     finally:
         process.kill()
         process.wait()
@@ -221,6 +245,8 @@ def test_a_mark_is_not_mistaken(tmp_path: Path) -> None:
     other = processes.launch(SLEEP, folder=tmp_path / "one more")
     bystander = start_bystander()
     try:
+        for process in (ours, other):
+            until_marked(process)
         assert [found.pid for found in processes.leftovers(tmp_path / "one")] == [ours.pid]
         processes.end(processes.leftovers(tmp_path / "one"), signal.SIGTERM)
         assert processes.leftovers(tmp_path / "one") == []
