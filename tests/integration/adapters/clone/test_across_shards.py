@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.clone.copy_stream import CopyStream, carry
+from adapters.postgres.connection import Pool
 from adapters.postgres.shards import open_shards, settle
 from adapters.schema.catalog import inspect_schema
 from devstack.postgres import EmbeddedPostgres
@@ -163,6 +164,10 @@ async def test_an_undo_leaves_nothing_and_bars_what_comes_late(down: Across) -> 
     assert await down.new.fetchval("select count(*) from control.clone_run where target_schema = $1", down.target) == 0
 
 
+async def waits_in(pool: Pool, pid: int, event: str) -> bool:
+    return bool(await pool.fetchval("select wait_event = $2 from pg_stat_activity where pid = $1", pid, event))
+
+
 async def test_a_connection_that_is_cut_while_it_waits_for_room_is_missed(down: Across) -> None:
     """Notices a lost connection while rows wait to be taken."""
     await down.new.execute(
@@ -175,7 +180,11 @@ async def test_a_connection_that_is_cut_while_it_waits_for_room_is_missed(down: 
     async with down.old.acquire() as source, down.new.acquire() as target:
         backend = target.get_server_pid()
         carrying = asyncio.create_task(carry(source, target, CopyStream(rows, "t", "slow")))
-        await asyncio.sleep(2)  # by then all that fits between the two servers is on its way
+        # The one server takes no more, and so the other cannot get rid of what it reads.
+        sleeping, full = (down.new, backend, "PgSleep"), (down.old, source.get_server_pid(), "ClientWrite")
+        async with asyncio.timeout(60):
+            while not (await waits_in(*sleeping) and await waits_in(*full)):  # noqa: ASYNC110 - the servers' to tell
+                await asyncio.sleep(0.02)
         assert not carrying.done()
         await down.new.execute("select pg_terminate_backend($1)", backend)
         async with asyncio.timeout(60):

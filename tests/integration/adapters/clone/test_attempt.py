@@ -1,5 +1,6 @@
 """Units of a clone commit without waiting for the disk: what a crash of the server takes away again is done again."""
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -9,6 +10,7 @@ import pytest
 
 from adapters.clone import PostgresCloneEngine
 from adapters.clone.attempt import CloneAttempt
+from adapters.postgres.connection import Pool
 from adapters.postgres.migrations import migrate_control
 from devstack.postgres import EmbeddedPostgres
 from domain.errors import Unavailable
@@ -44,6 +46,20 @@ class KilledAtTheEnd(PostgresCloneEngine):
         await super()._add_seconds(run, seconds)
 
 
+async def stop(log_writer: int, pool: Pool) -> None:
+    """Stop it where it holds no lock of the log's, for which every commit would wait in vain."""
+    while True:
+        os.kill(log_writer, signal.SIGSTOP)
+        # More than the log's buffers hold, so that whoever writes it needs all of those locks.
+        written = asyncio.create_task(pool.execute("select pg_logical_emit_message(true, '', repeat('x', 8388608))"))
+        await asyncio.wait({written}, timeout=5)
+        if written.done():
+            await written
+            return
+        os.kill(log_writer, signal.SIGCONT)
+        await written
+
+
 async def test_units_that_a_crash_takes_away_are_not_believed(mortal: EmbeddedPostgres) -> None:
     """Redoes units that a crash of the server took away."""
     async with scheduled_move(mortal.dsn()) as move:
@@ -53,7 +69,7 @@ async def test_units_that_a_crash_takes_away_are_not_believed(mortal: EmbeddedPo
         )
         # Who would write the log meanwhile stands still, so that it is certain that something is lost.
         log_writer = await move.pool.fetchval("select pid from pg_stat_activity where backend_type = 'walwriter'")
-        os.kill(log_writer, signal.SIGSTOP)
+        await stop(log_writer, move.pool)
         engine = KilledAtTheEnd(move, mortal, log_writer)
         with pytest.raises(Unavailable, match="lost the end of the clone"):
             await engine.clone(move.order, lambda _: None)
