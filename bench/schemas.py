@@ -10,6 +10,7 @@ A schema is `released` when `prepare` accepted it and everything after that went
 
 import argparse
 import asyncio
+import difflib
 import json
 import os
 import re
@@ -17,7 +18,9 @@ import subprocess
 import tempfile
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -35,7 +38,13 @@ _OLD, _NEW = "10001", "10002"
 _LICENCES = ((_OLD, "Kantoor Noord", "firm", "noord"), (_NEW, "Kantoor Zuid", "firm", "zuid"))
 _EXTENSIONS = ("btree_gin", "btree_gist", "citext", "hstore", "intarray", "ltree", "pg_trgm", "unaccent")
 _ADMINISTRATION = "insert into administration (id, name, read_only) values ($1, $2, false)"
+_FENCES = (
+    "select count(*) from pg_trigger t join pg_class c on c.oid = t.tgrelid "
+    "where t.tgname = 'sb_transfer_fence' and c.relnamespace = $1::text::regnamespace"
+)
 _COMMAND_SECONDS = 900
+_SWEEP_SECONDS = 120
+_MOST_LINES = 10
 
 
 @dataclass
@@ -94,8 +103,11 @@ class Mover:
         compared = (await self._json("compare", f"{_OLD}/{name}", new))["verification"]
         found.tables, found.rows = compared["tables"], compared["rows"]
         await self._json("release", name, "--by", "bench")
-        if await asyncio.to_thread(self._dump, schema_name_of(uuid.UUID(new))) != before:
-            raise Failed("pg_dump writes another text for the new environment")
+        new_schema = schema_name_of(uuid.UUID(new))
+        await self._until_swept(new_schema)
+        after = await asyncio.to_thread(self._dump, new_schema)
+        if after != before:
+            raise Failed(f"pg_dump writes another text for the new environment:\n{_first_differences(before, after)}")
         found.outcome = "released"
 
     async def _make(self, name: str, sql: str) -> str:
@@ -134,6 +146,17 @@ class Mover:
             raise Failed(f"sb-transfer {words[0]} ended with {done.returncode}: {(done.stderr or done.stdout)[-2000:]}")
         return json.loads(done.stdout or done.stderr)
 
+    async def _until_swept(self, schema: str) -> None:
+        """Wait a while for the lifted fences to be gone: what is released is worked in before they are."""
+        owner = await asyncpg.connect(self._url)
+        try:
+            with suppress(TimeoutError):  # the texts tell which are left
+                async with asyncio.timeout(_SWEEP_SECONDS):
+                    while await owner.fetchval(_FENCES, schema):  # noqa: ASYNC110 - the worker's to drop
+                        await asyncio.sleep(0.1)
+        finally:
+            await owner.close()
+
     def _dump(self, schema: str) -> str:
         """Return what pg_dump writes of a schema, under a common name."""
         parts = urlsplit(self._url)
@@ -147,6 +170,11 @@ class Mover:
         ).stdout
         kept = [line for line in dumped.splitlines() if not re.match(r"\\(un)?restrict ", line)]
         return "\n".join(kept).replace(schema, "env")
+
+
+def _first_differences(before: str, after: str) -> str:
+    differing = difflib.unified_diff(before.splitlines(), after.splitlines(), "before", "after", n=0, lineterm="")
+    return "\n".join(islice(differing, _MOST_LINES))
 
 
 async def move_all(files: list[Path]) -> list[Outcome]:
