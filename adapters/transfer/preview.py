@@ -1,5 +1,6 @@
 """Tells what a move will do before it does anything: the manual's "Let op", with this customer's own figures."""
 
+import json
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
@@ -129,18 +130,8 @@ async def _preview(
     size = await one(there, _SQL["size_of_schema"], schema_name)
     obstacles = findings.obstacles
 
-    async def listed(name: str, *arguments: bool | int | str) -> list[asyncpg.Record]:
-        return await ask(there, within(bound(_SQL[name], *arguments), schema_name), schema_name)
-
-    lists = {
-        "administrations": await listed("administrations", m.MOST_SHOWN),
-        "open_quotes": await listed("open_quotes", m.MOST_SHOWN),
-        "app_connections": await listed("app_connections", m.MOST_SHOWN),
-        "banks_carried": await listed("bank_connections", m.MOST_SHOWN, Bank.RABOBANK, True),
-        "banks_to_reactivate": await listed("bank_connections", m.MOST_SHOWN, Bank.RABOBANK, False),
-        "users_to_relink": await listed("linked_users", m.MOST_SHOWN),
-    }
-    odd = [licence["contact_email"], *(row["email"] for row in await listed("odd_addresses"))]
+    lists = await _lists(there, schema_name)
+    odd = [licence["contact_email"], *(row["email"] for row in lists.pop("odd_addresses"))]
     left_out = {name: rows[0]["of_all"] - len(rows) for name, rows in lists.items() if rows}
     left_out |= {"obstacles": len(obstacles) - m.MOST_SHOWN, "unasked": len(findings.unasked) - m.MOST_SHOWN}
     found = m.Preview(
@@ -162,7 +153,25 @@ async def _preview(
     return found, odd
 
 
-def _without_count(row: asyncpg.Record) -> dict[str, Any]:
+async def _lists(there: Connection, schema_name: str) -> dict[str, list[dict[str, Any]]]:
+    """Return what people read of the rows, in one question: to contain one takes longer than to answer it."""
+    of_banks = _SQL["bank_connections"]
+    asked = {
+        **{name: bound(_SQL[name], m.MOST_SHOWN) for name in ("administrations", "open_quotes", "app_connections")},
+        "banks_carried": bound(of_banks, m.MOST_SHOWN, Bank.RABOBANK, True),
+        "banks_to_reactivate": bound(of_banks, m.MOST_SHOWN, Bank.RABOBANK, False),
+        "users_to_relink": bound(_SQL["linked_users"], m.MOST_SHOWN),
+        "odd_addresses": _SQL["odd_addresses"],
+    }
+    question = "\nunion all\n".join(
+        _SQL["as_list"].replace("{name}", name).replace("{statement}", statement) for name, statement in asked.items()
+    )
+    answers = await ask(there, within(question, schema_name), schema_name)
+    # Amounts stay the text that the server gave: a float would lose cents.
+    return {row["list"]: json.loads(row["rows"], parse_float=str) for row in answers}
+
+
+def _without_count(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name != "of_all"}
 
 

@@ -3,6 +3,11 @@
 select l.holder_name, l.kind, l.contact_email from control.licence l
 join control.environment e using (licence_number) where e.environment_id = $1
 
+-- name: as_list
+-- All rows of a statement as one value, in their order.
+select '{name}' as list, coalesce(jsonb_agg(to_jsonb(one)), '[]') as rows from ({statement}
+) one
+
 -- name: administrations
 -- The sets of books, by name.
 select name, count(*) over () as of_all from {env}.administration order by name, id limit $1
