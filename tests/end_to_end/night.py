@@ -27,7 +27,7 @@ from devstack.stack import Stack
 from domain.naming import workflow_id_of
 from domain.reconciliation import Inspect, Reconcile, Reconciled
 from domain.violations import Violation
-from domain.vocabulary import TransferState
+from domain.vocabulary import MailKind, TransferState
 from starter.client.client import TransferClient
 from starter.client.connect import connect, settings_of
 from starter.client.models import PreparedTransfer
@@ -89,6 +89,7 @@ class Night:
 
     async def way_to(self, name: str, state: TransferState) -> PreparedTransfer:
         ready = await self.client.prepare(name, requested_by="old side")
+        await told(self.client, ready)
         if state is not TransferState.AWAITING_UPLOAD:
             name = f"Nieuw {state.value} {uuid4().hex[:6]}"
             await self.client.upload(ready.ticket, licence=FIRM, name=name, uploaded_by="new side")
@@ -101,6 +102,14 @@ class Night:
         return ready
 
 
+async def told(client: TransferClient, ready: PreparedTransfer) -> None:
+    """Wait until the old side was mailed its ticket: whoever was told nothing is not told that it is undone."""
+    sent = (MailKind.TICKET_ISSUED, "sent")
+    async with asyncio.timeout(60):
+        while sent not in [(mail.kind, mail.status) for mail in await client.mails(str(ready.transfer_id))]:  # noqa: ASYNC110 - it is asked of the database
+            await asyncio.sleep(0.1)
+
+
 def temporal_cli_path() -> str:
     return str(temporal_cli())
 
@@ -108,7 +117,7 @@ def temporal_cli_path() -> str:
 @pytest.fixture(scope="module")
 async def night(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Night]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(OTHERS)}
-    environment["SB_TRANSFER_RETIREMENT_WAIT"] = "10s"
+    environment["SB_TRANSFER_RETIREMENT_WAIT"] = "5m"
     async with Stack(tmp_path_factory.mktemp("stack"), environment=environment) as stack:
         variables = stack.process_environment()
         settings = settings_of(variables)
