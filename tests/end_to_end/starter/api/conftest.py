@@ -3,7 +3,7 @@
 import os
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,11 +15,13 @@ from devstack.issuer import EmbeddedIssuer
 from devstack.seed import make_books
 from devstack.stack import Stack
 from domain.authority import Caller, Role
+from domain.errors import WrongMoment
 from starter.api.application import build_app
 from starter.api.dependencies import ApiContext
 from starter.api.main import NEEDS, open_context
 from starter.client.client import TransferClient
 from starter.client.connect import settings_of
+from starter.client.polling import snapshots
 from tests.conftest import ONE_STACK
 
 OTHERS = ("SB_TRANSFER_", "TEMPORAL_")
@@ -94,6 +96,28 @@ async def context(stack: Stack) -> AsyncIterator[ApiContext]:
     variables = stack.api_environment()
     async with open_context(settings_of(variables, NEEDS), variables) as opened:
         yield opened
+
+
+@pytest.fixture(autouse=True)
+def leaves_nothing(request: pytest.FixtureRequest) -> None:
+    """Have what a test of the common stack begins undone after it: one that fails half-way is in nobody's way."""
+    if str(request.path).endswith(ONE_STACK) and "stack" in request.fixturenames:
+        request.getfixturevalue("undone_after")
+
+
+@pytest.fixture
+async def undone_after(client: TransferClient) -> AsyncIterator[None]:
+    """Undo every transfer that has begun since, and wait until its environment may be moved again."""
+    before = {record.transfer_id for record in await client.transfers(limit=500)}
+    yield
+    for record in await client.transfers(limit=500):
+        if record.transfer_id in before or record.state.is_final:
+            continue
+        which = str(record.transfer_id)
+        with suppress(WrongMoment):  # it is being undone
+            await client.cancel(which, by="test")
+        async for _ in snapshots(client, which, lambda sight: sight.state.is_final):
+            continue
 
 
 @pytest.fixture(scope="module")
