@@ -230,8 +230,8 @@ async def test_a_token_that_was_good_is_refused_with_its_key_or_its_time(
     """Somebody who asks all day long is not let in any longer than anybody else."""
     long = signed()
     await checker.caller(long)  # fetches the keys
-    # Good for ten seconds more than the clocks may differ by.
-    short, over = signed(exp=soon(-20)), soon(11)
+    # Good for as long as the clocks may differ by.
+    short, over = signed(exp=soon(0)), soon(31)
     for _ in range(2):
         assert (await checker.caller(short)).subject == (await checker.caller(long)).subject == "u-1"
     await asyncio.sleep((over - datetime.now(UTC)).total_seconds())
@@ -296,6 +296,8 @@ async def test_good_tokens_are_checked_while_the_provider_hangs(
     for _ in range(2):
         with pytest.raises(Unavailable):
             await patient.caller(signed())
+    while provider.asked < 3:  # noqa: ASYNC110 - as above; the callers have given up before that
+        await asyncio.sleep(0.01)
     assert provider.asked == 3
 
 
