@@ -19,7 +19,7 @@ from temporalio.client import Client
 from adapters.temporal.client import connect_temporal
 from devstack import processes
 from devstack.binaries import temporal_cli
-from devstack.ports import free_port
+from devstack.ports import Ports
 from devstack.seed import SHOW_MOVES, make_books
 from devstack.stack import Stack
 from devstack.worker import COMMAND
@@ -62,7 +62,9 @@ class Worker:
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         folder.mkdir()
         self._folder = folder
-        self.port = free_port()
+        self.ports = Ports(folder / "ports.json", "health")
+        self.ports.choose()
+        self.port = self.ports["health"]
         variables = {**environment, "SB_TRANSFER_HEALTH_PORT": str(self.port)}
         self.process = processes.launch(COMMAND, folder=folder, environment=variables)
 
@@ -90,6 +92,9 @@ class Worker:
     async def stop(self) -> None:
         """Stop it as orchestrators do; it ends by itself, and well."""
         self.process.send_signal(signal.SIGTERM)
+        await self.ended()
+
+    async def ended(self) -> None:
         assert await asyncio.wait_for(processes.ended(self.process), 60) == 0, self.log
 
 
@@ -101,6 +106,7 @@ def begun(folder: Path, environment: Mapping[str, str]) -> Iterator[Worker]:
     finally:
         worker.process.kill()
         worker.process.wait()
+        worker.ports.let_go()
 
 
 @asynccontextmanager
@@ -110,6 +116,22 @@ async def at_work(folder: Path, environment: Mapping[str, str]) -> AsyncIterator
         yield worker
         if worker.process.poll() is None:
             await worker.stop()
+
+
+@asynccontextmanager
+async def lines_held_up(owner: "asyncpg.Connection[asyncpg.Record]") -> AsyncIterator[None]:
+    """Keep a clone from ending the unit with the journal's lines while the block runs."""
+    await owner.execute("""
+        create function control.hold_up() returns trigger language plpgsql as
+        'begin perform pg_advisory_xact_lock(1); return new; end';
+        create trigger hold_up before insert on control.clone_unit for each row
+        when (new.unit like 'rows journal_line%') execute function control.hold_up();
+        select pg_advisory_lock(1);
+    """)
+    try:
+        yield
+    finally:
+        await owner.execute("select pg_advisory_unlock(1)")
 
 
 async def test_a_stopped_worker_ends_what_its_clone_is_at(
@@ -125,12 +147,15 @@ async def test_a_stopped_worker_ends_what_its_clone_is_at(
         which = await largest_environment(dsn)
         ready = await client.prepare(which, requested_by="old side")
         await client.upload(ready.ticket, licence=await other_firm(dsn, which), name="Elders", uploaded_by="new side")
-        await client.start_now(ready.workflow_id, by="test")
-        async with asyncio.timeout(60):
-            while await owner.fetchval("select count(*) from control.clone_unit where rows > 0") < 2:  # noqa: ASYNC110 - the server's
-                await asyncio.sleep(0.02)
-        before = len(postgres_log.read_text())
-        await first.stop()
+        async with lines_held_up(owner):  # or a quick clone would be done before it is stopped
+            await client.start_now(ready.workflow_id, by="test")
+            async with asyncio.timeout(60):
+                while await owner.fetchval("select count(*) from control.clone_unit where rows > 0") < 2:  # noqa: ASYNC110 - the server's
+                    await asyncio.sleep(0.02)
+            before = len(postgres_log.read_text())
+            first.process.send_signal(signal.SIGTERM)
+        await first.ended()
+    await owner.execute("drop function control.hold_up() cascade")
     assert "canceling statement" not in postgres_log.read_text()[before:]
     done = await owner.fetch("select unit from control.clone_unit order by unit")
     (pending,) = [
@@ -195,6 +220,13 @@ async def run_the_page(stack: Stack, environment: Mapping[str, str], worker: Wor
     return said.decode()
 
 
+async def hashed(client: TransferClient, ready: PreparedTransfer) -> None:
+    """Wait until the frozen books have been hashed: a lock that holds up a clone would keep it from beginning."""
+    async with asyncio.timeout(60):
+        while "environment_hashed" not in [event.kind for event in await client.events(ready.workflow_id)]:  # noqa: ASYNC110 - it is asked of the database
+            await asyncio.sleep(0.1)
+
+
 @asynccontextmanager
 async def held_up(stack: Stack, ready: PreparedTransfer) -> AsyncIterator[None]:
     """Keep a clone from reading a table while the block runs."""
@@ -228,6 +260,7 @@ async def test_a_new_version_takes_over_when_it_is_made_current(
             name = "Nieuwe versie"
             await client.upload(ready.ticket, licence=SWITCH.new_licence, name=name, uploaded_by="new side")
             assert await version_of(temporal, ready.workflow_id) == "blue"
+            await hashed(client, ready)
             async with held_up(stack, ready):
                 await client.start_now(ready.workflow_id, by="test")
                 await reach(client, ready.workflow_id, TransferState.CLONING)
