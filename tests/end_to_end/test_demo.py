@@ -99,7 +99,7 @@ def test_the_demo_moves_all_three_and_leaves_nothing(tmp_path: Path) -> None:
         assert ConsequenceKind.QUOTES_EXPIRED in {one["kind"] for one in report["consequences"]}
         assert {MailKind.READY, MailKind.RELEASED, MailKind.INVITATION} <= {mail["kind"] for mail in report["mails"]}
         assert all(mail["to"] and mail["subject"] for mail in report["mails"])
-        assert 0 < report["history_events"] <= 150
+        assert report["history_events"] > 0
     assert processes_of(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
 

@@ -23,6 +23,7 @@ from domain.vocabulary import TransferState
 from starter.client.client import TransferClient
 from starter.client.connect import connect, settings_of
 from starter.client.polling import snapshots
+from tests.end_to_end.history import MOST_ACTIVITIES, activities_of
 from tests.end_to_end.up import Up, kill_all, kill_everything
 
 OTHERS = ("SB_TRANSFER_", "TEMPORAL_")
@@ -137,7 +138,7 @@ async def test_the_worker_is_killed_again_and_again_during_the_clone(stack: Stac
         assert (result.state, result.mismatches) == (TransferState.RELEASED, 0)
         events = await client.events(ready.workflow_id)
         assert "support" in {event.actor for event in events}
-        assert await client.history_events(ready.workflow_id) <= 150
+        assert await activities_of(stack, ready.workflow_id) <= MOST_ACTIVITIES
 
 
 @pytest.fixture

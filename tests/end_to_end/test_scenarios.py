@@ -33,6 +33,7 @@ from starter.client.client import TransferClient
 from starter.client.connect import connect, settings_of
 from starter.client.models import PreparedTransfer, Source
 from starter.client.polling import snapshots
+from tests.end_to_end.history import MOST_ACTIVITIES, activities_of
 
 READ_ONLY = "25006"
 OTHERS = ("SB_TRANSFER_", "TEMPORAL_")
@@ -206,7 +207,7 @@ async def assert_papers_are_in_order(client: TransferClient, stack: Stack, which
     kinds = {mail.kind for mail in mails_caught(await client.mails(which), stack.info.mail_dir)}
     wanted = (MailKind.TICKET_ISSUED, MailKind.UPLOAD_ACCEPTED, MailKind.READY, MailKind.RELEASED, MailKind.INVITATION)
     assert kinds == set(wanted)
-    assert await client.history_events(which) <= 150
+    assert await activities_of(stack, (await client.transfer(UUID(which))).workflow_id) <= MOST_ACTIVITIES
     sight = await client.status(which)
     assert sight.told_by is Source.WORKFLOW
     assert all(step.state is StepState.DONE for step in sight.status.steps)
