@@ -1,9 +1,10 @@
 """The Temporal UI as an operator uses it: by what stands on the screen, never by a request of our own."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from tempfile import TemporaryDirectory
 from urllib.parse import parse_qs, quote_plus, urlsplit
 
@@ -24,6 +25,9 @@ _OPTIONS = (
 )
 # Above what a busy machine needs for one page.
 _PATIENCE_MS = 30_000
+# For how long something is searched for, and how long one list is looked at before it is asked for again.
+_FOUND_SECONDS = 120
+_LOOK_MS = 5_000
 COLUMNS = ("TransferState", "TransferScenario", "SourceLicence", "TargetLicence", "StartsAt")
 
 
@@ -70,6 +74,15 @@ class TemporalUi:
         """Open the list of what a query finds."""
         await self.open_view(f"/namespaces/default/workflows?query={quote_plus(query)}")
 
+    async def find(self, query: str, workflow_id: str) -> None:
+        """Search again and again until a workflow is found, as people do: the server lists it a moment later."""
+        async with asyncio.timeout(_FOUND_SECONDS):
+            while True:
+                await self.search(query)
+                with suppress(AssertionError):
+                    await expect(self.row(workflow_id)).to_be_visible(timeout=_LOOK_MS)
+                    return
+
     def row(self, workflow_id: str) -> Locator:
         """Return a workflow's row in the list."""
         return self.page.get_by_role("row").filter(has=self.page.get_by_role("link", name=workflow_id))
@@ -91,7 +104,7 @@ class TemporalUi:
     async def details(self, heading: str | re.Pattern[str]) -> FrameLocator:
         """Return the page of current details, drawn anew until it has this heading."""
         frame = self.page.locator("iframe").last.content_frame
-        for _ in range(15):
+        for _ in range(60):
             try:
                 await expect(frame.get_by_role("heading", name=heading)).to_be_visible(timeout=2_000)
             except AssertionError:  # it says what was true before

@@ -60,6 +60,13 @@ class Portal:
                 await asyncio.sleep(_PAUSE_SECONDS)
                 await self.page.reload()
 
+    async def until_gone(self, old: Locator) -> None:
+        """Open the page again and again until this is no longer on it."""
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            while await old.count():
+                await asyncio.sleep(_PAUSE_SECONDS)
+                await self.page.reload()
+
     async def press(self, name: str) -> None:
         """Press a button or follow a link."""
         button = self.page.get_by_role("main").get_by_role("button", name=name)
@@ -68,7 +75,8 @@ class Portal:
     async def reads(self, *words: str) -> None:
         """Make sure that these stand on the page."""
         for text in words:
-            await expect(self.page.get_by_role("main")).to_contain_text(text)
+            main = self.page.get_by_role("main")
+            await expect(main).to_contain_text(text, timeout=_PATIENCE_SECONDS * 1_000)  # a release may be waited for
 
     async def look(self, name: str) -> None:
         """Judge the page, with everything on it unfolded, at a desk and on a phone, in the light and in the dark."""

@@ -44,7 +44,7 @@ async def test_an_operator_releases_in_the_ui(
     ui: TemporalUi, ready: PreparedTransfer, stack: Stack, client: TransferClient
 ) -> None:
     """Lets an operator find what waits, read what to do, release, and see it released, in the UI alone."""
-    await ui.search("TransferState = 'awaiting_release' AND ExecutionStatus = 'Running'")
+    await ui.find("TransferState = 'awaiting_release' AND ExecutionStatus = 'Running'", ready.workflow_id)
     await ui.choose_columns()
     row = ui.row(ready.workflow_id)
     for text in ("awaiting_release", "switch", "10001", "10002"):
@@ -62,7 +62,7 @@ async def test_an_operator_releases_in_the_ui(
     await form.get_by_role("button", name="Submit").click()
     await expect(form).to_be_hidden()
     await ui.details("released · switch")
-    await ui.search("TransferState = 'released'")
+    await ui.find("TransferState = 'released'", ready.workflow_id)
     await expect(ui.row(ready.workflow_id)).to_contain_text("released")
 
     assert (await client.status(ready.workflow_id)).status.state is TransferState.RELEASED
@@ -82,7 +82,7 @@ async def test_nothing_a_customer_typed_renders(ui: TemporalUi, page: Page, read
         asked.append(urlsplit(request.url).hostname or "")
 
     page.on("request", note)
-    await ui.search("TransferState IN ('awaiting_release', 'released')")
+    await ui.find("TransferState IN ('awaiting_release', 'released')", ready.workflow_id)
     await ui.open_details(ready.workflow_id)
     details = await ui.details(re.compile(r"^(awaiting_release|released) · switch"))
     pages = page.locator("iframe")

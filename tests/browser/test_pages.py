@@ -17,6 +17,9 @@ from tests.tools.api_generators import generators
 DE_VRIES, BAKKER, NORTHGATE = "firm:10001", "firm:10002", "firm:10003"
 MOLENAAR, SMIT = "firm:20001", "firm:20002"
 SUPPORT, OPERATOR = "support", "operator"
+UNDER_WAY = "Lopende overdrachten"
+# For what takes a worker: a freeze, a clone, a portfolio's look.
+LONG_MS = 120_000
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +38,10 @@ async def hand_over(portal: Portal, person: str, environment: str, folder: Path)
     """Press "Omgeving overdragen" and download the ticket; return the transfer's path and the file."""
     await portal.log_in(person)
     begin = f"Omgeving overdragen {environment}"
-    await portal.until(portal.page.get_by_role("link", name=begin))  # an earlier move of it may still be undone
+    # An earlier move of it may still be undone.
+    under_way = portal.page.locator("section").filter(has=portal.page.get_by_role("heading", name=UNDER_WAY))
+    await portal.until_gone(under_way.get_by_text(environment))
+    await portal.until(portal.page.get_by_role("link", name=begin))
     await portal.look("mijn-omgevingen")
     await portal.press(begin)
     await portal.reads("Wat verloren gaat", "Offerte", "Wat opnieuw moet worden ingesteld", "regels in")
@@ -44,7 +50,7 @@ async def hand_over(portal: Portal, person: str, environment: str, folder: Path)
     await portal.look("omgeving-overdragen")
     await portal.page.get_by_label("Ik heb gelezen").check()
     await portal.press("Omgeving overdragen")
-    await expect(portal.page.get_by_role("button", name="Ticket downloaden")).to_be_visible()
+    await expect(portal.page.get_by_role("button", name="Ticket downloaden")).to_be_visible(timeout=LONG_MS)
     await portal.look("ticket")
     async with portal.page.expect_download() as downloads:
         await portal.press("Ticket downloaden")
@@ -102,7 +108,7 @@ async def test_a_customer_moves_to_another_firm(portal: Portal, tmp_path: Path) 
     await take_over(portal, DE_VRIES, ticket, "Linden", "linden-tandartsen")
     await do_not_wait(portal, path)
     await portal.log_in(DE_VRIES, path)
-    await expect(portal.page.get_by_role("link", name="Vrijgeven")).to_be_visible(timeout=120_000)
+    await expect(portal.page.get_by_role("link", name="Vrijgeven")).to_be_visible(timeout=LONG_MS)
     await portal.look("staat-klaar")
     await portal.press("Vergelijking bekijken")
     await portal.reads("controles zijn gelijk", "Kolommenbalans")
@@ -134,7 +140,7 @@ async def test_an_entrepreneur_hands_over_and_the_firm_rejects_by_keyboard(porta
     await take_over(portal, BAKKER, ticket, "Molenaar Bouw", "molenaar-bouw")
     await do_not_wait(portal, path)
     await portal.log_in(BAKKER, path)
-    await expect(portal.page.get_by_role("link", name="Afkeuren")).to_be_visible(timeout=120_000)
+    await expect(portal.page.get_by_role("link", name="Afkeuren")).to_be_visible(timeout=LONG_MS)
     page = portal.page
     await page.keyboard.press("Tab")
     await expect(page.get_by_role("link", name="Naar de inhoud")).to_be_focused()
@@ -159,7 +165,7 @@ async def test_an_entrepreneur_outsources_and_the_old_licence_is_cancelled(
     await take_over(portal, BAKKER, ticket, "Molenaar", "molenaar")
     await do_not_wait(portal, path)
     await portal.log_in(BAKKER, path)
-    await expect(portal.page.get_by_role("link", name="Vrijgeven")).to_be_visible(timeout=120_000)
+    await expect(portal.page.get_by_role("link", name="Vrijgeven")).to_be_visible(timeout=LONG_MS)
     await release(portal, 5)
     await portal.log_in(MOLENAAR, path)
     await portal.reads("Oude licentie 20001", "is nog niet opgezegd")
@@ -217,7 +223,7 @@ async def test_a_customer_goes_on_alone_by_an_incident(portal: Portal, stack: St
         await portal.look(question)
     await page.get_by_label("Reden").fill("incident 4713")
     await portal.press("Nu starten")
-    await expect(page.get_by_role("heading", name="Controleer voor het vrijgeven")).to_be_visible(timeout=120_000)
+    await expect(page.get_by_role("heading", name="Controleer voor het vrijgeven")).to_be_visible(timeout=LONG_MS)
     await portal.reads("van 8 afgevinkt")
     await portal.press("Logboek")
     await portal.reads("Support: incident ingediend", "incident 4713", "Sanne Kok (support)")
@@ -247,16 +253,16 @@ async def test_support_looks_whether_a_whole_licence_can_move(portal: Portal) ->
         await page.get_by_label(label).fill(text)
     await portal.look("nieuwe-portefeuille")
     await portal.press("Bekijken wie mee kan")
-    await expect(page.get_by_role("heading", name="Wie niet mee kan, en waarom")).to_be_visible(timeout=30_000)
+    await expect(page.get_by_role("heading", name="Wie niet mee kan, en waarom")).to_be_visible(timeout=LONG_MS)
     path = page.url.removeprefix(portal.url)
-    await expect(page.locator("#c-waiting")).to_have_count(0, timeout=30_000)
+    await expect(page.locator("#c-waiting")).to_have_count(0, timeout=LONG_MS)
     await portal.look("portefeuille")
     for question in ("begin", "release", "retry?number=1", "reject?number=1", "tickets", "cancel"):
         await portal.open(f"{path}/{question}")
         await portal.look(question)
     await page.get_by_label("Reden").fill("incident 4714")
     await portal.press("Annuleren wat niet is begonnen")
-    await expect(page.locator("#c-cancelled")).to_be_visible(timeout=30_000)
+    await expect(page.locator("#c-cancelled")).to_be_visible(timeout=LONG_MS)
     await portal.open("/portfolios")
     await portal.reads("geannuleerd", "incident 4714")
     await portal.look("portefeuilles")
