@@ -27,7 +27,7 @@ from adapters.temporal.client import connect_temporal
 from devstack import processes
 from devstack.certificates import make_certificates
 from devstack.mail import MailCatcher
-from devstack.ports import free_port
+from devstack.ports import Ports
 from devstack.postgres import EmbeddedPostgres
 from devstack.seed import SHOW_MOVES, make_books
 from devstack.temporal import EmbeddedTemporal
@@ -109,7 +109,8 @@ class Services:
         self._hosts = hosts
         # An image gets the authorities that it trusts from its operating system.
         self._trust = {"SSL_CERT_FILE": str(authority)}
-        self.ports = {name: free_port() for name in LONG_RUNNING}
+        self.ports = Ports(folder / "ports.json", *LONG_RUNNING, *(f"{name} metrics" for name in SERVICES))
+        self.ports.choose()
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def environment(self, name: str) -> dict[str, str]:
@@ -125,7 +126,7 @@ class Services:
         if name in PORT_OF:
             given |= {f"{PORT_OF[name]}_HOST": "127.0.0.1", f"{PORT_OF[name]}_PORT": str(self.ports[name])}
         if METRICS in given:
-            given[METRICS] = f"127.0.0.1:{free_port()}"
+            given[METRICS] = f"127.0.0.1:{self.ports[f'{name} metrics']}"
         return given
 
     def settings(self, name: str) -> Settings:
@@ -185,12 +186,13 @@ class Services:
         for process in self._running.values():
             process.kill()
             process.wait()
+        self.ports.let_go()
 
 
 async def until(session: httpx.AsyncClient, path: str, state: str) -> None:
-    async with asyncio.timeout(60):
-        while (answer := (await session.get(path)).json())["state"] != state:
-            assert answer["state"] not in {"undoing", "undone"}, answer
+    async with asyncio.timeout(120):
+        while (answer := (await session.get(path)).json()).get("state") != state:  # nor has a service that is busy one
+            assert answer.get("state") not in {"undoing", "undone"}, answer
             await asyncio.sleep(0.1)
 
 

@@ -11,7 +11,7 @@ from temporalio.client import Client
 
 from adapters.temporal.client import connect_temporal
 from devstack.binaries import temporal_cli
-from devstack.ports import free_port
+from devstack.ports import Ports
 from devstack.seed import SHOW_MOVES, make_books
 from devstack.stack import Stack
 from domain.vocabulary import Scenario, TransferState
@@ -65,11 +65,13 @@ class Operator:
 @pytest.fixture
 async def stack(tmp_path: Path) -> AsyncIterator[tuple[Stack, str]]:
     """A stack with books, an API, and a worker that tells how it is."""
-    port = free_port()
-    environment = {**clean_environment(), "SB_TRANSFER_HEALTH_PORT": str(port)}
+    ports = Ports(tmp_path / "ports.json", "health")
+    ports.choose()
+    environment = {**clean_environment(), "SB_TRANSFER_HEALTH_PORT": str(ports["health"])}
     async with Stack(tmp_path / ".sb-transfer", api=True, environment=environment) as running:
         await make_books(settings_of(running.process_environment()), journal_lines=2_000)
-        yield running, f"http://127.0.0.1:{port}"
+        yield running, f"http://127.0.0.1:{ports['health']}"
+    ports.let_go()
 
 
 async def two_setups(stack: Stack) -> None:

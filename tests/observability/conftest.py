@@ -71,7 +71,7 @@ def session(stack: Stack, licence: str | None) -> httpx.AsyncClient:
 
 async def until(asking: httpx.AsyncClient, path: str, state: str) -> None:
     async with asyncio.timeout(120):
-        while (await asking.get(path)).json()["state"] != state:  # noqa: ASYNC110 - it is asked over HTTP
+        while (await asking.get(path)).json().get("state") != state:  # noqa: ASYNC110 - it is asked over HTTP
             await asyncio.sleep(0.2)
 
 
@@ -105,11 +105,14 @@ async def move(stack: Stack, environment_id: uuid.UUID) -> str:
         ticket = await old.post(f"{path}/ticket", json={})
         for url_part in ("www", "nieuw"):  # the first is the platform's own: an activity that fails is measured too
             form = {"name": NAMES[2], "url_part": url_part}
-            await new.post("/v1/uploads", data=form, files={"ticket": ("t.avr", ticket.content)})
-        await operator.post(f"{path}/start-now", json={"reason": "test"})
+            taken = await new.post("/v1/uploads", data=form, files={"ticket": ("t.avr", ticket.content)})
+        assert taken.status_code == HTTPStatus.ACCEPTED, taken.text
+        started = await operator.post(f"{path}/start-now", json={"reason": "test"})
+        assert started.is_success, started.text
         await until(new, path, "awaiting_release")
         assert (await new.get(f"/v1/transfers/{NAMES[0]}")).status_code == HTTPStatus.UNPROCESSABLE_ENTITY
-        await new.post(f"{path}/release", json={})
+        released = await new.post(f"{path}/release", json={})
+        assert released.is_success, released.text
         await until(new, path, "released")
     return transfer_id
 
