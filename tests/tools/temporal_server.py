@@ -6,6 +6,7 @@ anybody opens in between may have got one of them.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,6 +19,8 @@ from devstack.temporal import DYNAMIC
 from workflows import search_attributes
 
 _HTTP, _METRICS = "http-port", "metrics-port"
+# The SDK would give up after five seconds, which a server on a busy machine needs before it answers.
+_PATIENCE = timedelta(minutes=5)
 
 
 @asynccontextmanager
@@ -31,7 +34,13 @@ async def temporal_server(
         skips_time: Whether a workflow's clock can be moved on, by `fast_forward`.
     """
     start = WorkflowEnvironment.start_time_skipping_v2 if skips_time else WorkflowEnvironment.start_local
-    settings = {**DYNAMIC, "frontend.WorkflowTimeSkippingEnabled": str(skips_time).lower()}
+    settings = {
+        **DYNAMIC,
+        "frontend.WorkflowTimeSkippingEnabled": str(skips_time).lower(),
+        # Else the server hands tasks to a worker that is going, and misses them only at their time-out: a test that
+        # restarts workers would wait for that.
+        "frontend.enableCancelWorkerPollsOnShutdown": "true",
+    }
     with TemporaryDirectory() as folder:
         ports = Ports(Path(folder) / "ports.json", "port", _HTTP, _METRICS)
         ports.choose()
@@ -45,6 +54,7 @@ async def temporal_server(
                     *(f"--dynamic-config-value={name}={value}" for name, value in settings.items()),
                 ],
                 dev_server_log_level="error",
+                dev_server_startup_timeout=_PATIENCE,
                 search_attributes=search_attributes.ALL,
             )
             async with environment:
