@@ -57,7 +57,7 @@ EDGES = {
     S.UNDOING: {S.UNDONE},
     S.UNDONE: set[TransferState](),
 }
-PATIENCE_SECONDS = 90
+PATIENCE_SECONDS = 300
 SIGNALS = ("release", "reject", "start_now")
 
 
@@ -115,6 +115,13 @@ class Orders(RuleBasedStateMachine):
         except RPCError:  # it has ended
             return
         self.sent[name] += 1
+
+    # One that equals the decision taken is the same sent once more, and is answered by nothing: each is another.
+    async def _release(self) -> None:
+        await self._signal("release", m.Release(released_by="new side", note=str(self.sent["release"])))
+
+    async def _reject(self) -> None:
+        await self._signal("reject", m.Reject(rejected_by="new side", reason=f"looks wrong {self.sent['reject']}"))
 
     async def _cancel(self) -> None:
         try:
@@ -175,12 +182,12 @@ class Orders(RuleBasedStateMachine):
     @rule()
     def release(self) -> None:
         """Release; too early it is refused and not remembered."""
-        self._step(self._signal("release", m.Release(released_by="new side")))
+        self._step(self._release())
 
     @rule()
     def reject(self) -> None:
         """Reject."""
-        self._step(self._signal("reject", m.Reject(rejected_by="new side", reason="looks wrong")))
+        self._step(self._reject())
 
     @rule()
     def cancel(self) -> None:
@@ -190,7 +197,7 @@ class Orders(RuleBasedStateMachine):
     @rule(other=st.sampled_from(["reject", "cancel"]))
     def release_and_something_else(self, other: str) -> None:
         """Release, and turn back, at the same moment."""
-        rejecting = self._signal("reject", m.Reject(rejected_by="new side", reason="looks wrong"))
+        rejecting = self._reject()
         if other == "reject":
             against: Awaitable[None] = rejecting
         else:
@@ -198,7 +205,7 @@ class Orders(RuleBasedStateMachine):
             against = self._cancel()
 
         async def together() -> None:
-            await asyncio.gather(self._signal("release", m.Release(released_by="new side")), against)
+            await asyncio.gather(self._release(), against)
 
         self._step(together())
 
@@ -297,7 +304,7 @@ class Orders(RuleBasedStateMachine):
             await self._settle()
             if await self._open():
                 await self._skip(policies.PAUSE_BETWEEN_ROUNDS)
-        state = (await ended(self.handle, patience_seconds=600)).state
+        state = (await ended(self.handle)).state
         told = {kind: len(self.database.told(self.transfer_id, f"{kind}_refused")) for kind in SIGNALS}
         took = {
             "release": int(state is TransferState.RELEASED),
@@ -315,7 +322,7 @@ class Orders(RuleBasedStateMachine):
 async def search(stage: Stage, *, examples: int, steps_each: int, shrink: bool = False) -> int:
     """Search, and return how many steps that took.
 
-    What it finds may take a minute and a half each time to be found again, so looking for the shortest order that shows
+    What it finds may take five minutes each time to be found again, so looking for the shortest order that shows
     it can take hours: that is for those who ask for it.
     """
     Orders.loop, Orders.stage, Orders.steps = asyncio.get_running_loop(), stage, 0
