@@ -11,7 +11,7 @@ import sys
 import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,8 @@ async def released_encrypted(environment: WorkflowEnvironment, transfer: Transfe
 
 
 async def released_after_the_evening(environment: WorkflowEnvironment, transfer: Transfer, _: Gate) -> None:
-    await upload(transfer)
-    await skip(environment, transfer, timedelta(days=1))
+    accepted = await upload(transfer)
+    await skip(environment, transfer, accepted.starts_at - datetime.now(UTC) + timedelta(hours=1))
     await reach(transfer, TransferState.AWAITING_RELEASE)
     await transfer.signal(TransferWorkflow.release, m.Release(released_by="new side"))
 

@@ -42,6 +42,9 @@ from workflows.transfer import TransferWorkflow
 TTL = timedelta(days=30)
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 WINDOW = Window(time(22, 0), time(6, 0), AMSTERDAM)
+# What is uploaded so shortly before an evening is for the next one: what a test does before it must not depend on when
+# the test runs.
+ROOM = timedelta(hours=1)
 TICKET_REMINDERS = (timedelta(days=7), timedelta(days=1))
 COMPENSATIONS = ["begin_undo", "drop", "release_reservation", "revoke", "unfreeze", "finish_undo"]
 
@@ -129,7 +132,7 @@ class World:
     async def accept(self, order: m.AcceptUpload) -> m.ReservationMade:
         await self._did("accept", order)
         new = self._summary(order.new_environment_id, order.upload.licence_number)
-        starts_at = WINDOW.start_after(order.accepted_at)
+        starts_at = WINDOW.start_after(order.accepted_at + ROOM)
         return m.ReservationMade(
             accepted=m.UploadAccepted(
                 scenario=self.scenario,
@@ -149,7 +152,7 @@ class World:
         accepted = next(one for one in reversed(self.orders) if isinstance(one, m.AcceptUpload))
         new = self._summary(accepted.new_environment_id, accepted.upload.licence_number)
         named = order.correction.name or new.name
-        starts_at = WINDOW.start_after(accepted.accepted_at)
+        starts_at = WINDOW.start_after(accepted.accepted_at + ROOM)
         return m.ReservationMade(
             accepted=m.UploadAccepted(
                 scenario=self.scenario,
