@@ -12,9 +12,10 @@ from tests.workflows.story import Transfer, reach, skip
 from tests.workflows.world import WINDOW, Gate
 
 A_MOMENT = timedelta(milliseconds=300)
-# A window that is too short for what is never done, and long enough for everything else on a busy machine: no time is
-# skipped while an activity runs, so this passes for real.
+# Windows that are too short for what is never done; no time is skipped while an activity runs, so they pass for real.
+# `SHORT` is for an evening in which nothing has to be done, `BUSY` for one in which something has, on a busy machine.
 SHORT = timedelta(seconds=4)
+BUSY = timedelta(seconds=15)
 
 
 async def asked(world: Gate, name: str, times: int = 1) -> None:

@@ -9,7 +9,7 @@ from domain import messages as m
 from domain.errors import CannotBeCarried, WindowTooShort
 from domain.steps import StepName, StepState
 from domain.vocabulary import MailKind, TransferState, UndoReason
-from tests.workflows.evenings import A_MOMENT, SHORT, Evenings, asked, away, back, put_off
+from tests.workflows.evenings import A_MOMENT, BUSY, SHORT, Evenings, asked, away, back, put_off
 from tests.workflows.story import Transfer, ended, reach, skip, to_inspection, upload
 from tests.workflows.world import TTL, WINDOW, Gate
 from workflows.transfer import TransferWorkflow
@@ -149,9 +149,9 @@ async def test_evenings_on_which_no_clone_could_begin_are_not_counted(
     await upload(transfer)
     for evening in (1, 2, 3):
         await evenings.begin()
+        world.open_for = None if evening == 3 else SHORT  # of the evening after it
         status = await put_off(world, transfer, evening)
         assert status.evenings_tried == 0
-    world.open_for = None
     back(world, "clone")
     await evenings.begin()
     await reach(transfer, TransferState.AWAITING_RELEASE, patience_seconds=60)
@@ -179,10 +179,13 @@ async def test_a_proof_that_is_nearly_done_may_end(
     skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
 ) -> None:
     """A window that closes during a short proof does not cost its clone."""
-    world.open_for, world.grace = SHORT, timedelta(seconds=30)
+    world.open_for, world.grace = BUSY, 2 * MINUTE
 
     async def past_the_closing() -> None:
-        await asyncio.sleep(SHORT.total_seconds() + 1)
+        closes_at = (await transfer.query(TransferWorkflow.status)).closes_at
+        assert closes_at
+        while await skipping.get_current_time(transfer) <= closes_at:  # noqa: ASYNC110 - the clock is the server's
+            await asyncio.sleep(0.2)
 
     world.hooks["verify"] = past_the_closing
     evenings = Evenings(skipping, transfer)
@@ -196,7 +199,7 @@ async def test_a_second_evening_that_suffices_leads_to_the_release(
     skipping: WorkflowEnvironment, transfer: Transfer, world: Gate
 ) -> None:
     """Moves on the second evening."""
-    world.open_for = SHORT
+    world.open_for = BUSY
     away(world, "compare")
     evenings = Evenings(skipping, transfer)
     await upload(transfer)
@@ -234,7 +237,7 @@ async def test_a_copier_that_still_writes_is_stopped_before_its_clone_is_dropped
             assert "postpone" not in world.calls
             stopped.set()
 
-    world.open_for = SHORT
+    world.open_for = BUSY
     world.hooks["clone"] = copy_for_long
     evenings = Evenings(skipping, transfer)
     await upload(transfer)
