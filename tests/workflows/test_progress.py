@@ -43,7 +43,7 @@ async def test_a_long_clone_is_followed_on_the_page(
     monkeypatch.setattr(world, "clone", clone)
     await upload(transfer)
     await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
-    for _ in range(400):
+    for _ in range(1_200):
         if "10 of 40 rows" in (seen := await detail_of(transfer, StepName.CLONE)):
             break
         await asyncio.sleep(0.05)
