@@ -215,7 +215,6 @@ class Performance:
         await self.world.until(lambda: not self.world.at_work[self.transfer_id])
         database, move = self.world.database, self.world.database.moves[self.transfer_id]
         result = await self.ended
-        wrong = [f"never met: {fault.case}" for fault in self.faults if not fault.met.is_set()]
         mailbox = self.stage.skipping.client.get_workflow_handle(mailbox_workflow_id_of(self.transfer_id))
         running = set()
         if result.state is TransferState.RELEASED:
@@ -223,6 +222,7 @@ class Performance:
                 await mailbox.result()
             elif (await mailbox.describe()).status is WorkflowExecutionStatus.RUNNING:
                 running.add(mailbox.id)
+        wrong = [f"never met: {fault.case}" for fault in self.faults if not fault.met.is_set()]
         wrong += [f"{one.kind}: {one.what}" for one in violations(database.facts(running, self.transfer_id))]
         if move.state is not result.state:
             wrong.append(f"the workflow says {result.state}, the database {move.state}")
