@@ -9,18 +9,15 @@ from temporalio import workflow
 from temporalio.api.enums.v1 import WorkflowTaskFailedCause
 from temporalio.client import WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Replayer
 
 from domain import messages as m
-from domain.naming import workflow_id_of
 from domain.vocabulary import TransferState
 from tests.replay.changed import STEP, DeprecatedPatchWorkflow, PatchedWorkflow, UnpatchedWorkflow
 from tests.replay.converting import CONVERTER
 from tests.replay.test_replay import RECORDED_TRANSFERS, history_of
-from tests.workflows.story import Transfer, reach, to_inspection, upload
+from tests.workflows.playback import replayer
+from tests.workflows.story import Transfer, reach, started, to_inspection, upload
 from tests.workflows.world import Gate, workers
-from workflows import task_queues as queues
-from workflows.sandbox import sandbox
 from workflows.transfer import TransferWorkflow
 
 _NONDETERMINISM = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR
@@ -35,16 +32,6 @@ async def deployed(environment: WorkflowEnvironment, world: Gate, code: type[Tra
         yield
 
 
-async def started(environment: WorkflowEnvironment, world: Gate) -> Transfer:
-    with environment.with_time_skipping_disabled():
-        return await environment.client.start_workflow(
-            TransferWorkflow.run,
-            m.TransferInput(environment_id=world.old_id, requested_by="old side"),
-            id=workflow_id_of(world.old_id),
-            task_queue=queues.TRANSFERS,
-        )
-
-
 async def at_rest(transfer: Transfer) -> None:
     """Wait until it waits and nothing else is under way, mail and hashing included: no worker takes work along."""
     while (await transfer.describe()).raw_description.pending_activities:  # noqa: ASYNC110 - the server's to know
@@ -54,7 +41,7 @@ async def at_rest(transfer: Transfer) -> None:
 async def released(transfer: Transfer) -> m.TransferResult:
     """Bring an uploaded transfer to its end."""
     await transfer.signal(TransferWorkflow.start_now, m.StartNow(requested_by="support"))
-    await reach(transfer, TransferState.AWAITING_RELEASE, patience_seconds=30)
+    await reach(transfer, TransferState.AWAITING_RELEASE, patience_seconds=120)
     await transfer.signal(TransferWorkflow.release, m.Release(released_by="new side"))
     return await transfer.result()
 
@@ -64,7 +51,7 @@ def announced(world: Gate) -> int:
 
 
 async def replay(code: type[TransferWorkflow], history: WorkflowHistory) -> None:
-    await Replayer(workflows=[code], workflow_runner=sandbox(), data_converter=CONVERTER).replay_workflow(history)
+    await replayer(code, data_converter=CONVERTER).replay_workflow(history)
 
 
 async def test_begun_on_the_old_code_and_finished_on_the_new(skipping: WorkflowEnvironment) -> None:

@@ -5,7 +5,6 @@ import json
 import pytest
 from temporalio import workflow
 from temporalio.client import WorkflowHistory
-from temporalio.worker import Replayer
 
 from adapters.crypto.payload_codec import ENCODING
 from domain import messages as m
@@ -13,11 +12,11 @@ from domain.vocabulary import Scenario, UndoReason
 from tests.replay.converting import CONVERTER
 from tests.replay.incompatible import IncompatibleWorkflow
 from tests.replay.record import HISTORIES, REPAIRS, STORIES
+from tests.workflows.playback import replayer
 from workflows.mailbox import MailboxForwardingWorkflow
 from workflows.reconcile import ReconcileWorkflow
 from workflows.recovery import RecoveryWorkflow
 from workflows.retirement import RetirementWorkflow
-from workflows.sandbox import sandbox
 from workflows.transfer import TransferWorkflow
 
 # The newest code's at the top; those of earlier releases, which running transfers may stem from, in a folder for each.
@@ -42,18 +41,15 @@ def test_every_ending_has_a_history() -> None:
 @pytest.mark.parametrize("name", RECORDED)
 async def test_recorded_histories_replay(name: str) -> None:
     """Replays every recorded history."""
-    replayer = Replayer(
-        workflows=[
-            TransferWorkflow,
-            MailboxForwardingWorkflow,
-            RecoveryWorkflow,
-            ReconcileWorkflow,
-            RetirementWorkflow,
-        ],
-        workflow_runner=sandbox(),
+    player = replayer(
+        TransferWorkflow,
+        MailboxForwardingWorkflow,
+        RecoveryWorkflow,
+        ReconcileWorkflow,
+        RetirementWorkflow,
         data_converter=CONVERTER,
     )
-    await replayer.replay_workflow(history_of(name))
+    await player.replay_workflow(history_of(name))
 
 
 async def test_every_scenario_and_ending_has_a_history() -> None:
@@ -88,6 +84,6 @@ def test_one_history_is_encrypted() -> None:
 
 async def test_an_incompatible_change_is_caught() -> None:
     """Rejects a variant with two steps swapped."""
-    replayer = Replayer(workflows=[IncompatibleWorkflow], workflow_runner=sandbox(), data_converter=CONVERTER)
+    player = replayer(IncompatibleWorkflow, data_converter=CONVERTER)
     with pytest.raises(workflow.NondeterminismError):
-        await replayer.replay_workflow(history_of("released"))
+        await player.replay_workflow(history_of("released"))

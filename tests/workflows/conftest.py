@@ -8,13 +8,9 @@ from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 from adapters.crypto.payload_codec import plain
-from domain import messages as m
-from domain.naming import workflow_id_of
 from tests.tools.temporal_server import temporal_server
-from tests.workflows.story import Transfer
+from tests.workflows.story import Transfer, started
 from tests.workflows.world import Gate, workers
-from workflows import task_queues as queues
-from workflows.transfer import TransferWorkflow
 
 
 @pytest.fixture(scope="package")
@@ -36,13 +32,7 @@ async def world(skipping: WorkflowEnvironment) -> AsyncIterator[Gate]:
 @pytest.fixture
 async def transfer(skipping: WorkflowEnvironment, world: Gate) -> AsyncIterator[Transfer]:
     """A transfer that has just been started; what is left of it at the end is no work for the next test's world."""
-    with skipping.with_time_skipping_disabled():
-        transfer = await skipping.client.start_workflow(
-            TransferWorkflow.run,
-            m.TransferInput(environment_id=world.old_id, requested_by="old side"),
-            id=workflow_id_of(world.old_id),
-            task_queue=queues.TRANSFERS,
-        )
+    transfer = await started(skipping, world)
     yield transfer
     with suppress(RPCError):  # it has ended
         await transfer.terminate()

@@ -4,17 +4,38 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-from temporalio.client import WorkflowFailureError, WorkflowHandle
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 from domain import messages as m
+from domain.naming import workflow_id_of
 from domain.vocabulary import TransferState
+from tests.workflows.world import Gate
+from workflows import task_queues as queues
 from workflows.outcome import result_in
 from workflows.transfer import TransferWorkflow
 
 Transfer = WorkflowHandle[TransferWorkflow, m.TransferResult]
 UPLOAD = m.Upload(sealed_ticket="sealed", licence_number="10002", name="Enyoi", uploaded_by="new side")
+
+
+async def started(
+    environment: WorkflowEnvironment,
+    world: Gate,
+    client: Client | None = None,
+    *,
+    task_timeout: timedelta | None = None,
+) -> Transfer:
+    """Start a transfer of the world's environment; a client of one's own reads and writes under its own keys."""
+    with environment.with_time_skipping_disabled():
+        return await (client or environment.client).start_workflow(
+            TransferWorkflow.run,
+            m.TransferInput(environment_id=world.old_id, requested_by="old side"),
+            id=workflow_id_of(world.old_id),
+            task_queue=queues.TRANSFERS,
+            task_timeout=task_timeout,
+        )
 
 
 async def reach(transfer: Transfer, state: TransferState, *, patience_seconds: float = 45.0) -> m.TransferStatus:

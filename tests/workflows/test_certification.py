@@ -4,12 +4,13 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from temporalio.testing import WorkflowEnvironment
 
 from domain import messages as m
 from domain.errors import CannotBeCarried, CloneDiffers, TransferError
 from domain.steps import StepName, StepState
 from domain.vocabulary import MailKind, TransferState, UndoReason
-from tests.workflows.story import Transfer, ended, reach, to_inspection, upload
+from tests.workflows.story import Transfer, ended, reach, started, to_inspection, upload
 from tests.workflows.world import Gate
 from workflows.transfer import TransferWorkflow
 
@@ -24,7 +25,7 @@ async def step_of(transfer: Transfer, name: StepName) -> m.StepStatus:
 
 async def refused(world: Gate, *, kind: str = "release") -> m.RecordEvent:
     """Wait until the event log tells of a refusal, and return the newest."""
-    for _ in range(500):
+    for _ in range(3_000):
         if found := [event for event in world.events if event.kind == f"{kind}_refused"]:
             return found[-1]
         await asyncio.sleep(0.02)
@@ -43,9 +44,10 @@ def gate_on(world: Gate, name: str) -> tuple[asyncio.Event, asyncio.Event]:
     return reached, go_on
 
 
-async def test_nobody_waits_for_the_hashing_of_a_large_environment(transfer: Transfer, world: Gate) -> None:
+async def test_nobody_waits_for_the_hashing_of_a_large_environment(skipping: WorkflowEnvironment, world: Gate) -> None:
     """Issues the ticket and takes the upload while the hash goes on."""
     reached, go_on = gate_on(world, "hash_frozen")
+    transfer = await started(skipping, world)
     accepted = await upload(transfer)
     await asyncio.wait_for(reached.wait(), 60)
     assert accepted.name == "Enyoi"
@@ -59,9 +61,10 @@ async def test_nobody_waits_for_the_hashing_of_a_large_environment(transfer: Tra
     assert world.calls.index("hash_frozen") < world.calls.index("clone")
 
 
-async def test_a_cancel_does_not_wait_for_the_hashing(transfer: Transfer, world: Gate) -> None:
+async def test_a_cancel_does_not_wait_for_the_hashing(skipping: WorkflowEnvironment, world: Gate) -> None:
     """Undoes at once on a cancel during the hash."""
     reached, _ = gate_on(world, "hash_frozen")
+    transfer = await started(skipping, world)
     await reach(transfer, TransferState.AWAITING_UPLOAD)
     await asyncio.wait_for(reached.wait(), 60)
     await transfer.cancel()
@@ -70,11 +73,11 @@ async def test_a_cancel_does_not_wait_for_the_hashing(transfer: Transfer, world:
     assert world.calls[-2:] == ["finish_undo", "send undone"]
 
 
-async def test_what_cannot_be_moved_is_given_back_at_once(transfer: Transfer, world: Gate) -> None:
+async def test_what_cannot_be_moved_is_given_back_at_once(skipping: WorkflowEnvironment, world: Gate) -> None:
     """Nobody stays frozen until the evening, or until a ticket expires, for a move that cannot succeed."""
     english, dutch = "check positive of line: there are rows that do not meet it.", "regel positive van line: ..."
     world.failures["hash_frozen"] = [CannotBeCarried(english, dutch=dutch)]
-    result = await ended(transfer)
+    result = await ended(await started(skipping, world))
     assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.FAILED)
     assert "check positive of line" in result.undo_detail
     assert [order.detail_nl for order in world.orders if isinstance(order, m.BeginUndo)] == [dutch]
@@ -82,10 +85,11 @@ async def test_what_cannot_be_moved_is_given_back_at_once(transfer: Transfer, wo
     assert MailKind.UNDONE in world.mails()
 
 
-async def test_what_cannot_be_moved_does_not_wait_for_its_evening(transfer: Transfer, world: Gate) -> None:
+async def test_what_cannot_be_moved_does_not_wait_for_its_evening(skipping: WorkflowEnvironment, world: Gate) -> None:
     """Nor is it frozen until then when the upload was quicker than the look, and why can be read."""
     reached, go_on = gate_on(world, "hash_frozen")
     world.failures["hash_frozen"] = [CloneDiffers("secret_table: its rows could not be read.")]
+    transfer = await started(skipping, world)
     await upload(transfer)
     await asyncio.wait_for(reached.wait(), 60)
     go_on.set()

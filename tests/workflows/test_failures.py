@@ -12,8 +12,8 @@ from temporalio.testing import WorkflowEnvironment
 from adapters.crypto.payload_codec import encrypting
 from domain.errors import CannotBeCarried, EnvironmentBusy
 from domain.vocabulary import TransferState, UndoReason
-from tests.workflows.story import ended, reach, upload
-from tests.workflows.test_inbox import at_work, client_with, failed_tasks, new_key, started
+from tests.workflows.story import ended, reach, started, upload
+from tests.workflows.test_inbox import at_work, client_with, failed_tasks, new_key
 from tests.workflows.world import Gate, workers
 from workflows.transfer import TransferWorkflow
 
@@ -41,7 +41,7 @@ async def test_a_pending_failure_is_one_sentence_that_stays_readable(
 
     world.hooks["freeze"] = failing
     async with at_work(client, world, keys=(key,)):
-        transfer = await started(skipping, client, world)
+        transfer = await started(skipping, world, client)
         async with asyncio.timeout(60):
             while not (pending := await pending_failure(client, transfer.id)):  # noqa: ASYNC110 - the server has no event for it
                 await asyncio.sleep(0.05)
@@ -76,7 +76,7 @@ async def test_a_failure_under_an_unknown_key_is_a_failure_all_the_same(skipping
     transfers, _, mail, checks = workers(client, world, keys=(ours,), cached=0)
     _, heavy, _, _ = workers(stranger, world)
     async with transfers, heavy, mail, checks:
-        transfer = await started(skipping, client, world)
+        transfer = await started(skipping, world, client)
         async with asyncio.timeout(60):
             result = await ended(transfer)
     assert (result.state, result.undo_reason) == (TransferState.UNDONE, UndoReason.FAILED)
@@ -89,7 +89,7 @@ async def test_a_failure_of_another_key_says_so(skipping: WorkflowEnvironment) -
     ours, theirs, world = new_key(), new_key(), Gate()
     client, stranger = client_with(skipping, ours), client_with(skipping, theirs)
     async with at_work(client, world, keys=(ours,)):
-        transfer = await started(skipping, client, world)
+        transfer = await started(skipping, world, client)
         await upload(transfer)
         await reach(transfer, TransferState.SCHEDULED)
         with pytest.raises(ApplicationError, match="encrypted with the key"):

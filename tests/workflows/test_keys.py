@@ -12,11 +12,9 @@ from temporalio.testing import WorkflowEnvironment
 
 from adapters.crypto.payload_codec import EncryptingCodec, encrypting
 from domain import messages as m
-from domain.naming import workflow_id_of
 from domain.vocabulary import TransferState, UndoReason
-from tests.workflows.story import Transfer, reach, upload
+from tests.workflows.story import Transfer, reach, started, upload
 from tests.workflows.world import Gate, workers
-from workflows import task_queues as queues
 from workflows.transfer import TransferWorkflow
 
 
@@ -39,16 +37,6 @@ async def at_work(client: Client, world: Gate, *, cached: int = 0) -> AsyncItera
         yield
 
 
-async def started(environment: WorkflowEnvironment, client: Client, world: Gate) -> Transfer:
-    with environment.with_time_skipping_disabled():
-        return await client.start_workflow(
-            TransferWorkflow.run,
-            m.TransferInput(environment_id=world.old_id, requested_by="old side"),
-            id=workflow_id_of(world.old_id),
-            task_queue=queues.TRANSFERS,
-        )
-
-
 def seen_by(client: Client, transfer: Transfer) -> Transfer:
     return client.get_workflow_handle_for(TransferWorkflow.run, transfer.id)
 
@@ -63,7 +51,7 @@ async def test_a_key_that_is_missing_stops_nothing_for_good(skipping: WorkflowEn
     """Goes on once a missing key is back, and names it meanwhile."""
     world, old, new = Gate(), new_key(), new_key()
     first, second, both = (client_with(skipping, *ring) for ring in ((old,), (new,), (new, old)))
-    transfer = await started(skipping, first, world)
+    transfer = await started(skipping, world, first)
     async with at_work(first, world):
         await upload(transfer)
         await at_rest(transfer)
@@ -98,7 +86,7 @@ async def test_a_transfer_from_before_encryption_goes_on(skipping: WorkflowEnvir
     """Goes on with a transfer from before encryption."""
     world, key = Gate(), new_key()
     before, after = client_with(skipping), client_with(skipping, key)
-    transfer = await started(skipping, before, world)
+    transfer = await started(skipping, world, before)
     async with at_work(before, world):
         await upload(transfer)
         await at_rest(transfer)

@@ -13,7 +13,7 @@ from domain.errors import CannotBeCarried, NameTaken, Superseded, Unavailable
 from domain.naming import mailbox_workflow_id_of
 from domain.steps import StepName, StepState
 from domain.vocabulary import MailKind, TransferState, UndoReason
-from tests.workflows.story import UPLOAD, Transfer, ended, reach, skip, to_inspection, upload
+from tests.workflows.story import UPLOAD, Transfer, ended, reach, skip, started, to_inspection, upload
 from tests.workflows.world import AMSTERDAM, COMPENSATIONS, TTL, Gate, undone_in_order
 from workflows import search_attributes
 from workflows.transfer import TransferWorkflow
@@ -139,10 +139,10 @@ async def test_lists_tell_how_a_transfer_ended(transfer: Transfer, world: Gate) 
     assert described.typed_search_attributes[search_attributes.OUTCOME] == UndoReason.FAILED
 
 
-async def test_a_refused_freeze_changes_nothing_and_tells_why(transfer: Transfer, world: Gate) -> None:
+async def test_a_refused_freeze_changes_nothing_and_tells_why(skipping: WorkflowEnvironment, world: Gate) -> None:
     """Ends with the reason of a refused freeze."""
     world.failures["freeze"] = [CannotBeCarried()]
-    result = await ended(transfer)
+    result = await ended(await started(skipping, world))
     assert result.undo_reason is UndoReason.FAILED
     assert result.undo_detail == CannotBeCarried.default_english()
     assert undone_in_order(world) == ["begin_undo", "unfreeze", "finish_undo"]
@@ -251,7 +251,7 @@ async def test_mail_that_does_not_arrive_never_stops_a_transfer(transfer: Transf
     """Goes on when a mail does not arrive."""
     world.failures["send ready"] = [TransferErrorOnce("mailbox unknown")]
     status = await to_inspection(transfer)
-    for _ in range(100):
+    for _ in range(1_200):
         status = await transfer.query(TransferWorkflow.status)
         if status.mail_problems:
             break
