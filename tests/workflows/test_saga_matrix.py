@@ -9,7 +9,7 @@ from typing import Any, cast
 from uuid import uuid4
 
 import pytest
-from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
@@ -18,6 +18,7 @@ from domain.events import EventKind
 from domain.invariant import violations
 from domain.naming import mailbox_workflow_id_of, workflow_id_of
 from domain.steps import STEPS, ActivityName, Compensation, PolicyName, Step, StepName, Work
+from domain.violations import ViolationKind
 from domain.vocabulary import MailKind, TransferState
 from tests.workflows.database import Event, Plan
 from tests.workflows.faults import REFUSALS, Case, Fault, Kind, Story, cases
@@ -31,9 +32,10 @@ from workflows.transfer import TransferWorkflow
 CASES = cases(STEPS, ActivityName)
 AT_ONCE = 40
 PATIENCE_SECONDS = 200
+A_ROUND = policies.PAUSE_BETWEEN_ROUNDS + timedelta(minutes=1)
 # After these a transfer goes on as if nothing had happened.
 HARMLESS = (Kind.FAILS_BEFORE, Kind.FAILS_HALF_WAY, Kind.ANSWER_LOST, Kind.AWAY_FOR_A_WHILE)
-COMPENSATIONS = {step.compensation for step in STEPS if step.compensation}
+COMPENSATIONS = {step.compensation.activity for step in STEPS if step.compensation}
 # What must succeed in the end: refused for good it waits for an operator, and then for nobody.
 STUBBORN = {*COMPENSATIONS, ActivityName.BEGIN_UNDO, ActivityName.FINISH_UNDO, ActivityName.RELEASE_ENVIRONMENT}
 
@@ -182,6 +184,8 @@ class Performance:
         await fault.met.wait()
         if fault.case.kind in REFUSALS and fault.case.where in STUBBORN:
             await self._be_the_operator()
+        elif fault.case.kind in REFUSALS and fault.case.where is ActivityName.RECORD_EVENT:
+            await self.stage.skipping.fast_forward(self.handle, A_ROUND)  # it is written down again by itself
         elif fault.case.kind is Kind.TIMED_OUT:
             await self._let_time_pass(fault)
         elif fault.case.kind is Kind.CANCELLED:
@@ -197,7 +201,7 @@ class Performance:
             await asyncio.sleep(0.1)
             status = await self.handle.query(TransferWorkflow.status)
         assert any("the disk is full" in step.detail for step in status.steps)
-        await self.stage.skipping.fast_forward(self.handle, policies.PAUSE_BETWEEN_ROUNDS)
+        await self.stage.skipping.fast_forward(self.handle, A_ROUND)
 
     async def _let_time_pass(self, fault: Fault) -> None:
         """Skip past the time-out, and let what hung go on once another attempt has begun."""
@@ -219,7 +223,8 @@ class Performance:
         running = set()
         if result.state is TransferState.RELEASED:
             if self.story is Story.FORWARDED:
-                await mailbox.result()
+                with suppress(WorkflowFailureError):  # the checker says what is left of it
+                    await mailbox.result()
             elif (await mailbox.describe()).status is WorkflowExecutionStatus.RUNNING:
                 running.add(mailbox.id)
         wrong = [f"never met: {fault.case}" for fault in self.faults if not fault.met.is_set()]
@@ -270,6 +275,18 @@ async def perform_all(stage: Stage, chosen: Iterable[Case]) -> dict[str, list[st
 async def test_every_failure_that_passes_leaves_every_transfer_whole(stage: Stage) -> None:
     """Ends whole after each passing failure of each activity."""
     assert await perform_all(stage, [case for case in CASES if case.kind in HARMLESS]) == {}
+
+
+async def test_every_failure_for_good_and_every_cancel_leaves_every_transfer_whole(stage: Stage) -> None:
+    """Ends whole, but for an old address that cannot be closed: it is found at night, and watched again."""
+    found = await perform_all(stage, [case for case in CASES if case.kind in (*REFUSALS, Kind.CANCELLED)])
+    at_night = {
+        str(case)
+        for case in CASES
+        if case.where is ActivityName.CLOSE_MAILBOX_FORWARDING and case.kind in (Kind.REFUSED, Kind.REFUSED_HALF_WAY)
+    }
+    kinds = {case: [one.partition(":")[0] for one in wrong] for case, wrong in found.items()}
+    assert kinds == {case: [ViolationKind.FORWARDING_UNATTENDED.value] for case in at_night}, found
 
 
 async def test_a_worker_that_goes_in_the_middle_of_anything_is_missed_by_nobody(stage: Stage) -> None:
