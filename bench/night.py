@@ -12,9 +12,8 @@ ratio_to_loop (moves a second, by those of the loop), first_ready_s, start_lag_s
 (first, median and last ready of each firm, seconds, and its moves), smallest_firm_by_evening (its last one, by that of
 all), kept, postponed, dropped, kept_by_loop (by what the loop makes in the same time), status_p99_by_rest_p50,
 neighbour_p99_by_rest, worker_mb and server_mb (at their most), core_seconds (of one move, by program, the sessions of
-the neighbour among them), prepare_s (to prepare and upload one, at four at once), upload_anew_s (to upload one to a
-worker that has been started anew and reads each history first), events (of one move), violations (`sb-transfer
-reconcile`), lost and doubled rows. After them each bar (`bench.bars`), and whether it was reached.
+the neighbour among them), prepare_s (to prepare and upload one, at four at once), events (of one move), violations
+(`sb-transfer reconcile`), lost and doubled rows. After them each bar (`bench.bars`), and whether it was reached.
 """
 
 import argparse
@@ -268,8 +267,7 @@ async def _measured(evening: Evening, moves: int, window: int | None, *, kill: b
         "ratio_to_loop": round(moved["kept"] / seconds / (moves / loop), 2) if seconds else 0.0,
         "kept_by_loop": round(moved["kept"] / min(moves, moves / loop * seconds), 2) if seconds else 0.0,
         "smallest_firm_by_evening": _share(moved["by_licence"][_SMALLEST].get("last_s"), moved["seconds"]),
-        "prepare_s": round((preparing + uploading_others) / moves, 2),
-        "upload_anew_s": round(uploading / moves, 2),
+        "prepare_s": round((preparing + uploading) / moves, 2),
         **moved,
         **meanwhile,
     }
