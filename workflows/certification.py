@@ -73,8 +73,8 @@ class Certification:
     @property
     def ends_the_evening(self) -> bool:
         """Tell whether only the certificate is missing, or what this run does when it hears that it is there."""
-        is_on = self._progress.is_running(StepName.CERTIFY) or self._progress.is_done(StepName.CERTIFY)
-        return is_on and self._progress.state is TransferState.CLONING
+        begun = self._progress.runs_since(StepName.CERTIFY) or self._progress.is_done(StepName.CERTIFY)
+        return bool(begun) and self._progress.state is TransferState.CLONING
 
     async def certify(self, evening: int, *, ahead: int) -> None:
         """Hash what has been opened, which is what will be released, and sign what is proved; see `perform_step`."""

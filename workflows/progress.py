@@ -92,10 +92,6 @@ class TransferProgress:
         """Tell whether a step has come to its end."""
         return self._steps[name].state is StepState.DONE
 
-    def is_running(self, name: StepName) -> bool:
-        """Tell whether a step has begun and not come to its end."""
-        return self._steps[name].state is StepState.RUNNING
-
     def status(self) -> m.TransferStatus:
         """Return everything at once: the answer to the `status` query."""
         return m.TransferStatus(
