@@ -1,6 +1,8 @@
 """`sb-transfer portfolio`: many environments to one licence."""
 
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +20,7 @@ from starter.cli.options import AsJson, By, acting_user
 from starter.cli.output import ExitCode, Output, run
 from starter.cli.panels import columns
 from starter.cli.ticket_file import TicketFile
+from starter.client.client import TransferClient
 from starter.client.connect import connect
 from starter.client.tickets_file import tickets_file
 from starter.environment import surroundings
@@ -54,17 +57,11 @@ def create(  # noqa: PLR0917 - typer names them on the command line
         raise typer.BadParameter("the pattern needs {name}, or all would be called the same", param_hint="--pattern")
 
     async def work() -> ExitCode:
-        here = surroundings()
-        output = Output(as_json=as_json, zone=here.settings.zone)
-        async with (
-            connect(here.settings, environment=here.environment) as client,
-            database(here.settings.database_url) as pool,
-        ):
+        async with _opened(as_json=as_json) as (client, books, output):
             if await client.licence_kind(licence) is None:
                 raise LicenceUnknown
             named = uuid.uuid4()
             ids = [(await client.environment(one)).environment_id for one in environments or ()]
-            books = PostgresPortfolios(pool)
             await books.create(
                 named,
                 licence=licence,
@@ -123,15 +120,10 @@ def reject(
     """Undo one that awaits its release; all others go on."""
 
     async def work() -> ExitCode:
-        here = surroundings()
-        async with (
-            connect(here.settings, environment=here.environment) as client,
-            database(here.settings.database_url) as pool,
-        ):
-            books = PostgresPortfolios(pool)
+        async with _opened(as_json=as_json) as (client, books, output):
             await client.reject(str(await books.transfer_of(which, number)), by=acting_user(by), reason=reason)
             standing = await books.standing(which, after=number - 1, limit=1)
-            _answer(Output(as_json=as_json, zone=here.settings.zone), standing)
+            _answer(output, standing)
         return ExitCode.OK
 
     return run(work())
@@ -147,20 +139,13 @@ def tickets(
     """Write the tickets that are still to be uploaded into one file; those that were made before stop working."""
 
     async def work() -> ExitCode:
-        here = surroundings()
-        async with (
-            connect(here.settings, environment=here.environment) as client,
-            database(here.settings.database_url) as pool,
-        ):
-            books = PostgresPortfolios(pool)
+        async with _opened(as_json=as_json) as (client, books, output):
             await books.standing(which, limit=1)
             waiting = await books.waiting_for_upload(which)
             file = TicketFile(into.absolute().parent, into.name)
             content = await tickets_file(client, waiting, by=acting_user(by))
             file.write(content)
-            Output(as_json=as_json, zone=here.settings.zone).answer(
-                {"file": str(into), "tickets": len(waiting)}, Text(f"{len(waiting)} tickets: {into}")
-            )
+            output.answer({"file": str(into), "tickets": len(waiting)}, Text(f"{len(waiting)} tickets: {into}"))
         return ExitCode.OK
 
     return run(work())
@@ -172,18 +157,24 @@ def cancel(which: Which, by: By = "", as_json: AsJson = False) -> ExitCode:
     return run(_tell(which, "cancel_rest", by, as_json=as_json))
 
 
-async def _tell(
-    which: uuid.UUID, decision: str | None, by: str, *, as_json: bool, number: int | None = None
-) -> ExitCode:
+@asynccontextmanager
+async def _opened(*, as_json: bool) -> AsyncIterator[tuple[TransferClient, PostgresPortfolios, Output]]:
     here = surroundings()
     async with (
         connect(here.settings, environment=here.environment) as client,
         database(here.settings.database_url) as pool,
     ):
-        standing = await PostgresPortfolios(pool).standing(which, limit=_SHOWN)
+        yield client, PostgresPortfolios(pool), Output(as_json=as_json, zone=here.settings.zone)
+
+
+async def _tell(
+    which: uuid.UUID, decision: str | None, by: str, *, as_json: bool, number: int | None = None
+) -> ExitCode:
+    async with _opened(as_json=as_json) as (client, books, output):
+        standing = await books.standing(which, limit=_SHOWN)
         if decision is not None:
             await client.tell_portfolio(which, decision, by=acting_user(by), number=number)
-        _answer(Output(as_json=as_json, zone=here.settings.zone), standing)
+        _answer(output, standing)
     refused = decision is None and standing.counts.get("refused", 0)
     return ExitCode.DIFFERENT if refused else ExitCode.OK
 
